@@ -1,0 +1,417 @@
+/* jlock: one lockfile, one stamp, one journal, shared by programs in any language.
+ *
+ *     struct jlock *lock;
+ *     int rc = jlock_open("build/.codegraph", NULL, &lock);
+ *     if (rc) return fprintf(stderr, "%s\n", jlock_strerror(rc)), 1;
+ *
+ *     struct jlock_entry entry = { "src/main.c", SIZE_MAX, JLOCK_CHANGED, 0 };
+ *     rc = jlock_append(lock, &entry, 1);            (takes the lock and lets it go)
+ *     if (rc) { char why[256]; jlock_message(lock, why, sizeof why); fprintf(stderr, "%s\n", why); }
+ *
+ *     jlock_close(lock);
+ *
+ * Guarantees (PROTOCOL.md has the proof and the fine print):
+ *   P1  Any number of programs that use this library exclude each other, whatever crashes and whenever.
+ *   P2  They and one shipped peer (@optave/codegraph 3.11.2, which cannot be changed) exclude each other.
+ *   P3  Whoever loses its lock all the same is told: JLOCK_ELOST, and nothing of the new holder is removed.
+ *
+ * Errors. A function that can fail returns int: 0 (or a count, where said) on success, negative on failure. A system
+ * call's error is its negative errno, verbatim; the library's own states lie below -4096. errno is neither read nor set.
+ * jlock_strerror() knows both; jlock_message() tells the last failure of a handle in full.
+ *
+ * Threads. A handle is one participant, whoever calls. Every function may be called from any thread; calls on one handle
+ * are serialised inside, except jlock_cancel(), which never waits. Threads that want to exclude each other open a handle
+ * each: two handles on one journal exclude each other as two processes do.
+ *
+ * Processes. After fork(), the child's copies of the parent's handles answer JLOCK_EFORKED; jlock_close() frees them. The
+ * library prints nothing, aborts nothing, and changes nothing of the process: no signals, no umask, no working directory.
+ * Its descriptors are close-on-exec.
+ *
+ * Structs that begin with size grow at their end: a shorter one than the library's counts as zero there, which means
+ * the default. Strings are bytes, NUL-terminated unless a length is given; no encoding is assumed.
+ */
+
+#ifndef JLOCK_H
+#define JLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** Do not create a missing directory. */
+#define JLOCK_NO_CREATE 1u
+
+/** A journal call returns once its data is on disk. */
+#define JLOCK_SYNC 2u
+
+/** Refresh the lock by itself while it is held (a thread of the library's own does it, all signals blocked). */
+#define JLOCK_KEEPALIVE 4u
+
+/** The lock was taken away from this holder; nothing of the new holder was written over or removed. */
+#define JLOCK_ELOST (-4097)
+
+/** Release or refresh without holding. */
+#define JLOCK_ENOTHELD (-4098)
+
+/** The handle was inherited through fork; only jlock_close() works. */
+#define JLOCK_EFORKED (-4099)
+
+/** The journal's header is missing or malformed. */
+#define JLOCK_EHEADER (-4100)
+
+/** An entry that the format cannot carry; nothing was written. */
+#define JLOCK_EENTRY (-4101)
+
+/** What stands at the lock's (or the journal's) path is not a regular file. */
+#define JLOCK_ENOTLOCK (-4102)
+
+/** A bug in the library, contained; the handle's further calls say the same, jlock_close() works. */
+#define JLOCK_EPANIC (-4103)
+
+/** jlock_holder.state: nobody holds the lock. */
+#define JLOCK_FREE 0
+
+/** jlock_holder.state: held by a live peer. */
+#define JLOCK_HELD 1
+
+/** jlock_holder.state: held by this handle. */
+#define JLOCK_MINE 2
+
+/** jlock_holder.state: its holder is dead; the next acquire takes it over. */
+#define JLOCK_ABANDONED 3
+
+/** jlock_holder.peer: there is no lock. */
+#define JLOCK_PEER_NONE 0
+
+/** jlock_holder.peer: a program that uses this library. */
+#define JLOCK_PEER_LIBRARY 1
+
+/** jlock_holder.peer: a program that speaks the protocol without it (codegraph 3.11.2). */
+#define JLOCK_PEER_SHIPPED 2
+
+/** jlock_holder.peer: the lock carries no stamp (yet). */
+#define JLOCK_PEER_UNKNOWN 3
+
+/** jlock_holder.fallback: the file system has no hard links. */
+#define JLOCK_WITHOUT_LINK 1u
+
+/** jlock_holder.fallback: the file system has no flock; a holder's death is judged by PID and age. */
+#define JLOCK_WITHOUT_FLOCK 2u
+
+/** jlock_entry.kind: the path was changed. */
+#define JLOCK_CHANGED 0u
+
+/** jlock_entry.kind: the path was deleted. */
+#define JLOCK_DELETED 1u
+
+/** A handle. Made by jlock_open() or jlock_open_at(), ended by jlock_close(). */
+struct jlock;
+
+/**
+ * What a journal held when it was read. Made by jlock_read(), freed by jlock_snapshot_free(); it stands by itself,
+ * whatever happens to the handle or the file. It never changes: any number of threads may use it at the same time.
+ */
+struct jlock_snapshot;
+
+/** How a handle behaves. Call jlock_options_init() first, then change what should differ. */
+struct jlock_options {
+  /** sizeof(struct jlock_options). */
+  uint32_t size;
+  /** JLOCK_NO_CREATE, JLOCK_SYNC, JLOCK_KEEPALIVE; 0. */
+  uint32_t flags;
+  /** Milliseconds to wait for the lock: 5000. Negative: for ever. 0: do not wait. */
+  int32_t timeout_ms;
+  /** Longest sleep, in milliseconds, between two looks at the lock: 25. Not 0. */
+  uint32_t retry_ms;
+  /** Milliseconds without a sign of life after which a lock that the kernel knows nothing of is dead: 30000. Not 0. */
+  uint32_t stale_ms;
+  /** Milliseconds to wait after taking over a dead holder's lock: 100. 0 only where every peer uses this library. */
+  uint32_t settle_ms;
+};
+
+/** Who holds the lock, as jlock_inspect() saw it. */
+struct jlock_holder {
+  /** sizeof(struct jlock_holder), set by the caller. */
+  uint32_t size;
+  /** JLOCK_FREE, JLOCK_HELD, JLOCK_MINE or JLOCK_ABANDONED. */
+  int32_t state;
+  /** JLOCK_PEER_NONE, JLOCK_PEER_LIBRARY, JLOCK_PEER_SHIPPED or JLOCK_PEER_UNKNOWN. */
+  int32_t peer;
+  /** The holder's process id in its own PID namespace; 0: unknown. */
+  int32_t pid;
+  /** Milliseconds since the lock's last sign of life (its mtime). */
+  int64_t age_ms;
+  /** The holder's nonce, NUL-terminated; empty: unknown. */
+  char nonce[64];
+  /** The holder's host name, NUL-terminated, cut to fit; empty: unknown. */
+  char host[64];
+  /**
+   * JLOCK_WITHOUT_LINK, JLOCK_WITHOUT_FLOCK: the fallbacks that this handle works under here, as far as it has
+   * acquired yet; 0: the full protocol.
+   */
+  uint32_t fallback;
+  /** 0. */
+  uint32_t reserved;
+};
+
+/** One line of the journal. */
+struct jlock_entry {
+  /** The path's bytes. No encoding is assumed. */
+  const char *path;
+  /** Their number; SIZE_MAX: the path is NUL-terminated. */
+  size_t path_len;
+  /** JLOCK_CHANGED or JLOCK_DELETED. */
+  uint32_t kind;
+  /** 0. */
+  uint32_t reserved;
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Sets the size and the defaults: flags 0, timeout_ms 5000, retry_ms 25, stale_ms 30000, settle_ms 100.
+ *
+ * Thread-safe. NULL is ignored.
+ */
+void jlock_options_init(struct jlock_options *options);
+
+/**
+ * Opens the lock of the journal changes.journal in the directory dir (codegraph 3.11.2: ROOT/.codegraph), creating
+ * the directory and those above it if missing, and removes what dead peers have left there.
+ *
+ * options may be NULL: the defaults. *out becomes the handle, to be closed with jlock_close(); NULL after a
+ * failure. Nothing is acquired yet, and the directory need not be writable until then.
+ *
+ * Returns 0.
+ * Errors: -EINVAL (a NULL, unknown flag, size below 24, retry_ms or stale_ms 0); -E2BIG (options from a newer
+ * version); -ENOENT (with JLOCK_NO_CREATE), -ENOTDIR, -EACCES, -EROFS, -EMFILE, … (what the system says of the
+ * directory); -EAGAIN (with JLOCK_KEEPALIVE: no thread to be had).
+ */
+int jlock_open(const char *dir,
+               const struct jlock_options *options,
+               struct jlock **out);
+
+/**
+ * As jlock_open(), for any journal: the file journal (a name without a slash) beneath the open directory dirfd, or
+ * beneath the working directory (AT_FDCWD). Its lock is called as the journal, with ".lock" after it.
+ *
+ * The directory must exist. dirfd stays the caller's and may be closed afterwards.
+ *
+ * Returns 0.
+ * Errors: as jlock_open(); -EINVAL (not a file name), -ENAMETOOLONG, -EBADF, -ENOTDIR.
+ */
+int jlock_open_at(int dirfd,
+                  const char *journal,
+                  const struct jlock_options *options,
+                  struct jlock **out);
+
+/**
+ * Closes the handle: releases the lock if it is held, removes what the handle kept in the directory, and frees it. In a
+ * forked child it closes the child's copies and touches nothing on disk.
+ *
+ * NULL is fine. No other call on this handle may be in progress or follow. Snapshots stay valid.
+ */
+void jlock_close(struct jlock *lock);
+
+/**
+ * The last failure on this handle in full, such as
+ * "changes.journal.lock: held by pid 4711 (shipped peer) for 6.2 s; gave up after 5.0 s".
+ *
+ * Copied into buf as snprintf() would: cut to fit, always NUL-terminated unless size is 0 (then buf may be NULL).
+ * Empty before the first failure.
+ *
+ * Returns the message's length without the NUL, however much of it fitted.
+ * Errors: -EINVAL, JLOCK_EFORKED.
+ */
+int jlock_message(struct jlock *lock,
+                  char *buf,
+                  size_t size);
+
+/** The meaning of any return value: a static text in English, never NULL, not to be freed. Thread-safe. */
+const char *jlock_strerror(int rc);
+
+/** The library's version: major << 16 | minor << 8 | patch. Thread-safe. */
+uint32_t jlock_version(void);
+
+/** The same as a static text, "0.1.0". Thread-safe. */
+const char *jlock_version_string(void);
+
+/**
+ * Acquires the lock, waiting as long as the options' timeout_ms says, and up to settle_ms longer when it takes over
+ * from a dead holder. Waiting sleeps; it needs no signal and no thread.
+ *
+ * Returns 0: this handle holds the lock, until jlock_release() or jlock_close().
+ * Errors: -ETIMEDOUT (jlock_message() names the holder); -ECANCELED (jlock_cancel()); -EDEADLK (this handle holds it
+ * already); JLOCK_ENOTLOCK, -ELOOP (no regular file at the lock's name); -EACCES, -EROFS, -ENOSPC, -EMFILE, -ENOENT, …
+ * (the system call's own). The handle stays usable, and nothing is held.
+ */
+int jlock_acquire(struct jlock *lock);
+
+/** As jlock_acquire(), but waits timeout_ms milliseconds; negative: for ever; 0: not at all. */
+int jlock_acquire_for(struct jlock *lock, int32_t timeout_ms);
+
+/**
+ * Acquires the lock if nobody holds it. Takes up to settle_ms when the holder is dead, else never waits.
+ *
+ * Returns 0.
+ * Errors: -EAGAIN (held by somebody else); else as jlock_acquire().
+ */
+int jlock_try_acquire(struct jlock *lock);
+
+/**
+ * Releases the lock.
+ *
+ * Returns 0: it was held all the time.
+ * Errors: JLOCK_ELOST (it was taken away; it is not held any more, and nothing of the new holder was removed);
+ * JLOCK_ENOTHELD; any errno of the system calls: then it is still held, and may be released again.
+ */
+int jlock_release(struct jlock *lock);
+
+/**
+ * Renews the sign of life by which shipped peers judge. Call it at least every 30 seconds under a long hold, or open the
+ * handle with JLOCK_KEEPALIVE. Later than that it takes settle_ms, to learn whether the lock was taken meanwhile.
+ *
+ * Returns 0: it is still held.
+ * Errors: JLOCK_ELOST, JLOCK_ENOTHELD, any errno.
+ */
+int jlock_refresh(struct jlock *lock);
+
+/**
+ * Whether the last acquire took over from a dead holder: what the lock protects may be half done. (The journal is
+ * not: it is repaired by the next append.)
+ *
+ * Returns 1 or 0.
+ * Errors: -EINVAL, JLOCK_EFORKED, JLOCK_EPANIC.
+ */
+int jlock_recovered(const struct jlock *lock);
+
+/**
+ * Ends the wait in progress on this handle, if there is one: it answers -ECANCELED. Without one it does nothing; it
+ * does not end a wait that begins later. From any thread; never waits. (Not from a signal handler.)
+ *
+ * Returns 0.
+ * Errors: -EINVAL, JLOCK_EFORKED, JLOCK_EPANIC.
+ */
+int jlock_cancel(struct jlock *lock);
+
+/**
+ * For event loops: a descriptor that polls readable when trying again is worth it, after jlock_try_acquire() said
+ * -EAGAIN. Try again then, and at the latest after retry_ms: not everything can be watched. Each failed try makes it
+ * unreadable again. Do not read from it.
+ *
+ * Returns the descriptor. It is the handle's and is closed with it.
+ * Errors: -EMFILE, -ENFILE, -ENOMEM, … (no inotify to be had: retry by time alone); JLOCK_EFORKED.
+ */
+int jlock_wait_fd(struct jlock *lock);
+
+/**
+ * Says who holds the lock. Looks only: takes and changes nothing. What it says may be out of date as it returns.
+ *
+ * Set out->size first.
+ *
+ * Returns 0.
+ * Errors: -EINVAL (NULL, or the size is too small), -E2BIG (or too large), JLOCK_ENOTLOCK, -ELOOP, any errno.
+ */
+int jlock_inspect(struct jlock *lock,
+                  struct jlock_holder *out);
+
+/**
+ * Appends count entries to the journal: all or none. A missing journal is made, with a header that says 0.
+ *
+ * Takes the lock and lets it go, unless this handle holds it already: then it works under that hold. With JLOCK_SYNC it
+ * returns once the entries are on disk.
+ *
+ * Returns 0.
+ * Errors: JLOCK_EENTRY (an entry is empty; contains a newline, carriage return or NUL; starts or ends with white space;
+ * starts with '#'; or is a changed path that starts with "DELETED "); -EINVAL (NULL, unknown kind, reserved not 0);
+ * those of jlock_acquire(); JLOCK_ELOST (under a hold of the caller's: it was taken away); -ENOSPC, -EIO, -EDQUOT, …
+ * (the journal is as it was).
+ */
+int jlock_append(struct jlock *lock,
+                 const struct jlock_entry *entries,
+                 size_t count);
+
+/**
+ * As jlock_append(), and advances the header's timestamp to timestamp_ms, after the entries: a crash in between leaves
+ * them with the older, more cautious one. The cost does not grow with the journal, as long as the new timestamp has as
+ * many digits as the old.
+ *
+ * Returns 0.
+ * Errors: as jlock_append(); -EINVAL (timestamp_ms is negative).
+ */
+int jlock_append_stamped(struct jlock *lock,
+                         const struct jlock_entry *entries,
+                         size_t count,
+                         int64_t timestamp_ms);
+
+/**
+ * Replaces the journal by one that holds only a header with this timestamp. All entries are gone, also those appended a
+ * moment ago; a consumer wants jlock_checkpoint().
+ *
+ * Returns 0.
+ * Errors: as jlock_append_stamped().
+ */
+int jlock_write_header(struct jlock *lock,
+                       int64_t timestamp_ms);
+
+/**
+ * What a consumer calls when it has processed a snapshot: a new header, and every entry that was appended after the
+ * snapshot is kept.
+ *
+ * A journal that somebody replaced between the two (shipped peers do when they stamp) keeps all its entries: what has
+ * been processed may be seen again, nothing is lost. The snapshot stays the caller's.
+ *
+ * Returns 0.
+ * Errors: as jlock_append_stamped().
+ */
+int jlock_checkpoint(struct jlock *lock,
+                     const struct jlock_snapshot *snapshot,
+                     int64_t timestamp_ms);
+
+/**
+ * Reads the journal as it is now. Takes no lock.
+ *
+ * *out becomes the snapshot, to be freed with jlock_snapshot_free(); NULL after a failure.
+ *
+ * Returns 0.
+ * Errors: -ENOENT (there is no journal); JLOCK_EHEADER (its first line is not a header with a timestamp above 0, as
+ * after appends alone); JLOCK_ENOTLOCK, -ELOOP (no regular file at its name); -ENOMEM; any errno.
+ */
+int jlock_read(struct jlock *lock,
+               struct jlock_snapshot **out);
+
+/**
+ * The header's timestamp in milliseconds since 1970, as the shipped reader gives it: any number above 0. 0 when
+ * snapshot is NULL.
+ */
+double jlock_snapshot_timestamp(const struct jlock_snapshot *snapshot);
+
+/**
+ * How many distinct paths of this kind (JLOCK_CHANGED, JLOCK_DELETED) there are; 0 for any other kind, and when
+ * snapshot is NULL.
+ */
+size_t jlock_snapshot_count(const struct jlock_snapshot *snapshot,
+                            uint32_t kind);
+
+/**
+ * One path of this kind, by its place in the order of first mention, from 0.
+ *
+ * out->path is NUL-terminated, and valid until jlock_snapshot_free().
+ *
+ * Returns 0.
+ * Errors: -EINVAL (NULL, unknown kind, no such index).
+ */
+int jlock_snapshot_entry(const struct jlock_snapshot *snapshot,
+                         uint32_t kind,
+                         size_t index,
+                         struct jlock_entry *out);
+
+/** Frees a snapshot, and with it the paths of its entries. NULL is fine. */
+void jlock_snapshot_free(struct jlock_snapshot *snapshot);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* JLOCK_H */

@@ -1,0 +1,112 @@
+//! Every type and constant of the C interface, and nothing else. `include/jlock.h` is made from this file and from
+//! `src/capi/`.
+
+/// Do not create a missing directory.
+pub const JLOCK_NO_CREATE: u32 = 1;
+/// A journal call returns once its data is on disk.
+pub const JLOCK_SYNC: u32 = 2;
+/// Refresh the lock by itself while it is held (a thread of the library's own does it, all signals blocked).
+pub const JLOCK_KEEPALIVE: u32 = 4;
+
+/// The lock was taken away from this holder; nothing of the new holder was written over or removed.
+pub const JLOCK_ELOST: i32 = -4097;
+/// Release or refresh without holding.
+pub const JLOCK_ENOTHELD: i32 = -4098;
+/// The handle was inherited through fork; only jlock_close() works.
+pub const JLOCK_EFORKED: i32 = -4099;
+/// The journal's header is missing or malformed.
+pub const JLOCK_EHEADER: i32 = -4100;
+/// An entry that the format cannot carry; nothing was written.
+pub const JLOCK_EENTRY: i32 = -4101;
+/// What stands at the lock's (or the journal's) path is not a regular file.
+pub const JLOCK_ENOTLOCK: i32 = -4102;
+/// A bug in the library, contained; the handle's further calls say the same, jlock_close() works.
+pub const JLOCK_EPANIC: i32 = -4103;
+
+/// jlock_holder.state: nobody holds the lock.
+pub const JLOCK_FREE: i32 = 0;
+/// jlock_holder.state: held by a live peer.
+pub const JLOCK_HELD: i32 = 1;
+/// jlock_holder.state: held by this handle.
+pub const JLOCK_MINE: i32 = 2;
+/// jlock_holder.state: its holder is dead; the next acquire takes it over.
+pub const JLOCK_ABANDONED: i32 = 3;
+
+/// jlock_holder.peer: there is no lock.
+pub const JLOCK_PEER_NONE: i32 = 0;
+/// jlock_holder.peer: a program that uses this library.
+pub const JLOCK_PEER_LIBRARY: i32 = 1;
+/// jlock_holder.peer: a program that speaks the protocol without it (codegraph 3.11.2).
+pub const JLOCK_PEER_SHIPPED: i32 = 2;
+/// jlock_holder.peer: the lock carries no stamp (yet).
+pub const JLOCK_PEER_UNKNOWN: i32 = 3;
+
+/// jlock_holder.fallback: the file system has no hard links.
+pub const JLOCK_WITHOUT_LINK: u32 = 1;
+/// jlock_holder.fallback: the file system has no flock; a holder's death is judged by PID and age.
+pub const JLOCK_WITHOUT_FLOCK: u32 = 2;
+
+/// jlock_entry.kind: the path was changed.
+pub const JLOCK_CHANGED: u32 = 0;
+/// jlock_entry.kind: the path was deleted.
+pub const JLOCK_DELETED: u32 = 1;
+
+/// How a handle behaves. Call jlock_options_init() first, then change what should differ.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(non_camel_case_types)]
+pub struct jlock_options {
+    /// sizeof(struct jlock_options).
+    pub size: u32,
+    /// JLOCK_NO_CREATE, JLOCK_SYNC, JLOCK_KEEPALIVE; 0.
+    pub flags: u32,
+    /// Milliseconds to wait for the lock: 5000. Negative: for ever. 0: do not wait.
+    pub timeout_ms: i32,
+    /// Longest sleep, in milliseconds, between two looks at the lock: 25. Not 0.
+    pub retry_ms: u32,
+    /// Milliseconds without a sign of life after which a lock that the kernel knows nothing of is dead: 30000. Not 0.
+    pub stale_ms: u32,
+    /// Milliseconds to wait after taking over a dead holder's lock: 100. 0 only where every peer uses this library.
+    pub settle_ms: u32,
+}
+
+/// Who holds the lock, as jlock_inspect() saw it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(non_camel_case_types)]
+pub struct jlock_holder {
+    /// sizeof(struct jlock_holder), set by the caller.
+    pub size: u32,
+    /// JLOCK_FREE, JLOCK_HELD, JLOCK_MINE or JLOCK_ABANDONED.
+    pub state: i32,
+    /// JLOCK_PEER_NONE, JLOCK_PEER_LIBRARY, JLOCK_PEER_SHIPPED or JLOCK_PEER_UNKNOWN.
+    pub peer: i32,
+    /// The holder's process id in its own PID namespace; 0: unknown.
+    pub pid: i32,
+    /// Milliseconds since the lock's last sign of life (its mtime).
+    pub age_ms: i64,
+    /// The holder's nonce, NUL-terminated; empty: unknown.
+    pub nonce: [core::ffi::c_char; 64],
+    /// The holder's host name, NUL-terminated, cut to fit; empty: unknown.
+    pub host: [core::ffi::c_char; 64],
+    /// JLOCK_WITHOUT_LINK, JLOCK_WITHOUT_FLOCK: the fallbacks that this handle works under here, as far as it has
+    /// acquired yet; 0: the full protocol.
+    pub fallback: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
+/// One line of the journal.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+#[allow(non_camel_case_types)]
+pub struct jlock_entry {
+    /// The path's bytes. No encoding is assumed.
+    pub path: *const core::ffi::c_char,
+    /// Their number; SIZE_MAX: the path is NUL-terminated.
+    pub path_len: usize,
+    /// JLOCK_CHANGED or JLOCK_DELETED.
+    pub kind: u32,
+    /// 0.
+    pub reserved: u32,
+}

@@ -1,0 +1,156 @@
+//! The boundary: nothing unwinds into C, and nothing of C is trusted.
+
+use std::mem::{MaybeUninit, size_of};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::abi;
+use crate::error::{E2BIG, EINVAL, Error, Result};
+use crate::lock::Lock;
+
+/// A handle. Made by jlock_open() or jlock_open_at(), ended by jlock_close().
+#[allow(non_camel_case_types)]
+pub struct jlock {
+    lock: Lock,
+    /// The last failure's message.
+    failure: Mutex<Box<str>>,
+    /// A panic was contained: the handle may be half changed.
+    poisoned: AtomicBool,
+}
+
+impl jlock {
+    fn failure(&self) -> MutexGuard<'_, Box<str>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner) // a message is never half written
+    }
+
+    pub(super) fn new(lock: Lock) -> Box<jlock> {
+        Box::new(jlock {
+            lock,
+            failure: Mutex::default(),
+            poisoned: AtomicBool::new(false),
+        })
+    }
+}
+
+/// Runs `act`; a panic becomes `JLOCK_EPANIC`.
+pub(super) fn contain(act: impl FnOnce() -> Result<i32>) -> i32 {
+    match catch_unwind(AssertUnwindSafe(act)) {
+        Ok(Ok(count)) => count,
+        Ok(Err(error)) => error.code(),
+        Err(payload) => {
+            // Dropping a payload runs code that may panic in turn.
+            std::mem::forget(payload);
+            abi::JLOCK_EPANIC
+        }
+    }
+}
+
+/// Runs `act` on a handle's lock; a panic poisons the handle.
+///
+/// # Safety
+/// `handle` is NULL or was made by this library and not closed yet.
+pub(super) unsafe fn with(handle: *const jlock, act: impl FnOnce(&Lock) -> Result<i32>) -> i32 {
+    // SAFETY: as the caller promises. Shared: other threads may use the handle at the same time.
+    let Some(handle) = (unsafe { handle.as_ref() }) else {
+        return -EINVAL;
+    };
+    if handle.poisoned.load(Ordering::Acquire) {
+        return abi::JLOCK_EPANIC;
+    }
+    let code = contain(|| {
+        act(&handle.lock).inspect_err(|error| {
+            if error.code() != abi::JLOCK_EFORKED {
+                *handle.failure() = error.message().into();
+            }
+        })
+    });
+    if code == abi::JLOCK_EPANIC {
+        handle.poisoned.store(true, Ordering::Release);
+    }
+    code
+}
+
+/// Runs `act` on the last failure's message, which it does not change.
+///
+/// # Safety
+/// As [`with`].
+pub(super) unsafe fn with_message(handle: *const jlock, act: impl FnOnce(&str) -> Result<i32>) -> i32 {
+    // SAFETY: as the caller promises.
+    let Some(handle) = (unsafe { handle.as_ref() }) else {
+        return -EINVAL;
+    };
+    // A forked child must not wait for a thread that is not there.
+    contain(|| handle.lock.check_process().and_then(|()| act(&handle.failure())))
+}
+
+/// A bad argument.
+pub(super) fn invalid(why: &str) -> Error {
+    Error::new(-EINVAL, why)
+}
+
+/// Copies a struct that begins with its size, by the kernel's rule for growing ones (openat2(2)): what a shorter one
+/// lacks is zero, and what a longer one has beyond ours must be.
+///
+/// # Safety
+/// `from` is NULL or points to as many readable bytes as its first field says.
+pub(super) unsafe fn read_sized<T: Copy>(from: *const T, first_size: usize) -> Result<T> {
+    let bytes = from.cast::<u8>();
+    if bytes.is_null() {
+        return Err(invalid("NULL"));
+    }
+    // SAFETY: the size is the first field. The struct is the caller's, and may be unaligned.
+    let size = unsafe { bytes.cast::<u32>().read_unaligned() } as usize;
+    if size < first_size {
+        return Err(invalid("the struct's size field is too small; was it set?"));
+    }
+    for at in size_of::<T>()..size.min(MAX_SIZE) {
+        // SAFETY: within the size that the caller gave.
+        if unsafe { bytes.add(at).read() } != 0 {
+            return Err(Error::new(
+                -E2BIG,
+                "a struct with fields that this version does not know",
+            ));
+        }
+    }
+    if size > MAX_SIZE {
+        return Err(Error::new(-E2BIG, "the struct's size field is too large"));
+    }
+    let mut value = MaybeUninit::<T>::zeroed();
+    // SAFETY: the shorter of the two is readable there and fits here.
+    unsafe {
+        std::ptr::copy_nonoverlapping(bytes, value.as_mut_ptr().cast(), size.min(size_of::<T>()));
+        // Every T of this library is valid when zero, and any bytes are.
+        Ok(value.assume_init())
+    }
+}
+
+/// Writes to a struct that begins with its size: as much as fits there, and zeros beyond.
+///
+/// # Safety
+/// `to` is NULL or points to as many writable bytes as its first field says.
+pub(super) unsafe fn write_sized<T: Copy>(value: &T, to: *mut T, first_size: usize) -> Result<()> {
+    let bytes = to.cast::<u8>();
+    if bytes.is_null() {
+        return Err(invalid("NULL"));
+    }
+    const FIRST: usize = size_of::<u32>(); // the size field stays the caller's
+    // SAFETY: as above; only bytes within the given size are written.
+    unsafe {
+        let size = bytes.cast::<u32>().read_unaligned() as usize;
+        if size < first_size {
+            return Err(invalid("the struct's size field is too small; was it set?"));
+        }
+        if size > MAX_SIZE {
+            return Err(Error::new(-E2BIG, "the struct's size field is too large"));
+        }
+        let from = std::ptr::from_ref(value).cast::<u8>();
+        let common = size.min(size_of::<T>());
+        std::ptr::copy_nonoverlapping(from.add(FIRST), bytes.add(FIRST), common - FIRST);
+        std::ptr::write_bytes(bytes.add(common), 0, size - common);
+    }
+    Ok(())
+}
+
+/// No struct of any version is larger: as the kernel's page.
+const MAX_SIZE: usize = 4096;

@@ -1,0 +1,164 @@
+//! One error type: a code that C sees verbatim, and a message that says who, what, how long and what to do.
+
+use std::fmt;
+
+use crate::abi;
+
+/// The result of every fallible call.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a call failed.
+///
+/// The code is a system call's own errno, negated and never folded into another, or one of the library's own
+/// states, which lie below -4096 and so can never be mistaken for an errno.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Error {
+    code: i32,
+    message: Box<str>,
+}
+
+/// What a failure means to a program; [`Error::kind`] gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Not acquired in time (`-ETIMEDOUT`).
+    TimedOut,
+    /// Held by somebody else, and the call does not wait (`-EAGAIN`).
+    WouldBlock,
+    /// Another thread called [`cancel`](crate::Lock::cancel) (`-ECANCELED`).
+    Canceled,
+    /// Acquire on a lock that is already held (`-EDEADLK`).
+    Deadlock,
+    /// The lock was taken away from this holder (`JLOCK_ELOST`).
+    Lost,
+    /// Release or refresh without holding (`JLOCK_ENOTHELD`).
+    NotHeld,
+    /// The lock was inherited through `fork` (`JLOCK_EFORKED`).
+    Forked,
+    /// The journal's header is missing or malformed (`JLOCK_EHEADER`).
+    Header,
+    /// An entry that the journal's format cannot carry (`JLOCK_EENTRY`).
+    Entry,
+    /// Not a regular file where the lock or the journal should be (`JLOCK_ENOTLOCK`).
+    NotLock,
+    /// A bug in the library, contained (`JLOCK_EPANIC`).
+    Panic,
+    /// A system call's own errno.
+    Os(i32),
+}
+
+impl Error {
+    pub(crate) fn new(code: i32, message: impl Into<Box<str>>) -> Self {
+        debug_assert!(code < 0);
+        Error {
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// A system call's errno, with what was being done to what.
+    pub(crate) fn os(errno: crate::sys::Errno, doing: impl fmt::Display) -> Self {
+        let code = -errno.raw_os_error();
+        Error::new(code, format!("{doing}: {}", text(code)))
+    }
+
+    /// The code as the C interface returns it: a negated errno, or one of the `JLOCK_E…` constants.
+    pub fn code(&self) -> i32 {
+        self.code
+    }
+
+    /// What the code means.
+    pub fn kind(&self) -> ErrorKind {
+        match self.code {
+            abi::JLOCK_ELOST => ErrorKind::Lost,
+            abi::JLOCK_ENOTHELD => ErrorKind::NotHeld,
+            abi::JLOCK_EFORKED => ErrorKind::Forked,
+            abi::JLOCK_EHEADER => ErrorKind::Header,
+            abi::JLOCK_EENTRY => ErrorKind::Entry,
+            abi::JLOCK_ENOTLOCK => ErrorKind::NotLock,
+            abi::JLOCK_EPANIC => ErrorKind::Panic,
+            code if code == -ETIMEDOUT => ErrorKind::TimedOut,
+            code if code == -EAGAIN => ErrorKind::WouldBlock,
+            code if code == -ECANCELED => ErrorKind::Canceled,
+            code if code == -EDEADLK => ErrorKind::Deadlock,
+            code => ErrorKind::Os(-code),
+        }
+    }
+
+    /// The message in full.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+pub(crate) use crate::sys::errno::{E2BIG, EAGAIN, ECANCELED, EDEADLK, EINVAL, ENOMEM, ETIMEDOUT};
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({}, {:?})", self.code, self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for std::io::Error {
+    /// An errno becomes that OS error; the library's own states become [`std::io::ErrorKind::Other`] carrying this
+    /// error.
+    fn from(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::TimedOut => std::io::Error::new(std::io::ErrorKind::TimedOut, error),
+            ErrorKind::WouldBlock => std::io::Error::new(std::io::ErrorKind::WouldBlock, error),
+            ErrorKind::Os(errno) => {
+                let kind = std::io::Error::from_raw_os_error(errno).kind();
+                std::io::Error::new(kind, error)
+            }
+            _ => std::io::Error::other(error),
+        }
+    }
+}
+
+/// The static text of any code, with its terminating NUL: what `jlock_strerror` returns.
+pub(crate) fn text_c(code: i32) -> &'static std::ffi::CStr {
+    match code {
+        abi::JLOCK_ELOST => c"the lock was taken away from this holder",
+        abi::JLOCK_ENOTHELD => c"the lock is not held by this handle",
+        abi::JLOCK_EFORKED => c"the handle was inherited through fork; only jlock_close works on it",
+        abi::JLOCK_EHEADER => c"the journal's header is missing or malformed",
+        abi::JLOCK_EENTRY => c"an entry that the journal's format cannot carry",
+        abi::JLOCK_ENOTLOCK => c"not a regular file where the lock or the journal should be",
+        abi::JLOCK_EPANIC => c"a bug in the library, contained; only jlock_close works on this handle",
+        code if code >= 0 => c"success",
+        code => crate::sys::errno::text(code.wrapping_neg()),
+    }
+}
+
+/// The same as a string slice.
+pub(crate) fn text(code: i32) -> &'static str {
+    text_c(code).to_str().unwrap_or("unknown error")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_text_and_a_kind_of_its_own() {
+        let own = -4103..=-4097;
+        for code in own.clone() {
+            assert_ne!(text(code), "unknown error", "{code}");
+            assert!(!matches!(Error::new(code, "").kind(), ErrorKind::Os(_)), "{code}");
+        }
+        assert_eq!(text(-2), "no such file or directory");
+        assert_eq!(text(-4000), "unknown error");
+        assert_eq!(text(i32::MIN), "unknown error");
+        assert_eq!(text(0), "success");
+        assert_eq!(Error::new(-2, "").kind(), ErrorKind::Os(2));
+        assert_eq!(Error::new(-ETIMEDOUT, "").kind(), ErrorKind::TimedOut);
+    }
+}

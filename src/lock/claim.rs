@@ -1,0 +1,169 @@
+//! Taking over a dead holder's lock.
+//!
+//! It is never renamed over or unlinked to make room: either could hit a lock that became live a moment ago. Its stamp
+//! is written over **in place**, under its `flock`: whatever happens to the name meanwhile, the write lands in the dead
+//! lock or in an orphan. Then it **settles**: a shipped peer that read the dead stamp before our write, and has yet to
+//! rename its own over it, does so within the wait, and we see it (P2).
+
+use std::ffi::CStr;
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::lock::core::{Core, Hold};
+use crate::lock::dir::Name;
+use crate::lock::look::Corpse;
+use crate::lock::stamp::{OwnStamp, Stamp};
+use crate::sys::{self, Errno, Fd, FileId, Open, Rename};
+
+impl Core {
+    /// Claims a corpse. `Ok(false)`: the lock is another by now; start over.
+    pub(crate) fn claim(&mut self, corpse: Corpse) -> Result<bool> {
+        let writer = match corpse.stamp {
+            Stamp::Library(_) | Stamp::Shipped { .. } => self.open_corpse(&corpse)?,
+            // Somebody's file, which is not ours to write into; or an empty lock, whose maker may yet write its stamp
+            // through the descriptor it has: let that land in an orphan.
+            Stamp::Cut { .. } | Stamp::Foreign => None,
+        };
+        let claimed = match writer {
+            Some(writer) => self.claim_in_place(&corpse, writer)?,
+            None => self.claim_by_exchange(&corpse)?,
+        };
+        if claimed {
+            self.recovered = true;
+            self.remove_name_of_dead(&corpse);
+            self.sweep();
+        }
+        Ok(claimed)
+    }
+
+    /// The corpse, open for writing; `None` where it is another user's.
+    fn open_corpse(&self, corpse: &Corpse) -> Result<Option<Fd>> {
+        let dir = &self.dir;
+        match sys::open(&dir.fd, &dir.lock, Open::Write) {
+            Ok(writer) => {
+                let meta = sys::fstat(&writer).map_err(|e| Error::os(e, Name(&dir.lock)))?;
+                // Another file: claiming it in place fails the check after the settle; write to the corpse or nothing.
+                Ok((meta.id == corpse.id).then_some(writer))
+            }
+            Err(Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::TXTBSY | Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Error::os(errno, Name(&dir.lock))),
+        }
+    }
+
+    fn claim_in_place(&mut self, corpse: &Corpse, writer: Fd) -> Result<bool> {
+        let stamp = self.own_stamp()?;
+        let text = stamp.text.as_bytes();
+        if let Err(errno) = overwrite(&writer, text) {
+            // As it was, as far as that can be had: the dead holder's PID, which a shipped peer judges by.
+            let _ = overwrite(&writer, &corpse.content);
+            return Err(Error::os(errno, format_args!("claim {}", Name(&self.dir.lock))));
+        }
+        let touched_ms = sys::realtime_ms();
+        self.settle();
+        if !self.is_lock(corpse.id)? || !holds(&corpse.file, text) {
+            return Ok(false);
+        }
+        self.hold = Some(Hold {
+            file: Arc::clone(&corpse.file),
+            // Kept open: that a dying holder's writable file is closed is what tells the waiting.
+            _writer: Some(writer),
+            id: corpse.id,
+            touched_ms,
+        });
+        Ok(true)
+    }
+
+    /// Puts our parked stamp where the corpse is, and the corpse where our stamp was.
+    fn claim_by_exchange(&mut self, corpse: &Corpse) -> Result<bool> {
+        self.park()?;
+        // Its name is spent, whatever happens; on failure a sweep takes what is left.
+        let Some(parked) = self.parked.take() else {
+            return Ok(false); // never: it was parked just now
+        };
+        let dir = Arc::clone(&self.dir);
+        let os = |e| Error::os(e, format_args!("claim {}", Name(&dir.lock)));
+        sys::touch(&parked.file).map_err(os)?;
+        let touched_ms = sys::realtime_ms();
+        // As late as can be. A shipped peer's rename between this and the exchange is undone below.
+        if !self.is_lock(corpse.id)? || !exchange(&dir.fd, &parked.name, &dir.lock, corpse.id).map_err(os)? {
+            self.parked = Some(parked);
+            self.unpark();
+            return Ok(false);
+        }
+        self.settle();
+        let held = self.is_lock(parked.id)?;
+        // The corpse. If it cannot be removed, a sweep takes it.
+        let _ = sys::unlink(&dir.fd, &parked.name);
+        if held {
+            self.hold = Some(Hold {
+                file: parked.file,
+                _writer: None,
+                id: parked.id,
+                touched_ms,
+            });
+        }
+        Ok(held)
+    }
+
+    /// The stamp of this handle's parked file, or one made for the purpose.
+    fn own_stamp(&mut self) -> Result<OwnStamp> {
+        match &self.parked {
+            Some(parked) => Ok(parked.stamp.clone()),
+            None => self.new_stamp(),
+        }
+    }
+
+    /// Waits until a shipped peer that judged by an older stamp has renamed, if it ever will (P2).
+    pub(crate) fn settle(&self) {
+        if !self.options.settle.is_zero() {
+            sys::sleep_until(sys::monotonic() + self.options.settle);
+        }
+    }
+
+    /// The dead holder's parked name is another name of the inode that we hold now.
+    fn remove_name_of_dead(&self, corpse: &Corpse) {
+        if let Stamp::Library(stamp) = &corpse.stamp {
+            let name = self.dir.parked_name(&stamp.nonce);
+            // What cannot be looked at or removed now is left to a sweep.
+            if self.dir.names(&name, corpse.id).unwrap_or(false) {
+                let _ = sys::unlink(&self.dir.fd, &name);
+            }
+        }
+    }
+}
+
+/// Content first, length after: between the two calls the first lines are whole.
+fn overwrite(file: &Fd, content: &[u8]) -> sys::Result<()> {
+    sys::write_at(file, content, 0)?;
+    sys::truncate(file, content.len() as u64)
+}
+
+/// Whether a lock still begins with our stamp: a shipped peer that was frozen before its first write might have woken.
+fn holds(file: &Fd, stamp: &[u8]) -> bool {
+    let mut buf = [MaybeUninit::uninit(); 512];
+    matches!(sys::read_at(file, &mut buf, 0), Ok(read) if read == stamp)
+}
+
+/// Exchanges the two, and back again if what came out is not the corpse: then somebody was faster, and it is their
+/// lock. Dies the process between the two exchanges, ours stands in for theirs, for the settle of whoever claims it.
+fn exchange(dir: &Fd, parked: &CStr, lock: &CStr, corpse: FileId) -> sys::Result<bool> {
+    match sys::rename(dir, parked, lock, Rename::Exchange) {
+        Ok(()) => {
+            let out = sys::stat(dir, parked)?;
+            if out.is_some_and(|meta| meta.id == corpse) {
+                return Ok(true);
+            }
+            sys::rename(dir, parked, lock, Rename::Exchange)?;
+            Ok(false)
+        }
+        Err(Errno::NOENT) => Ok(false), // the lock, or our parked name, is gone
+        // The file system cannot exchange. To rename over the corpse is the last resort: a lock that came to stand
+        // there within this one call would be lost.
+        Err(errno) if sys::means_no_rename_flag(errno) => {
+            sys::rename(dir, parked, lock, Rename::Replace)?;
+            Ok(true)
+        }
+        Err(errno) => Err(errno),
+    }
+}

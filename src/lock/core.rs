@@ -1,0 +1,441 @@
+//! The participant behind a handle: acquire and release.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::abi;
+use crate::error::{EAGAIN, ECANCELED, EDEADLK, ETIMEDOUT, Error, Result};
+use crate::lock::dir::{Dir, Name};
+use crate::lock::keepalive::Keepalive;
+use crate::lock::look::Look;
+use crate::lock::park::Parked;
+use crate::lock::stamp::OwnStamp;
+use crate::lock::wait::{Deadline, Pauses, Waker, Watch};
+use crate::options::Options;
+use crate::sys::{self, Errno, Fd, FileId, Open, Rename};
+
+/// A shipped peer steals a lock whose mtime is older than this.
+const SHIPPED_STALE_MS: i64 = 30_000;
+/// A parked stamp's mtime is renewed before it is linked, unless it is younger than this.
+const FRESH_MS: i64 = 1_000;
+/// A stamp that was linked later than this after it was touched may have been judged before we could see to it.
+const LATE_MS: i64 = SHIPPED_STALE_MS / 2;
+/// A hold older than this may have been judged stale; with room for clocks that tick coarsely.
+const OVERDUE_MS: i64 = SHIPPED_STALE_MS - 1_000;
+/// When there is no time to wait, how often a lock that changes under our eyes is tried again at once.
+const EAGER_TRIES: u32 = 8;
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub dir: Arc<Dir>,
+    pub options: Options,
+    pub parked: Option<Parked>,
+    pub hold: Option<Hold>,
+    /// Whether the last acquire took over from a dead holder.
+    pub recovered: bool,
+    pub watch: Watch,
+    pub fallback: Fallback,
+    /// The journal whose directory entry is known to be on disk.
+    pub durable_name: Option<FileId>,
+    keepalive: Option<Keepalive>,
+}
+
+/// What the file system lacks.
+#[derive(Debug, Default)]
+pub(crate) struct Fallback {
+    pub without_link: bool,
+    without_noreplace: bool,
+    pub without_flock: bool,
+}
+
+/// The lock is ours as long as its name names this inode.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    pub file: Arc<Fd>,
+    pub _writer: Option<Fd>,
+    pub id: FileId,
+    /// The wall clock at the last sign of life that this handle gave.
+    pub touched_ms: i64,
+}
+
+/// How long an acquire waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Patience {
+    /// Not at all; `EAGAIN`.
+    Try,
+    /// So long; `ETIMEDOUT`.
+    For(Option<Duration>),
+}
+
+enum Attempt {
+    Held,
+    Again,
+    Busy(FileId),
+}
+
+impl Core {
+    pub(crate) fn new(dir: Dir, options: Options) -> Result<Core> {
+        let dir = Arc::new(dir);
+        let keepalive = if options.keepalive {
+            let every = Duration::from_millis(SHIPPED_STALE_MS.unsigned_abs()).min(options.stale) / 3;
+            let started = Keepalive::start(Arc::clone(&dir), every);
+            Some(started.map_err(|e| {
+                let errno = Errno::from_io_error(&e).unwrap_or(Errno::AGAIN);
+                Error::os(errno, "start the keepalive thread")
+            })?)
+        } else {
+            None
+        };
+        Ok(Core {
+            dir,
+            options,
+            parked: None,
+            hold: None,
+            recovered: false,
+            watch: Watch::Untried,
+            fallback: Fallback::default(),
+            durable_name: None,
+            keepalive,
+        })
+    }
+
+    // ------------------------------------------------------------------------------------------------- acquire
+
+    pub(crate) fn acquire(&mut self, patience: Patience, waker: &Waker) -> Result<()> {
+        if self.hold.is_some() {
+            let what = crate::error::text(-EDEADLK);
+            return Err(Error::new(-EDEADLK, format!("{}: {what}", Name(&self.dir.lock))));
+        }
+        self.recovered = false;
+        waker.begin();
+        let acquired = self.acquire_within(patience, waker);
+        waker.end();
+        acquired?;
+        if let (Some(keepalive), Some(hold)) = (&self.keepalive, &self.hold) {
+            keepalive.held(&hold.file, hold.id);
+        }
+        Ok(())
+    }
+
+    fn acquire_within(&mut self, patience: Patience, waker: &Waker) -> Result<()> {
+        let timeout = match patience {
+            Patience::Try => Some(Duration::ZERO),
+            Patience::For(timeout) => timeout,
+        };
+        // The common case makes one system call.
+        if self.place()? {
+            return Ok(());
+        }
+        let begun = sys::monotonic();
+        let deadline = Deadline::after(timeout);
+        let mut pauses = Pauses::new(self.options.retry);
+        let mut eager = EAGER_TRIES;
+        loop {
+            if waker.is_canceled() {
+                let waited = (sys::monotonic() - begun).as_secs_f64();
+                let message = format!("{}: canceled after {waited:.1} s", Name(&self.dir.lock));
+                return Err(Error::new(-ECANCELED, message));
+            }
+            let left = deadline.left();
+            let attempt = self.attempt(left.is_some())?;
+            match (attempt, left) {
+                (Attempt::Held, _) => return Ok(()),
+                (Attempt::Again, Some(_)) => {}
+                (Attempt::Again, None) if eager > 0 => eager -= 1,
+                (Attempt::Busy(id), Some(left)) => pauses.pause(&mut self.watch, waker, id, left),
+                (_, None) => return Err(self.not_acquired(patience, sys::monotonic() - begun)),
+            }
+        }
+    }
+
+    fn not_acquired(&self, patience: Patience, waited: Duration) -> Error {
+        let lock = Name(&self.dir.lock);
+        let holder = self.describe_holder();
+        match patience {
+            Patience::Try => Error::new(-EAGAIN, format!("{lock}: {holder}")),
+            Patience::For(_) => {
+                let message = format!("{lock}: {holder}; gave up after {:.1} s", waited.as_secs_f64());
+                Error::new(-ETIMEDOUT, message)
+            }
+        }
+    }
+
+    /// One try to take the lock, and a look at it where that fails.
+    fn attempt(&mut self, watch: bool) -> Result<Attempt> {
+        if self.place()? {
+            return Ok(Attempt::Held);
+        }
+        match self.look(watch)? {
+            Look::Changed => Ok(Attempt::Again),
+            Look::Busy(id) => Ok(Attempt::Busy(id)),
+            Look::Ours => self.hold_parked(),
+            Look::Corpse(corpse) => match self.claim(corpse)? {
+                true => Ok(Attempt::Held),
+                false => Ok(Attempt::Again),
+            },
+        }
+    }
+
+    /// Puts our stamp at the lock's name, if nothing is there. `Ok(false)`: something is.
+    fn place(&mut self) -> Result<bool> {
+        loop {
+            if self.fallback.without_noreplace {
+                return self.place_by_create();
+            }
+            self.park()?;
+            let Some(parked) = &mut self.parked else {
+                return Ok(false); // never: it was parked just now
+            };
+            let dir = &self.dir;
+            let os = |e| Error::os(e, format_args!("link {}", Name(&dir.lock)));
+            parked.freshen(FRESH_MS).map_err(os)?;
+            let placed = match self.fallback.without_link {
+                false => sys::link(&dir.fd, &parked.name, &dir.lock),
+                true => sys::rename(&dir.fd, &parked.name, &dir.lock, Rename::NoReplace),
+            };
+            let id = parked.id;
+            match placed {
+                Ok(()) => return Ok(matches!(self.hold_parked()?, Attempt::Held)),
+                Err(Errno::EXIST) => return Ok(false),
+                // Our private file was swept (a shipped peer does so after 30 s): park another. If it is the
+                // directory that is gone, parking says so.
+                Err(Errno::NOENT) => self.parked = None,
+                Err(errno) if !self.fallback.without_link && sys::means_no_link(errno) => {
+                    self.fallback.without_link = true;
+                }
+                Err(errno) if self.fallback.without_link && sys::means_no_rename_flag(errno) => {
+                    self.fallback.without_noreplace = true;
+                    self.unpark();
+                }
+                // Whatever the answer, the name decides: a network file system can lose the answer of a call that it
+                // made (open(2), NFS).
+                Err(errno) => match self.dir.names(&self.dir.lock, id) {
+                    Ok(true) => return Ok(matches!(self.hold_parked()?, Attempt::Held)),
+                    _ => return Err(Error::os(errno, format_args!("link {}", Name(&self.dir.lock)))),
+                },
+            }
+        }
+    }
+
+    /// The parked stamp stands at the lock's name: it is ours.
+    fn hold_parked(&mut self) -> Result<Attempt> {
+        let Some(parked) = &self.parked else {
+            return Ok(Attempt::Again);
+        };
+        let hold = Hold {
+            file: Arc::clone(&parked.file),
+            _writer: None,
+            id: parked.id,
+            touched_ms: parked.touched_ms,
+        };
+        if self.fallback.without_link {
+            self.parked = None; // its name is the lock's now
+        }
+        let late = sys::realtime_ms() - hold.touched_ms;
+        self.hold = Some(hold);
+        // This thread stood still between touch and link, so that a shipped peer may have seen an old lock appear
+        // and be about to rename over it: settle as after a claim (P2).
+        if !(0..LATE_MS).contains(&late) && !self.settle_overdue()? {
+            self.forget_hold();
+            return Ok(Attempt::Again);
+        }
+        Ok(Attempt::Held)
+    }
+
+    /// The last resort, where neither a link nor a rename is exclusive: the lock is empty for a moment.
+    fn place_by_create(&mut self) -> Result<bool> {
+        let dir = Arc::clone(&self.dir);
+        let os = |e| Error::os(e, format_args!("create {}", Name(&dir.lock)));
+        let stamp = self.new_stamp()?;
+        let file = match sys::open(&dir.fd, &dir.lock, Open::CreateNew) {
+            Ok(file) => file,
+            Err(Errno::EXIST) => return Ok(false),
+            Err(errno) => return Err(os(errno)),
+        };
+        let id = sys::fstat(&file).map_err(os)?.id;
+        let stamped = self.flock_new(&file).and_then(|locked| {
+            sys::write_at(&file, stamp.text.as_bytes(), 0)?;
+            Ok(locked)
+        });
+        // A contender that looks at the new lock has its flock for a moment: then leave it, and try again.
+        if !matches!(stamped, Ok(true)) && dir.names(&dir.lock, id).unwrap_or(false) {
+            let _ = sys::unlink(&dir.fd, &dir.lock); // if it stays, it is taken over once it is old
+        }
+        let held = stamped.map_err(os)?;
+        if held {
+            self.hold = Some(Hold {
+                file: Arc::new(file),
+                _writer: None,
+                id,
+                touched_ms: sys::realtime_ms(),
+            });
+        }
+        Ok(held)
+    }
+
+    fn flock_new(&self, file: &Fd) -> sys::Result<bool> {
+        match sys::flock_exclusive(file) {
+            Err(errno) if sys::means_no_flock(errno) => Ok(true),
+            other => other,
+        }
+    }
+
+    pub(crate) fn new_stamp(&self) -> Result<OwnStamp> {
+        let mut stamp = OwnStamp::new().map_err(|e| Error::os(e, "make a nonce"))?;
+        if self.fallback.without_flock {
+            stamp.without_flock();
+        }
+        Ok(stamp)
+    }
+
+    /// Sees to it that a stamp is parked.
+    pub(crate) fn park(&mut self) -> Result<()> {
+        if self.parked.is_none() {
+            let parked = Parked::new(&self.dir)?;
+            self.fallback.without_flock = !parked.flock;
+            self.parked = Some(parked);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn unpark(&mut self) {
+        if let Some(parked) = self.parked.take() {
+            let _ = sys::unlink(&self.dir.fd, &parked.name); // if it stays, a sweep takes it once we have closed it
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------- holding
+
+    /// Whether the lock's name names this inode.
+    pub(crate) fn is_lock(&self, id: FileId) -> Result<bool> {
+        self.dir
+            .names(&self.dir.lock, id)
+            .map_err(|e| Error::os(e, Name(&self.dir.lock)))
+    }
+
+    /// What every call under a hold begins with: `JLOCK_ELOST` when it has been taken away (P3).
+    pub(crate) fn still_held(&self) -> Result<FileId> {
+        let lock = Name(&self.dir.lock);
+        match &self.hold {
+            None => {
+                let what = crate::error::text(abi::JLOCK_ENOTHELD);
+                Err(Error::new(abi::JLOCK_ENOTHELD, format!("{lock}: {what}")))
+            }
+            Some(hold) if self.is_lock(hold.id)? => Ok(hold.id),
+            Some(_) => Err(self.lost()),
+        }
+    }
+
+    fn lost(&self) -> Error {
+        let holder = self.describe_holder();
+        let message = format!(
+            "{}: was taken away from this holder; now {holder}",
+            Name(&self.dir.lock)
+        );
+        Error::new(abi::JLOCK_ELOST, message)
+    }
+
+    pub(crate) fn refresh(&mut self) -> Result<()> {
+        self.still_held()?;
+        if self.is_overdue() {
+            return match self.settle_overdue()? {
+                true => Ok(()),
+                false => Err(self.lost()),
+            };
+        }
+        self.touch_hold()
+    }
+
+    fn touch_hold(&mut self) -> Result<()> {
+        if let Some(hold) = &mut self.hold {
+            sys::touch(&hold.file).map_err(|e| Error::os(e, format_args!("refresh {}", Name(&self.dir.lock))))?;
+            hold.touched_ms = sys::realtime_ms();
+        }
+        if let (Some(parked), Some(hold)) = (&mut self.parked, &self.hold)
+            && parked.id == hold.id
+        {
+            parked.touched_ms = hold.touched_ms;
+        }
+        Ok(())
+    }
+
+    /// Whether a shipped peer may have judged this hold stale by its age, and be about to rename over it.
+    fn is_overdue(&self) -> bool {
+        let Some(hold) = &self.hold else { return false };
+        let within = |touched_ms| (0..OVERDUE_MS).contains(&(sys::realtime_ms() - touched_ms));
+        // The keepalive thread touches the file, not our note of it.
+        !within(hold.touched_ms) && !sys::fstat(&hold.file).is_ok_and(|meta| within(meta.modified_ms))
+    }
+
+    /// Gives a sign of life, then waits for whoever judged by the time before it. `Ok(false)`: somebody took the lock.
+    fn settle_overdue(&mut self) -> Result<bool> {
+        self.touch_hold()?;
+        self.settle();
+        match &self.hold {
+            Some(hold) => self.is_lock(hold.id),
+            None => Ok(false),
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------- release
+
+    /// Lets the lock go. On `JLOCK_ELOST` it is let go as well, and nothing was removed; on any other failure it is
+    /// still held.
+    pub(crate) fn release(&mut self) -> Result<()> {
+        match self.still_held() {
+            Ok(_) => {}
+            Err(error) => {
+                if error.code() == abi::JLOCK_ELOST {
+                    self.forget_hold();
+                }
+                return Err(error);
+            }
+        }
+        // Whoever removes a lock that may have been judged stale makes room for a lock that would be renamed over
+        // (P2): settle first.
+        if self.is_overdue() && !self.settle_overdue()? {
+            let lost = self.lost();
+            self.forget_hold();
+            return Err(lost);
+        }
+        // Between the check and this call nobody removes or replaces the lock: library peers do so only with its
+        // flock, which is ours, shipped ones only with one that they judged stale (P1, P2).
+        match sys::unlink(&self.dir.fd, &self.dir.lock) {
+            Ok(()) => {
+                self.forget_hold();
+                Ok(())
+            }
+            Err(Errno::NOENT) => {
+                let lost = self.lost();
+                self.forget_hold();
+                Err(lost)
+            }
+            Err(errno) => Err(Error::os(errno, format_args!("release {}", Name(&self.dir.lock)))),
+        }
+    }
+
+    fn forget_hold(&mut self) {
+        if let Some(keepalive) = &self.keepalive {
+            keepalive.released();
+        }
+        self.hold = None;
+    }
+
+    /// Leaves a lock behind that could not be released: its `flock` ends, so that others see a dead holder's.
+    pub(crate) fn abandon(&mut self) {
+        self.forget_hold();
+        self.parked = None;
+    }
+
+    /// Ends the participant. Whatever fails here leaves what a crash would: others see to it.
+    pub(crate) fn close(&mut self) {
+        if self.hold.is_some() && self.release().is_err() {
+            self.abandon();
+        }
+        self.unpark();
+        self.sweep();
+        if let Some(keepalive) = self.keepalive.take() {
+            keepalive.stop();
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! What stands in a lock: who holds it.
+//!
+//! ```text
+//! <pid>\n
+//! <nonce>\n                       the nonce is <pid>-<16 lowercase hex digits>
+//! jlock/1 boot=… pidns=… start=… host=…[ flock=none]\n
+//! ```
+//!
+//! A shipped peer reads the first line and looks for its own nonce; the third line marks a library peer.
+
+use std::fmt::Write;
+
+use crate::sys::{self, process::Identity};
+
+/// No more of a lock is ever read.
+pub(crate) const MAX_LEN: usize = 4096;
+
+/// A stamp of this process's own.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnStamp {
+    pub nonce: String,
+    pub text: String,
+}
+
+impl OwnStamp {
+    /// With a fresh nonce, of a holder that keeps the lock's `flock`.
+    pub(crate) fn new() -> sys::Result<Self> {
+        let me = Identity::current();
+        let nonce = format!("{}-{:016x}", me.pid, sys::random_u64()?);
+        let mut text = format!("{}\n{nonce}\njlock/1 boot={}", me.pid, me.boot);
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, " pidns={} start={} host={}", me.pid_namespace, me.start, me.host);
+        Ok(OwnStamp { nonce, text })
+    }
+
+    /// Says that the kernel does not vouch for the holder, because the file system has no `flock`.
+    pub(crate) fn without_flock(&mut self) {
+        self.text.truncate(self.text.len() - 1);
+        self.text.push_str(" flock=none\n");
+    }
+}
+
+/// What was read from a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Stamp {
+    Library(LibraryStamp),
+    Shipped {
+        pid: i32,
+        nonce: String,
+    },
+    /// Empty, or the beginning of a stamp: somebody is writing it just now, or died at it.
+    Cut {
+        pid: Option<i32>,
+    },
+    /// Something else.
+    Foreign,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LibraryStamp {
+    pub pid: i32,
+    pub nonce: String,
+    pub boot: String,
+    pub pid_namespace: u64,
+    pub start: u64,
+    pub host: String,
+    /// Whether its holder keeps the lock's `flock`, so that the kernel knows when it dies.
+    pub flock: bool,
+}
+
+impl Stamp {
+    pub(crate) fn parse(bytes: &[u8]) -> Stamp {
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return Stamp::Foreign;
+        };
+        let mut lines = text.split_inclusive('\n');
+        let first = lines.next().unwrap_or("");
+        let pid = first.strip_suffix('\n').and_then(parse_pid);
+        let Some(pid) = pid else {
+            // Without its newline a number is a beginning; anything else is none.
+            let beginning = !first.ends_with('\n') && first.bytes().all(|b| b.is_ascii_digit());
+            return if beginning {
+                Stamp::Cut { pid: None }
+            } else {
+                Stamp::Foreign
+            };
+        };
+        let second = lines.next().unwrap_or("");
+        let Some(nonce) = second.strip_suffix('\n') else {
+            let beginning = second.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+            return if beginning {
+                Stamp::Cut { pid: Some(pid) }
+            } else {
+                Stamp::Foreign
+            };
+        };
+        if !is_nonce(nonce) {
+            return Stamp::Foreign;
+        }
+        match lines.next().and_then(|line| LibraryStamp::parse(pid, nonce, line)) {
+            Some(stamp) => Stamp::Library(stamp),
+            None => Stamp::Shipped {
+                pid,
+                nonce: nonce.to_owned(),
+            },
+        }
+    }
+
+    /// The holder's process id in its own PID namespace, 0 when unknown, and its nonce, empty when unknown.
+    pub(crate) fn holder(&self) -> (i32, &str) {
+        match self {
+            Stamp::Library(stamp) => (stamp.pid, &stamp.nonce),
+            Stamp::Shipped { pid, nonce } => (*pid, nonce),
+            Stamp::Cut { pid } => (pid.unwrap_or(0), ""),
+            Stamp::Foreign => (0, ""),
+        }
+    }
+}
+
+impl LibraryStamp {
+    fn parse(pid: i32, nonce: &str, line: &str) -> Option<Self> {
+        let mut stamp = LibraryStamp {
+            pid,
+            nonce: nonce.to_owned(),
+            boot: String::new(),
+            pid_namespace: 0,
+            start: 0,
+            host: String::new(),
+            flock: true,
+        };
+        // Fields that a later version adds are passed over.
+        for field in line.strip_prefix("jlock/1 ")?.split_ascii_whitespace() {
+            match field.split_once('=') {
+                Some(("boot", value)) => stamp.boot = value.to_owned(),
+                Some(("pidns", value)) => stamp.pid_namespace = value.parse().unwrap_or(0),
+                Some(("start", value)) => stamp.start = value.parse().unwrap_or(0),
+                Some(("host", value)) => stamp.host = value.to_owned(),
+                Some(("flock", value)) => stamp.flock = value != "none",
+                _ => {}
+            }
+        }
+        Some(stamp)
+    }
+}
+
+/// A positive number, as a shipped peer's `Number()` reads the first line, white space around it allowed.
+fn parse_pid(line: &str) -> Option<i32> {
+    let digits = line.trim();
+    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    plain.then(|| digits.parse().ok()).flatten().filter(|pid| *pid > 0)
+}
+
+/// `<pid>-<16 lowercase hex digits>`: also what keeps a nonce that came from a file from naming another one.
+fn is_nonce(text: &str) -> bool {
+    let Some((pid, hex)) = text.split_once('-') else {
+        return false;
+    };
+    !pid.is_empty()
+        && pid.len() <= 10
+        && pid.bytes().all(|b| b.is_ascii_digit())
+        && hex.len() == 16
+        && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONCE: &str = "4711-0123456789abcdef";
+
+    #[test]
+    fn a_stamp_of_our_own_reads_back_as_a_library_stamp() {
+        for flock in [true, false] {
+            let mut own = OwnStamp::new().unwrap();
+            if !flock {
+                own.without_flock();
+            }
+            let Stamp::Library(read) = Stamp::parse(own.text.as_bytes()) else {
+                panic!("{}", own.text)
+            };
+            assert_eq!(read.pid, std::process::id() as i32);
+            assert_eq!(read.nonce, own.nonce);
+            assert_eq!(read.flock, flock);
+            assert!(read.start > 0 && read.pid_namespace > 0 && !read.boot.is_empty());
+            assert!(own.text.len() < 512);
+        }
+    }
+
+    #[test]
+    fn a_nonce_is_never_given_twice() {
+        assert_ne!(OwnStamp::new().unwrap().nonce, OwnStamp::new().unwrap().nonce);
+    }
+
+    #[test]
+    fn a_shipped_stamp_has_two_lines() {
+        let shipped = Stamp::Shipped {
+            pid: 4711,
+            nonce: NONCE.to_owned(),
+        };
+        assert_eq!(Stamp::parse(format!("4711\n{NONCE}\n").as_bytes()), shipped);
+        assert_eq!(Stamp::parse(format!("4711\n{NONCE}\nsomething\n").as_bytes()), shipped);
+    }
+
+    #[test]
+    fn every_beginning_of_a_stamp_is_cut_short_and_none_is_foreign() {
+        let whole = format!("4711\n{NONCE}\n");
+        for end in 0..whole.len() {
+            let read = Stamp::parse(&whole.as_bytes()[..end]);
+            assert!(matches!(read, Stamp::Cut { .. }), "{end}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_stamp_is_foreign() {
+        for text in [
+            "x",
+            "\n",
+            "0\n",
+            "-1\n",
+            "4711\nhello\n",
+            "99999999999\n",
+            "4711\n../../x\n",
+            "1 2\n",
+        ] {
+            assert_eq!(Stamp::parse(text.as_bytes()), Stamp::Foreign, "{text:?}");
+        }
+        assert_eq!(Stamp::parse(b"\xff\xfe"), Stamp::Foreign);
+    }
+}

@@ -1,0 +1,56 @@
+//! Leftovers: the parked stamps of the dead.
+
+use std::ffi::CStr;
+
+use crate::lock::core::Core;
+use crate::lock::dir::read_stamp;
+use crate::lock::look::age_ms;
+use crate::lock::stamp::Stamp;
+use crate::sys::{self, FileKind, Open};
+
+impl Core {
+    /// Removes what dead peers have left. What cannot be looked at or removed now is left to the next sweep.
+    pub(crate) fn sweep(&self) {
+        let mut names = Vec::new();
+        let listed = sys::list(&self.dir.fd, |name| {
+            if self.dir.is_parked_name(name.to_bytes()) && !self.is_own_parked(name) {
+                names.push(name.to_owned());
+            }
+        });
+        if listed.is_ok() {
+            for name in names {
+                let _ = self.sweep_one(&name);
+            }
+        }
+    }
+
+    fn is_own_parked(&self, name: &CStr) -> bool {
+        self.parked.as_ref().is_some_and(|parked| *parked.name == *name)
+    }
+
+    fn sweep_one(&self, name: &CStr) -> sys::Result<()> {
+        let dir = &self.dir;
+        if sys::stat(&dir.fd, name)?.is_none_or(|meta| meta.kind != FileKind::Regular) {
+            return Ok(());
+        }
+        let file = sys::open(&dir.fd, name, Open::Read)?;
+        // The flock first, then the content: who stamps a file has locked it before, so a library's stamp without a
+        // living lock is a dead one's. A file that is not stamped yet has an owner on its way.
+        let unlocked = match sys::flock_exclusive(&file) {
+            Ok(locked) => locked,
+            Err(errno) if sys::means_no_flock(errno) => true,
+            Err(errno) => return Err(errno),
+        };
+        if !unlocked {
+            return Ok(());
+        }
+        let meta = sys::fstat(&file)?;
+        let by_flock = matches!(Stamp::parse(&read_stamp(&file)?), Stamp::Library(stamp) if stamp.flock) && dir.local;
+        // A shipped peer may be about to rename its own.
+        let stale = i128::from(age_ms(&meta)) > self.options.stale.as_millis() as i128;
+        if (by_flock || stale) && dir.names(name, meta.id)? {
+            sys::unlink(&dir.fd, name)?;
+        }
+        Ok(())
+    }
+}

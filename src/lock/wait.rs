@@ -1,0 +1,188 @@
+//! Waiting for somebody else's lock: until it changes, until the time is over, or until another thread cancels. No
+//! signal is sent, no thread is started, and nothing spins.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use crate::sys::{self, Fd, FileId};
+
+/// When to give up, on the monotonic clock. `None`: never.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Option<Duration>);
+
+impl Deadline {
+    pub(crate) fn after(timeout: Option<Duration>) -> Self {
+        // A time-out beyond the clock's range is for ever.
+        Deadline(timeout.and_then(|timeout| sys::monotonic().checked_add(timeout)))
+    }
+
+    /// The time left; `None`: it is over.
+    pub(crate) fn left(self) -> Option<Duration> {
+        match self.0 {
+            None => Some(Duration::MAX),
+            Some(at) => at.checked_sub(sys::monotonic()).filter(|left| !left.is_zero()),
+        }
+    }
+}
+
+// --------------------------------------------------------------------------------------------------------- cancel
+
+const IDLE: u8 = 0;
+const WAITING: u8 = 1;
+const CANCELED: u8 = 2;
+
+/// What another thread ends a wait with. It never waits itself, and has no effect on a wait that has not begun.
+#[derive(Debug)]
+pub(crate) struct Waker {
+    state: AtomicU8,
+    /// Made by the first wait. Without one a wait notices a cancel when it next looks at the lock.
+    eventfd: OnceLock<Fd>,
+}
+
+impl Waker {
+    pub(crate) fn new() -> Self {
+        Waker {
+            state: AtomicU8::new(IDLE),
+            eventfd: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn cancel(&self) {
+        let waiting = self
+            .state
+            .compare_exchange(WAITING, CANCELED, Ordering::AcqRel, Ordering::Acquire);
+        if waiting.is_ok()
+            && let Some(eventfd) = self.eventfd.get()
+        {
+            sys::wake(eventfd);
+        }
+    }
+
+    pub(crate) fn begin(&self) {
+        self.state.store(WAITING, Ordering::Release);
+    }
+
+    pub(crate) fn end(&self) {
+        self.state.store(IDLE, Ordering::Release);
+    }
+
+    pub(crate) fn is_canceled(&self) -> bool {
+        self.state.load(Ordering::Acquire) == CANCELED
+    }
+
+    /// For a poll, before which [`is_canceled`](Self::is_canceled) must be asked again.
+    pub(crate) fn eventfd(&self) -> Option<&Fd> {
+        if self.eventfd.get().is_none()
+            && let Ok(eventfd) = sys::eventfd()
+        {
+            let _ = self.eventfd.set(eventfd); // only the thread that waits sets it
+        }
+        self.eventfd.get()
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------- watch
+
+/// An inotify watch on the lock that is being waited for: it fires once.
+#[derive(Debug)]
+pub(crate) enum Watch {
+    Untried,
+    On {
+        queue: Fd,
+        armed: Option<FileId>,
+    },
+    /// No inotify to be had (limits, no /proc): sleep with back-off.
+    Off,
+}
+
+impl Watch {
+    /// Watches this lock. It must be armed before the last look: what happens after that look is reported.
+    pub(crate) fn arm(&mut self, file: &Fd, id: FileId) {
+        if let Watch::Untried = self {
+            *self = match sys::inotify() {
+                Ok(queue) => Watch::On { queue, armed: None },
+                Err(_) => Watch::Off, // EMFILE, ENFILE, ENOMEM, ENOSYS: waiting works without
+            };
+        }
+        if let Watch::On { queue, armed } = self
+            && *armed != Some(id)
+        {
+            *armed = None;
+            if sys::watch(queue, file).is_ok() {
+                *armed = Some(id);
+            }
+        }
+    }
+
+    fn queue_for(&self, id: FileId) -> Option<&Fd> {
+        match self {
+            Watch::On { queue, armed } if *armed == Some(id) => Some(queue),
+            _ => None,
+        }
+    }
+
+    /// Reads what was reported: the watch is spent.
+    pub(crate) fn rearm(&mut self) {
+        if let Watch::On { queue, armed } = self {
+            *armed = None;
+            if sys::drain(queue).is_err() {
+                *self = Watch::Off;
+            }
+        }
+    }
+}
+
+/// The sleeps of one wait: as long as the watch allows, short and growing where the watch cannot tell.
+pub(crate) struct Pauses {
+    longest: Duration,
+    next: Duration,
+    /// The lock that the last pause was for.
+    on: Option<FileId>,
+}
+
+impl Pauses {
+    const SHORTEST: Duration = Duration::from_micros(50);
+
+    pub(crate) fn new(longest: Duration) -> Self {
+        Pauses {
+            longest,
+            next: Self::SHORTEST,
+            on: None,
+        }
+    }
+
+    /// Sleeps until the lock `busy` changes, somebody cancels, `left` is over, or it is time for another look.
+    pub(crate) fn pause(&mut self, watch: &mut Watch, waker: &Waker, busy: FileId, left: Duration) {
+        let eventfd = waker.eventfd();
+        if waker.is_canceled() {
+            return;
+        }
+        let queue = watch.queue_for(busy);
+        // A dying holder's files are closed before its flock is let go: after a report about a lock that is still
+        // held, look again soon. (A first report is worth a full pause.)
+        let length = match queue {
+            Some(_) if self.on != Some(busy) => self.longest,
+            _ => self.grow(),
+        };
+        self.on = Some(busy);
+        match sys::poll(&[queue, eventfd], length.min(left)) {
+            Ok(true) => {
+                self.next = Self::SHORTEST;
+                if let Some(eventfd) = eventfd {
+                    let _ = sys::drain(eventfd); // it is readable or empty; both are fine
+                }
+                watch.rearm();
+            }
+            Ok(false) => {}
+            // ENOMEM: sleep as without descriptors.
+            Err(_) => sys::sleep_until(sys::monotonic() + length.min(left)),
+        }
+    }
+
+    fn grow(&mut self) -> Duration {
+        let length = self.next.min(self.longest);
+        self.next = (self.next * 2).min(self.longest);
+        length
+    }
+}

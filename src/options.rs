@@ -1,0 +1,146 @@
+//! How a lock behaves: the builder behind `struct jlock_options`.
+
+use std::ffi::{CString, OsStr};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::error::{EINVAL, Error, Result};
+use crate::{Lock, abi};
+
+/// How a [`Lock`] behaves; a builder.
+///
+/// ```
+/// # let dir = std::env::temp_dir().join(format!("jlock-doc-options-{}", std::process::id()));
+/// use std::time::Duration;
+/// let lock = jlock::Options::new().timeout(Duration::from_secs(1)).sync(true).open(&dir)?;
+/// # drop(lock); std::fs::remove_dir_all(&dir).unwrap();
+/// # Ok::<(), jlock::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Options {
+    pub(crate) create: bool,
+    pub(crate) sync: bool,
+    pub(crate) keepalive: bool,
+    /// `None`: for ever.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retry: Duration,
+    pub(crate) stale: Duration,
+    pub(crate) settle: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options::new()
+    }
+}
+
+impl Options {
+    /// The defaults: wait 5 s, look at least every 25 ms, 30 s until a silent shipped peer counts as dead, settle
+    /// 100 ms, create a missing directory.
+    pub fn new() -> Self {
+        Options {
+            create: true,
+            sync: false,
+            keepalive: false,
+            timeout: Some(Duration::from_millis(5000)),
+            retry: Duration::from_millis(25),
+            stale: Duration::from_millis(30_000),
+            settle: Duration::from_millis(100),
+        }
+    }
+
+    /// Whether a missing directory is created (default: yes).
+    pub fn create(mut self, yes: bool) -> Self {
+        self.create = yes;
+        self
+    }
+
+    /// Whether a journal call returns only once its data is on disk (default: no).
+    pub fn sync(mut self, yes: bool) -> Self {
+        self.sync = yes;
+        self
+    }
+
+    /// Whether the lock refreshes itself while it is held, from a thread of its own (default: no).
+    pub fn keepalive(mut self, yes: bool) -> Self {
+        self.keepalive = yes;
+        self
+    }
+
+    /// How long to wait for the lock; `None` for ever, zero not at all (default: 5 s).
+    pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.timeout = timeout.into();
+        self
+    }
+
+    /// The longest sleep between two looks at the lock (default: 25 ms; at least 1 ms).
+    pub fn retry(mut self, retry: Duration) -> Self {
+        self.retry = retry.max(Duration::from_millis(1));
+        self
+    }
+
+    /// Without a sign of life for so long, a lock that the kernel knows nothing of is dead (default: 30 s; at least
+    /// 1 ms). Locks of live library peers never are.
+    pub fn stale(mut self, stale: Duration) -> Self {
+        self.stale = stale.max(Duration::from_millis(1));
+        self
+    }
+
+    /// How long to wait after taking over a dead holder's lock (default: 100 ms). Zero only where every peer uses
+    /// this library.
+    pub fn settle(mut self, settle: Duration) -> Self {
+        self.settle = settle;
+        self
+    }
+
+    /// Opens the lock of the journal `changes.journal` in `dir`.
+    ///
+    /// # Errors
+    /// As [`Lock::open`].
+    pub fn open(&self, dir: impl AsRef<Path>) -> Result<Lock> {
+        let path = c_string(dir.as_ref().as_os_str(), "directory")?;
+        Lock::open_dir(&path, self)
+    }
+
+    /// Opens the lock of the journal `name` in an open directory; the lock is called `name.lock`.
+    ///
+    /// # Errors
+    /// `EINVAL`, `ENAMETOOLONG`: not a file name; else as [`Lock::open`].
+    pub fn open_at(&self, dir: impl AsFd, name: impl AsRef<OsStr>) -> Result<Lock> {
+        let name = c_string(name.as_ref(), "journal name")?;
+        Lock::open_at_raw(dir.as_fd(), &name, self)
+    }
+
+    /// From the C struct, its size already accounted for.
+    pub(crate) fn from_abi(raw: &abi::jlock_options) -> Result<Self> {
+        let known = abi::JLOCK_NO_CREATE | abi::JLOCK_SYNC | abi::JLOCK_KEEPALIVE;
+        if raw.flags & !known != 0 {
+            return Err(Error::new(-EINVAL, format!("unknown flags {:#x}", raw.flags & !known)));
+        }
+        if raw.retry_ms == 0 || raw.stale_ms == 0 {
+            let why = "retry_ms and stale_ms must not be 0; was jlock_options_init called?";
+            return Err(Error::new(-EINVAL, why));
+        }
+        Ok(Options {
+            create: raw.flags & abi::JLOCK_NO_CREATE == 0,
+            sync: raw.flags & abi::JLOCK_SYNC != 0,
+            keepalive: raw.flags & abi::JLOCK_KEEPALIVE != 0,
+            timeout: timeout_from_ms(raw.timeout_ms),
+            retry: Duration::from_millis(raw.retry_ms.into()),
+            stale: Duration::from_millis(raw.stale_ms.into()),
+            settle: Duration::from_millis(raw.settle_ms.into()),
+        })
+    }
+}
+
+/// Milliseconds as C gives them: negative means for ever.
+pub(crate) fn timeout_from_ms(ms: i32) -> Option<Duration> {
+    u64::try_from(ms).ok().map(Duration::from_millis)
+}
+
+fn c_string(text: &OsStr, what: &str) -> Result<CString> {
+    CString::new(text.as_bytes()).map_err(|_| Error::new(-EINVAL, format!("{what}: contains a NUL byte")))
+}

@@ -1,0 +1,72 @@
+//! The errno numbers that the library gives by itself, and a static text for each that Linux has.
+
+use std::ffi::CStr;
+
+pub(crate) use libc::{E2BIG, EAGAIN, ECANCELED, EDEADLK, EINVAL, ENAMETOOLONG, ENOMEM, ETIMEDOUT};
+
+/// The text of an errno. `strerror` is not thread-safe everywhere and speaks the locale's language.
+pub(crate) fn text(errno: i32) -> &'static CStr {
+    TEXTS
+        .iter()
+        .find(|(number, _)| *number == errno)
+        .map_or(c"unknown error", |(_, text)| text)
+}
+
+/// What a file system, a descriptor or a process can answer; the network's own errors come from network file systems.
+const TEXTS: &[(i32, &CStr)] = &[
+    (libc::EPERM, c"operation not permitted"),
+    (libc::ENOENT, c"no such file or directory"),
+    (libc::ESRCH, c"no such process"),
+    (libc::EINTR, c"interrupted by a signal"),
+    (libc::EIO, c"input/output error"),
+    (libc::ENXIO, c"no such device or address"),
+    (libc::E2BIG, c"structure from a newer version of the library"),
+    (libc::EBADF, c"bad file descriptor"),
+    (libc::EAGAIN, c"held by somebody else"),
+    (libc::ENOMEM, c"out of memory"),
+    (libc::EACCES, c"permission denied"),
+    (libc::EFAULT, c"bad address"),
+    (libc::EBUSY, c"device or resource busy"),
+    (libc::EEXIST, c"file exists"),
+    (libc::EXDEV, c"cross-device link"),
+    (libc::ENODEV, c"no such device"),
+    (libc::ENOTDIR, c"not a directory"),
+    (libc::EISDIR, c"is a directory"),
+    (libc::EINVAL, c"invalid argument"),
+    (libc::ENFILE, c"too many open files in the system"),
+    (libc::EMFILE, c"too many open files"),
+    (libc::ENOTTY, c"not supported by this descriptor"),
+    (libc::ETXTBSY, c"text file busy"),
+    (libc::EFBIG, c"file too large"),
+    (libc::ENOSPC, c"no space left on device"),
+    (libc::ESPIPE, c"illegal seek"),
+    (libc::EROFS, c"read-only file system"),
+    (libc::EMLINK, c"too many links"),
+    (libc::EPIPE, c"broken pipe"),
+    (libc::ERANGE, c"result out of range"),
+    (libc::EDEADLK, c"this handle holds the lock already"),
+    (libc::ENAMETOOLONG, c"file name too long"),
+    (libc::ENOLCK, c"no locks available"),
+    (libc::ENOSYS, c"function not implemented"),
+    (libc::ENOTEMPTY, c"directory not empty"),
+    (libc::ELOOP, c"a symbolic link, or too many of them"),
+    (libc::ENODATA, c"no data available"),
+    (libc::ETIME, c"timer expired"),
+    (libc::ENOLINK, c"link has been severed"),
+    (libc::EPROTO, c"protocol error"),
+    (libc::EOVERFLOW, c"value too large"),
+    (libc::EOPNOTSUPP, c"operation not supported"),
+    (libc::ENETDOWN, c"network is down"),
+    (libc::ENETUNREACH, c"network is unreachable"),
+    (libc::ECONNRESET, c"connection reset"),
+    (libc::ENOBUFS, c"no buffer space available"),
+    (libc::ENOTCONN, c"not connected"),
+    (libc::ETIMEDOUT, c"timed out"),
+    (libc::ECONNREFUSED, c"connection refused"),
+    (libc::EHOSTDOWN, c"host is down"),
+    (libc::EHOSTUNREACH, c"no route to host"),
+    (libc::ESTALE, c"stale file handle"),
+    (libc::EDQUOT, c"disk quota exceeded"),
+    (libc::ECANCELED, c"canceled"),
+    (libc::EOWNERDEAD, c"owner died"),
+];

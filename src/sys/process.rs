@@ -1,0 +1,118 @@
+//! Who this process is, and whether another one lives.
+
+use std::ffi::CStr;
+use std::mem::MaybeUninit;
+use std::sync::Mutex;
+
+use super::fork::Generation;
+use super::{Errno, Open, around, open, open_dir, read_at};
+
+/// What a stamp says of its process. Unknown parts are empty or 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub pid: i32,
+    pub boot: String,
+    pub pid_namespace: u64,
+    /// In clock ticks since boot.
+    pub start: u64,
+    pub host: String,
+}
+
+impl Identity {
+    /// This process's; read once, and again after a fork.
+    pub(crate) fn current() -> Identity {
+        static KNOWN: Mutex<Option<(Generation, Identity)>> = Mutex::new(None);
+        let now = Generation::current();
+        // Poisoned or locked by a thread that fork left behind: read afresh.
+        let mut known = match KNOWN.try_lock() {
+            Ok(known) => known,
+            Err(_) => return Identity::read(),
+        };
+        match &*known {
+            Some((then, identity)) if *then == now => identity.clone(),
+            _ => {
+                let identity = Identity::read();
+                *known = Some((now, identity.clone()));
+                identity
+            }
+        }
+    }
+
+    fn read() -> Identity {
+        Identity {
+            pid: rustix::process::getpid().as_raw_nonzero().get(),
+            boot: proc_file(c"/proc/sys/kernel/random", c"boot_id").unwrap_or_default(),
+            pid_namespace: pid_namespace().unwrap_or(0),
+            start: start_time(c"/proc/self").unwrap_or(0),
+            host: host(),
+        }
+    }
+}
+
+/// The host's name, without what would break the stamp's line.
+fn host() -> String {
+    let uname = rustix::system::uname();
+    let name = uname.nodename().to_string_lossy();
+    name.chars().filter(|c| c.is_ascii_graphic()).take(63).collect()
+}
+
+/// The first bytes of a small file beneath /proc, without the newline. `None` where /proc is not to be had: the
+/// stamp's third line then says less, and nothing else changes.
+fn proc_file(dir: &CStr, name: &CStr) -> Option<String> {
+    let file = open(&open_dir(dir).ok()?, name, Open::Read).ok()?;
+    let mut buf = [MaybeUninit::uninit(); 1024];
+    let bytes = read_at(&file, &mut buf, 0).ok()?;
+    Some(String::from_utf8_lossy(bytes).trim_end().to_owned())
+}
+
+fn pid_namespace() -> Option<u64> {
+    let proc_self = open_dir(c"/proc/self/ns").ok()?;
+    let stat = rustix::fs::statat(proc_self.borrow().ok()?, c"pid", rustix::fs::AtFlags::empty()).ok()?;
+    Some(stat.st_ino)
+}
+
+/// When a process began: field 22 of /proc/PID/stat, counted after the name, which may contain anything.
+fn start_time(proc_dir: &CStr) -> Option<u64> {
+    let stat = proc_file(proc_dir, c"stat")?;
+    let after_name = &stat[stat.rfind(')')? + 1..];
+    after_name.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// When another process of this PID namespace began; `None`: unknown.
+pub(crate) fn start_time_of(pid: i32) -> Option<u64> {
+    let dir = std::ffi::CString::new(format!("/proc/{pid}")).ok()?;
+    start_time(&dir)
+}
+
+/// Whether a process of this number lives in this PID namespace, as a shipped peer finds out: a process that may not
+/// be signalled lives.
+///
+/// Numbers that name no single process never reach `kill`.
+pub(crate) fn is_alive(pid: i32) -> bool {
+    const PID_MAX_LIMIT: i32 = 4 * 1024 * 1024; // linux/threads.h
+    let Some(number) = rustix::process::Pid::from_raw(pid) else {
+        return false;
+    };
+    if !(1..=PID_MAX_LIMIT).contains(&pid) {
+        return false;
+    }
+    around("kill", || rustix::process::test_kill_process(number)) != Err(Errno::SRCH)
+}
+
+/// Runs `run` with every signal blocked in this thread: a thread started within never handles the program's signals.
+pub(crate) fn without_signals<T>(run: impl FnOnce() -> T) -> T {
+    // SAFETY: both sets are initialised by the C library before they are read; the mask is this thread's own.
+    let before = unsafe {
+        let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+        let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigfillset(all.as_mut_ptr());
+        let rc = libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+        (rc == 0).then(|| before.assume_init())
+    };
+    let result = run();
+    if let Some(before) = before {
+        // SAFETY: the mask as it was.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut()) };
+    }
+    result
+}

@@ -1,0 +1,113 @@
+//! The seam of the tests: a hook, one a thread, that sees each system call of the core before and after it is made,
+//! and may have it fail, skip it, or end the peer there. Only with the feature `seam`; not part of the interface.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use super::{Errno, Result};
+
+/// What becomes of the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is made.
+    Proceed,
+    /// It is not made and answers this errno.
+    Fail(i32),
+    /// The peer dies before the call: this one and all that follow answer `ESRCH` and do nothing. Descriptors close
+    /// as their owners are dropped, as a kernel would close them; files stay.
+    Die,
+    /// The call is made, and then the peer dies.
+    DieAfter,
+    /// The library panics here.
+    Panic,
+}
+
+/// A test's own scheduler.
+pub trait Hook {
+    /// Before each call.
+    fn before(&mut self, call: &'static str) -> Verdict;
+    /// After a call that was made.
+    fn after(&mut self, _call: &'static str) {}
+    /// The monotonic clock, if the test keeps its own.
+    fn monotonic(&mut self) -> Option<Duration> {
+        None
+    }
+    /// The wall clock in milliseconds, if the test keeps its own.
+    fn realtime_ms(&mut self) -> Option<i64> {
+        None
+    }
+    /// The library wants to sleep until then. `true`: the test has seen to it.
+    fn pause(&mut self, _until: Duration) -> bool {
+        false
+    }
+}
+
+struct Installed {
+    hook: Box<dyn Hook>,
+    dead: bool,
+}
+
+thread_local! {
+    static INSTALLED: RefCell<Option<Installed>> = const { RefCell::new(None) };
+}
+
+/// Has `hook` see this thread's calls until [`uninstall`].
+pub fn install(hook: impl Hook + 'static) {
+    INSTALLED.set(Some(Installed {
+        hook: Box::new(hook),
+        dead: false,
+    }));
+}
+
+/// Ends what [`install`] began.
+pub fn uninstall() {
+    INSTALLED.set(None);
+}
+
+/// Whether this thread's peer has died.
+pub fn is_dead() -> bool {
+    INSTALLED.with_borrow(|installed| installed.as_ref().is_some_and(|i| i.dead))
+}
+
+fn with<T>(none: T, ask: impl FnOnce(&mut Installed) -> T) -> T {
+    INSTALLED.with_borrow_mut(|installed| match installed {
+        Some(installed) => ask(installed),
+        None => none,
+    })
+}
+
+pub(super) fn around<T>(call: &'static str, run: impl FnOnce() -> Result<T>) -> Result<T> {
+    let verdict = with(Verdict::Proceed, |i| {
+        if i.dead { Verdict::Die } else { i.hook.before(call) }
+    });
+    match verdict {
+        Verdict::Proceed => {
+            let result = run();
+            with((), |i| i.hook.after(call));
+            result
+        }
+        Verdict::Fail(errno) => Err(Errno::from_raw_os_error(errno)),
+        Verdict::Die => {
+            with((), |i| i.dead = true);
+            Err(Errno::SRCH)
+        }
+        Verdict::DieAfter => {
+            let _ = run(); // whatever it was, the peer does not live to see it
+            with((), |i| i.dead = true);
+            Err(Errno::SRCH)
+        }
+        Verdict::Panic => panic!("seam: {call}"),
+    }
+}
+
+pub(super) fn monotonic() -> Option<Duration> {
+    with(None, |i| i.hook.monotonic())
+}
+
+pub(super) fn realtime_ms() -> Option<i64> {
+    with(None, |i| i.hook.realtime_ms())
+}
+
+pub(super) fn pause(until: Duration) -> bool {
+    with(false, |i| i.dead || i.hook.pause(until))
+}
