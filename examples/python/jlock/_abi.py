@@ -1,0 +1,130 @@
+"""include/jlock.h in ctypes: its structs, constants and prototypes under their own names, and no logic."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import os
+import pathlib
+from ctypes import POINTER, c_char, c_char_p, c_double, c_int, c_int32, c_int64, c_size_t, c_uint32, c_void_p
+
+SONAME = "libjlock.so.0"
+
+JLOCK_NO_CREATE = 1
+JLOCK_SYNC = 2
+JLOCK_KEEPALIVE = 4
+
+JLOCK_ELOST = -4097
+JLOCK_ENOTHELD = -4098
+JLOCK_EFORKED = -4099
+JLOCK_EHEADER = -4100
+JLOCK_EENTRY = -4101
+JLOCK_ENOTLOCK = -4102
+JLOCK_EPANIC = -4103
+
+JLOCK_FREE = 0
+JLOCK_HELD = 1
+JLOCK_MINE = 2
+JLOCK_ABANDONED = 3
+
+JLOCK_PEER_NONE = 0
+JLOCK_PEER_LIBRARY = 1
+JLOCK_PEER_SHIPPED = 2
+JLOCK_PEER_UNKNOWN = 3
+
+JLOCK_WITHOUT_LINK = 1
+JLOCK_WITHOUT_FLOCK = 2
+
+JLOCK_CHANGED = 0
+JLOCK_DELETED = 1
+
+
+class jlock_options(ctypes.Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("flags", c_uint32),
+        ("timeout_ms", c_int32),
+        ("retry_ms", c_uint32),
+        ("stale_ms", c_uint32),
+        ("settle_ms", c_uint32),
+    ]
+
+
+class jlock_holder(ctypes.Structure):
+    _fields_ = [
+        ("size", c_uint32),
+        ("state", c_int32),
+        ("peer", c_int32),
+        ("pid", c_int32),
+        ("age_ms", c_int64),
+        ("nonce", c_char * 64),
+        ("host", c_char * 64),
+        ("fallback", c_uint32),
+        ("reserved", c_uint32),
+    ]
+
+
+class jlock_entry(ctypes.Structure):
+    _fields_ = [
+        ("path", c_char_p),
+        ("path_len", c_size_t),
+        ("kind", c_uint32),
+        ("reserved", c_uint32),
+    ]
+
+
+# struct jlock * and struct jlock_snapshot * are opaque, so plain addresses here.
+_PROTOTYPES = {
+    "jlock_options_init": (None, [POINTER(jlock_options)]),
+    "jlock_open": (c_int, [c_char_p, POINTER(jlock_options), POINTER(c_void_p)]),
+    "jlock_open_at": (c_int, [c_int, c_char_p, POINTER(jlock_options), POINTER(c_void_p)]),
+    "jlock_close": (None, [c_void_p]),
+    "jlock_acquire": (c_int, [c_void_p]),
+    "jlock_acquire_for": (c_int, [c_void_p, c_int32]),
+    "jlock_try_acquire": (c_int, [c_void_p]),
+    "jlock_release": (c_int, [c_void_p]),
+    "jlock_refresh": (c_int, [c_void_p]),
+    "jlock_recovered": (c_int, [c_void_p]),
+    "jlock_cancel": (c_int, [c_void_p]),
+    "jlock_wait_fd": (c_int, [c_void_p]),
+    "jlock_inspect": (c_int, [c_void_p, POINTER(jlock_holder)]),
+    "jlock_append": (c_int, [c_void_p, POINTER(jlock_entry), c_size_t]),
+    "jlock_append_stamped": (c_int, [c_void_p, POINTER(jlock_entry), c_size_t, c_int64]),
+    "jlock_write_header": (c_int, [c_void_p, c_int64]),
+    "jlock_checkpoint": (c_int, [c_void_p, c_void_p, c_int64]),
+    "jlock_read": (c_int, [c_void_p, POINTER(c_void_p)]),
+    "jlock_snapshot_timestamp": (c_double, [c_void_p]),
+    "jlock_snapshot_count": (c_size_t, [c_void_p, c_uint32]),
+    "jlock_snapshot_entry": (c_int, [c_void_p, c_uint32, c_size_t, POINTER(jlock_entry)]),
+    "jlock_snapshot_free": (None, [c_void_p]),
+    "jlock_strerror": (c_char_p, [c_int]),
+    "jlock_message": (c_int, [c_void_p, POINTER(c_char), c_size_t]),
+    "jlock_version": (c_uint32, []),
+    "jlock_version_string": (c_char_p, []),
+}
+
+
+def _path() -> str:
+    """Where the library is: what JLOCK_LIBRARY says, in the package, in the checkout, on the system."""
+    named = os.environ.get("JLOCK_LIBRARY")
+    if named:
+        return named
+    package = pathlib.Path(__file__).resolve().parent
+    target = package.parents[2] / "target"
+    for path in (package / SONAME, target / "release" / "libjlock.so", target / "dist" / SONAME):
+        if path.is_file():
+            return str(path)
+    return ctypes.util.find_library("jlock") or SONAME
+
+
+def _load() -> ctypes.CDLL:
+    # CDLL lets the GIL go for the length of each call, so that other threads run while one waits for the lock.
+    library = ctypes.CDLL(_path())
+    for name, (result, arguments) in _PROTOTYPES.items():
+        function = getattr(library, name)
+        function.restype = result
+        function.argtypes = arguments
+    return library
+
+
+lib = _load()

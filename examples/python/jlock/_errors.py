@@ -1,0 +1,82 @@
+"""What the library answers, as exceptions.
+
+A system call's error is what it is everywhere in Python: FileNotFoundError, PermissionError, another OSError.
+The states that are this library's own derive from `Error`, which is an OSError too, and `errno` has their number.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Optional
+
+from . import _abi
+
+
+class Error(OSError):
+    """A state of the lock or of the journal; `errno` is its number, `strerror` the library's full message."""
+
+    def __str__(self) -> str:
+        return self.strerror or super().__str__()
+
+
+class AcquireTimeoutError(Error, TimeoutError):
+    """Not acquired in time; the message names the holder."""
+
+
+class CanceledError(Error):
+    """`cancel()` ended the wait."""
+
+
+class LockLostError(Error):
+    """The lock was taken away from this holder; nothing was written or removed."""
+
+
+class NotHeldError(Error):
+    """Release or refresh without holding."""
+
+
+class ForkedError(Error):
+    """The object came through fork: open another one in the child, only `close()` works on this one."""
+
+
+class HeaderError(Error):
+    """The journal's header is missing or malformed."""
+
+
+class EntryError(Error, ValueError):
+    """An entry that the format cannot carry; nothing was written."""
+
+
+class NotLockError(Error):
+    """What stands at the lock's path is not a regular file."""
+
+
+class PanicError(Error):
+    """A bug in the library, contained; only `close()` works from here on."""
+
+
+_CLASSES: dict[int, type[Error]] = {
+    -errno.ETIMEDOUT: AcquireTimeoutError,
+    -errno.ECANCELED: CanceledError,
+    _abi.JLOCK_ELOST: LockLostError,
+    _abi.JLOCK_ENOTHELD: NotHeldError,
+    _abi.JLOCK_EFORKED: ForkedError,
+    _abi.JLOCK_EHEADER: HeaderError,
+    _abi.JLOCK_EENTRY: EntryError,
+    _abi.JLOCK_ENOTLOCK: NotLockError,
+    _abi.JLOCK_EPANIC: PanicError,
+}
+
+
+def strerror(rc: int) -> str:
+    """The library's text for an answer."""
+    text: bytes = _abi.lib.jlock_strerror(rc)
+    return text.decode()
+
+
+def from_answer(rc: int, message: str = "", filename: Optional[str] = None) -> OSError:
+    """The exception for a negative answer. OSError itself picks FileNotFoundError and the like by errno."""
+    text = message or strerror(rc)
+    if rc in _CLASSES:
+        return _CLASSES[rc](-rc, text if filename is None else f"{filename}: {text}")
+    return OSError(-rc, text) if filename is None else OSError(-rc, text, filename)

@@ -1,0 +1,75 @@
+"""What several tests need: a directory, and another process that holds its lock."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import subprocess
+import sys
+import typing
+from collections.abc import Callable, Iterator
+
+import pytest
+
+PYTHON = pathlib.Path(__file__).resolve().parents[1]
+ROOT = PYTHON.parents[1]
+
+HOLD = """
+import sys
+from jlock import Lock
+with Lock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+Hold = Callable[[], "contextlib.AbstractContextManager[subprocess.Popen[str]]"]
+
+
+def environment() -> dict[str, str]:
+    """For a child that imports the same package."""
+    return {**os.environ, "PYTHONPATH": str(PYTHON)}
+
+
+def run(code: str, *arguments: object, **options: typing.Any) -> subprocess.CompletedProcess[str]:
+    """Run Python code in a process of its own."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, **options)
+
+
+@pytest.fixture
+def directory(tmp_path: pathlib.Path) -> pathlib.Path:
+    return tmp_path / "journal"
+
+
+@pytest.fixture
+def hold(directory: pathlib.Path) -> Hold:
+    """`with hold() as process:` another process holds the lock of `directory`, until the end or until killed."""
+
+    @contextlib.contextmanager
+    def holding() -> Iterator[subprocess.Popen[str]]:
+        command = [sys.executable, "-c", HOLD, str(directory)]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, env=environment(), stdin=pipe, stdout=pipe, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "held\n"
+            yield process
+
+    return holding
+
+
+def lock_file(directory: pathlib.Path) -> pathlib.Path:
+    return directory / "changes.journal.lock"
+
+
+def leftovers(directory: pathlib.Path) -> list[str]:
+    """What is there besides the journal."""
+    return sorted(path.name for path in directory.iterdir() if path.name != "changes.journal")
+
+
+def steal(directory: pathlib.Path) -> None:
+    """Take the lock away as a shipped peer does: a stamp of its own, renamed over the lock."""
+    nonce = f"{os.getpid()}-0123456789abcdef"
+    stamp = directory / f"changes.journal.lock.{nonce}.tmp"
+    stamp.write_text(f"{os.getpid()}\n{nonce}\n")
+    stamp.rename(lock_file(directory))
