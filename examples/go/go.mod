@@ -1,0 +1,3 @@
+module jlock
+
+go 1.21

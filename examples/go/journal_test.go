@@ -1,0 +1,124 @@
+package jlock_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"jlock"
+)
+
+var stamp = time.UnixMilli(1_700_000_000_000)
+
+func read(t *testing.T, journal *jlock.Lock) *jlock.Snapshot {
+	t.Helper()
+	snapshot, err := journal.Read()
+	check(t, err)
+	return snapshot
+}
+
+func expect(t *testing.T, got *jlock.Snapshot, at time.Time, changed, deleted []string) {
+	t.Helper()
+	if got.Timestamp != float64(at.UnixMilli()) {
+		t.Errorf("timestamp %v", got.Timestamp)
+	}
+	if fmt.Sprintf("%q", got.Changed) != fmt.Sprintf("%q", changed) {
+		t.Errorf("changed: %q, not %q", got.Changed, changed)
+	}
+	if fmt.Sprintf("%q", got.Deleted) != fmt.Sprintf("%q", deleted) {
+		t.Errorf("deleted: %q, not %q", got.Deleted, deleted)
+	}
+}
+
+func TestWhatIsAppendedIsRead(t *testing.T) {
+	journal := open(t, t.TempDir(), nil)
+	check(t, journal.Append(background, jlock.Changed("b"), jlock.Deleted("c"), jlock.Changed("\xff"), jlock.Changed("b")))
+	check(t, journal.AppendStamped(background, stamp, jlock.Changed("a"), jlock.Deleted("c")))
+	expect(t, read(t, journal), stamp, []string{"b", "\xff", "a"}, []string{"c"})
+}
+
+func TestAppendWritesTheFormat(t *testing.T) {
+	dir := t.TempDir()
+	journal := open(t, dir, nil)
+	check(t, journal.Append(background, jlock.Changed("a"), jlock.Deleted("b")))
+	check(t, journal.Append(background))
+	got, err := os.ReadFile(filepath.Join(dir, "changes.journal"))
+	check(t, err)
+	if string(got) != "# codegraph-journal v1 0\na\nDELETED b\n" {
+		t.Fatalf("%q", got)
+	}
+	if _, err := journal.Read(); !errors.Is(err, jlock.ErrHeader) {
+		t.Fatalf("a header that says 0: %v", err)
+	}
+}
+
+func TestAMissingJournalDoesNotExist(t *testing.T) {
+	if _, err := open(t, t.TempDir(), nil).Read(); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+}
+
+func TestCheckpointKeepsWhatCameAfterTheSnapshot(t *testing.T) {
+	journal := open(t, t.TempDir(), nil)
+	check(t, journal.WriteHeader(background, stamp))
+	check(t, journal.Append(background, jlock.Changed("old")))
+	snapshot := read(t, journal)
+	check(t, journal.Append(background, jlock.Changed("new"), jlock.Deleted("gone")))
+	later := stamp.Add(time.Second)
+	check(t, journal.Checkpoint(background, snapshot, later))
+	expect(t, read(t, journal), later, []string{"new"}, []string{"gone"})
+	if err := journal.Checkpoint(background, &jlock.Snapshot{}, later); err == nil {
+		t.Fatal("a snapshot that was never read was accepted")
+	}
+}
+
+func TestSnapshotsOutliveTheLockAndTheGarbageCollector(t *testing.T) {
+	dir := t.TempDir()
+	journal := open(t, dir, nil)
+	check(t, journal.AppendStamped(background, stamp, jlock.Changed(strings.Repeat("x", 4000))))
+	var kept *jlock.Snapshot
+	for i := 0; i < 200; i++ {
+		kept = read(t, journal)
+		if i%50 == 0 {
+			runtime.GC()
+		}
+	}
+	check(t, journal.Close())
+	expect(t, kept, stamp, []string{strings.Repeat("x", 4000)}, nil)
+	check(t, open(t, dir, nil).Checkpoint(background, kept, stamp))
+}
+
+func TestAnEntryThatTheFormatCannotCarryIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	journal := open(t, dir, nil)
+	check(t, journal.WriteHeader(background, stamp))
+	for _, path := range []string{"", "a\nb", "a\rb", "a\x00b", " a", "a\t", "#a", "DELETED a"} {
+		err := journal.Append(background, jlock.Changed("good"), jlock.Changed(path))
+		if !errors.Is(err, jlock.ErrEntry) {
+			t.Errorf("%q: %v", path, err)
+		}
+	}
+	expect(t, read(t, journal), stamp, nil, nil)
+}
+
+func TestJournalCallsWorkUnderAHold(t *testing.T) {
+	dir := t.TempDir()
+	journal, other := open(t, dir, &jlock.Options{Sync: true}), open(t, dir, nil)
+	check(t, journal.Acquire(background))
+	check(t, journal.Append(background, jlock.Changed("a")))
+	if got, err := other.TryAcquire(); got || err != nil {
+		t.Fatalf("the hold ended: %v, %v", got, err)
+	}
+	check(t, journal.Release())
+	check(t, other.AppendStamped(background, stamp, jlock.Changed("b")))
+	if got := read(t, journal).Changed; !reflect.DeepEqual(got, []string{"a", "b"}) {
+		t.Fatalf("%q", got)
+	}
+}
