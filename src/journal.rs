@@ -13,7 +13,7 @@ use crate::lock::Lock;
 use crate::lock::core::{Core, Patience};
 use crate::lock::dir::{Dir, Name};
 use crate::lock::wait::Waker;
-use crate::sys::{self, Errno, Fd, FileId, Open};
+use crate::sys::{self, Errno, Fd, FileId, Meta, Open};
 
 mod append;
 mod distinct;
@@ -21,9 +21,12 @@ mod format;
 mod rewrite;
 mod snapshot;
 
+pub(crate) use format::HEADER_PREFIX;
 pub use format::{Entry, Kind};
 pub use snapshot::Snapshot;
 
+/// How often a journal that is replaced under our hands, by somebody who takes no lock, is written to again.
+const REPLACED: usize = 16;
 /// How often a commit is done again that was overtaken by a thief of the lock.
 const OVERTAKEN: usize = 3;
 
@@ -113,6 +116,47 @@ impl Journal<'_> {
     }
 }
 
+/// The journal that stands, open to read and to append to.
+struct Standing {
+    file: Fd,
+    meta: Meta,
+}
+
+impl Standing {
+    /// `None`: there is none.
+    fn open(dir: &Dir) -> Result<Option<Standing>> {
+        let file = match sys::open(&dir.fd, &dir.journal, Open::Append) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(open_error(dir, errno)),
+        };
+        let meta = sys::fstat(&file).map_err(|e| Error::os(e, Name(&dir.journal)))?;
+        dir.expect_regular(&dir.journal, &meta)?;
+        Ok(Some(Standing { file, meta }))
+    }
+
+    /// Whether it is the journal still.
+    fn stands(&self, dir: &Dir) -> Result<bool> {
+        let named = dir.names(&dir.journal, self.meta.id);
+        named.map_err(|e| Error::os(e, Name(&dir.journal)))
+    }
+
+    fn written(self) -> Written {
+        Written {
+            file: self.file,
+            id: self.meta.id,
+        }
+    }
+}
+
+fn replaced(dir: &Dir) -> Error {
+    let what = format!(
+        "{}: replaced {REPLACED} times while it was written to",
+        Name(&dir.journal)
+    );
+    Error::os(Errno::BUSY, what)
+}
+
 /// A file that a commit wrote.
 pub(crate) struct Written {
     file: Fd,
@@ -139,13 +183,14 @@ fn commit_free(core: &mut Core, waker: &Waker, act: impl Fn(&Core) -> Result<Wri
         if core.hold.is_some() {
             core.abandon();
         }
-        let written = acted?;
-        match released {
-            Ok(()) => return make_durable(core, written),
-            // Written, but perhaps to a journal that a thief has replaced by an older copy: once more. What is there
-            // twice is read once.
-            Err(lost) if lost.code() == abi::JLOCK_ELOST && overtaken < OVERTAKEN => overtaken += 1,
-            Err(error) => {
+        let is_lost = |error: &Error| error.code() == abi::JLOCK_ELOST;
+        match (acted, released) {
+            (Ok(written), Ok(())) => return make_durable(core, written),
+            // Not written; or written, but perhaps to a journal that a thief has replaced by an older copy: once more.
+            // What is there twice is read once.
+            (Err(lost), _) | (Ok(_), Err(lost)) if is_lost(&lost) && overtaken < OVERTAKEN => overtaken += 1,
+            (Err(error), _) => return Err(error),
+            (Ok(_), Err(error)) => {
                 let message = format!("{error}; the journal was written, but the lock could not be released");
                 return Err(Error::new(error.code(), message));
             }

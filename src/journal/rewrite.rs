@@ -1,12 +1,14 @@
 //! A new journal in place of the old: for a new header, and for a checkpoint.
 
+use std::ffi::CString;
+
 use crate::error::{Error, Result};
-use crate::journal::append::{REPLACED, open_journal, replaced};
 use crate::journal::snapshot::{Snapshot, read_all};
-use crate::journal::{Written, format};
+use crate::journal::{REPLACED, Standing, Written, format, replaced};
 use crate::lock::core::Core;
 use crate::lock::dir::{Dir, Name};
-use crate::sys::{self, Errno, Fd, Meta, Open, Rename};
+use crate::lock::stamp::OwnStamp;
+use crate::sys::{self, Fd, Meta, Open, Rename};
 
 /// What the new journal holds below its header.
 #[derive(Clone, Copy)]
@@ -31,22 +33,21 @@ pub(crate) fn checkpoint(core: &Core, snapshot: &Snapshot, timestamp_ms: i64) ->
 pub(crate) fn rewrite(core: &Core, header: &[u8], body: Body<'_>) -> Result<Written> {
     let dir = &core.dir;
     for _ in 0..REPLACED {
-        let old = Old::open(dir)?;
+        let old = Standing::open(dir)?;
         let content = match &old {
-            Some(old) => old.carried(dir, header, body)?,
+            Some(old) => carried(old, dir, header, body)?,
             None => [header, body.then()].concat(),
         };
         let new = New::create(dir)?;
         let renamed = new
-            .fill(dir, &content, old.as_ref(), core.options.sync || body.carries())
+            .fill(&content, old.as_ref(), core.options.sync || body.carries())
             .and_then(|()| new.put_in_place(core, old.as_ref()));
-        match renamed {
-            Ok(true) => return new.written(dir, old.as_ref().filter(|_| body.carries())),
-            Ok(false) => new.remove(dir),
-            Err(error) => {
-                new.remove(dir);
-                return Err(error);
-            }
+        if !matches!(renamed, Ok(true)) {
+            let _ = sys::unlink(&dir.fd, &new.name); // if it stays, a sweep takes it
+        }
+        if renamed? {
+            let late = old.as_ref().filter(|_| body.carries());
+            return new.with_late(dir, late);
         }
     }
     Err(replaced(dir))
@@ -66,42 +67,26 @@ impl<'b> Body<'b> {
     }
 }
 
-/// The journal that stands.
-struct Old {
-    file: Fd,
-    meta: Meta,
-}
-
-impl Old {
-    fn open(dir: &Dir) -> Result<Option<Old>> {
-        let Some(file) = open_journal(dir)? else {
-            return Ok(None);
-        };
-        let meta = sys::fstat(&file).map_err(|e| Error::os(e, Name(&dir.journal)))?;
-        Ok(Some(Old { file, meta }))
+/// The new journal's content.
+fn carried(old: &Standing, dir: &Dir, header: &[u8], body: Body<'_>) -> Result<Vec<u8>> {
+    if !body.carries() {
+        return Ok(header.to_vec());
     }
-
-    /// The new journal's content.
-    fn carried(&self, dir: &Dir, header: &[u8], body: Body<'_>) -> Result<Vec<u8>> {
-        if !body.carries() {
-            return Ok(header.to_vec());
-        }
-        let content = read_all(&self.file, self.meta.size, &Name(&dir.journal))?;
-        // Only in the very file that was read is it known what came after. A journal that was rewritten meanwhile
-        // keeps all it has: to process an entry twice does no harm, to lose one does.
-        let kept = match body {
-            Body::Since(snapshot) if snapshot.was_read_from(self.meta.id) => content
-                .get(snapshot.end as usize..)
-                .unwrap_or_else(|| entries(&content)),
-            _ => entries(&content),
-        };
-        let newline: &[u8] = if kept.last().is_none_or(|last| *last == b'\n') {
-            b""
-        } else {
-            b"\n"
-        };
-        Ok([header, kept, newline, body.then()].concat())
-    }
+    let content = read_all(&old.file, old.meta.size, &Name(&dir.journal))?;
+    // Only in the very file that was read is it known what came after. A journal that was rewritten meanwhile
+    // keeps all it has: to process an entry twice does no harm, to lose one does.
+    let kept = match body {
+        Body::Since(snapshot) if snapshot.was_read_from(old.meta.id) => content
+            .get(snapshot.end as usize..)
+            .unwrap_or_else(|| entries(&content)),
+        _ => entries(&content),
+    };
+    let newline: &[u8] = if kept.last().is_none_or(|last| *last == b'\n') {
+        b""
+    } else {
+        b"\n"
+    };
+    Ok([header, kept, newline, body.then()].concat())
 }
 
 /// What follows the first line; or all, where the first line is an entry.
@@ -112,31 +97,33 @@ fn entries(content: &[u8]) -> &[u8] {
     sys::find_byte(b'\n', content).map_or(b"", |end| &content[end + 1..])
 }
 
-/// The file that becomes the journal.
+/// The file that becomes the journal: private, and `flock`ed before it has any content, so that a sweep can tell a dead
+/// writer's from a living one's. The name is not the shipped peer's (`changes.journal.tmp`): a peer that should write at
+/// the same time, against all rules, must not find its file changed under its hands.
 struct New {
     file: Fd,
     meta: Meta,
+    name: CString,
 }
 
 impl New {
     fn create(dir: &Dir) -> Result<New> {
-        let os = |e| Error::os(e, format_args!("create {}", Name(&dir.journal_tmp)));
-        // The name is the shipped peer's too, used under the lock: what stands there was left by a crash.
-        match sys::unlink(&dir.fd, &dir.journal_tmp) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(os(errno)),
-        }
-        let file = sys::open(&dir.fd, &dir.journal_tmp, Open::CreateNew).map_err(os)?;
+        let nonce = OwnStamp::new().map_err(|e| Error::os(e, "make a nonce"))?.nonce;
+        let name = dir.parked_name(&nonce);
+        let os = |e| Error::os(e, format_args!("create {}", Name(&name)));
+        let file = sys::open(&dir.fd, &name, Open::CreateNew).map_err(os)?;
+        // Without it (no flock here, or a sweep that looks just now) the file is a leftover only once it is old.
+        let _ = sys::flock_exclusive(&file);
         match sys::fstat(&file) {
-            Ok(meta) => Ok(New { file, meta }),
+            Ok(meta) => Ok(New { file, meta, name }),
             Err(errno) => {
-                let _ = sys::unlink(&dir.fd, &dir.journal_tmp); // if it stays, the next rewrite removes it
+                let _ = sys::unlink(&dir.fd, &name); // if it stays, a sweep takes it
                 Err(os(errno))
             }
         }
     }
 
-    fn fill(&self, dir: &Dir, content: &[u8], old: Option<&Old>, durable: bool) -> Result<()> {
+    fn fill(&self, content: &[u8], old: Option<&Standing>, durable: bool) -> Result<()> {
         let filled = (|| {
             if let Some(old) = old.filter(|old| old.meta.mode != self.meta.mode) {
                 sys::chmod(&self.file, old.meta.mode)?;
@@ -148,11 +135,11 @@ impl New {
             }
             Ok(())
         })();
-        filled.map_err(|e| Error::os(e, format_args!("write {}", Name(&dir.journal_tmp))))
+        filled.map_err(|e| Error::os(e, format_args!("write {}", Name(&self.name))))
     }
 
     /// `Ok(false)`: the old journal is another by now, or has grown.
-    fn put_in_place(&self, core: &Core, old: Option<&Old>) -> Result<bool> {
+    fn put_in_place(&self, core: &Core, old: Option<&Standing>) -> Result<bool> {
         let dir = &core.dir;
         let os = |e| Error::os(e, format_args!("replace {}", Name(&dir.journal)));
         let now = sys::stat(&dir.fd, &dir.journal).map_err(os)?;
@@ -162,16 +149,12 @@ impl New {
         }
         // The last moment at which nothing is done yet (P3).
         core.still_held()?;
-        sys::rename(&dir.fd, &dir.journal_tmp, &dir.journal, Rename::Replace).map_err(os)?;
+        sys::rename(&dir.fd, &self.name, &dir.journal, Rename::Replace).map_err(os)?;
         Ok(true)
     }
 
-    fn remove(&self, dir: &Dir) {
-        let _ = sys::unlink(&dir.fd, &dir.journal_tmp); // if it stays, the next rewrite removes it
-    }
-
     /// Brings over what somebody who holds no lock appended to the old journal in the last instant.
-    fn written(self, dir: &Dir, old: Option<&Old>) -> Result<Written> {
+    fn with_late(self, dir: &Dir, old: Option<&Standing>) -> Result<Written> {
         if let Some(old) = old {
             let os = |e| Error::os(e, Name(&dir.journal));
             let size = sys::fstat(&old.file).map_err(os)?.size;

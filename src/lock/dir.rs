@@ -16,7 +16,6 @@ const PARKED_EXTRA: usize = 1 + 10 + 1 + 16 + 4;
 pub(crate) struct Dir {
     pub fd: Fd,
     pub journal: CString,
-    pub journal_tmp: CString,
     pub lock: CString,
     /// Whether the file system's locks are this machine's alone.
     pub local: bool,
@@ -39,18 +38,17 @@ impl Dir {
         Ok(Dir {
             fd,
             journal: journal.to_owned(),
-            journal_tmp: suffixed(journal, ".tmp"),
             lock: suffixed(journal, ".lock"),
             local,
         })
     }
 
-    /// The name of the private file of the stamp with this nonce.
+    /// The name of a private file: of the stamp with this nonce, or of a new journal on its way.
     pub(crate) fn parked_name(&self, nonce: &str) -> CString {
         suffixed(&self.lock, &format!(".{nonce}.tmp"))
     }
 
-    /// Whether a name is that of some peer's private stamp.
+    /// Whether a name is that of some peer's private file.
     pub(crate) fn is_parked_name(&self, name: &[u8]) -> bool {
         name.strip_prefix(self.lock.to_bytes())
             .is_some_and(|rest| rest.len() > ".tmp".len() && rest.starts_with(b".") && rest.ends_with(b".tmp"))

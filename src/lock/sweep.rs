@@ -1,4 +1,4 @@
-//! Leftovers: the parked stamps of the dead.
+//! Leftovers: the private files of the dead, parked stamps and journals that did not come to be.
 
 use std::ffi::CStr;
 
@@ -34,8 +34,8 @@ impl Core {
             return Ok(());
         }
         let file = sys::open(&dir.fd, name, Open::Read)?;
-        // The flock first, then the content: who stamps a file has locked it before, so a library's stamp without a
-        // living lock is a dead one's. A file that is not stamped yet has an owner on its way.
+        // The flock first, then the content: a library peer writes to its file once it has locked it, so what it wrote,
+        // without a living lock, is a dead one's. A file that is still empty may have an owner on its way.
         let unlocked = match sys::flock_exclusive(&file) {
             Ok(locked) => locked,
             Err(errno) if sys::means_no_flock(errno) => true,
@@ -45,7 +45,10 @@ impl Core {
             return Ok(());
         }
         let meta = sys::fstat(&file)?;
-        let by_flock = matches!(Stamp::parse(&read_stamp(&file)?), Stamp::Library(stamp) if stamp.flock) && dir.local;
+        let content = read_stamp(&file)?;
+        let of_library = content.starts_with(crate::journal::HEADER_PREFIX)
+            || matches!(Stamp::parse(&content), Stamp::Library(stamp) if stamp.flock);
+        let by_flock = of_library && dir.local;
         // A shipped peer may be about to rename its own.
         let stale = i128::from(age_ms(&meta)) > self.options.stale.as_millis() as i128;
         if (by_flock || stale) && dir.names(name, meta.id)? {
