@@ -1,0 +1,26 @@
+import { jlock_version_string } from './native.js';
+
+export {
+  JOURNAL_FILENAME,
+  appendJournalEntries,
+  appendJournalEntriesAndStampHeader,
+  readJournal,
+  writeJournalHeader,
+} from './journal.js';
+export { JlockError } from './error.js';
+export { Lock } from './lock.js';
+
+/**
+ * The version of the library in use.
+ *
+ * @type {string}
+ */
+export const version = jlock_version_string();
+
+/** @typedef {import('./format.js').JournalEntry} JournalEntry */
+/** @typedef {import('./format.js').JournalResult} JournalResult */
+/** @typedef {import('./format.js').ValidJournal} ValidJournal */
+/** @typedef {import('./format.js').InvalidJournal} InvalidJournal */
+/** @typedef {import('./handle.js').Options} Options */
+/** @typedef {import('./lock.js').Holder} Holder */
+/** @typedef {import('./lock.js').Wait} Wait */

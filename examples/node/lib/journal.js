@@ -1,0 +1,110 @@
+/**
+ * The journal module of codegraph, name for name, on the shared library. Here the first argument is the directory that
+ * holds `changes.journal` itself; `jlock/codegraph` takes the project's root, as codegraph's own module does.
+ *
+ * Every call opens its own handle and closes it again, as every call of codegraph's module stands for itself: there is
+ * nothing to close at exit, a directory that is removed and made anew is found again, and a process that is killed
+ * leaves at most the traces of the call it was in. A program that appends often keeps a `Lock` instead.
+ */
+
+import { JlockError, failure } from './error.js';
+import { INVALID, fromNativeSnapshot, toNativeEntries, toNativeTimestamp } from './format.js';
+import { openFailure, resolveOptions } from './handle.js';
+import {
+  jlock_append,
+  jlock_append_stamped,
+  jlock_close,
+  jlock_open,
+  jlock_read,
+  jlock_snapshot_free,
+  jlock_write_header,
+} from './native.js';
+
+/** @typedef {import('./format.js').JournalEntry} JournalEntry */
+/** @typedef {import('./format.js').JournalResult} JournalResult */
+
+export const JOURNAL_FILENAME = 'changes.journal';
+
+/**
+ * Reads the journal, without taking the lock.
+ *
+ * @param {string} dir the directory that holds the journal
+ * @returns {JournalResult} `{ valid: false }` when the journal is missing, malformed or was never stamped
+ * @throws {import('./error.js').JlockError} it is there but cannot be read
+ */
+export function readJournal(dir) {
+  try {
+    return withHandle(dir, { create: false }, (handle, check) => {
+      const out = [0n];
+      check(jlock_read(handle, out));
+      try {
+        return fromNativeSnapshot(out[0]);
+      } finally {
+        jlock_snapshot_free(out[0]);
+      }
+    });
+  } catch (error) {
+    if (error instanceof JlockError && INVALID.has(error.errno)) return { valid: false };
+    throw error;
+  }
+}
+
+/**
+ * Appends entries: all of them, or none.
+ *
+ * @param {string} dir the directory that holds the journal; created when missing
+ * @param {readonly JournalEntry[]} entries
+ * @throws {import('./error.js').JlockError}
+ */
+export function appendJournalEntries(dir, entries) {
+  const native = toNativeEntries(entries);
+  withHandle(dir, {}, (handle, check) => check(jlock_append(handle, native, native.length)));
+}
+
+/**
+ * Replaces the journal by a header alone. Entries that another process appended since it was read are lost, as with
+ * codegraph's own; `Lock.checkpoint` keeps them.
+ *
+ * @param {string} dir the directory that holds the journal; created when missing
+ * @param {number} timestamp milliseconds since 1970
+ * @throws {import('./error.js').JlockError}
+ */
+export function writeJournalHeader(dir, timestamp) {
+  const stamp = toNativeTimestamp(timestamp);
+  withHandle(dir, {}, (handle, check) => check(jlock_write_header(handle, stamp)));
+}
+
+/**
+ * Appends entries, all of them or none, and moves the header's timestamp.
+ *
+ * @param {string} dir the directory that holds the journal; created when missing
+ * @param {readonly JournalEntry[]} entries
+ * @param {number} timestamp milliseconds since 1970
+ * @throws {import('./error.js').JlockError}
+ */
+export function appendJournalEntriesAndStampHeader(dir, entries, timestamp) {
+  const native = toNativeEntries(entries);
+  const stamp = toNativeTimestamp(timestamp);
+  withHandle(dir, {}, (handle, check) => check(jlock_append_stamped(handle, native, native.length, stamp)));
+}
+
+/**
+ * @template T
+ * @param {string} dir
+ * @param {import('./handle.js').Options} options
+ * @param {(handle: import('./native.js').Handle, check: (rc: number) => void) => T} use
+ * @returns {T}
+ */
+function withHandle(dir, options, use) {
+  const out = [0n];
+  const rc = jlock_open(dir, resolveOptions(options).native, out);
+  if (rc < 0) throw openFailure(rc, dir);
+  const [handle] = out;
+  try {
+    return use(handle, (rc) => {
+      if (rc < 0) throw failure(rc, dir, handle);
+    });
+  } finally {
+    jlock_close(handle);
+  }
+}

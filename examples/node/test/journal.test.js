@@ -1,0 +1,112 @@
+// The journal modules against the one that codegraph ships.
+
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'node:test';
+import * as dropIn from 'jlock/codegraph';
+import * as module from 'jlock/journal';
+import { journal, random } from './generate.js';
+import { journalText, lockFiles, shippedPeer, temporaryDirectory } from './support.js';
+
+const shipped = await shippedPeer();
+const JOURNALS = 3000;
+
+function roots(t) {
+  const base = temporaryDirectory(t);
+  return { ours: join(base, 'ours'), theirs: join(base, 'theirs') };
+}
+
+const textIn = (root) => journalText(join(root, '.codegraph'));
+
+test('the modules export what the shipped one does', () => {
+  const names = Object.keys(shipped).sort();
+  assert.deepEqual(Object.keys(dropIn).sort(), names);
+  assert.deepEqual(Object.keys(module).sort(), names);
+  assert.equal(dropIn.JOURNAL_FILENAME, shipped.JOURNAL_FILENAME);
+  for (const name of names) assert.equal(dropIn[name].length, shipped[name].length, name);
+});
+
+test(`${JOURNALS} generated journals are read as the shipped module reads them`, (t) => {
+  const root = temporaryDirectory(t);
+  const dir = join(root, '.codegraph');
+  mkdirSync(dir);
+  let valid = 0;
+  for (let seed = 0; seed < JOURNALS; seed++) {
+    const text = journal(random(seed));
+    writeFileSync(join(dir, 'changes.journal'), text);
+    const expected = shipped.readJournal(root);
+    const where = `seed ${seed}: ${JSON.stringify(text)}`;
+    assert.deepEqual(dropIn.readJournal(root), expected, where);
+    assert.deepEqual(module.readJournal(dir), expected, where);
+    if (expected.valid) valid++;
+  }
+  assert.ok(valid > JOURNALS / 4 && valid < JOURNALS, `${valid} valid ones are too few, or too many, to show anything`);
+});
+
+test('what is written is byte for byte what the shipped module writes', (t) => {
+  const { ours, theirs } = roots(t);
+  const changed = [{ file: 'a b/ü.js' }, { file: 'gone.js', deleted: true }];
+  const steps = [
+    ['appendJournalEntries', changed],
+    ['appendJournalEntriesAndStampHeader', [{ file: 'c' }], 1700000000001],
+    ['appendJournalEntries', [{ file: 'd', deleted: false }]],
+    ['appendJournalEntriesAndStampHeader', [], 1700000000002],
+    ['appendJournalEntriesAndStampHeader', [{ file: 'e' }], 17],
+    ['writeJournalHeader', 1700000000003],
+    ['appendJournalEntries', changed],
+  ];
+  for (const [name, ...args] of steps) {
+    assert.equal(dropIn[name](ours, ...args), shipped[name](theirs, ...args), name);
+    assert.equal(textIn(ours), textIn(theirs), name);
+    assert.deepEqual(shipped.readJournal(ours), dropIn.readJournal(theirs), name);
+  }
+  assert.deepEqual(lockFiles(join(ours, '.codegraph')), []);
+});
+
+test('a first header is written as the shipped module writes it', (t) => {
+  const { ours, theirs } = roots(t);
+  dropIn.writeJournalHeader(ours, 5);
+  shipped.writeJournalHeader(theirs, 5);
+  assert.equal(textIn(ours), textIn(theirs));
+});
+
+test('both modules write the same journal, one finding it beneath the root', (t) => {
+  const root = temporaryDirectory(t);
+  module.appendJournalEntriesAndStampHeader(join(root, '.codegraph'), [{ file: 'x' }], 1);
+  assert.deepEqual(dropIn.readJournal(root), { valid: true, timestamp: 1, changed: ['x'], removed: [] });
+});
+
+test('a journal that is missing, or was never stamped, is invalid', (t) => {
+  const root = temporaryDirectory(t);
+  assert.deepEqual(dropIn.readJournal(root), { valid: false });
+  assert.deepEqual(dropIn.readJournal(join(root, 'nowhere')), { valid: false });
+  assert.deepEqual(journalText(root), undefined, 'reading creates nothing');
+  dropIn.appendJournalEntries(root, [{ file: 'x' }]);
+  assert.deepEqual(dropIn.readJournal(root), { valid: false });
+  assert.deepEqual(shipped.readJournal(root), { valid: false });
+});
+
+test('appending nothing changes nothing', (t) => {
+  const dir = temporaryDirectory(t);
+  module.writeJournalHeader(dir, 5);
+  module.appendJournalEntries(dir, []);
+  assert.equal(journalText(dir), '# codegraph-journal v1 5\n');
+});
+
+test('a timestamp is rounded down, and refused where it is none', (t) => {
+  const dir = temporaryDirectory(t);
+  module.writeJournalHeader(dir, 1700000000000.9);
+  assert.equal(module.readJournal(dir).timestamp, 1700000000000);
+  for (const timestamp of [NaN, Infinity, undefined, 2 ** 60]) {
+    assert.throws(() => module.writeJournalHeader(dir, timestamp), RangeError);
+  }
+  assert.equal(journalText(dir), '# codegraph-journal v1 1700000000000\n');
+});
+
+test('10 000 entries in one call are all there, in their order', (t) => {
+  const dir = temporaryDirectory(t);
+  const files = Array.from({ length: 10_000 }, (_, n) => `${n}/${'x'.repeat(n % 200)}/é`);
+  module.appendJournalEntriesAndStampHeader(dir, files.map((file) => ({ file })), 1);
+  assert.deepEqual(module.readJournal(dir).changed, files);
+});
