@@ -90,6 +90,7 @@ export class Lock {
   #running = new Set();
   /** @type {Promise<void> | undefined} */
   #closed;
+  #closing = new AbortController();
 
   /**
    * @private
@@ -308,7 +309,7 @@ export class Lock {
       const waited = performance.now() - begun;
       if (waited >= timeoutMs) throw this.#timedOut(rc, waited);
       const pause = Math.min(timeoutMs - waited, this.#retryMs);
-      await readable(this.#now(jlock_wait_fd), pause, wait.signal);
+      await readable(this.#now(jlock_wait_fd), pause, [this.#closing.signal, wait.signal]);
     }
   }
 
@@ -367,7 +368,9 @@ export class Lock {
   }
 
   async #close() {
-    await Promise.allSettled(this.#running);
+    this.#closing.abort();
+    // Nothing may use the handle any more, nor watch its descriptor.
+    await Promise.allSettled([this.#turn, ...this.#running]);
     open.delete(this);
     await offload(jlock_close, this.#handle);
   }

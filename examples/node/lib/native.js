@@ -20,7 +20,17 @@ function libraryPath() {
   return built.find((path) => existsSync(path)) ?? 'libjlock.so.0';
 }
 
-const library = koffi.load(libraryPath());
+function loadLibrary() {
+  const path = libraryPath();
+  try {
+    return koffi.load(path);
+  } catch (error) {
+    const advice = 'build it with cargo build --release, install it, or name it in JLOCK_LIBRARY';
+    throw new Error(`the library ${path} cannot be loaded: ${advice}`, { cause: error });
+  }
+}
+
+const library = loadLibrary();
 
 // The types stay anonymous: koffi's names are global, and would clash where two copies of this module are loaded.
 const Lock = koffi.pointer(koffi.opaque());
@@ -107,23 +117,23 @@ export const offload = (f, ...args) => promisify(f.async)(...args);
 export const decodeString = (pointer, length) => koffi.decode.string(pointer, length);
 
 /**
- * Waits until a descriptor is readable or `ms` have passed, or the signal aborts; the caller looks which.
+ * Waits until a descriptor is readable, or `ms` have passed, or a signal aborts; the caller looks which.
  *
  * @param {number} fd negative: there is none, wait for the time only
  * @param {number} ms
- * @param {AbortSignal} [signal]
+ * @param {(AbortSignal | undefined)[]} signals
  * @returns {Promise<void>}
  */
-export function readable(fd, ms, signal) {
+export function readable(fd, ms, signals) {
   return new Promise((resolve) => {
     const poll = fd >= 0 ? koffi.node.poll(fd, { readable: true }, done) : undefined;
     const timer = setTimeout(done, ms);
-    signal?.addEventListener('abort', done);
+    for (const signal of signals) signal?.addEventListener('abort', done);
 
     function done() {
       poll?.close();
       clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
+      for (const signal of signals) signal?.removeEventListener('abort', done);
       resolve();
     }
   });

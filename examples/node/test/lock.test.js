@@ -211,9 +211,9 @@ test('a checkpoint keeps what was appended since the snapshot', async (t) => {
   assert.throws(() => lock.checkpoint({ ...snapshot }, 8), TypeError);
 });
 
-test('close releases, ends what waits, and leaves no file', async (t) => {
+test('close releases, ends what waits, and leaves no file', { timeout: 20_000 }, async (t) => {
   const dir = temporaryDirectory(t);
-  const [a, b] = [await Lock.open(dir), await Lock.open(dir)];
+  const [a, b] = [await Lock.open(dir), await Lock.open(dir, { retryMs: 3_600_000 })];
   await a.acquire();
   const waiting = b.acquire({ timeoutMs: Infinity });
   assert.equal(await isSettled(waiting), false);

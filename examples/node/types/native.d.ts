@@ -1,12 +1,12 @@
 /**
- * Waits until a descriptor is readable or `ms` have passed, or the signal aborts; the caller looks which.
+ * Waits until a descriptor is readable, or `ms` have passed, or a signal aborts; the caller looks which.
  *
  * @param {number} fd negative: there is none, wait for the time only
  * @param {number} ms
- * @param {AbortSignal} [signal]
+ * @param {(AbortSignal | undefined)[]} signals
  * @returns {Promise<void>}
  */
-export function readable(fd: number, ms: number, signal?: AbortSignal): Promise<void>;
+export function readable(fd: number, ms: number, signals: (AbortSignal | undefined)[]): Promise<void>;
 export const HOLDER_SIZE: number;
 export const jlock_options_init: NativeFunction;
 export const jlock_open: NativeFunction;

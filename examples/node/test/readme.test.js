@@ -1,0 +1,25 @@
+// The examples in README.md run as they stand there.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'node:test';
+import { readJournal } from 'jlock';
+import { lockFiles, run, temporaryDirectory } from './support.js';
+
+const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+const examples = [...readme.matchAll(/^```js\n([^]*?)^```/gm)].map(([, code]) => code);
+
+test('README.md has the examples that are run here', () => assert.equal(examples.length, 2));
+
+examples.forEach((code, index) => {
+  test(`example ${index + 1} of README.md runs`, async (t) => {
+    const root = temporaryDirectory(t);
+    const dir = join(root, '.codegraph');
+    const given = `const [root, dir] = ${JSON.stringify([root, dir])};\n`;
+    const { code: status, stderr } = await run(['--input-type=module', '--eval', given + code]);
+    assert.equal(status, 0, stderr);
+    assert.equal(readJournal(dir).valid, false, 'never stamped');
+    assert.deepEqual(lockFiles(dir), []);
+  });
+});
