@@ -1,0 +1,77 @@
+# jlock: `make test` does everything from a fresh checkout; `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := target/venv
+PYTHON := $(VENV)/bin/python
+export JLOCK_LIBRARY ?= $(CURDIR)/target/release/libjlock.so
+
+include mk/library.mk
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile mk/*.mk | column -ts $$'\t'
+
+# --------------------------------------------------------------------------------------------------------- set-up
+
+.PHONY: deps
+deps: ## installs what is missing (Debian, Ubuntu), with locked versions
+	@mk/deps.sh
+	@test -x $(PYTHON) || python3 -m venv $(VENV)
+	@$(PYTHON) -m pip install --quiet --requirement mk/requirements.txt
+	@npm ci --prefix examples/node --silent --no-fund --no-audit
+	@sh tests/interop/fetch-peer.sh
+
+# ---------------------------------------------------------------------------------------------------------- tests
+
+.PHONY: test
+test: deps lint library test-rust test-python test-go test-node test-demo ## all tests, every language
+	@echo "make test: passed"
+
+.PHONY: lint
+lint:
+	cargo fmt --check
+	cargo clippy --quiet --all-targets --features seam -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
+	shellcheck mk/*.sh tests/interop/*.sh .ci/run
+
+.PHONY: test-rust
+test-rust:
+	cargo test --quiet --features seam
+
+.PHONY: test-python
+test-python: library
+	cd examples/python && $(CURDIR)/$(PYTHON) -m mypy --strict jlock writer.py quickstart.py ../demo/demo.py
+	cd examples/python && $(CURDIR)/$(PYTHON) -m pytest -q tests
+
+.PHONY: test-go
+test-go: library
+	cd examples/go && test -z "$$(gofmt -l .)" && go vet ./... && go test -race ./...
+
+.PHONY: test-node
+test-node: library
+	npm test --prefix examples/node
+
+.PHONY: test-demo
+test-demo: demo-build
+	$(PYTHON) examples/demo/demo.py --entries 500 --shipped-entries 20 --no-contrast
+
+# ----------------------------------------------------------------------------------------------------------- demo
+
+.PHONY: demo
+demo: deps demo-build ## five languages and one shipped peer on one journal, while writers are killed
+	@$(PYTHON) examples/demo/demo.py
+
+.PHONY: demo-build
+demo-build: library
+	@mkdir -p target/demo
+	@cargo build --quiet --release --example writer
+	@$(CC) -O2 -Wall -Wextra -Iinclude examples/c/writer.c target/release/libjlock.a -o target/demo/writer-c
+	@cd examples/go && go build -o ../../target/demo/writer-go ./cmd/writer
+
+.PHONY: clean
+clean: ## removes what was built
+	cargo clean
+	rm -rf examples/node/node_modules tests/interop/node_modules

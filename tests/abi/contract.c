@@ -1,0 +1,97 @@
+/* The published interface, as its users' object files have it: values, layouts and prototypes that never change.
+ * New ones are added; what stands here stays. It is compiled, not run. */
+#include <jlock.h>
+
+#define SAME_TYPE(expression, type) _Generic((expression), type: 1, default: 0)
+
+#define VALUE(name, type, value) \
+  _Static_assert((name) == (value), #name " has another value"); \
+  _Static_assert(SAME_TYPE(name, type), #name " has another type")
+
+VALUE(JLOCK_NO_CREATE, unsigned, 1);
+VALUE(JLOCK_SYNC, unsigned, 2);
+VALUE(JLOCK_KEEPALIVE, unsigned, 4);
+
+VALUE(JLOCK_ELOST, int, -4097);
+VALUE(JLOCK_ENOTHELD, int, -4098);
+VALUE(JLOCK_EFORKED, int, -4099);
+VALUE(JLOCK_EHEADER, int, -4100);
+VALUE(JLOCK_EENTRY, int, -4101);
+VALUE(JLOCK_ENOTLOCK, int, -4102);
+VALUE(JLOCK_EPANIC, int, -4103);
+
+VALUE(JLOCK_FREE, int, 0);
+VALUE(JLOCK_HELD, int, 1);
+VALUE(JLOCK_MINE, int, 2);
+VALUE(JLOCK_ABANDONED, int, 3);
+
+VALUE(JLOCK_PEER_NONE, int, 0);
+VALUE(JLOCK_PEER_LIBRARY, int, 1);
+VALUE(JLOCK_PEER_SHIPPED, int, 2);
+VALUE(JLOCK_PEER_UNKNOWN, int, 3);
+
+VALUE(JLOCK_CHANGED, unsigned, 0);
+VALUE(JLOCK_DELETED, unsigned, 1);
+
+/* ------------------------------------------------------------------------------------------------------- layouts */
+
+#define FIELD(structure, field, type, offset) \
+  _Static_assert(offsetof(struct structure, field) == (offset), #structure "." #field " stands elsewhere"); \
+  _Static_assert(SAME_TYPE(((struct structure *)0)->field, type), #structure "." #field " has another type")
+
+FIELD(jlock_options, size, uint32_t, 0);
+FIELD(jlock_options, flags, uint32_t, 4);
+FIELD(jlock_options, timeout_ms, int32_t, 8);
+FIELD(jlock_options, retry_ms, uint32_t, 12);
+FIELD(jlock_options, stale_ms, uint32_t, 16);
+FIELD(jlock_options, settle_ms, uint32_t, 20);
+_Static_assert(sizeof(struct jlock_options) >= 24, "jlock_options has shrunk");
+
+FIELD(jlock_holder, size, uint32_t, 0);
+FIELD(jlock_holder, state, int32_t, 4);
+FIELD(jlock_holder, peer, int32_t, 8);
+FIELD(jlock_holder, pid, int32_t, 12);
+FIELD(jlock_holder, age_ms, int64_t, 16);
+FIELD(jlock_holder, nonce, char *, 24); /* an array, decayed */
+FIELD(jlock_holder, host, char *, 88);
+_Static_assert(sizeof ((struct jlock_holder *)0)->nonce == 64, "jlock_holder.nonce has another size");
+_Static_assert(sizeof ((struct jlock_holder *)0)->host == 64, "jlock_holder.host has another size");
+_Static_assert(sizeof(struct jlock_holder) >= 152, "jlock_holder has shrunk");
+
+/* Passed in arrays, so it has no size field and never grows. */
+FIELD(jlock_entry, path, const char *, 0);
+FIELD(jlock_entry, path_len, size_t, sizeof(void *));
+FIELD(jlock_entry, kind, uint32_t, 2 * sizeof(void *));
+FIELD(jlock_entry, reserved, uint32_t, 2 * sizeof(void *) + 4);
+_Static_assert(sizeof(struct jlock_entry) == 2 * sizeof(void *) + 8, "jlock_entry has another size");
+
+/* ---------------------------------------------------------------------------------------------------- prototypes */
+
+#define FUNCTION(name, type) _Static_assert(SAME_TYPE(&name, type), #name " has another prototype")
+
+FUNCTION(jlock_options_init, void (*)(struct jlock_options *));
+FUNCTION(jlock_open, int (*)(const char *, const struct jlock_options *, struct jlock **));
+FUNCTION(jlock_open_at, int (*)(int, const char *, const struct jlock_options *, struct jlock **));
+FUNCTION(jlock_close, void (*)(struct jlock *));
+FUNCTION(jlock_acquire, int (*)(struct jlock *));
+FUNCTION(jlock_acquire_for, int (*)(struct jlock *, int32_t));
+FUNCTION(jlock_try_acquire, int (*)(struct jlock *));
+FUNCTION(jlock_release, int (*)(struct jlock *));
+FUNCTION(jlock_refresh, int (*)(struct jlock *));
+FUNCTION(jlock_recovered, int (*)(const struct jlock *));
+FUNCTION(jlock_cancel, int (*)(struct jlock *));
+FUNCTION(jlock_wait_fd, int (*)(struct jlock *));
+FUNCTION(jlock_inspect, int (*)(struct jlock *, struct jlock_holder *));
+FUNCTION(jlock_append, int (*)(struct jlock *, const struct jlock_entry *, size_t));
+FUNCTION(jlock_append_stamped, int (*)(struct jlock *, const struct jlock_entry *, size_t, int64_t));
+FUNCTION(jlock_write_header, int (*)(struct jlock *, int64_t));
+FUNCTION(jlock_checkpoint, int (*)(struct jlock *, const struct jlock_snapshot *, int64_t));
+FUNCTION(jlock_read, int (*)(struct jlock *, struct jlock_snapshot **));
+FUNCTION(jlock_snapshot_timestamp, double (*)(const struct jlock_snapshot *));
+FUNCTION(jlock_snapshot_count, size_t (*)(const struct jlock_snapshot *, uint32_t));
+FUNCTION(jlock_snapshot_entry, int (*)(const struct jlock_snapshot *, uint32_t, size_t, struct jlock_entry *));
+FUNCTION(jlock_snapshot_free, void (*)(struct jlock_snapshot *));
+FUNCTION(jlock_strerror, const char *(*)(int));
+FUNCTION(jlock_message, int (*)(struct jlock *, char *, size_t));
+FUNCTION(jlock_version, uint32_t (*)(void));
+FUNCTION(jlock_version_string, const char *(*)(void));

@@ -1,0 +1,252 @@
+//! The C interface is what `include/jlock.h` says: for C, for C++, in the Rust that implements it, and in the files that
+//! are installed.
+
+mod interface;
+mod tools;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use interface::Interface;
+use tools::{Scratch, library, root, run, rustc_host, text, tool};
+
+const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+
+fn include() -> String {
+    format!("-I{}", root().join("include").display())
+}
+
+/// Compiles one file, without making anything of it.
+fn check(compiler: &str, standard: &str, language: &str, source: &Path) {
+    run(tool(compiler)
+        .args(STRICT)
+        .args([standard, "-fsyntax-only", "-x", language])
+        .arg(include())
+        .arg(source));
+}
+
+// ------------------------------------------------------------------------------------------------------- the header
+
+fn check_header_alone(compiler: &str, standard: &str, language: &str) {
+    let scratch = Scratch::new("header");
+    let source = scratch.write("alone", "#include <jlock.h>\n");
+    check(compiler, standard, language, &source);
+}
+
+#[test]
+fn the_header_alone_is_c99_to_gcc() {
+    check_header_alone("gcc", "-std=c99", "c");
+}
+
+#[test]
+fn the_header_alone_is_c99_to_clang() {
+    check_header_alone("clang", "-std=c99", "c");
+}
+
+#[test]
+fn the_header_alone_is_cpp11_to_gpp() {
+    check_header_alone("g++", "-std=c++11", "c++");
+}
+
+#[test]
+fn the_header_alone_is_cpp11_to_clang() {
+    check_header_alone("clang++", "-std=c++11", "c++");
+}
+
+#[test]
+fn the_header_keeps_the_published_contract() {
+    let contract = root().join("tests/abi/contract.c");
+    check("gcc", "-std=c11", "c", &contract);
+    check("clang", "-std=c11", "c", &contract);
+}
+
+// ------------------------------------------------------------------------------------------- the header and the Rust
+
+#[test]
+fn the_prototypes_are_those_of_the_rust_functions() {
+    let scratch = Scratch::new("prototypes");
+    let source = scratch.write("prototypes.c", &Interface::read().as_c_prototypes());
+    check("gcc", "-std=c99", "c", &source);
+}
+
+#[test]
+fn types_constants_and_addresses_are_the_same_in_c_and_rust() {
+    let scratch = Scratch::new("ctest");
+    let mirror = scratch.write("mirror.rs", &Interface::read().as_rust_imports());
+    let mut generator = ctest::TestGenerator::new();
+    generator
+        .header("jlock.h")
+        .target(&rustc_host())
+        .out_dir(scratch.path())
+        .rename_struct_ty(|name| name.starts_with("jlock").then(|| format!("struct {name}")))
+        .rename_type(|name| name.starts_with("jlock").then(|| format!("struct {name}")));
+    generator
+        .generate_files(&mirror, "checks.rs")
+        .unwrap_or_else(|error| panic!("ctest cannot make its checks: {error}"));
+
+    let object = scratch.path().join("checks.o");
+    run(tool("gcc")
+        .args(["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-c", "-o"])
+        .arg(&object)
+        .arg(include())
+        .arg(scratch.path().join("checks.c")));
+    let program = scratch.write("program.rs", "include!(\"mirror.rs\");\ninclude!(\"checks.rs\");\n");
+    let binary = scratch.path().join("program");
+    let library = library();
+    run(tool("rustc")
+        .args(["--edition=2021", "-Awarnings", "-o"])
+        .arg(&binary)
+        .arg(&program)
+        .args([&object, &library.shared].map(|file| format!("-Clink-arg={}", file.display()))));
+    let said = text(tool(&binary).env("LD_LIBRARY_PATH", library.dir()));
+    assert!(said.contains("PASSED"), "{said}");
+}
+
+// ------------------------------------------------------------------------------------------------------ the symbols
+
+/// What the preprocessor leaves of the header names only functions before a parenthesis.
+fn functions_of_the_header() -> BTreeSet<String> {
+    let header = text(tool("gcc").args(["-E", "-P"]).arg(root().join("include/jlock.h")));
+    let mut functions = BTreeSet::new();
+    for (at, _) in header.match_indices('(') {
+        let before = header[..at].trim_end();
+        let start = before.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let name = &before[start.map_or(0, |start| start + 1)..];
+        if name.starts_with("jlock_") {
+            functions.insert(name.to_owned());
+        }
+    }
+    assert!(functions.len() >= 25, "{functions:?}");
+    functions
+}
+
+fn symbols(options: &[&str], file: &Path) -> BTreeSet<String> {
+    let listed = text(
+        tool("nm")
+            .args(["--defined-only", "--format=just-symbols"])
+            .args(options)
+            .arg(file),
+    );
+    let is_symbol = |line: &&str| !line.is_empty() && !line.ends_with(':');
+    listed.lines().filter(is_symbol).map(str::to_owned).collect()
+}
+
+fn of_this_library(symbols: BTreeSet<String>) -> BTreeSet<String> {
+    symbols.into_iter().filter(|name| name.starts_with("jlock")).collect()
+}
+
+#[test]
+fn the_header_declares_what_the_rust_defines() {
+    let defined: BTreeSet<String> = Interface::read().function_names().collect();
+    assert_eq!(functions_of_the_header(), defined);
+}
+
+#[test]
+fn what_cargo_builds_exports_the_functions_of_the_header() {
+    let library = library();
+    let functions = functions_of_the_header();
+    assert_eq!(
+        of_this_library(symbols(&["--dynamic"], &library.shared)),
+        functions,
+        "libjlock.so"
+    );
+    assert_eq!(
+        of_this_library(symbols(&["--extern-only"], &library.archive)),
+        functions,
+        "libjlock.a"
+    );
+}
+
+/// What `make install` puts beneath a prefix.
+fn installed(scratch: &Scratch) -> PathBuf {
+    run(tool("make")
+        .current_dir(root())
+        .args(["-s", "-f", "mk/library.mk", "install", "prefix=/usr", "libdir=/usr/lib"])
+        .arg(format!("DESTDIR={}", scratch.path().join("root").display()))
+        .arg(format!("DIST={}", scratch.path().join("dist").display())));
+    scratch.path().join("root/usr")
+}
+
+#[test]
+fn the_installed_library_exports_the_functions_of_the_header_and_nothing_else() {
+    let scratch = Scratch::new("installed");
+    let lib = installed(&scratch).join("lib");
+    let functions = functions_of_the_header();
+
+    let versioned = functions.iter().map(|name| format!("{name}@@JLOCK_0.1"));
+    let versioned: BTreeSet<String> = versioned.chain(["JLOCK_0.1@@JLOCK_0.1".to_owned()]).collect();
+    let exported = symbols(&["--dynamic", "--with-symbol-versions"], &lib.join("libjlock.so.0"));
+    assert_eq!(exported, versioned, "libjlock.so.0");
+    assert_eq!(symbols(&["--extern-only"], &lib.join("jlock.o")), functions, "jlock.o");
+    assert_eq!(
+        of_this_library(symbols(&["--extern-only"], &lib.join("libjlock.a"))),
+        functions,
+        "libjlock.a"
+    );
+
+    let dynamic = text(
+        tool("readelf")
+            .args(["--dynamic", "--wide"])
+            .arg(lib.join("libjlock.so.0")),
+    );
+    assert!(dynamic.contains("Library soname: [libjlock.so.0]"), "{dynamic}");
+}
+
+/// A program that calls every function of the header; it is linked, not run.
+fn caller_of_everything(scratch: &Scratch) -> PathBuf {
+    let calls: String = functions_of_the_header()
+        .iter()
+        .map(|name| format!("  (void (*)(void)){name},\n"))
+        .collect();
+    let program = format!(
+        "#include <jlock.h>\nvoid (*const all[])(void) = {{\n{calls}}};\nint main(void) {{ return all[0] == 0; }}\n"
+    );
+    scratch.write("everything.c", &program)
+}
+
+#[test]
+fn programs_link_to_what_is_installed_through_pkg_config() {
+    let scratch = Scratch::new("pkg-config");
+    let usr = installed(&scratch);
+    let source = caller_of_everything(&scratch);
+    let flags = |options: &[&str]| {
+        let found = text(
+            tool("pkg-config")
+                .env("PKG_CONFIG_PATH", usr.join("lib/pkgconfig"))
+                .env("PKG_CONFIG_SYSROOT_DIR", scratch.path().join("root"))
+                .args(options)
+                .arg("jlock"),
+        );
+        found.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let archive = usr.join("lib/libjlock.a").display().to_string();
+    let object = usr.join("lib/jlock.o").display().to_string();
+    let private = flags(&["--static", "--libs-only-l", "--libs-only-other"]);
+    let private = private.iter().filter(|flag| *flag != "-ljlock").cloned();
+    let system: Vec<String> = private.collect();
+    let ways = [
+        ("shared", flags(&["--libs"])),
+        ("archive", [vec![archive.clone()], system.clone()].concat()),
+        (
+            "whole archive",
+            [
+                vec!["-Wl,--whole-archive".into(), archive, "-Wl,--no-whole-archive".into()],
+                system.clone(),
+            ]
+            .concat(),
+        ),
+        ("object", [vec![object], system].concat()),
+    ];
+    for (way, libraries) in ways {
+        let binary = scratch.path().join(way.replace(' ', "-"));
+        run(tool("gcc")
+            .args(STRICT)
+            .args(["-std=c99", "-Wno-pedantic"])
+            .args(flags(&["--cflags"]))
+            .arg("-o")
+            .arg(&binary)
+            .arg(&source)
+            .args(libraries));
+        run(tool(&binary).env("LD_LIBRARY_PATH", usr.join("lib")));
+    }
+}

@@ -1,0 +1,105 @@
+//! Running compilers and the like. What is missing is an error.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+pub fn tool(name: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(name);
+    command.stdin(Stdio::null()).env("LC_ALL", "C");
+    command
+}
+
+/// Runs a program to its end, which must be a success.
+pub fn run(command: &mut Command) {
+    text(command);
+}
+
+/// What it wrote to its standard output.
+pub fn text(command: &mut Command) -> String {
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(error) => panic!("{command:?}: {error}: install it"),
+    };
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}\n{out}{err}", output.status);
+    out
+}
+
+pub fn rustc_host() -> String {
+    let version = text(tool("rustc").arg("-vV"));
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    host.expect("rustc -vV names its host").to_owned()
+}
+
+/// The library as `cargo build` makes it, in a directory of its own: the tests' may hold one with other features.
+#[derive(Debug)]
+pub struct Library {
+    pub shared: PathBuf,
+    pub archive: PathBuf,
+}
+
+impl Library {
+    pub fn dir(&self) -> &Path {
+        self.shared.parent().expect("a file stands in a directory")
+    }
+}
+
+pub fn library() -> &'static Library {
+    static LIBRARY: OnceLock<Library> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("library");
+        run(tool(env!("CARGO"))
+            .current_dir(root())
+            .args(["build", "--lib", "--target-dir"])
+            .arg(&target)
+            // What cargo test was told is for the tests.
+            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .env_remove("CARGO_BUILD_TARGET"));
+        let [shared, archive] = ["libjlock.so", "libjlock.a"].map(|name| target.join("debug").join(name));
+        Library { shared, archive }
+    })
+}
+
+/// A directory that ends with the test.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new(name: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("jlock-{name}-{}-{number}", std::process::id()));
+        fs::create_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Scratch(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn write(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, content).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let removed = fs::remove_dir_all(&self.0);
+        assert!(
+            removed.is_ok() || std::thread::panicking(),
+            "{}: {removed:?}",
+            self.0.display()
+        );
+    }
+}
