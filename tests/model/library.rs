@@ -1,0 +1,506 @@
+//! A library peer, one system call a step.
+
+use super::lock::{Claim, Content, Inode, LIBS, Lib, Lock, NO_PID, NONE, Pid, REMOVED, State, UNTOLD, name, ship_pid};
+use super::search::Step;
+use super::shipped;
+
+/// The system call that comes next.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum At {
+    Link,
+    Stamp,
+    Open,
+    Flock,
+    Recheck,
+    Judge,
+    Ask,
+    Write,
+    Settle,
+    WriteEmpty,
+    SettleEmpty,
+    CheckStamp,
+    CheckEmpty,
+    Replace,
+    Exchange,
+    Look,
+    Back,
+    SettleExchange,
+    Drop,
+    Rename,
+    Hold,
+    SettleRelease,
+    Unlink,
+    Close,
+    Done,
+    Dead,
+}
+
+pub const ALL: [At; 26] = [
+    At::Link,
+    At::Stamp,
+    At::Open,
+    At::Flock,
+    At::Recheck,
+    At::Judge,
+    At::Ask,
+    At::Write,
+    At::Settle,
+    At::WriteEmpty,
+    At::SettleEmpty,
+    At::CheckStamp,
+    At::CheckEmpty,
+    At::Replace,
+    At::Exchange,
+    At::Look,
+    At::Back,
+    At::SettleExchange,
+    At::Drop,
+    At::Rename,
+    At::Hold,
+    At::SettleRelease,
+    At::Unlink,
+    At::Close,
+    At::Done,
+    At::Dead,
+];
+
+pub const DEAD: Lib = Lib {
+    at: At::Dead,
+    left: 0,
+    park: NONE,
+    nameless: false,
+    fd: NONE,
+    out: NONE,
+    waits: 0,
+};
+
+impl Lib {
+    /// The inode that is its lock while it holds.
+    pub fn own(&self) -> u8 {
+        if self.fd == NONE { self.park } else { self.fd }
+    }
+
+    /// Holds, and has not been stopped for so long that it may have been robbed.
+    pub fn holds(&self, state: &State) -> bool {
+        self.at == At::Hold && !state.inode(self.own()).aged
+    }
+}
+
+/// Everything the kernel closes when a process ends. Its files stay.
+pub fn die(state: &mut State, peer: usize) {
+    for inode in &mut state.inodes {
+        if inode.flock == peer as Pid {
+            inode.flock = NO_PID;
+        }
+    }
+    state.libs[peer] = Lib {
+        out: state.libs[peer].out,
+        ..DEAD
+    };
+}
+
+/// Lets go of the file it opened as a contender (or claimed).
+fn close(state: &mut State, peer: usize) {
+    let fd = std::mem::replace(&mut state.libs[peer].fd, NONE);
+    if fd != NONE && fd != state.libs[peer].park && state.inode(fd).flock == peer as Pid {
+        state.inode_mut(fd).flock = NO_PID;
+    }
+}
+
+/// Has a parked file with a name of its own again. The file is private until it is linked, so making
+/// it is no step of its own.
+fn park(state: &mut State, peer: usize, config: &Lock) {
+    let pid = peer as Pid;
+    let lib = state.libs[peer];
+    if lib.nameless || !config.parked {
+        if lib.park != NONE && state.inode(lib.park).flock == pid {
+            state.inode_mut(lib.park).flock = NO_PID;
+        }
+        let park = if config.parked {
+            state.create(Content::Stamp(pid), pid)
+        } else {
+            NONE
+        };
+        state.libs[peer].park = park;
+        state.libs[peer].nameless = false;
+    }
+}
+
+/// Starts over, as after any wait.
+fn again(state: &mut State, peer: usize, config: &Lock) {
+    close(state, peer);
+    park(state, peer, config);
+    state.libs[peer].at = At::Link;
+}
+
+/// Done with one acquisition.
+fn finish(state: &mut State, peer: usize, config: &Lock) {
+    again(state, peer, config);
+    let lib = &mut state.libs[peer];
+    lib.left -= 1;
+    if lib.left == 0 {
+        lib.at = At::Done;
+    }
+}
+
+pub fn steps(config: &Lock, state: &State, peer: usize, emit: &mut impl FnMut(Step<State>)) {
+    end(config, state, peer, emit);
+    go(config, state, peer, emit);
+}
+
+/// The process ends: after its work, or in the middle of it.
+pub fn end(config: &Lock, state: &State, peer: usize, emit: &mut impl FnMut(Step<State>)) {
+    let at = state.libs[peer].at;
+    let allowed = at == At::Done || at != At::Dead && state.crashes > 0;
+    if !allowed || !config.hole && state.asked_after(peer as Pid) {
+        return;
+    }
+    let mut next = *state;
+    die(&mut next, peer);
+    next.crashes -= u8::from(at != At::Done);
+    let what = if at == At::Done { "its process ends" } else { "CRASHES" };
+    emit(Step {
+        by: name(peer as Pid),
+        what,
+        next,
+        fault: None,
+    });
+}
+
+/// Its next system call.
+pub fn go(config: &Lock, state: &State, peer: usize, emit: &mut impl FnMut(Step<State>)) {
+    let lib = &state.libs[peer];
+    let settles = matches!(
+        lib.at,
+        At::Settle | At::SettleEmpty | At::SettleExchange | At::SettleRelease
+    );
+    if matches!(lib.at, At::Done | At::Dead) || settles && lib.waits != 0 {
+        return;
+    }
+    let mut next = *state;
+    let (what, fault) = take(config, &mut next, peer);
+    emit(Step {
+        by: name(peer as Pid),
+        what,
+        next,
+        fault,
+    });
+}
+
+/// Takes the peer's next step in `state`; says what it was, and whether it must never happen.
+fn take(config: &Lock, state: &mut State, peer: usize) -> (&'static str, Option<&'static str>) {
+    let lib = state.libs[peer];
+    let mut fault = None;
+    let what = match lib.at {
+        At::Link => link(config, state, peer),
+        At::Stamp => {
+            state.inode_mut(lib.park).content = Content::Stamp(peer as Pid);
+            state.libs[peer].at = At::Hold;
+            "write(lock, stamp): holds"
+        }
+        At::Open | At::Flock | At::Recheck => contend(config, state, peer),
+        At::Judge | At::Ask => judge(config, state, peer),
+        At::Write | At::Settle | At::CheckStamp | At::WriteEmpty | At::SettleEmpty | At::CheckEmpty | At::Replace => {
+            claim_in_place(config, state, peer)
+        }
+        At::Exchange | At::Look | At::Back | At::SettleExchange | At::Drop | At::Rename => {
+            claim_by_exchange(config, state, peer)
+        }
+        At::Hold | At::SettleRelease => release(config, state, peer, &mut fault),
+        At::Unlink => unlink(config, state, peer, &mut fault),
+        At::Close => {
+            finish(state, peer, config);
+            "close(the claimed lock)"
+        }
+        At::Done | At::Dead => unreachable!("takes no step"),
+    };
+    (what, fault)
+}
+
+fn link(config: &Lock, state: &mut State, peer: usize) -> &'static str {
+    let lib = &mut state.libs[peer];
+    match state.lock {
+        NONE if config.parked => {
+            lib.at = At::Hold;
+            state.lock = lib.park;
+            let park = lib.park;
+            state.inode_mut(park).aged = false;
+            "linkat(parked, lock) = 0: holds"
+        }
+        NONE => {
+            let file = state.create(Content::Empty(peer as Pid), peer as Pid);
+            state.lock = file;
+            state.libs[peer].park = file;
+            state.libs[peer].at = At::Stamp;
+            "open(lock, O_CREAT|O_EXCL) and flock"
+        }
+        // Whatever linkat answers, the path decides: only this peer can have put it there.
+        file if file == lib.park => {
+            lib.at = At::Hold;
+            "linkat(parked, lock) = EEXIST, yet the lock is its own parked file: holds"
+        }
+        _ => {
+            lib.at = At::Open;
+            "linkat(parked, lock) = EEXIST"
+        }
+    }
+}
+
+fn contend(config: &Lock, state: &mut State, peer: usize) -> &'static str {
+    let lib = state.libs[peer];
+    let judge = if config.recheck { At::Recheck } else { At::Judge };
+    match lib.at {
+        At::Open if state.lock == NONE => {
+            state.libs[peer].at = At::Link;
+            "open(lock) = ENOENT"
+        }
+        At::Open => {
+            state.libs[peer].fd = state.lock;
+            state.libs[peer].at = if config.flock { At::Flock } else { judge };
+            "open(lock)"
+        }
+        At::Flock if state.inode(lib.fd).flock == NO_PID => {
+            state.inode_mut(lib.fd).flock = peer as Pid;
+            state.libs[peer].at = judge;
+            "flock(LOCK_EX|LOCK_NB) = 0"
+        }
+        At::Flock => {
+            again(state, peer, config);
+            "flock(LOCK_EX|LOCK_NB) = EWOULDBLOCK: waits"
+        }
+        _ if state.lock == lib.fd => {
+            state.libs[peer].at = At::Judge;
+            "fstatat(lock): the file it opened"
+        }
+        _ => {
+            again(state, peer, config);
+            "fstatat(lock): not the file it opened; starts over"
+        }
+    }
+}
+
+fn judge(config: &Lock, state: &mut State, peer: usize) -> &'static str {
+    let lib = state.libs[peer];
+    let inode = state.inode(lib.fd);
+    let claim = match config.claim {
+        Claim::InPlace => At::Write,
+        Claim::Exchange => At::Exchange,
+        Claim::Rename => At::Rename,
+    };
+    match (lib.at, inode.content) {
+        (At::Judge, Content::Alien) => {
+            state.libs[peer].at = claim;
+            "pread(lock): the stamp of a process long gone: a corpse"
+        }
+        // Its creator may still write to an empty lock that it opened, so that it is never claimed in place.
+        (At::Judge, Content::Empty(pid)) if !state.alive(pid) => {
+            state.libs[peer].at = match config.claim {
+                Claim::InPlace if config.parked && config.empties_in_place => At::WriteEmpty,
+                Claim::InPlace if config.parked => At::Exchange,
+                _ => claim,
+            };
+            "pread(lock): empty, and for longer than 5 s: a corpse"
+        }
+        (At::Judge, Content::Empty(_)) => {
+            again(state, peer, config);
+            "pread(lock): empty, being stamped: waits"
+        }
+        (At::Judge, Content::Stamp(pid)) if config.flock && (pid as usize) < LIBS => {
+            state.libs[peer].at = claim;
+            "pread(lock): a library stamp and its flock was free: a corpse"
+        }
+        (At::Judge, _) => {
+            state.libs[peer].at = At::Ask;
+            "pread(lock): a stamp"
+        }
+        (_, Content::Stamp(pid) | Content::Old(pid)) if state.alive(pid) && !inode.aged => {
+            again(state, peer, config);
+            "kill(holder, 0) = 0: waits"
+        }
+        _ => {
+            state.libs[peer].at = claim;
+            "kill(holder, 0) = ESRCH, or older than 30 s: a corpse"
+        }
+    }
+}
+
+fn claim_in_place(config: &Lock, state: &mut State, peer: usize) -> &'static str {
+    let lib = state.libs[peer];
+    let stamp = Content::Stamp(peer as Pid);
+    match lib.at {
+        At::Write | At::WriteEmpty => {
+            // What ftruncate then cuts off lies behind a whole stamp: nobody's answer depends on it.
+            let inode = state.inode_mut(lib.fd);
+            *inode = Inode {
+                content: stamp,
+                aged: false,
+                ..*inode
+            };
+            settle(config, state, peer);
+            state.libs[peer].at = if lib.at == At::Write {
+                At::Settle
+            } else {
+                At::SettleEmpty
+            };
+            "pwrite(lock, stamp): claims it in place"
+        }
+        At::Replace => {
+            state.lock = lib.park;
+            close(state, peer);
+            state.libs[peer].nameless = true;
+            state.libs[peer].at = At::Hold;
+            "rename(parked, lock): holds, out of reach of whoever made the empty file"
+        }
+        At::Settle | At::SettleEmpty if state.lock == lib.fd => {
+            state.libs[peer].at = if lib.at == At::Settle {
+                At::CheckStamp
+            } else {
+                At::CheckEmpty
+            };
+            "has settled; fstatat(lock): the file it claimed"
+        }
+        At::Settle | At::SettleEmpty => {
+            again(state, peer, config);
+            "has settled; fstatat(lock): not the file it claimed; starts over"
+        }
+        _ if state.inode(lib.fd).content != stamp => {
+            again(state, peer, config);
+            "pread(lock): not its own stamp; starts over"
+        }
+        At::CheckStamp => {
+            state.libs[peer].at = At::Hold;
+            "pread(lock): its own stamp: holds"
+        }
+        _ => {
+            state.libs[peer].at = At::Replace;
+            "pread(lock): its own stamp"
+        }
+    }
+}
+
+fn settle(config: &Lock, state: &mut State, peer: usize) {
+    state.libs[peer].waits = if config.settle {
+        state.deciding(config.settle_covers_release)
+    } else {
+        0
+    };
+}
+
+fn claim_by_exchange(config: &Lock, state: &mut State, peer: usize) -> &'static str {
+    let lib = state.libs[peer];
+    match lib.at {
+        At::Exchange | At::Rename if state.lock == NONE => {
+            again(state, peer, config);
+            "renameat2(parked, lock, RENAME_EXCHANGE) = ENOENT; starts over"
+        }
+        At::Exchange => {
+            state.libs[peer].out = state.lock;
+            state.libs[peer].nameless = true;
+            state.libs[peer].at = At::Look;
+            state.lock = lib.park;
+            settle(config, state, peer);
+            // The settle runs from here, but a look at what came out need not wait for it.
+            "renameat2(parked, lock, RENAME_EXCHANGE)"
+        }
+        At::Rename => {
+            state.libs[peer].nameless = true;
+            state.libs[peer].at = At::SettleExchange;
+            state.lock = lib.park;
+            settle(config, state, peer);
+            "rename(parked, lock)"
+        }
+        At::Look if lib.out == lib.fd => {
+            state.libs[peer].at = At::SettleExchange;
+            "fstatat(parked): the corpse came out"
+        }
+        At::Look => {
+            state.libs[peer].at = At::Back;
+            "fstatat(parked): not the corpse!"
+        }
+        At::Back => back(config, state, peer),
+        At::SettleExchange if state.lock == lib.park => {
+            state.libs[peer].at = At::Drop;
+            "has settled; fstatat(lock): still its own"
+        }
+        At::SettleExchange => {
+            state.libs[peer].out = NONE;
+            again(state, peer, config);
+            "has settled; fstatat(lock): no longer its own; starts over"
+        }
+        _ => {
+            state.libs[peer].out = NONE;
+            close(state, peer);
+            state.libs[peer].at = At::Hold;
+            "unlinkat(the corpse): holds"
+        }
+    }
+}
+
+fn back(config: &Lock, state: &mut State, peer: usize) -> &'static str {
+    let came = std::mem::replace(&mut state.libs[peer].out, NONE);
+    let went = std::mem::replace(&mut state.lock, came);
+    let lib = &mut state.libs[peer];
+    let what = if went == lib.park {
+        lib.nameless = false;
+        "renameat2(RENAME_EXCHANGE) back; starts over"
+    } else if went == NONE {
+        "renameat2(RENAME_NOREPLACE) back; starts over"
+    } else {
+        "renameat2(RENAME_EXCHANGE) back, and another file came out"
+    };
+    again(state, peer, config);
+    what
+}
+
+fn release(config: &Lock, state: &mut State, peer: usize, fault: &mut Option<&'static str>) -> &'static str {
+    let own = state.libs[peer].own();
+    if state.libs[peer].at == At::Hold && state.inode(own).aged {
+        state.inode_mut(own).aged = false;
+        settle(config, state, peer);
+        state.libs[peer].at = At::SettleRelease;
+        return "futimens(its lock), having held it for so long";
+    }
+    if !config.identity {
+        return unlink(config, state, peer, fault);
+    }
+    if state.lock == own && state.held_by_another(peer) {
+        *fault = Some(UNTOLD);
+    }
+    if state.lock == own && !config.torn_release {
+        unlink(config, state, peer, fault);
+        return "fstatat(lock): its own; unlinkat(lock)";
+    }
+    if state.lock == own {
+        state.libs[peer].at = At::Unlink;
+        return "fstatat(lock): its own";
+    }
+    ended(config, state, peer);
+    "fstatat(lock): not its own: LOST"
+}
+
+fn unlink(config: &Lock, state: &mut State, peer: usize, fault: &mut Option<&'static str>) -> &'static str {
+    if state.lock != state.libs[peer].own() {
+        *fault = Some(REMOVED);
+    }
+    state.lock = NONE;
+    ended(config, state, peer);
+    "unlinkat(lock)"
+}
+
+fn ended(config: &Lock, state: &mut State, peer: usize) {
+    if state.libs[peer].fd == NONE {
+        finish(state, peer, config);
+    } else {
+        state.libs[peer].at = At::Close;
+    }
+}
+
+/// For the shipped peer, which asks the same question.
+pub fn asks(state: &State, content: Content) -> bool {
+    match content {
+        Content::Stamp(pid) | Content::Old(pid) => state.alive(pid),
+        Content::Free | Content::Empty(_) | Content::Alien => false,
+    }
+}
+
+const _: () = assert!(ship_pid(0) as usize == LIBS && shipped::ALL.len() <= 32 && ALL.len() <= 32);

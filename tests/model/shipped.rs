@@ -1,0 +1,240 @@
+//! A shipped peer, one system call a step: `journal.js` of @optave/codegraph 3.11.2.
+
+use super::library::asks;
+use super::lock::{Content, NONE, SHIPS, Ship, State, name, ship_pid};
+use super::search::Step;
+
+/// The system call that comes next.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum At {
+    Create,
+    Stamp,
+    Open,
+    Read,
+    Ask,
+    Stat,
+    WriteTmp,
+    Rename,
+    OpenBack,
+    ReadBack,
+    Reopen,
+    Hold,
+    OpenOwn,
+    ReadOwn,
+    Unlink,
+    Done,
+    Dead,
+    /// Starts when the other one is dead.
+    Unborn,
+}
+
+pub const ALL: [At; 18] = [
+    At::Create,
+    At::Stamp,
+    At::Open,
+    At::Read,
+    At::Ask,
+    At::Stat,
+    At::WriteTmp,
+    At::Rename,
+    At::OpenBack,
+    At::ReadBack,
+    At::Reopen,
+    At::Hold,
+    At::OpenOwn,
+    At::ReadOwn,
+    At::Unlink,
+    At::Done,
+    At::Dead,
+    At::Unborn,
+];
+
+pub const DEAD: Ship = Ship {
+    at: At::Dead,
+    left: 0,
+    fd: NONE,
+    late: false,
+};
+
+impl At {
+    /// Has opened the lock, and may yet rename over it or unlink it for what it read.
+    pub fn decides(self) -> bool {
+        self.releases() || self.asks() || matches!(self, At::Stat | At::WriteTmp | At::Rename)
+    }
+
+    /// Has opened its own lock to unlink it.
+    pub fn releases(self) -> bool {
+        matches!(self, At::ReadOwn | At::Unlink)
+    }
+
+    /// Has opened the lock and not yet asked whether its holder is alive.
+    pub fn asks(self) -> bool {
+        matches!(self, At::Read | At::Ask)
+    }
+}
+
+pub fn steps(state: &State, ship: usize, emit: &mut impl FnMut(Step<State>)) {
+    end(state, ship, emit);
+    go(state, ship, emit);
+}
+
+/// The process ends: after its work, or in the middle of it.
+pub fn end(state: &State, ship: usize, emit: &mut impl FnMut(Step<State>)) {
+    let at = state.ships[ship].at;
+    if at != At::Done && (matches!(at, At::Dead | At::Unborn) || state.crashes == 0) {
+        return;
+    }
+    let mut next = *state;
+    next.ships[ship] = DEAD;
+    next.decided(ship);
+    next.crashes -= u8::from(at != At::Done);
+    let what = if at == At::Done { "its process ends" } else { "CRASHES" };
+    emit(Step {
+        by: name(ship_pid(ship)),
+        what,
+        next,
+        fault: None,
+    });
+}
+
+/// Its next system call.
+pub fn go(state: &State, ship: usize, emit: &mut impl FnMut(Step<State>)) {
+    let at = state.ships[ship].at;
+    if matches!(at, At::Done | At::Dead) || at == At::Unborn && state.alive(ship_pid(1 - ship)) {
+        return;
+    }
+    let mut next = *state;
+    let what = take(&mut next, ship);
+    if at.decides() && !next.ships[ship].at.decides() {
+        next.decided(ship);
+    }
+    emit(Step {
+        by: name(ship_pid(ship)),
+        what,
+        next,
+        fault: None,
+    });
+}
+
+fn take(state: &mut State, ship: usize) -> &'static str {
+    match state.ships[ship].at {
+        At::Unborn => {
+            state.ships[ship].at = At::Create;
+            "starts"
+        }
+        At::Create | At::Stamp => create(state, ship),
+        At::Open | At::Read | At::Ask | At::Stat => judge(state, ship),
+        At::WriteTmp | At::Rename | At::OpenBack | At::ReadBack | At::Reopen => steal(state, ship),
+        _ => release(state, ship),
+    }
+}
+
+fn create(state: &mut State, ship: usize) -> &'static str {
+    let pid = ship_pid(ship);
+    let peer = &mut state.ships[ship];
+    if peer.at == At::Stamp {
+        peer.at = At::Hold;
+        let fd = std::mem::replace(&mut peer.fd, NONE);
+        renonce(state, ship);
+        state.inode_mut(fd).content = Content::Stamp(pid);
+        return "write(lock, stamp): holds";
+    }
+    if state.lock != NONE {
+        peer.at = At::Open;
+        return "open(lock, O_CREAT|O_EXCL) = EEXIST";
+    }
+    let file = state.create(Content::Empty(pid), super::lock::NO_PID);
+    state.lock = file;
+    state.ships[ship].fd = file;
+    state.ships[ship].at = At::Stamp;
+    "open(lock, O_CREAT|O_EXCL)"
+}
+
+/// What it stamped before bears another nonce than what it stamps now.
+fn renonce(state: &mut State, ship: usize) {
+    for inode in &mut state.inodes {
+        if inode.content == Content::Stamp(ship_pid(ship)) {
+            inode.content = Content::Old(ship_pid(ship));
+        }
+    }
+}
+
+fn judge(state: &mut State, ship: usize) -> &'static str {
+    let peer = state.ships[ship];
+    let (at, fd, what) = match peer.at {
+        At::Open if state.lock == NONE => (At::Stat, NONE, "open(lock) = ENOENT"),
+        At::Open => (At::Read, state.lock, "open(lock)"),
+        At::Read => match state.inode(peer.fd).content {
+            Content::Empty(_) => (At::WriteTmp, NONE, "read(lock): empty, PID 0: stale"),
+            _ => (At::Ask, peer.fd, "read(lock): a PID"),
+        },
+        At::Ask if asks(state, state.inode(peer.fd).content) => (At::Stat, NONE, "kill(PID, 0) = 0"),
+        At::Ask => (At::WriteTmp, NONE, "kill(PID, 0) = ESRCH: stale"),
+        _ if state.lock != NONE && state.inode(state.lock).aged => {
+            (At::WriteTmp, NONE, "stat(lock): older than 30 s: stale")
+        }
+        _ => (At::Create, NONE, "stat(lock): not stale; retries"),
+    };
+    state.ships[ship] = Ship { at, fd, ..peer };
+    what
+}
+
+fn steal(state: &mut State, ship: usize) -> &'static str {
+    let pid = ship_pid(ship);
+    let peer = state.ships[ship];
+    let (at, fd, what) = match peer.at {
+        At::WriteTmp => {
+            renonce(state, ship);
+            (
+                At::Rename,
+                state.create(Content::Stamp(pid), super::lock::NO_PID),
+                "write(tmp, stamp)",
+            )
+        }
+        At::Rename => {
+            state.lock = peer.fd;
+            (At::OpenBack, NONE, "rename(tmp, lock)")
+        }
+        At::OpenBack if state.lock == NONE => (At::Create, NONE, "open(lock) = ENOENT; retries"),
+        At::OpenBack => (At::ReadBack, state.lock, "open(lock)"),
+        At::ReadBack if state.inode(peer.fd).content == Content::Stamp(pid) => {
+            (At::Reopen, NONE, "read(lock): its own nonce")
+        }
+        At::ReadBack => (At::Create, NONE, "read(lock): another's nonce; retries"),
+        _ if state.lock != NONE => (At::Hold, NONE, "open(lock, r+): holds"),
+        _ => (At::Create, NONE, "open(lock, r+) = ENOENT; retries"),
+    };
+    state.ships[ship] = Ship { at, fd, ..peer };
+    what
+}
+
+fn release(state: &mut State, ship: usize) -> &'static str {
+    let peer = state.ships[ship];
+    let (at, fd, what) = match peer.at {
+        At::Hold => (At::OpenOwn, NONE, "close(lock)"),
+        At::OpenOwn if state.lock == NONE => (At::Done, NONE, "open(lock) = ENOENT"),
+        At::OpenOwn => (At::ReadOwn, state.lock, "open(lock)"),
+        At::ReadOwn if state.inode(peer.fd).content == Content::Stamp(ship_pid(ship)) => {
+            (At::Unlink, NONE, "read(lock): its own nonce")
+        }
+        At::ReadOwn => (At::Done, NONE, "read(lock): another's nonce"),
+        _ => {
+            state.lock = NONE;
+            (At::Done, NONE, "unlink(lock)")
+        }
+    };
+    state.ships[ship] = Ship { at, fd, ..peer };
+    if at == At::Done {
+        let left = peer.left - 1;
+        let at = if left == 0 { At::Done } else { At::Create };
+        state.ships[ship] = Ship {
+            at,
+            left,
+            fd,
+            late: false,
+        };
+    }
+    what
+}
+
+const _: () = assert!(SHIPS == 2);
