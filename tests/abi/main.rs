@@ -157,13 +157,20 @@ fn what_cargo_builds_exports_the_functions_of_the_header() {
     );
 }
 
-/// What `make install` puts beneath a prefix.
-fn installed(scratch: &Scratch) -> PathBuf {
+fn make(scratch: &Scratch, goal: &str) {
     run(tool("make")
         .current_dir(root())
-        .args(["-s", "-f", "mk/library.mk", "install", "prefix=/usr", "libdir=/usr/lib"])
+        .args(["-s", "-f", "mk/library.mk", goal, "prefix=/usr"])
         .arg(format!("DESTDIR={}", scratch.path().join("root").display()))
-        .arg(format!("DIST={}", scratch.path().join("dist").display())));
+        .arg(format!("DIST={}", scratch.path().join("dist").display()))
+        // Whatever make runs these tests is another one.
+        .env_remove("MAKEFLAGS")
+        .env_remove("MAKELEVEL"));
+}
+
+/// What `make install` puts beneath a prefix.
+fn installed(scratch: &Scratch) -> PathBuf {
+    make(scratch, "install");
     scratch.path().join("root/usr")
 }
 
@@ -173,9 +180,9 @@ fn the_installed_library_exports_the_functions_of_the_header_and_nothing_else() 
     let lib = installed(&scratch).join("lib");
     let functions = functions_of_the_header();
 
-    let versioned = functions.iter().map(|name| format!("{name}@@JLOCK_0.1"));
-    let versioned: BTreeSet<String> = versioned.chain(["JLOCK_0.1@@JLOCK_0.1".to_owned()]).collect();
-    let exported = symbols(&["--dynamic", "--with-symbol-versions"], &lib.join("libjlock.so.0"));
+    let versioned: BTreeSet<String> = functions.iter().map(|name| format!("{name}@@JLOCK_0.1")).collect();
+    let mut exported = symbols(&["--dynamic", "--with-symbol-versions"], &lib.join("libjlock.so.0"));
+    exported.retain(|name| !name.starts_with("JLOCK_0.1")); // the version's own name
     assert_eq!(exported, versioned, "libjlock.so.0");
     assert_eq!(symbols(&["--extern-only"], &lib.join("jlock.o")), functions, "jlock.o");
     assert_eq!(
@@ -192,61 +199,82 @@ fn the_installed_library_exports_the_functions_of_the_header_and_nothing_else() 
     assert!(dynamic.contains("Library soname: [libjlock.so.0]"), "{dynamic}");
 }
 
-/// A program that calls every function of the header; it is linked, not run.
-fn caller_of_everything(scratch: &Scratch) -> PathBuf {
-    let calls: String = functions_of_the_header()
-        .iter()
-        .map(|name| format!("  (void (*)(void)){name},\n"))
-        .collect();
-    let program = format!(
-        "#include <jlock.h>\nvoid (*const all[])(void) = {{\n{calls}}};\nint main(void) {{ return all[0] == 0; }}\n"
-    );
+/// A program that refers to every function of the header.
+fn user_of_everything(scratch: &Scratch) -> PathBuf {
+    let functions = functions_of_the_header();
+    let addresses: String = functions.iter().map(|name| format!("  (any){name},\n")).collect();
+    let program = "#include <jlock.h>\ntypedef void (*any)(void);\nany const all[] = {\n".to_owned()
+        + &addresses
+        + "};\nint main(void) { return all[0] == (any)0 || jlock_version() == 0; }\n";
     scratch.write("everything.c", &program)
 }
 
+/// Another library that is written in Rust.
+fn stranger(scratch: &Scratch) -> PathBuf {
+    let code = "#[no_mangle]\npub extern \"C\" fn stranger() -> usize { std::env::args().map(|a| a.len()).sum() }\n";
+    let source = scratch.write("stranger.rs", code);
+    let archive = scratch.path().join("libstranger.a");
+    run(tool("rustc")
+        .args(["--edition=2021", "--crate-type=staticlib", "-O", "-o"])
+        .arg(&archive)
+        .arg(source));
+    archive
+}
+
+fn pkg_config(scratch: &Scratch, usr: &Path, options: &[&str]) -> Vec<String> {
+    let flags = text(
+        tool("pkg-config")
+            .env("PKG_CONFIG_PATH", usr.join("lib/pkgconfig"))
+            .env("PKG_CONFIG_SYSROOT_DIR", scratch.path().join("root"))
+            .env("PKG_CONFIG_ALLOW_SYSTEM_CFLAGS", "1")
+            .args(options)
+            .arg("jlock"),
+    );
+    flags.split_whitespace().map(str::to_owned).collect()
+}
+
 #[test]
-fn programs_link_to_what_is_installed_through_pkg_config() {
-    let scratch = Scratch::new("pkg-config");
+fn programs_link_to_what_is_installed() {
+    let scratch = Scratch::new("linked");
     let usr = installed(&scratch);
-    let source = caller_of_everything(&scratch);
-    let flags = |options: &[&str]| {
-        let found = text(
-            tool("pkg-config")
-                .env("PKG_CONFIG_PATH", usr.join("lib/pkgconfig"))
-                .env("PKG_CONFIG_SYSROOT_DIR", scratch.path().join("root"))
-                .args(options)
-                .arg("jlock"),
-        );
-        found.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
-    };
-    let archive = usr.join("lib/libjlock.a").display().to_string();
-    let object = usr.join("lib/jlock.o").display().to_string();
-    let private = flags(&["--static", "--libs-only-l", "--libs-only-other"]);
-    let private = private.iter().filter(|flag| *flag != "-ljlock").cloned();
-    let system: Vec<String> = private.collect();
+    let source = user_of_everything(&scratch);
+    let file = |path: PathBuf| path.display().to_string();
+    let [archive, object] = ["libjlock.a", "jlock.o"].map(|name| file(usr.join("lib").join(name)));
+    let stranger = file(stranger(&scratch));
+    let (whole, as_needed) = ("-Wl,--whole-archive".to_owned(), "-Wl,--no-whole-archive".to_owned());
     let ways = [
-        ("shared", flags(&["--libs"])),
-        ("archive", [vec![archive.clone()], system.clone()].concat()),
         (
-            "whole archive",
-            [
-                vec!["-Wl,--whole-archive".into(), archive, "-Wl,--no-whole-archive".into()],
-                system.clone(),
-            ]
-            .concat(),
+            "shared",
+            vec!["-L".to_owned() + &file(usr.join("lib")), "-ljlock".to_owned()],
         ),
-        ("object", [vec![object], system].concat()),
+        ("archive", vec![archive.clone()]),
+        ("object", vec![object]),
+        ("two-rust-libraries", vec![whole, archive, stranger, as_needed]),
     ];
     for (way, libraries) in ways {
-        let binary = scratch.path().join(way.replace(' ', "-"));
+        let binary = scratch.path().join(way);
         run(tool("gcc")
             .args(STRICT)
-            .args(["-std=c99", "-Wno-pedantic"])
-            .args(flags(&["--cflags"]))
+            .arg("-std=c99")
+            .args(pkg_config(&scratch, &usr, &["--cflags"]))
             .arg("-o")
             .arg(&binary)
             .arg(&source)
-            .args(libraries));
+            .args(libraries)
+            .args(pkg_config(&scratch, &usr, &["--libs", "--static"])));
         run(tool(&binary).env("LD_LIBRARY_PATH", usr.join("lib")));
     }
+}
+
+#[test]
+fn uninstall_removes_what_install_put_there() {
+    let scratch = Scratch::new("uninstalled");
+    installed(&scratch);
+    make(&scratch, "uninstall");
+    let left = text(
+        tool("find")
+            .arg(scratch.path().join("root"))
+            .args(["-not", "-type", "d"]),
+    );
+    assert_eq!(left, "");
 }

@@ -1,0 +1,97 @@
+# The library as it is installed; stands alone too: make -f mk/library.mk install DESTDIR=… prefix=…
+#
+# `cargo build --release` gives a libjlock.so that works, and an archive. Neither is for installing: the one has no
+# SONAME and no symbol versions, the other brings global symbols of Rust's own, which clash with those of a second
+# library written in Rust. So what is installed is linked from an archive that is optimised as one whole, which cargo
+# does only where no rlib is wanted beside it: hence the target directory of its own.
+
+CARGO   ?= cargo
+CC      ?= cc
+LD      ?= ld
+AR      ?= ar
+OBJCOPY ?= objcopy
+STRIP   ?= strip
+INSTALL ?= install
+
+prefix     ?= /usr/local
+libdir     ?= $(prefix)/lib
+includedir ?= $(prefix)/include
+
+TARGET  ?= target
+DIST    ?= $(TARGET)/dist
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p;/^\[lib\]/q' Cargo.toml)
+
+SONAME  := libjlock.so.0
+REAL    := libjlock.so.$(VERSION)
+WHOLE   := $(TARGET)/whole/release/libjlock.a
+SYSTEM  := -lgcc_s -lpthread -ldl -lm
+EXPORTS := $(shell sed -n 's/^ *\(jlock_[a-z_]*\);$$/\1/p' libjlock.map)
+SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
+
+.PHONY: library
+library: cargo-release dist sizes ## the library: as cargo builds it (target/release), and to be installed (target/dist)
+
+.PHONY: cargo-release
+cargo-release:
+	@$(CARGO) build --quiet --release
+
+.PHONY: dist
+dist: $(DIST)/$(REAL) $(DIST)/libjlock.a $(DIST)/jlock.pc
+
+$(WHOLE): $(SOURCES)
+	@$(CARGO) rustc --quiet --release --lib --crate-type staticlib --target-dir $(TARGET)/whole
+	@touch $@
+
+# One object, in which only the functions of the header are global. Groups of sections (COMDAT) would still be merged with
+# those of another Rust library by their names: they are dissolved.
+$(DIST)/jlock.o: $(WHOLE) libjlock.map
+	@mkdir -p $(DIST)
+	@$(LD) -r --gc-sections --force-group-allocation $(EXPORTS:%=-u %) -o $@.all $(WHOLE)
+	@printf '%s\n' $(EXPORTS) >$@.exports
+	@$(OBJCOPY) --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd --keep-global-symbols=$@.exports $@.all $@
+	@rm $@.all $@.exports
+
+$(DIST)/libjlock.a: $(DIST)/jlock.o
+	@rm -f $@
+	@$(AR) rcsD $@ $<
+
+$(DIST)/$(REAL): $(WHOLE) libjlock.map
+	@mkdir -p $(DIST)
+	@$(CC) $(LDFLAGS) -shared -o $@ -Wl,-soname,$(SONAME) -Wl,--version-script=libjlock.map $(EXPORTS:%=-Wl,-u,%) \
+	    -Wl,--gc-sections -Wl,-O1 -Wl,-z,relro -Wl,-z,now -Wl,-z,defs -Wl,--as-needed $(WHOLE) $(SYSTEM)
+	@$(STRIP) --strip-all $@
+	@ln -sf $(REAL) $(DIST)/$(SONAME)
+	@ln -sf $(SONAME) $(DIST)/libjlock.so
+
+# Made anew each time: the directories may be others now.
+.PHONY: $(DIST)/jlock.pc
+$(DIST)/jlock.pc: jlock.pc.in
+	@mkdir -p $(DIST)
+	@sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e 's|@includedir@|$(includedir)|' \
+	    -e 's|@version@|$(VERSION)|' $< >$@
+
+# What the archive adds to a program: the smallest that uses all of it, less the same without it.
+.PHONY: sizes
+sizes: dist
+	@printf 'int main(void) { return 0; }\n' | $(CC) -O2 -s -x c -o $(DIST)/without -
+	@printf 'int main(void) { return 0; }\n' | $(CC) -O2 -s -x c -o $(DIST)/with - -x none -Wl,--gc-sections \
+	    $(EXPORTS:%=-Wl,-u,%) -Wl,--as-needed $(DIST)/libjlock.a $(SYSTEM)
+	@printf '$(REAL), stripped: %d KB; what libjlock.a adds to a stripped C program: %d KB\n' \
+	    $$(($$(stat -c %s $(DIST)/$(REAL)) / 1000)) \
+	    $$((($$(stat -c %s $(DIST)/with) - $$(stat -c %s $(DIST)/without)) / 1000))
+	@rm $(DIST)/with $(DIST)/without
+
+.PHONY: install
+install: dist ## installs the library, header and pkg-config file (DESTDIR, prefix, libdir, includedir)
+	@$(INSTALL) -d $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)
+	@$(INSTALL) -m 755 $(DIST)/$(REAL) $(DESTDIR)$(libdir)/
+	@ln -sf $(REAL) $(DESTDIR)$(libdir)/$(SONAME)
+	@ln -sf $(SONAME) $(DESTDIR)$(libdir)/libjlock.so
+	@$(INSTALL) -m 644 $(DIST)/libjlock.a $(DIST)/jlock.o $(DESTDIR)$(libdir)/
+	@$(INSTALL) -m 644 $(DIST)/jlock.pc $(DESTDIR)$(libdir)/pkgconfig/
+	@$(INSTALL) -m 644 include/jlock.h $(DESTDIR)$(includedir)/
+
+.PHONY: uninstall
+uninstall: ## removes what install put there
+	rm -f $(DESTDIR)$(includedir)/jlock.h $(DESTDIR)$(libdir)/pkgconfig/jlock.pc \
+	    $(addprefix $(DESTDIR)$(libdir)/,libjlock.so $(SONAME) $(REAL) libjlock.a jlock.o)
