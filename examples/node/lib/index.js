@@ -9,6 +9,7 @@ export {
 } from './journal.js';
 export { JlockError } from './error.js';
 export { Lock } from './lock.js';
+export { Snapshot } from './snapshot.js';
 
 /**
  * The version of the library in use.

@@ -8,7 +8,7 @@
  */
 
 import { EAGAIN, EBADF, ETIMEDOUT, JlockError, failure } from './error.js';
-import { INVALID, toNativeEntries, toNativeTimestamp } from './format.js';
+import { INVALID, fromNativeSnapshot, toNativeEntries, toNativeTimestamp } from './format.js';
 import { milliseconds, openFailure, resolveOptions } from './handle.js';
 import {
   HOLDER_SIZE,
@@ -22,18 +22,19 @@ import {
   jlock_recovered,
   jlock_refresh,
   jlock_release,
+  jlock_snapshot_free,
   jlock_try_acquire,
   jlock_wait_fd,
   jlock_write_header,
   offload,
   readable,
 } from './native.js';
-import { adoptSnapshot, snapshotPointer } from './snapshot.js';
+import { adopt, lend } from './snapshot.js';
 
 /** @typedef {import('./handle.js').Options} Options */
 /** @typedef {import('./format.js').JournalEntry} JournalEntry */
-/** @typedef {import('./format.js').ValidJournal} ValidJournal */
 /** @typedef {import('./format.js').JournalResult} JournalResult */
+/** @typedef {import('./snapshot.js').Snapshot} Snapshot */
 
 /**
  * How long one call waits for the lock.
@@ -231,28 +232,41 @@ export class Lock {
   /**
    * Reads the journal, without taking the lock.
    *
-   * @returns {Promise<JournalResult>}
+   * @returns {Promise<JournalResult>} `{ valid: false }` when the journal is missing, malformed or was never stamped
    */
   async read() {
-    const out = [0n];
-    const rc = await this.#call(jlock_read, out);
-    if (INVALID.has(rc)) return { valid: false };
-    this.#check(rc);
-    return adoptSnapshot(out[0]);
+    const pointer = await this.#read();
+    if (pointer === undefined) return { valid: false };
+    try {
+      return fromNativeSnapshot(pointer);
+    } finally {
+      jlock_snapshot_free(pointer);
+    }
   }
 
   /**
-   * Begins a new journal after a snapshot was processed: every entry that was appended since it was read is kept.
+   * Reads the journal in order to process it, without taking the lock.
    *
-   * @param {ValidJournal} snapshot what `read` gave
+   * @returns {Promise<Snapshot | undefined>} undefined when the journal is missing, malformed or was never stamped
+   */
+  async snapshot() {
+    const pointer = await this.#read();
+    return pointer === undefined ? undefined : adopt(pointer);
+  }
+
+  /**
+   * Begins a new journal after a snapshot was processed, keeps every entry that was appended since it was taken, and
+   * closes it.
+   *
+   * @param {Snapshot} snapshot
    * @param {number} timestamp milliseconds since 1970
    * @param {Wait} [wait]
    * @returns {Promise<void>}
    */
-  checkpoint(snapshot, timestamp, wait) {
-    const pointer = snapshotPointer(snapshot);
-    const written = this.#write(wait, jlock_checkpoint, pointer, toNativeTimestamp(timestamp));
-    return written.finally(() => snapshot); // which is not to be collected before then
+  async checkpoint(snapshot, timestamp, wait) {
+    const stamp = toNativeTimestamp(timestamp);
+    await lend(snapshot, (pointer) => this.#write(wait, jlock_checkpoint, pointer, stamp));
+    snapshot.close();
   }
 
   /**
@@ -282,6 +296,15 @@ export class Lock {
     const ignore = () => {}; // it is told to whoever asked for it
     this.#turn = done.then(ignore, ignore);
     return done;
+  }
+
+  /** @returns {Promise<import('./native.js').SnapshotPointer | undefined>} undefined: there is no valid journal */
+  async #read() {
+    const out = [0n];
+    const rc = await this.#call(jlock_read, out);
+    if (INVALID.has(rc)) return undefined;
+    this.#check(rc);
+    return out[0];
   }
 
   /**

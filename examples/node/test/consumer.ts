@@ -1,6 +1,6 @@
 // A program that uses every export, to be compiled with --strict and never run.
 
-import { JlockError, Lock, version } from 'jlock';
+import { JlockError, Lock, Snapshot, version } from 'jlock';
 import type { Holder, JournalEntry, JournalResult, Options, ValidJournal, Wait } from 'jlock';
 import * as dropIn from 'jlock/codegraph';
 import { JOURNAL_FILENAME, appendJournalEntries, readJournal, writeJournalHeader } from 'jlock/journal';
@@ -27,16 +27,17 @@ export async function asynchronous(dir: string, signal: AbortSignal): Promise<Ho
   await lock.appendStamped(entries, 1, { signal });
   await lock.writeHeader(1);
   const journal = await lock.read();
-  if (journal.valid) {
-    const snapshot: ValidJournal = journal;
-    await lock.checkpoint(snapshot, 2);
-  }
+  if (journal.valid) journal satisfies ValidJournal;
+  using snapshot = await lock.snapshot();
+  if (snapshot) await lock.checkpoint(snapshot, snapshot.timestamp + snapshot.changed.length);
   await lock.release();
   const length: number = await lock.hold(() => version.length);
   // @ts-expect-error: a file is a string
   await lock.append([{ file: length }]);
   // @ts-expect-error: locks are opened, not constructed
   new Lock(dir);
+  // @ts-expect-error: snapshots are taken from a lock
+  new Snapshot(5n);
   return lock.inspect();
 }
 

@@ -1,6 +1,7 @@
 // The Lock: it excludes, waits without standing in anyone's way, and leaves nothing behind.
 
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -200,15 +201,37 @@ test('the journal is written under the hold, and without one', async (t) => {
   assert.deepEqual(readJournal(dir), await lock.read());
 });
 
-test('a checkpoint keeps what was appended since the snapshot', async (t) => {
+test('a checkpoint keeps what was appended since the snapshot, and closes it', async (t) => {
   const dir = temporaryDirectory(t);
   const lock = await opened(t, dir);
-  await lock.appendStamped([{ file: 'seen' }], 5);
-  const snapshot = await lock.read();
+  assert.equal(await lock.snapshot(), undefined);
+  await lock.appendStamped([{ file: 'seen' }, { file: 'gone', deleted: true }], 5);
+  const descriptors = () => readdirSync('/proc/self/fd').length;
+  const before = descriptors();
+  const snapshot = await lock.snapshot();
+  assert.equal(descriptors(), before + 1);
+  const { timestamp, changed, removed } = snapshot;
+  assert.deepEqual({ timestamp, changed, removed }, { timestamp: 5, changed: ['seen'], removed: ['gone'] });
   appendJournalEntries(dir, [{ file: 'since' }]);
   await lock.checkpoint(snapshot, 7);
+  assert.equal(descriptors(), before);
   assert.deepEqual(await lock.read(), { valid: true, timestamp: 7, changed: ['since'], removed: [] });
-  assert.throws(() => lock.checkpoint({ ...snapshot }, 8), TypeError);
+  await assert.rejects(lock.checkpoint(snapshot, 8), TypeError);
+});
+
+test('a snapshot that is closed during its checkpoint is freed after it', async (t) => {
+  const dir = temporaryDirectory(t);
+  const [a, b] = [await opened(t, dir), await opened(t, dir)];
+  await a.writeHeader(5);
+  await a.acquire();
+  const snapshot = await b.snapshot();
+  const checkpoint = b.checkpoint(snapshot, 7);
+  snapshot[Symbol.dispose]();
+  snapshot.close();
+  assert.equal(await isSettled(checkpoint), false);
+  await a.release();
+  await checkpoint;
+  assert.equal((await b.read()).timestamp, 7);
 });
 
 test('close releases, ends what waits, and leaves no file', { timeout: 20_000 }, async (t) => {

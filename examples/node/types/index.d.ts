@@ -1,5 +1,6 @@
 export { JlockError } from "./error.js";
 export { Lock } from "./lock.js";
+export { Snapshot } from "./snapshot.js";
 /**
  * The version of the library in use.
  *

@@ -81,18 +81,25 @@ export class Lock {
     /**
      * Reads the journal, without taking the lock.
      *
-     * @returns {Promise<JournalResult>}
+     * @returns {Promise<JournalResult>} `{ valid: false }` when the journal is missing, malformed or was never stamped
      */
     read(): Promise<JournalResult>;
     /**
-     * Begins a new journal after a snapshot was processed: every entry that was appended since it was read is kept.
+     * Reads the journal in order to process it, without taking the lock.
      *
-     * @param {ValidJournal} snapshot what `read` gave
+     * @returns {Promise<Snapshot | undefined>} undefined when the journal is missing, malformed or was never stamped
+     */
+    snapshot(): Promise<Snapshot | undefined>;
+    /**
+     * Begins a new journal after a snapshot was processed, keeps every entry that was appended since it was taken, and
+     * closes it.
+     *
+     * @param {Snapshot} snapshot
      * @param {number} timestamp milliseconds since 1970
      * @param {Wait} [wait]
      * @returns {Promise<void>}
      */
-    checkpoint(snapshot: ValidJournal, timestamp: number, wait?: Wait): Promise<void>;
+    checkpoint(snapshot: Snapshot, timestamp: number, wait?: Wait): Promise<void>;
     /**
      * Releases the lock if it is held, and closes. Calls that are waiting are rejected with `EBADF`.
      *
@@ -105,8 +112,8 @@ export class Lock {
 }
 export type Options = import("./handle.js").Options;
 export type JournalEntry = import("./format.js").JournalEntry;
-export type ValidJournal = import("./format.js").ValidJournal;
 export type JournalResult = import("./format.js").JournalResult;
+export type Snapshot = import("./snapshot.js").Snapshot;
 /**
  * How long one call waits for the lock.
  */
