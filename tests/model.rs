@@ -399,6 +399,34 @@ fn a_holder_stopped_within_its_release_removes_the_robbers_lock() {
     );
 }
 
+/// A shipped peer that is stopped for more than 5 s between creating its lock and stamping it looks dead, and
+/// believes that it holds the lock whenever it goes on. That is two holders by itself; it also removes the
+/// lock of whoever came after, when it goes through a whole hold between two calls of a claimant.
+#[test]
+fn a_shipped_peer_stopped_before_its_stamp_cannot_be_made_safe() {
+    let with = Lock {
+        freezes: 1,
+        crashes: 0,
+        ..Lock::new(3, 1)
+    };
+    needs(
+        &with,
+        &Lock {
+            freezes_in_create: true,
+            ..with
+        },
+        DOUBLE,
+    );
+    finds(
+        &Lock {
+            freezes_in_create: true,
+            empties_in_place: false,
+            ..with
+        },
+        DOUBLE,
+    );
+}
+
 /// A claim by exchange is safe among library peers, but not beside a shipped peer: when that one has
 /// renamed over the corpse just before, the exchange takes a live lock out, and until it is put back
 /// another peer may take what stands in for it: after a crash of the claimant, or a release of the lock
@@ -416,8 +444,8 @@ fn a_claim_by_exchange_can_take_out_the_lock_of_a_shipped_peer() {
 }
 
 /// So an empty lock, left by a shipped peer that crashed before its stamp, is better claimed in place,
-/// settled, and only then replaced by the parked file, out of reach of whoever made it: with a live stamp
-/// in it nobody else is about to replace it.
+/// settled, and only then replaced by the parked file, out of reach of whoever made it: once it has borne a
+/// live stamp for so long, no shipped peer is about to replace it.
 #[test]
 fn an_empty_lock_claimed_by_exchange_is_open_to_the_next_shipped_peer() {
     let with = Lock {

@@ -1,8 +1,7 @@
 //! A library peer, one system call a step.
 
-use super::lock::{Claim, Content, Inode, LIBS, Lib, Lock, NO_PID, NONE, Pid, REMOVED, State, UNTOLD, name, ship_pid};
+use super::lock::{Claim, Content, Inode, LIBS, Lib, Lock, NO_PID, NONE, Pid, REMOVED, State, UNTOLD, name};
 use super::search::Step;
-use super::shipped;
 
 /// The system call that comes next.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -292,8 +291,7 @@ fn judge(config: &Lock, state: &mut State, peer: usize) -> &'static str {
             state.libs[peer].at = claim;
             "pread(lock): the stamp of a process long gone: a corpse"
         }
-        // Its creator may still write to an empty lock that it opened, so that it is never claimed in place.
-        (At::Judge, Content::Empty(pid)) if !state.alive(pid) => {
+        (At::Judge, Content::Empty(pid)) if !state.alive(pid) || inode.aged => {
             state.libs[peer].at = match config.claim {
                 Claim::InPlace if config.parked && config.empties_in_place => At::WriteEmpty,
                 Claim::InPlace if config.parked => At::Exchange,
@@ -346,10 +344,10 @@ fn claim_in_place(config: &Lock, state: &mut State, peer: usize) -> &'static str
         }
         At::Replace => {
             state.lock = lib.park;
-            close(state, peer);
             state.libs[peer].nameless = true;
-            state.libs[peer].at = At::Hold;
-            "rename(parked, lock): holds, out of reach of whoever made the empty file"
+            state.libs[peer].at = At::SettleExchange;
+            settle(config, state, peer);
+            "rename(parked, lock): out of reach of whoever made the empty file"
         }
         At::Settle | At::SettleEmpty if state.lock == lib.fd => {
             state.libs[peer].at = if lib.at == At::Settle {
@@ -418,6 +416,11 @@ fn claim_by_exchange(config: &Lock, state: &mut State, peer: usize) -> &'static 
             "fstatat(parked): not the corpse!"
         }
         At::Back => back(config, state, peer),
+        At::SettleExchange if state.lock == lib.park && lib.out == NONE => {
+            close(state, peer);
+            state.libs[peer].at = At::Hold;
+            "has settled; fstatat(lock): still its own: holds"
+        }
         At::SettleExchange if state.lock == lib.park => {
             state.libs[peer].at = At::Drop;
             "has settled; fstatat(lock): still its own"
@@ -494,13 +497,3 @@ fn ended(config: &Lock, state: &mut State, peer: usize) {
         state.libs[peer].at = At::Close;
     }
 }
-
-/// For the shipped peer, which asks the same question.
-pub fn asks(state: &State, content: Content) -> bool {
-    match content {
-        Content::Stamp(pid) | Content::Old(pid) => state.alive(pid),
-        Content::Free | Content::Empty(_) | Content::Alien => false,
-    }
-}
-
-const _: () = assert!(ship_pid(0) as usize == LIBS && shipped::ALL.len() <= 32 && ALL.len() <= 32);

@@ -102,10 +102,13 @@ pub struct Lock {
     pub freezes: u8,
     /// Such a stop may also come between the two calls of a release, `fstatat` and `unlinkat`.
     pub freezes_in_release: bool,
+    /// Or between the creation and the stamp of a shipped peer's lock (5 s will do).
+    pub freezes_in_create: bool,
     /// Starts with the lock of a process that is gone.
     pub corpse: bool,
     pub claim: Claim,
-    /// An empty lock is claimed in place too, and then replaced by the parked file; else by exchange.
+    /// An empty lock is claimed in place too, and then replaced by the parked file, with a settle after each;
+    /// else it is claimed by exchange.
     pub empties_in_place: bool,
     /// The lock is linked with its stamp in it; else created, then stamped.
     pub parked: bool,
@@ -136,6 +139,7 @@ impl Lock {
             crashes: 1,
             freezes: 0,
             freezes_in_release: false,
+            freezes_in_create: false,
             corpse: false,
             claim: Claim::InPlace,
             empties_in_place: true,
@@ -549,6 +553,11 @@ fn freeze(config: &Lock, state: &State, emit: &mut impl FnMut(Step<State>)) {
             let ship = &mut next.ships[pid as usize - LIBS];
             ship.late = true;
             ship.at == shipped::At::Hold
+        }
+        Content::Empty(pid) if pid as usize >= LIBS => {
+            let ship = &mut next.ships[pid as usize - LIBS];
+            ship.late = true;
+            config.freezes_in_create && ship.at == shipped::At::Stamp
         }
         _ => false,
     };

@@ -1,6 +1,5 @@
 //! A shipped peer, one system call a step: `journal.js` of @optave/codegraph 3.11.2.
 
-use super::library::asks;
 use super::lock::{Content, NONE, SHIPS, Ship, State, name, ship_pid};
 use super::search::Step;
 
@@ -136,7 +135,9 @@ fn create(state: &mut State, ship: usize) -> &'static str {
         peer.at = At::Hold;
         let fd = std::mem::replace(&mut peer.fd, NONE);
         renonce(state, ship);
-        state.inode_mut(fd).content = Content::Stamp(pid);
+        let inode = state.inode_mut(fd);
+        inode.content = Content::Stamp(pid);
+        inode.aged = false;
         return "write(lock, stamp): holds";
     }
     if state.lock != NONE {
@@ -168,7 +169,7 @@ fn judge(state: &mut State, ship: usize) -> &'static str {
             Content::Empty(_) => (At::WriteTmp, NONE, "read(lock): empty, PID 0: stale"),
             _ => (At::Ask, peer.fd, "read(lock): a PID"),
         },
-        At::Ask if asks(state, state.inode(peer.fd).content) => (At::Stat, NONE, "kill(PID, 0) = 0"),
+        At::Ask if names_the_living(state, state.inode(peer.fd).content) => (At::Stat, NONE, "kill(PID, 0) = 0"),
         At::Ask => (At::WriteTmp, NONE, "kill(PID, 0) = ESRCH: stale"),
         _ if state.lock != NONE && state.inode(state.lock).aged => {
             (At::WriteTmp, NONE, "stat(lock): older than 30 s: stale")
@@ -177,6 +178,13 @@ fn judge(state: &mut State, ship: usize) -> &'static str {
     };
     state.ships[ship] = Ship { at, fd, ..peer };
     what
+}
+
+fn names_the_living(state: &State, content: Content) -> bool {
+    match content {
+        Content::Stamp(pid) | Content::Old(pid) => state.alive(pid),
+        Content::Free | Content::Empty(_) | Content::Alien => false,
+    }
 }
 
 fn steal(state: &mut State, ship: usize) -> &'static str {
