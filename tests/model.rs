@@ -357,9 +357,10 @@ fn holds_its_entries(journal: &Journal) {
 }
 
 /// Two things that it does cost. A robbed library peer that rewrites the journal (a new file and a rename)
-/// puts back what it had read before others committed. And when the theft falls between the two calls of a
-/// release, `unlinkat` removes the thief's lock: the next library peer holds beside it, sees its own lock
-/// in place, acknowledges, and the shipped peer's rewrite drops the entry.
+/// puts back what it had read before others committed, if all of that comes between its last look at the
+/// lock and its rename. And when the theft falls between the two calls of a release, `unlinkat` removes
+/// the thief's lock: the next library peer holds beside it, sees its own lock in place, acknowledges, and
+/// the shipped peer's rewrite drops the entry.
 #[test]
 fn the_hole_can_cost_entries_to_a_robbed_rewriter_and_to_a_theft_within_a_release() {
     let lock = Lock {

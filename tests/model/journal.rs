@@ -22,13 +22,15 @@ enum At {
     Bound,
     /// Has written, and has yet to see that what it wrote to is the journal.
     Wrote,
-    /// Has read the journal, and is about to put a new one in its place.
+    /// Has read the journal, and is to put a new one in its place.
     Read,
+    /// Has seen that the lock is still its own, and is about to rename.
+    Checked,
     /// May acknowledge what it wrote, if it still has the lock.
     Ready,
 }
 
-const ALL: [At; 5] = [At::Start, At::Bound, At::Wrote, At::Read, At::Ready];
+const ALL: [At; 6] = [At::Start, At::Bound, At::Wrote, At::Read, At::Checked, At::Ready];
 
 #[derive(Copy, Clone)]
 struct Writer {
@@ -112,7 +114,15 @@ impl Journal {
                     state.writers[peer] = IDLE;
                 },
             ),
-            At::Read => emit("rename(new journal with its entry, journal)", |state, peer| {
+            At::Read if state.lock.libs[peer].own() == state.lock.lock => {
+                emit("fstatat(lock): its own", |state, peer| {
+                    state.writers[peer].at = At::Checked
+                });
+            }
+            At::Read => emit("fstatat(lock): not its own: LOST", |state, peer| {
+                state.writers[peer] = Writer { at: At::Ready, ..IDLE };
+            }),
+            At::Checked => emit("rename(new journal with its entry, journal)", |state, peer| {
                 state.replace(state.writers[peer].copy | entry(peer, state.lock.libs[peer].left));
                 state.writers[peer] = Writer { at: At::Ready, ..IDLE };
             }),
