@@ -306,13 +306,16 @@ impl Drop for Guard<'_> {
 fn create_dirs(path: &CStr) -> sys::Result<()> {
     let bytes = path.to_bytes();
     let ends = (1..=bytes.len()).filter(|&end| end == bytes.len() || bytes[end] == b'/');
+    let mut refused = None;
     for end in ends {
         let part = std::ffi::CString::new(&bytes[..end]).map_err(|_| Errno::INVAL)?;
         match sys::mkdir(&part) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            // A directory above it that stands may be one that we may not write to.
+            Ok(()) | Err(Errno::EXIST) => refused = None,
+            // One above it could not be made, and the first refusal says why.
+            Err(Errno::NOENT) if end == bytes.len() => return Err(refused.unwrap_or(Errno::NOENT)),
             Err(errno) if end == bytes.len() => return Err(errno),
-            Err(_) => {}
+            // It may stand all the same, where we may not look.
+            Err(errno) => refused = refused.or(Some(errno)),
         }
     }
     Ok(())

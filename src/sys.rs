@@ -365,7 +365,7 @@ pub(crate) fn is_local(dir: &Fd) -> Result<bool> {
     ];
     // f_type is signed on some architectures and wider than the magic number on others.
     #[allow(clippy::unnecessary_cast, clippy::cast_possible_truncation)]
-    let magic = around("fstatfs", || rustix::fs::fstatfs(dir.borrow()?))?.f_type as u32;
+    let magic = uninterrupted("fstatfs", || rustix::fs::fstatfs(dir.borrow()?))?.f_type as u32;
     Ok(LOCAL.contains(&magic))
 }
 
