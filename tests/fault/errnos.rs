@@ -1,0 +1,151 @@
+//! Which errors a call may answer, by its manual page.
+//!
+//! Left out is what a program brings upon itself (EBADF, EFAULT, ENAMETOOLONG, a flag that the kernel does not know), and
+//! the answers of `close`, which Linux obeys whatever it answers, while an injected error would keep the file open.
+//! `EIO` is added where only the file system's own code decides.
+
+/// The errors of a call as strace shows it, by name.
+pub fn of(name: &str, text: &str) -> &'static [&'static str] {
+    match name {
+        // open(2)
+        "openat" if text.contains("O_CREAT") => &[
+            "EACCES", "EDQUOT", "EEXIST", "EINTR", "EIO", "EMFILE", "ENFILE", "ENOENT", "ENOMEM", "ENOSPC", "EPERM",
+            "EROFS",
+        ],
+        "openat" if text.contains("O_DIRECTORY") => &[
+            "EACCES", "EINTR", "EIO", "ELOOP", "EMFILE", "ENFILE", "ENOENT", "ENOMEM", "ENOTDIR",
+        ],
+        "openat" => &[
+            "EACCES", "EINTR", "EIO", "ELOOP", "EMFILE", "ENFILE", "ENOENT", "ENOMEM", "ENXIO", "EPERM", "EROFS",
+            "ETXTBSY",
+        ],
+        // mkdir(2); EEXIST is what it answers anyway, above the directory
+        "mkdirat" => &[
+            "EACCES", "EDQUOT", "EIO", "EMLINK", "ENOENT", "ENOMEM", "ENOSPC", "ENOTDIR", "EPERM", "EROFS",
+        ],
+        // stat(2)
+        "fstat" => &["EIO", "ENOMEM", "EOVERFLOW"],
+        "newfstatat" | "statx" => &["EACCES", "EIO", "ELOOP", "ENOENT", "ENOMEM", "ENOTDIR", "EOVERFLOW"],
+        // statfs(2)
+        "fstatfs" => &["EINTR", "EIO", "ENOMEM", "ENOSYS", "EOVERFLOW"],
+        // getdents(2)
+        "getdents64" => &["EIO", "ENOENT", "ENOTDIR"],
+        // link(2)
+        "linkat" => &[
+            "EACCES",
+            "EDQUOT",
+            "EEXIST",
+            "EIO",
+            "EMLINK",
+            "ENOENT",
+            "ENOMEM",
+            "ENOSPC",
+            "ENOTDIR",
+            "EOPNOTSUPP",
+            "EPERM",
+            "EROFS",
+            "EXDEV",
+        ],
+        // unlink(2)
+        "unlinkat" => &[
+            "EACCES", "EBUSY", "EIO", "ENOENT", "ENOMEM", "ENOTDIR", "EPERM", "EROFS",
+        ],
+        // rename(2)
+        "renameat" | "renameat2" => &[
+            "EACCES",
+            "EBUSY",
+            "EDQUOT",
+            "EINVAL",
+            "EIO",
+            "ENOENT",
+            "ENOMEM",
+            "ENOSPC",
+            "ENOTDIR",
+            "EOPNOTSUPP",
+            "EPERM",
+            "EROFS",
+            "EXDEV",
+        ],
+        // flock(2); EBADF is what NFS answers to an exclusive lock on a file open for reading
+        "flock" => &["EAGAIN", "EBADF", "EINTR", "ENOLCK", "EOPNOTSUPP"],
+        // read(2), pread(2)
+        "read" | "pread64" => &["EINTR", "EIO"],
+        // write(2), pwrite(2)
+        "write" | "pwrite64" => &["EDQUOT", "EFBIG", "EINTR", "EIO", "ENOSPC", "EPERM"],
+        // truncate(2)
+        "ftruncate" => &["EFBIG", "EINTR", "EIO", "EPERM", "EROFS"],
+        // fcntl(2), F_SETFL: the file has the append-only attribute
+        "fcntl" if text.contains("F_SETFL") => &["EPERM"],
+        // chmod(2)
+        "fchmod" => &["EIO", "ENOMEM", "EPERM", "EROFS"],
+        // utimensat(2)
+        "utimensat" => &["EACCES", "EIO", "EPERM", "EROFS"],
+        // fsync(2)
+        "fdatasync" | "fsync" => &["EDQUOT", "EINTR", "EIO", "ENOSPC", "EROFS"],
+        // inotify_init(2), inotify_add_watch(2)
+        "inotify_init1" => &["EMFILE", "ENFILE", "ENOMEM"],
+        "inotify_add_watch" => &["EACCES", "ENOENT", "ENOMEM", "ENOSPC"],
+        // eventfd(2), epoll_create(2), epoll_ctl(2)
+        "eventfd2" => &["EMFILE", "ENFILE", "ENODEV", "ENOMEM"],
+        "epoll_create1" => &["EMFILE", "ENFILE", "ENOMEM"],
+        "epoll_ctl" => &["ENOMEM", "ENOSPC"],
+        // poll(2), clock_nanosleep(2)
+        "ppoll" => &["EINTR", "ENOMEM"],
+        "clock_nanosleep" => &["EINTR"],
+        // getrandom(2), without GRND_NONBLOCK. (ENOSYS: Linux before 3.17, where the random source is a device.)
+        "getrandom" => &["EINTR"],
+        // kill(2)
+        "kill" => &["EPERM", "ESRCH"],
+        // madvise(2), mmap(2): the page that the kernel wipes in a forked child. (The allocator's own calls are not
+        // the library's: Rust ends a program whose memory is used up.)
+        "madvise" => &["EAGAIN", "EINVAL", "ENOMEM"],
+        "mmap" if text.contains("mmap(NULL, 4096, PROT_READ|PROT_WRITE") => &["EAGAIN", "ENOMEM"],
+        _ => &[],
+    }
+}
+
+/// Calls of which no error is looked at or can be: their answer decides nothing, or they have none.
+pub fn has_none(name: &str) -> bool {
+    matches!(
+        name,
+        "close" | "fcntl" | "getpid" | "uname" | "prctl" | "brk" | "mmap" | "munmap" | "mremap" | "faccessat"
+    )
+}
+
+/// The number of an error, by its name.
+pub fn number(name: &str) -> i32 {
+    use rustix::io::Errno;
+    let errno = match name {
+        "EACCES" => Errno::ACCESS,
+        "EAGAIN" => Errno::AGAIN,
+        "EBADF" => Errno::BADF,
+        "EBUSY" => Errno::BUSY,
+        "EDQUOT" => Errno::DQUOT,
+        "EEXIST" => Errno::EXIST,
+        "EFBIG" => Errno::FBIG,
+        "EINTR" => Errno::INTR,
+        "EINVAL" => Errno::INVAL,
+        "EIO" => Errno::IO,
+        "ELOOP" => Errno::LOOP,
+        "EMFILE" => Errno::MFILE,
+        "EMLINK" => Errno::MLINK,
+        "ENFILE" => Errno::NFILE,
+        "ENODEV" => Errno::NODEV,
+        "ENOENT" => Errno::NOENT,
+        "ENOLCK" => Errno::NOLCK,
+        "ENOMEM" => Errno::NOMEM,
+        "ENOSPC" => Errno::NOSPC,
+        "ENOSYS" => Errno::NOSYS,
+        "ENOTDIR" => Errno::NOTDIR,
+        "ENXIO" => Errno::NXIO,
+        "EOPNOTSUPP" => Errno::OPNOTSUPP,
+        "EOVERFLOW" => Errno::OVERFLOW,
+        "EPERM" => Errno::PERM,
+        "EROFS" => Errno::ROFS,
+        "ESRCH" => Errno::SRCH,
+        "ETXTBSY" => Errno::TXTBSY,
+        "EXDEV" => Errno::XDEV,
+        _ => panic!("{name}: not in this list"),
+    };
+    errno.raw_os_error()
+}

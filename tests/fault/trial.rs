@@ -1,0 +1,245 @@
+//! One point: one scene, one call, one fault; and everything that must hold after it.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::errnos;
+use crate::scene::{self, Content, Lock, Scene};
+use crate::scratch::Scratch;
+use crate::trace::{self, Call, Fault, Program, Run};
+
+/// How long a holder keeps a contender waiting.
+const MOMENT: Duration = Duration::from_millis(20);
+const SETTLE_MS: i64 = 100;
+/// For a machine that is busy with other things.
+const MARGIN_MS: i64 = 900;
+/// A point is looked for so often, where the operation does not always make the same calls.
+const TRIES: usize = 3;
+
+/// What a point showed.
+pub struct Outcome {
+    /// The operation's answer; `None`: it was killed.
+    pub rc: Option<i64>,
+    /// How long the next writer took.
+    pub next_ms: i64,
+    /// The operation failed, and the journal holds its entries all the same.
+    pub failed_but_written: bool,
+    pub faults: Vec<String>,
+}
+
+/// A fresh directory with a scene set in it.
+struct Stage {
+    scratch: Scratch,
+    dir: PathBuf,
+    log: PathBuf,
+    copy: PathBuf,
+}
+
+impl Stage {
+    fn set(scene: &Scene, program: &Program) -> Stage {
+        let scratch = Scratch::new("fault");
+        let dir = scratch.join("deep/er");
+        if scene.lock != Lock::NoDirectory {
+            std::fs::create_dir_all(&dir).expect("a directory");
+            if let Some(content) = &scene.initial {
+                std::fs::write(dir.join("changes.journal"), content).expect("a journal");
+            }
+            scene.lock.set(&dir, program);
+        }
+        let (log, copy) = (scratch.join("log"), scratch.join("copy"));
+        Stage {
+            scratch,
+            dir,
+            log,
+            copy,
+        }
+    }
+
+    fn journal(&self) -> Content {
+        scene::read(&self.dir.join("changes.journal"))
+    }
+
+    /// Runs the program, beside somebody who holds the lock for a moment if the scene says so.
+    fn run<T>(&self, scene: &Scene, run: impl FnOnce() -> T) -> T {
+        if scene.lock != Lock::Held {
+            return run();
+        }
+        let holder = jlock::Lock::open(&self.dir).expect("a holder");
+        let held = holder.acquire().expect("the lock is free");
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                if trace::has_begun(&self.log, || over.load(Ordering::Relaxed)) {
+                    std::thread::sleep(MOMENT);
+                }
+                held.release().expect("nobody took it");
+            });
+            let result = run();
+            over.store(true, Ordering::Relaxed);
+            result
+        })
+    }
+}
+
+pub fn list(scene: &Scene, program: &Program) -> Vec<Call> {
+    let stage = Stage::set(scene, program);
+    let calls = stage.run(scene, || program.calls(scene.operation, &stage.dir, &stage.log));
+    calls.iter().for_each(trace::expect_known);
+    calls
+}
+
+/// Runs a point until it is hit.
+pub fn run(scene: &Scene, program: &Program, call: &Call, fault: Fault) -> Outcome {
+    for _ in 0..TRIES {
+        let stage = Stage::set(scene, program);
+        let run = stage.run(scene, || {
+            program.fault(scene.operation, &stage.dir, &stage.log, &stage.copy, call, fault)
+        });
+        if !run.hit(fault) {
+            continue;
+        }
+        let outcome = match fault {
+            Fault::Error(errno) => after_error(scene, &stage, program, &run, errno),
+            Fault::Kill => after_kill(scene, &stage, program),
+        };
+        if !outcome.faults.is_empty() {
+            eprintln!(
+                "{}:\n{}{}{}",
+                stage.scratch.path().display(),
+                run.log,
+                run.stdout,
+                run.stderr
+            );
+        }
+        return outcome;
+    }
+    Outcome {
+        rc: None,
+        next_ms: 0,
+        failed_but_written: false,
+        faults: vec!["this call was not made again".to_owned()],
+    }
+}
+
+fn after_error(scene: &Scene, stage: &Stage, program: &Program, run: &Run, errno: &str) -> Outcome {
+    let mut faults = Vec::new();
+    let mut expect = |holds: bool, what: String| {
+        if !holds {
+            faults.push(what);
+        }
+    };
+    expect(run.status.success(), format!("it ended with {}", run.status));
+    let rc = run.value("rc").unwrap_or(i64::MIN);
+    expect(is_answer_to(rc, errno), format!("it answered {rc}"));
+    expect(
+        run.value("usable") == Some(0),
+        format!("the handle is not usable: {:?}", run.value("usable")),
+    );
+    expect(
+        run.value("leaked") == Some(0),
+        format!("{:?} descriptors leaked", run.value("leaked")),
+    );
+
+    let left = scene::read(&stage.copy);
+    // A name that seems to lead elsewhere looks like a thief's work: the entries are written once more. They are read
+    // once.
+    let twice = errno == "ENOENT" && left == scene::with_entry(&scene.after, "new");
+    let written = (left == scene.after || twice) && scene.after != scene.before;
+    let whole = written
+        || if rc == 0 {
+            left == scene.after
+        } else {
+            left == scene.before
+        };
+    expect(whole, format!("the journal is {}", show(&left)));
+
+    let used = scene::with_entry(&left, "usable");
+    let next_ms = next_writer(stage, program, &used, &mut faults);
+    Outcome {
+        rc: Some(rc),
+        next_ms,
+        failed_but_written: rc < 0 && written,
+        faults,
+    }
+}
+
+fn after_kill(scene: &Scene, stage: &Stage, program: &Program) -> Outcome {
+    let mut faults = Vec::new();
+    let left = stage.journal();
+    if left != scene.before && left != scene.after && !scene.between.contains(&left) {
+        faults.push(format!("the journal is {}", show(&left)));
+    }
+    let next_ms = next_writer(stage, program, &left, &mut faults);
+    Outcome {
+        rc: None,
+        next_ms,
+        failed_but_written: false,
+        faults,
+    }
+}
+
+/// The error itself, success, or one of the library's own states. EINTR is never shown.
+fn is_answer_to(rc: i64, errno: &str) -> bool {
+    let own = i64::from(jlock_own::LAST)..=i64::from(jlock_own::FIRST);
+    rc == 0 || own.contains(&rc) || (rc == -i64::from(errnos::number(errno)) && errno != "EINTR")
+}
+
+/// The library's own states, without JLOCK_EPANIC, which is a bug.
+mod jlock_own {
+    pub const FIRST: i32 = jlock::abi::JLOCK_ELOST;
+    pub const LAST: i32 = jlock::abi::JLOCK_EPANIC + 1;
+}
+
+/// A fresh process appends, soon, and leaves exactly the journal that it should, and nothing else.
+fn next_writer(stage: &Stage, program: &Program, before: &Content, faults: &mut Vec<String>) -> i64 {
+    let run = program.plain("next", &stage.dir);
+    let took = run.value("ms").unwrap_or(i64::MAX);
+    if run.value("rc") != Some(0) {
+        faults.push(format!("the next writer got {:?} {}", run.value("rc"), run.stderr));
+    }
+    if took > SETTLE_MS + MARGIN_MS {
+        faults.push(format!("the next writer took {took} ms"));
+    }
+    let expected = scene::with_entry(before, "next");
+    if stage.journal() != expected {
+        faults.push(format!(
+            "then the journal is {}, not {}",
+            show(&stage.journal()),
+            show(&expected)
+        ));
+    }
+    faults.extend(leftovers(&stage.dir));
+    took
+}
+
+/// What remains beside the journal. A private file that its owner had no time to write to may be somebody's who is about
+/// to: it goes once it is old.
+fn leftovers(dir: &Path) -> Option<String> {
+    let others = || -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(dir).expect("the directory stands");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        paths.filter(|path| !path.ends_with("changes.journal")).collect()
+    };
+    let found = others();
+    for path in &found {
+        let is_private = path.extension().is_some_and(|extension| extension == "tmp");
+        let is_empty = std::fs::metadata(path).is_ok_and(|meta| meta.len() == 0);
+        if !is_private || !is_empty {
+            return Some(format!("{} was left", path.display()));
+        }
+        scene::age(path, Duration::from_secs(31));
+    }
+    if !found.is_empty() {
+        drop(jlock::Lock::open(dir).expect("it opens"));
+    }
+    let still = others();
+    (!still.is_empty()).then(|| format!("{still:?} remain for ever"))
+}
+
+fn show(content: &Content) -> String {
+    match content {
+        None => "missing".to_owned(),
+        Some(bytes) => format!("\"{}\"", bytes.escape_ascii()),
+    }
+}
