@@ -19,5 +19,6 @@
 //
 // By default the package is linked with the static archive of the checkout that it stands in (`cargo build
 // --release`). With the tag jlock_pkgconfig it uses the installed library, as pkg-config finds it. The go command does
-// not see that an archive has changed: after building a new one, pass -a, or clean the cache.
+// not see that an archive has changed: after building a new one, remove the programs that have the old one before
+// building them again, or pass -a; go test wants -count=1.
 package jlock

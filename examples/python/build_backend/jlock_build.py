@@ -42,10 +42,19 @@ Description-Content-Type: text/markdown
 Settings = Optional[dict[str, Any]]
 
 
+def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: Settings = None) -> str:
+    """Without this pip would build the wheel twice."""
+    name = f"jlock-{_version()}.dist-info"
+    info = pathlib.Path(metadata_directory, name)
+    info.mkdir()
+    (info / "METADATA").write_bytes(_metadata())
+    (info / "WHEEL").write_bytes(_wheel_file())
+    return name
+
+
 def build_wheel(wheel_directory: str, config_settings: Settings = None, metadata_directory: Optional[str] = None) -> str:
     stem = f"jlock-{_version()}"
-    tag = "py3-none-" + re.sub(r"[-.]", "_", sysconfig.get_platform())
-    name = f"{stem}-{tag}.whl"
+    name = f"{stem}-{_tag()}.whl"
     with _Wheel(os.path.join(wheel_directory, name)) as wheel:
         for path in _package():
             wheel.add(f"jlock/{path.name}", path.read_bytes())
@@ -53,10 +62,7 @@ def build_wheel(wheel_directory: str, config_settings: Settings = None, metadata
         for path in sorted(ROOT.glob("LICENSE*")):
             wheel.add(f"{stem}.dist-info/licenses/{path.name}", path.read_bytes())
         wheel.add(f"{stem}.dist-info/METADATA", _metadata())
-        wheel.add(
-            f"{stem}.dist-info/WHEEL",
-            f"Wheel-Version: 1.0\nGenerator: jlock_build\nRoot-Is-Purelib: false\nTag: {tag}\n".encode(),
-        )
+        wheel.add(f"{stem}.dist-info/WHEEL", _wheel_file())
         wheel.record(f"{stem}.dist-info/RECORD")
     return name
 
@@ -110,6 +116,14 @@ def _version() -> str:
     if found is None:
         raise RuntimeError(f"{source}: no version")
     return found[1]
+
+
+def _tag() -> str:
+    return "py3-none-" + re.sub(r"[-.]", "_", sysconfig.get_platform())
+
+
+def _wheel_file() -> bytes:
+    return f"Wheel-Version: 1.0\nGenerator: jlock_build\nRoot-Is-Purelib: false\nTag: {_tag()}\n".encode()
 
 
 def _metadata() -> bytes:

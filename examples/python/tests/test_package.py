@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
-from jlock import Journal, Lock
+from jlock import Journal, Lock, _abi
 
 from .conftest import PYTHON, environment
 
@@ -17,28 +18,39 @@ def test_mypy_finds_nothing() -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-def test_pip_installs_it_with_the_library_inside(tmp_path: pathlib.Path) -> None:
+def install(tmp_path: pathlib.Path, source: pathlib.Path, **variables: str) -> list[str]:
+    """Install with pip and without a network; return the files that a program then runs."""
     target = tmp_path / "site"
+    inherited = {name: value for name, value in os.environ.items() if name not in ("JLOCK_LIBRARY", "PYTHONPATH")}
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--target", str(target), str(PYTHON)], check=True)
-    assert (target / "jlock" / "libjlock.so.0").is_file()
+    subprocess.run([*pip, "--target", str(target), str(source)], env={**inherited, **variables}, check=True)
     assert (target / "jlock" / "py.typed").is_file()
-    env = {name: value for name, value in os.environ.items() if name != "JLOCK_LIBRARY"}
     code = """
 import sys, jlock
 with jlock.Lock(sys.argv[1]):
-    print(jlock.__file__)
-    print("".join({line.split()[-1] + "\\n" for line in open("/proc/self/maps") if "libjlock" in line}), end="")
+    print(jlock.__file__, *{line.split()[-1] for line in open("/proc/self/maps") if "libjlock" in line})
 """
-    ran = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "journal")],
-        env={**env, "PYTHONPATH": str(target)},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        cwd=tmp_path,
-    )
-    assert ran.stdout.split() == [str(target / "jlock" / name) for name in ("__init__.py", "libjlock.so.0")]
+    command = [sys.executable, "-c", code, str(tmp_path / "journal")]
+    env = {**inherited, "PYTHONPATH": str(target)}
+    return subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True, cwd=tmp_path).stdout.split()
+
+
+def test_pip_installs_the_checkout_with_the_library_inside(tmp_path: pathlib.Path) -> None:
+    package = tmp_path / "site" / "jlock"
+    assert install(tmp_path, PYTHON) == [str(package / "__init__.py"), str(package / "libjlock.so.0")]
+
+
+def test_a_source_distribution_takes_the_library_that_it_is_given(tmp_path: pathlib.Path) -> None:
+    code = "import sys, jlock_build; print(jlock_build.build_sdist(sys.argv[1]))"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    env = {**os.environ, "PYTHONPATH": str(PYTHON / "build_backend")}
+    name = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    given = tmp_path / "given.so"
+    shutil.copy(_abi._path(), given)
+    package = tmp_path / "site" / "jlock"
+    ran = install(tmp_path, tmp_path / name, JLOCK_LIBRARY=str(given))
+    assert ran == [str(package / "__init__.py"), str(package / "libjlock.so.0")]
+    assert (package / "libjlock.so.0").read_bytes() == given.read_bytes()
 
 
 def program(name: str, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:

@@ -102,6 +102,8 @@ def test_a_child_may_close_while_the_parents_other_thread_waits(directory: pathl
     thread.join(0.05)
 
     def child() -> int:
+        with pytest.raises(ForkedError):  # without a look at the mutex, which that thread may hold for ever here
+            waiter.inspect()
         waiter.close()
         holder.close()
         return 0
@@ -131,16 +133,17 @@ os.kill(os.getpid(), 9)
             assert lock.recovered
 
 
-def test_ctrl_c_ends_a_program_that_waits_to_append(directory: pathlib.Path, hold: Hold) -> None:
+@pytest.mark.parametrize("timeout", ["60", "inf"])
+def test_ctrl_c_ends_a_program_that_waits_to_append(directory: pathlib.Path, hold: Hold, timeout: str) -> None:
     waiter = """
-import math, sys
+import sys
 from jlock import Journal
-journal = Journal(sys.argv[1], timeout=math.inf)
+journal = Journal(sys.argv[1], timeout=float(sys.argv[2]))
 print("waiting", flush=True)
 journal.append(["a"])
 """
     with hold():
-        command = [sys.executable, "-c", waiter, str(directory)]
+        command = [sys.executable, "-c", waiter, str(directory), timeout]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, env=environment(), stdout=pipe, stderr=pipe, text=True) as process:
             assert process.stdout is not None and process.stdout.readline() == "waiting\n"
