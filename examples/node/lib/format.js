@@ -3,12 +3,7 @@
  */
 
 import { EHEADER, ENOENT, ENOTDIR } from './error.js';
-import {
-  decodeString,
-  jlock_snapshot_count,
-  jlock_snapshot_entry,
-  jlock_snapshot_timestamp,
-} from './native.js';
+import { decodeString, jlock_snapshot_count, jlock_snapshot_entry, jlock_snapshot_timestamp } from './native.js';
 
 const JLOCK_CHANGED = 0;
 const JLOCK_DELETED = 1;

@@ -4,7 +4,7 @@
  *
  * Every call opens its own handle and closes it again, as every call of codegraph's module stands for itself: there is
  * nothing to close at exit, a directory that is removed and made anew is found again, and a process that is killed
- * leaves at most the traces of the call it was in. A program that appends often keeps a `Lock` instead.
+ * leaves at most the traces of the call it was in. A program that must not stand still while it waits keeps a `Lock`.
  */
 
 import { JlockError, failure } from './error.js';

@@ -7,7 +7,12 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { JlockError, Lock } from 'jlock';
 import * as dropIn from 'jlock/codegraph';
-import { appendJournalEntries, appendJournalEntriesAndStampHeader, readJournal, writeJournalHeader } from 'jlock/journal';
+import {
+  appendJournalEntries,
+  appendJournalEntriesAndStampHeader,
+  readJournal,
+  writeJournalHeader,
+} from 'jlock/journal';
 import { WRITER, acknowledged, holder, journalText, lockFiles, run, temporaryDirectory } from './support.js';
 
 const entry = [{ file: 'x' }];
@@ -81,7 +86,10 @@ test('a call that gives up names the holder and how long it waited', async (t) =
   const { pid, release } = await holder(t, dir);
   const lock = await Lock.open(dir, { timeoutMs: 120 });
   t.after(() => lock.close());
-  const named = { code: 'ETIMEDOUT', message: new RegExp(`held by pid ${pid} \\(library peer\\).*; gave up after 0\\.[1-9] s$`) };
+  const named = {
+    code: 'ETIMEDOUT',
+    message: new RegExp(`held by pid ${pid} \\(library peer\\).*; gave up after 0\\.[1-9] s$`),
+  };
   await assert.rejects(lock.acquire(), named);
   await assert.rejects(lock.append(entry), named);
   assert.equal(journalText(dir), undefined);

@@ -24,7 +24,8 @@ function primitive(declaration) {
 }
 
 function prototype(name) {
-  const [, result, parameters] = new RegExp(`^(\\w[\\w *]*?)${name}\\(([^)]*)\\);`, 'm').exec(header) ?? assert.fail(name);
+  const [, result, parameters] =
+    new RegExp(`^(\\w[\\w *]*?)${name}\\(([^)]*)\\);`, 'm').exec(header) ?? assert.fail(name);
   return {
     result: primitive(result),
     parameters: parameters === 'void' ? [] : parameters.split(/,\s*/).map(primitive),

@@ -107,6 +107,10 @@ test('a timestamp is rounded down, and refused where it is none', (t) => {
 test('10 000 entries in one call are all there, in their order', (t) => {
   const dir = temporaryDirectory(t);
   const files = Array.from({ length: 10_000 }, (_, n) => `${n}/${'x'.repeat(n % 200)}/é`);
-  module.appendJournalEntriesAndStampHeader(dir, files.map((file) => ({ file })), 1);
+  module.appendJournalEntriesAndStampHeader(
+    dir,
+    files.map((file) => ({ file })),
+    1,
+  );
   assert.deepEqual(module.readJournal(dir).changed, files);
 });

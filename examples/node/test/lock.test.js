@@ -26,6 +26,9 @@ async function isSettled(promise) {
   return settled;
 }
 
+/** How many files are open: a snapshot is one. */
+const descriptors = () => readdirSync('/proc/self/fd').length;
+
 test('two handles in one process exclude each other', async (t) => {
   const dir = temporaryDirectory(t);
   const [a, b] = [await opened(t, dir), await opened(t, dir)];
@@ -161,7 +164,10 @@ test('an abort that comes too late to stop an acquire leaves the lock free', asy
 test('hold releases when its work fails', async (t) => {
   const dir = temporaryDirectory(t);
   const lock = await opened(t, dir);
-  await assert.rejects(lock.hold(() => Promise.reject(new Error('work'))), { message: 'work' });
+  await assert.rejects(
+    lock.hold(() => Promise.reject(new Error('work'))),
+    { message: 'work' },
+  );
   assert.equal(await lock.hold(() => 'result'), 'result');
 });
 
@@ -206,7 +212,6 @@ test('a checkpoint keeps what was appended since the snapshot, and closes it', a
   const lock = await opened(t, dir);
   assert.equal(await lock.snapshot(), undefined);
   await lock.appendStamped([{ file: 'seen' }, { file: 'gone', deleted: true }], 5);
-  const descriptors = () => readdirSync('/proc/self/fd').length;
   const before = descriptors();
   const snapshot = await lock.snapshot();
   assert.equal(descriptors(), before + 1);
@@ -226,11 +231,14 @@ test('a snapshot that is closed during its checkpoint is freed after it', async 
   await a.acquire();
   const snapshot = await b.snapshot();
   const checkpoint = b.checkpoint(snapshot, 7);
+  assert.equal(await isSettled(checkpoint), false);
+  const before = descriptors();
   snapshot[Symbol.dispose]();
   snapshot.close();
-  assert.equal(await isSettled(checkpoint), false);
+  assert.equal(descriptors(), before);
   await a.release();
   await checkpoint;
+  assert.equal(descriptors(), before - 1);
   assert.equal((await b.read()).timestamp, 7);
 });
 

@@ -19,7 +19,8 @@ function tsc(...args) {
   }
 }
 
-const contents = (dir) => Object.fromEntries(readdirSync(dir).map((name) => [name, readFileSync(join(dir, name), 'utf8')]));
+const contents = (dir) =>
+  Object.fromEntries(readdirSync(dir).map((name) => [name, readFileSync(join(dir, name), 'utf8')]));
 
 test('the code passes the strict checker, and the committed declarations are those made from it (npm run types)', (t) => {
   const made = mkdtempSync(here('../node_modules/.types-'));

@@ -8,7 +8,16 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { readJournal } from 'jlock/codegraph';
 import { appendJournalEntries } from 'jlock/journal';
-import { SHIPPED_WRITER, WRITER, acknowledged, journalText, lockFiles, run, shippedPeer, temporaryDirectory } from './support.js';
+import {
+  SHIPPED_WRITER,
+  WRITER,
+  acknowledged,
+  journalText,
+  lockFiles,
+  run,
+  shippedPeer,
+  temporaryDirectory,
+} from './support.js';
 
 const shipped = await shippedPeer();
 const paths = (count) => Array.from({ length: count }, (_, n) => `dir ${n}/ü.js\n`).join('');
@@ -82,9 +91,15 @@ test('a writer that is killed loses nothing that it acknowledged, and holds nobo
   assert.equal(code, 0, stderr);
   entries.push(...acknowledged(stdout));
   const there = new Set(journalText(dir).split('\n'));
-  assert.deepEqual(entries.filter((entry) => !there.has(entry)), []);
+  assert.deepEqual(
+    entries.filter((entry) => !there.has(entry)),
+    [],
+  );
   appendJournalEntries(dir, [{ file: 'last' }]);
   // Who is killed between making its private file and stamping it leaves an empty one, whose owner may yet come: it is
   // cleared away when it is 30 s old. All else goes at once.
-  assert.deepEqual(lockFiles(dir).filter((name) => statSync(join(dir, name)).size > 0), []);
+  assert.deepEqual(
+    lockFiles(dir).filter((name) => statSync(join(dir, name)).size > 0),
+    [],
+  );
 });
