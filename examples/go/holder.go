@@ -50,9 +50,19 @@ type Holder struct {
 
 // Inspect says who holds the lock. It takes and changes nothing.
 func (l *Lock) Inspect() (Holder, error) {
+	var found Holder
+	err := l.call(context.Background(), "inspect", func() (rc C.int) {
+		found, rc = l.inspect()
+		return rc
+	})
+	return found, err
+}
+
+// inspect is for those who have their turn.
+func (l *Lock) inspect() (Holder, C.int) {
 	h := C.struct_jlock_holder{size: C.sizeof_struct_jlock_holder}
-	if err := l.call(context.Background(), "inspect", func() C.int { return C.jlock_inspect(l.c, &h) }); err != nil {
-		return Holder{}, err
+	if rc := C.jlock_inspect(l.c, &h); rc < 0 {
+		return Holder{}, rc
 	}
 	return Holder{
 		State: State(h.state),
@@ -63,7 +73,7 @@ func (l *Lock) Inspect() (Holder, error) {
 		Host:  C.GoString(&h.host[0]),
 
 		Fallback: Fallback(h.fallback),
-	}, nil
+	}, 0
 }
 
 // Version is that of the library.

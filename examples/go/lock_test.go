@@ -112,13 +112,16 @@ func TestATimeoutNamesTheHolder(t *testing.T) {
 
 func TestAJournalCallHonoursTheDeadline(t *testing.T) {
 	dir := t.TempDir()
-	holder(t, dir)
+	process, _ := holder(t, dir)
 	ctx, cancel := context.WithTimeout(background, 30*time.Millisecond)
 	defer cancel()
 	journal := open(t, dir, &jlock.Options{Timeout: -1})
 	err := within(t, 10*time.Second, func() error { return journal.Append(ctx, jlock.Changed("a")) })
 	if !errors.Is(err, jlock.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatal(err)
+	}
+	if name := fmt.Sprintf("held by pid %d", process.Pid); !strings.Contains(err.Error(), name) {
+		t.Fatalf("%v: does not say %q", err, name)
 	}
 	if _, err := journal.Read(); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("something was written: %v", err)

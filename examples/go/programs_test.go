@@ -51,9 +51,15 @@ func TestTheWriterReportsAnError(t *testing.T) {
 	}
 }
 
-func TestTheQuickstartRuns(t *testing.T) {
-	out, err := exec.Command(build(t, "./example_quickstart"), t.TempDir()).CombinedOutput()
+func TestTheQuickstartRunsAndSaysWhoIsInItsWay(t *testing.T) {
+	program, dir := build(t, "./example_quickstart"), t.TempDir()
+	out, err := exec.Command(program, dir).CombinedOutput()
 	if err != nil || string(out) != "[src/a.go] [src/b.go]\n" {
+		t.Fatalf("%v, %q", err, out)
+	}
+	process, _ := holder(t, dir)
+	out, err = exec.Command(program, dir).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), fmt.Sprintf("held by pid %d", process.Pid)) {
 		t.Fatalf("%v, %q", err, out)
 	}
 }

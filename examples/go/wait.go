@@ -6,6 +6,7 @@ import "C"
 import (
 	"context"
 	"errors"
+	"fmt"
 	"syscall"
 	"time"
 	"unsafe"
@@ -14,7 +15,7 @@ import (
 const (
 	// The library forgets a cancel that comes before its wait begins, so it is told again until the call returns.
 	cancelAgain = time.Millisecond
-	// When a deadline is over, the library's own time-out comes first, for it can name the holder.
+	// When a deadline is over, the library's own time-out comes first, for its message tells more.
 	deadlineGrace = 50 * time.Millisecond
 )
 
@@ -93,6 +94,9 @@ func (l *Lock) failure(ctx context.Context, op string, rc C.int) error {
 	e := &Error{Op: op, Code: int(rc), Message: l.message(rc)}
 	switch deadline, ok := ctx.Deadline(); {
 	case e.Code == -int(syscall.ECANCELED) && ctx.Err() != nil:
+		if h, rc := l.inspect(); rc == 0 && h.State == Held {
+			e.Message += fmt.Sprintf("; held by pid %d", h.PID)
+		}
 		return because(ctx, e)
 	case e.Timeout() && ok && !time.Now().Before(deadline):
 		e.context = context.DeadlineExceeded

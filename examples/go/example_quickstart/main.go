@@ -11,20 +11,28 @@ import (
 	"jlock"
 )
 
-func main() {
-	journal, err := jlock.Open(os.Args[1], nil)
+func run(ctx context.Context, dir string) error {
+	journal, err := jlock.Open(dir, nil)
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	defer journal.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	// Takes the lock and lets it go; when it comes too late, the error names the holder.
-	err = journal.AppendStamped(ctx, time.Now(), jlock.Changed("src/a.go"), jlock.Deleted("src/b.go"))
-	if err != nil {
-		log.Fatal(err)
+	// Takes the lock and lets it go; when it takes too long, the error says who holds it.
+	if err := journal.AppendStamped(ctx, time.Now(), jlock.Changed("src/a.go"), jlock.Deleted("src/b.go")); err != nil {
+		return err
 	}
-	if snapshot, err := journal.Read(); err == nil {
-		fmt.Println(snapshot.Changed, snapshot.Deleted)
+	snapshot, err := journal.Read()
+	if err != nil {
+		return err
+	}
+	fmt.Println(snapshot.Changed, snapshot.Deleted)
+	return nil
+}
+
+func main() {
+	if err := run(context.Background(), os.Args[1]); err != nil {
+		log.Fatal(err)
 	}
 }

@@ -50,12 +50,12 @@ def test_the_loop_goes_on_while_a_task_waits_and_is_not_kept_busy(directory: pat
             task = asyncio.ensure_future(lock.acquire_async())
             used, began = time.process_time(), time.monotonic()
             worst = 0.0
-            while time.monotonic() - began < 0.5:
+            while time.monotonic() - began < 1:
                 before = time.monotonic()
                 await asyncio.sleep(0.005)
                 worst = max(worst, time.monotonic() - before)
-            assert worst < 0.25
-            assert time.process_time() - used < 0.25
+            assert worst < 0.5
+            assert time.process_time() - used < 0.5
             assert not task.done()
             process.communicate("")
             await task
@@ -110,7 +110,7 @@ def test_taking_over_from_a_dead_holder_does_not_block_the_loop(directory: pathl
     async def main() -> None:
         with hold() as process:
             process.kill()
-        lock = Lock(directory, settle=0.5)
+        lock = Lock(directory, settle=1)
         task = asyncio.ensure_future(lock.acquire_async())
         worst = 0.0
         while not task.done():
@@ -119,7 +119,7 @@ def test_taking_over_from_a_dead_holder_does_not_block_the_loop(directory: pathl
             worst = max(worst, time.monotonic() - before)
         await task
         assert lock.recovered
-        assert worst < 0.25
+        assert worst < 0.5
 
     soon(main())
 
