@@ -108,7 +108,10 @@ class Lock:
         self._handle.call(_abi.lib.jlock_refresh)
 
     def cancel(self) -> None:
-        """From another thread: end the wait in progress on this object, if any, with CanceledError."""
+        """From another thread: end the wait in progress on this object, if any, with CanceledError.
+
+        A task that waits in `acquire_async` is cancelled as any other task is.
+        """
         self._handle.cancel()
 
     def close(self) -> None:
@@ -153,9 +156,10 @@ class Lock:
             await self._worth_trying(loop, min(left, self._retry))
 
     async def _try_async(self, loop: asyncio.AbstractEventLoop) -> Optional[BlockingIOError]:
+        # A take-over from a dead holder waits until the lock has settled: in a thread, then, not in the loop. (Only a
+        # holder that dies between these two lines makes the loop wait.)
         if self.inspect().state is not State.ABANDONED:
             return self._try()
-        # The take-over waits until the lock has settled: in a thread, then, not in the loop.
         claim = loop.run_in_executor(None, self._try)
         try:
             return await asyncio.shield(claim)
