@@ -18,10 +18,6 @@ impl Scratch {
     pub fn path(&self) -> &Path {
         &self.0
     }
-
-    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.0.join(name)
-    }
 }
 
 impl Drop for Scratch {

@@ -15,7 +15,7 @@ const HANG: Duration = Duration::from_secs(30);
 const BEGIN: &str = "\"jlock:begin\"";
 const END: &str = "\"jlock:end\"";
 
-/// op.c, built against the shared object that cargo made.
+/// op.c, built against a shared object: the one that `JLOCK_LIBRARY` names, else the one that cargo made for this test.
 pub struct Program(PathBuf);
 
 /// One call of an operation.
@@ -47,9 +47,10 @@ impl Program {
     pub fn build(out: &Path) -> Program {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let exe = std::env::current_exe().expect("this test has a path");
-        let built = exe.parent().expect("it stands beside what cargo built").to_owned();
+        let built = || exe.with_file_name("libjlock.so");
+        let library = std::env::var_os("JLOCK_LIBRARY").map_or_else(built, PathBuf::from);
         // A copy: a build that goes on beside the test must not change what is tested.
-        std::fs::copy(built.join("libjlock.so"), out.join("libjlock.so")).expect("cargo builds the shared object");
+        fs::copy(&library, out.join("libjlock.so")).unwrap_or_else(|e| panic!("{}: {e}", library.display()));
         let path = out.join("op");
         let compiled = Command::new("cc")
             .args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-o"])

@@ -39,7 +39,7 @@ struct Stage {
 impl Stage {
     fn set(scene: &Scene, program: &Program) -> Stage {
         let scratch = Scratch::new("fault");
-        let dir = scratch.join("deep/er");
+        let dir = scratch.path().join("deep/er");
         if scene.lock != Lock::NoDirectory {
             std::fs::create_dir_all(&dir).expect("a directory");
             if let Some(content) = &scene.initial {
@@ -47,7 +47,7 @@ impl Stage {
             }
             scene.lock.set(&dir, program);
         }
-        let (log, copy) = (scratch.join("log"), scratch.join("copy"));
+        let (log, copy) = (scratch.path().join("log"), scratch.path().join("copy"));
         Stage {
             scratch,
             dir,
