@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use interface::Interface;
-use tools::{Scratch, library, root, run, rustc_host, text, tool};
+use tools::{Scratch, library, root, run, text, tool};
 
 const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
@@ -69,6 +69,12 @@ fn the_prototypes_are_those_of_the_rust_functions() {
     check("gcc", "-std=c99", "c", &source);
 }
 
+fn rustc_host() -> String {
+    let version = text(tool("rustc").arg("-vV"));
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    host.expect("rustc -vV names its host").to_owned()
+}
+
 #[test]
 fn types_constants_and_addresses_are_the_same_in_c_and_rust() {
     let scratch = Scratch::new("ctest");
@@ -92,13 +98,13 @@ fn types_constants_and_addresses_are_the_same_in_c_and_rust() {
         .arg(scratch.path().join("checks.c")));
     let program = scratch.write("program.rs", "include!(\"mirror.rs\");\ninclude!(\"checks.rs\");\n");
     let binary = scratch.path().join("program");
-    let library = library();
+    let shared = library("libjlock.so");
     run(tool("rustc")
         .args(["--edition=2021", "-Awarnings", "-o"])
         .arg(&binary)
         .arg(&program)
-        .args([&object, &library.shared].map(|file| format!("-Clink-arg={}", file.display()))));
-    let said = text(tool(&binary).env("LD_LIBRARY_PATH", library.dir()));
+        .args([&object, &shared].map(|file| format!("-Clink-arg={}", file.display()))));
+    let said = text(tool(&binary).env("LD_LIBRARY_PATH", library("")));
     assert!(said.contains("PASSED"), "{said}");
 }
 
@@ -143,15 +149,14 @@ fn the_header_declares_what_the_rust_defines() {
 
 #[test]
 fn what_cargo_builds_exports_the_functions_of_the_header() {
-    let library = library();
     let functions = functions_of_the_header();
     assert_eq!(
-        of_this_library(symbols(&["--dynamic"], &library.shared)),
+        of_this_library(symbols(&["--dynamic"], &library("libjlock.so"))),
         functions,
         "libjlock.so"
     );
     assert_eq!(
-        of_this_library(symbols(&["--extern-only"], &library.archive)),
+        of_this_library(symbols(&["--extern-only"], &library("libjlock.a"))),
         functions,
         "libjlock.a"
     );

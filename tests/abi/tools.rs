@@ -34,28 +34,11 @@ pub fn text(command: &mut Command) -> String {
     out
 }
 
-pub fn rustc_host() -> String {
-    let version = text(tool("rustc").arg("-vV"));
-    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    host.expect("rustc -vV names its host").to_owned()
-}
-
-/// The library as `cargo build` makes it, in a directory of its own: the tests' may hold one with other features.
-#[derive(Debug)]
-pub struct Library {
-    pub shared: PathBuf,
-    pub archive: PathBuf,
-}
-
-impl Library {
-    pub fn dir(&self) -> &Path {
-        self.shared.parent().expect("a file stands in a directory")
-    }
-}
-
-pub fn library() -> &'static Library {
-    static LIBRARY: OnceLock<Library> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
+/// A file of the library as `cargo build` makes it, in a directory of its own: the tests' may hold one with other
+/// features.
+pub fn library(file: &str) -> PathBuf {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    let dir = DIR.get_or_init(|| {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("library");
         run(tool(env!("CARGO"))
             .current_dir(root())
@@ -65,9 +48,9 @@ pub fn library() -> &'static Library {
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .env_remove("CARGO_BUILD_TARGET"));
-        let [shared, archive] = ["libjlock.so", "libjlock.a"].map(|name| target.join("debug").join(name));
-        Library { shared, archive }
-    })
+        target.join("debug")
+    });
+    dir.join(file)
 }
 
 /// A directory that ends with the test.

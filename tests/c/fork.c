@@ -1,0 +1,190 @@
+/* Processes, and the descriptors that they inherit. */
+#include "claim.h"
+
+static struct jlock *inherited;
+
+static void every_call_says_forked(void) {
+  struct jlock_holder seen;
+  seen.size = sizeof seen;
+  struct jlock_snapshot *snapshot;
+  char text[8];
+  IS(jlock_acquire(inherited), JLOCK_EFORKED);
+  IS(jlock_acquire_for(inherited, -1), JLOCK_EFORKED);
+  IS(jlock_try_acquire(inherited), JLOCK_EFORKED);
+  IS(jlock_release(inherited), JLOCK_EFORKED);
+  IS(jlock_refresh(inherited), JLOCK_EFORKED);
+  IS(jlock_recovered(inherited), JLOCK_EFORKED);
+  IS(jlock_cancel(inherited), JLOCK_EFORKED);
+  IS(jlock_wait_fd(inherited), JLOCK_EFORKED);
+  IS(jlock_inspect(inherited, &seen), JLOCK_EFORKED);
+  IS(append(inherited, "a"), JLOCK_EFORKED);
+  IS(append_stamped(inherited, "a", 1), JLOCK_EFORKED);
+  IS(jlock_write_header(inherited, 1), JLOCK_EFORKED);
+  IS(jlock_read(inherited, &snapshot), JLOCK_EFORKED);
+  CHECK(!snapshot);
+  IS(jlock_message(inherited, text, sizeof text), JLOCK_EFORKED);
+}
+
+static void a_child_is_told_that_the_handle_is_its_parents(void) {
+  inherited = open_default();
+  ends_well(child(every_call_says_forked));
+  OK(jlock_acquire(inherited));
+  ends_well(child(every_call_says_forked));
+  OK(jlock_release(inherited));
+  jlock_close(inherited);
+}
+
+static void close_inherited(void) { jlock_close(inherited); }
+
+static void closing_in_the_child_leaves_the_parents_lock(void) {
+  inherited = open_default();
+  OK(jlock_acquire(inherited));
+  ino_t inode = inode_of(LOCK);
+  ends_well(child(close_inherited));
+  CHECK(inode_of(LOCK) == inode);
+  struct jlock *other = open_default();
+  IS(jlock_try_acquire(other), -EAGAIN);
+  OK(jlock_release(inherited));
+  OK(acquire_and_release(other));
+  jlock_close(other);
+  jlock_close(inherited);
+}
+
+static void open_and_append(void) {
+  struct jlock *own = open_default();
+  OK(append(own, "child"));
+  jlock_close(own);
+  jlock_close(inherited);
+}
+
+static void a_child_may_open_a_handle_of_its_own(void) {
+  inherited = open_default();
+  OK(append(inherited, "parent"));
+  ends_well(child(open_and_append));
+  OK(append(inherited, "parent again"));
+  holds(JOURNAL, "# codegraph-journal v1 0\nparent\nchild\nparent again\n");
+  jlock_close(inherited);
+}
+
+static int grandchild[2];
+
+static void hold_and_fork(void) {
+  OK(jlock_acquire(open_default()));
+  pid_t pid = fork();
+  SYSTEM(pid);
+  if (pid) CHECK(write(grandchild[1], &pid, sizeof pid) == sizeof pid);
+  for (;;) pause();
+}
+
+static void a_child_that_outlives_its_killed_parent_does_not_keep_the_lock_alive(void) {
+  SYSTEM(pipe(grandchild));
+  pid_t parent = child(hold_and_fork), survivor;
+  CHECK(read(grandchild[0], &survivor, sizeof survivor) == sizeof survivor);
+  kill_child(parent);
+  struct jlock *lock = open_default();
+  OK(jlock_try_acquire(lock));
+  IS(jlock_recovered(lock), 1);
+  SYSTEM(kill(survivor, 0)); /* it lived all the time */
+  SYSTEM(kill(survivor, SIGKILL));
+  jlock_close(lock);
+}
+
+static void *wait_for_ever(void *lock) {
+  OK(jlock_acquire(lock));
+  return NULL;
+}
+
+static void a_fork_during_a_wait_on_the_handle_does_not_block_the_child(void) {
+  struct jlock *other = open_default();
+  OK(jlock_acquire(other));
+  inherited = open_with(0, -1);
+  pthread_t thread;
+  CHECK(pthread_create(&thread, NULL, wait_for_ever, inherited) == 0);
+  for (int i = 0; i < 20; i++) {
+    nap();
+    ends_well(child(every_call_says_forked));
+    ends_well(child(close_inherited));
+  }
+  OK(jlock_release(other));
+  pthread_join(thread, NULL);
+  jlock_close(inherited);
+  jlock_close(other);
+}
+
+static void close_keeping_alive(void) {
+  every_call_says_forked();
+  close_inherited();
+}
+
+static void a_handle_with_keepalive_survives_a_fork(void) {
+  inherited = open_with(JLOCK_KEEPALIVE, 0);
+  OK(jlock_acquire(inherited));
+  ends_well(child(close_keeping_alive));
+  OK(jlock_release(inherited));
+  jlock_close(inherited);
+}
+
+/* -------------------------------------------------------------------------------------------------- descriptors */
+
+static void every_descriptor_is_closed_on_exec(void) {
+  enum { MANY = 256 };
+  int before[MANY], seen = 0;
+  for (int fd = 0; fd < MANY; fd++) before[fd] = fcntl(fd, F_GETFD);
+  struct jlock *lock = open_with(JLOCK_KEEPALIVE, 10), *other = open_default();
+  OK(append(lock, "a"));
+  OK(jlock_acquire(lock));
+  IS(jlock_acquire_for(other, 10), -ETIMEDOUT);
+  CHECK(jlock_wait_fd(other) >= 0);
+  for (int fd = 0; fd < MANY; fd++) {
+    int flags = fcntl(fd, F_GETFD);
+    if (before[fd] != -1 || flags == -1) continue;
+    CHECK(flags & FD_CLOEXEC);
+    seen++;
+  }
+  CHECK(seen >= 6); /* two directories, two stamps, and what is waited on */
+  jlock_close(other);
+  jlock_close(lock);
+}
+
+static void a_thousand_handles_leave_no_descriptor(void) {
+  int before = open_descriptors();
+  for (int i = 0; i < 1000; i++) {
+    struct jlock *lock = open_default();
+    OK(append(lock, "a"));
+    OK(jlock_acquire(lock));
+    CHECK(jlock_wait_fd(lock) >= 0);
+    jlock_close(lock);
+  }
+  CHECK(open_descriptors() == before);
+}
+
+static void failures_leave_no_descriptor(void) {
+  struct jlock *lock = open_default(), *other = open_with(0, 5), *none;
+  OK(jlock_acquire(lock));
+  IS(jlock_acquire(other), -ETIMEDOUT);
+  int before = open_descriptors();
+  for (int i = 0; i < 50; i++) {
+    struct jlock_snapshot *snapshot;
+    IS(jlock_try_acquire(other), -EAGAIN);
+    IS(append(other, "a"), -ETIMEDOUT);
+    IS(append(lock, ""), JLOCK_EENTRY);
+    IS(jlock_read(lock, &snapshot), -ENOENT);
+    IS(jlock_open_at(AT_FDCWD, "a/b", NULL, &none), -EINVAL);
+  }
+  CHECK(open_descriptors() == before);
+  jlock_close(other);
+  jlock_close(lock);
+}
+
+const struct claim claims[] = {
+    CLAIM(a_child_is_told_that_the_handle_is_its_parents),
+    CLAIM(closing_in_the_child_leaves_the_parents_lock),
+    CLAIM(a_child_may_open_a_handle_of_its_own),
+    CLAIM(a_child_that_outlives_its_killed_parent_does_not_keep_the_lock_alive),
+    CLAIM(a_fork_during_a_wait_on_the_handle_does_not_block_the_child),
+    CLAIM(a_handle_with_keepalive_survives_a_fork),
+    CLAIM(every_descriptor_is_closed_on_exec),
+    CLAIM(a_thousand_handles_leave_no_descriptor),
+    CLAIM(failures_leave_no_descriptor),
+    END_OF_CLAIMS,
+};

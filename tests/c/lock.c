@@ -1,0 +1,493 @@
+/* Acquire, release, wait, inspect. */
+#include "claim.h"
+
+#include <poll.h>
+
+/* Another program's lock, put over the one that stands. */
+static void steal(const char *stamp) {
+  write_file("stolen", stamp);
+  SYSTEM(rename(path_of("stolen"), path_of(LOCK)));
+}
+
+static void the_lock_stands_while_it_is_held(void) {
+  struct jlock *lock = open_default();
+  CHECK(!exists(LOCK));
+  OK(jlock_acquire(lock));
+  CHECK(exists(LOCK));
+  OK(jlock_release(lock));
+  CHECK(!exists(LOCK));
+  jlock_close(lock);
+}
+
+static void two_handles_exclude_each_other(void) {
+  struct jlock *one = open_default(), *two = open_default();
+  OK(jlock_acquire(one));
+  IS(jlock_try_acquire(two), -EAGAIN);
+  OK(jlock_release(one));
+  OK(jlock_try_acquire(two));
+  IS(jlock_try_acquire(one), -EAGAIN);
+  jlock_close(two);
+  OK(jlock_try_acquire(one));
+  jlock_close(one);
+}
+
+static void acquiring_what_is_held_is_a_deadlock(void) {
+  struct jlock *lock = open_default();
+  OK(jlock_acquire(lock));
+  IS(jlock_acquire(lock), -EDEADLK);
+  IS(jlock_try_acquire(lock), -EDEADLK);
+  IS(jlock_acquire_for(lock, -1), -EDEADLK);
+  OK(jlock_release(lock)); /* it is held all the same */
+  jlock_close(lock);
+}
+
+static void releasing_twice_is_not_held(void) {
+  struct jlock *lock = open_default();
+  IS(jlock_release(lock), JLOCK_ENOTHELD);
+  OK(jlock_acquire(lock));
+  OK(jlock_release(lock));
+  IS(jlock_release(lock), JLOCK_ENOTHELD);
+  jlock_close(lock);
+}
+
+static void refreshing_without_a_hold_is_not_held(void) {
+  struct jlock *lock = open_default();
+  IS(jlock_refresh(lock), JLOCK_ENOTHELD);
+  jlock_close(lock);
+}
+
+static void closing_releases_and_leaves_nothing_behind(void) {
+  struct jlock *lock = open_default();
+  OK(jlock_acquire(lock));
+  jlock_close(lock);
+  SYSTEM(rmdir(dir));
+  SYSTEM(mkdir(dir, 0777));
+}
+
+static void a_time_out_comes_in_time_and_names_the_holder(void) {
+  pid_t pid = holder();
+  struct jlock *lock = open_default();
+  int64_t begun = now_ms();
+  IS(jlock_acquire_for(lock, 150), -ETIMEDOUT);
+  int64_t waited = now_ms() - begun;
+  CHECK(waited >= 150 && waited < 1000);
+  char named[64];
+  sprintf(named, "held by pid %d (library peer)", pid);
+  CHECK(strstr(message(lock), LOCK) && strstr(message(lock), named));
+  jlock_close(lock);
+  kill_child(pid);
+}
+
+static void the_options_time_out_is_what_acquire_waits(void) {
+  struct jlock *one = open_default(), *two = open_with(0, 120);
+  OK(jlock_acquire(one));
+  int64_t begun = now_ms();
+  IS(jlock_acquire(two), -ETIMEDOUT);
+  IS(append(two, "a"), -ETIMEDOUT); /* a journal call acquires likewise */
+  CHECK(now_ms() - begun >= 240);
+  jlock_close(two);
+  jlock_close(one);
+}
+
+/* ------------------------------------------------------------------------------------------- threads and waiting */
+
+struct wait {
+  struct jlock *lock;
+  int32_t timeout_ms;
+  int rc;
+};
+
+static void *wait_for_it(void *argument) {
+  struct wait *wait = argument;
+  wait->rc = jlock_acquire_for(wait->lock, wait->timeout_ms);
+  return NULL;
+}
+
+static pthread_t start(void *(*run)(void *), void *argument) {
+  pthread_t thread;
+  CHECK(pthread_create(&thread, NULL, run, argument) == 0);
+  return thread;
+}
+
+static void a_release_ends_the_wait(void) {
+  struct jlock *one = open_default();
+  struct wait wait = {open_default(), -1, 1};
+  OK(jlock_acquire(one));
+  pthread_t thread = start(wait_for_it, &wait);
+  nap();
+  OK(jlock_release(one));
+  pthread_join(thread, NULL);
+  OK(wait.rc);
+  OK(jlock_release(wait.lock)); /* another thread than the one that acquired */
+  jlock_close(wait.lock);
+  jlock_close(one);
+}
+
+static void a_cancel_ends_the_wait_of_another_thread(void) {
+  struct jlock *one = open_default();
+  struct wait wait = {open_default(), -1, 1};
+  OK(jlock_acquire(one));
+  pthread_t thread = start(wait_for_it, &wait);
+  /* It has no effect before the wait has begun: so, until it has ended. */
+  while (pthread_tryjoin_np(thread, NULL)) {
+    OK(jlock_cancel(wait.lock));
+    nap();
+  }
+  IS(wait.rc, -ECANCELED);
+  OK(jlock_release(one));
+  OK(acquire_and_release(wait.lock));
+  jlock_close(wait.lock);
+  jlock_close(one);
+}
+
+static void a_cancel_without_a_wait_does_nothing(void) {
+  struct jlock *lock = open_default();
+  OK(jlock_cancel(lock));
+  OK(jlock_acquire(lock));
+  OK(jlock_cancel(lock));
+  OK(jlock_release(lock));
+  OK(jlock_cancel(lock));
+  struct jlock *other = open_default();
+  OK(jlock_acquire(other));
+  IS(jlock_acquire_for(lock, 30), -ETIMEDOUT);
+  jlock_close(other);
+  jlock_close(lock);
+}
+
+static int is_readable(int fd, int timeout_ms) {
+  struct pollfd polled = {fd, POLLIN, 0};
+  int count = poll(&polled, 1, timeout_ms);
+  SYSTEM(count);
+  return count == 1 && polled.revents & POLLIN;
+}
+
+static void the_wait_descriptor_is_readable_when_the_lock_is_released(void) {
+  struct jlock *one = open_default(), *two = open_default();
+  OK(jlock_acquire(one));
+  for (int round = 0; round < 3; round++) {
+    IS(jlock_try_acquire(two), -EAGAIN);
+    int fd = jlock_wait_fd(two);
+    CHECK(fd >= 0);
+    CHECK(!is_readable(fd, 0));
+    OK(jlock_release(one));
+    CHECK(is_readable(fd, -1));
+    OK(acquire_and_release(two));
+    OK(jlock_acquire(one));
+  }
+  jlock_close(two);
+  jlock_close(one);
+}
+
+static void the_wait_descriptor_is_readable_when_the_holder_dies(void) {
+  pid_t pid = holder();
+  struct jlock *lock = open_default();
+  IS(jlock_try_acquire(lock), -EAGAIN);
+  int fd = jlock_wait_fd(lock);
+  CHECK(fd >= 0 && !is_readable(fd, 0));
+  kill_child(pid);
+  CHECK(is_readable(fd, -1));
+  OK(jlock_try_acquire(lock));
+  jlock_close(lock);
+}
+
+static void the_wait_descriptor_of_a_free_lock_is_readable_at_once(void) {
+  struct jlock *lock = open_default();
+  int fd = jlock_wait_fd(lock);
+  CHECK(fd >= 0 && is_readable(fd, 0));
+  jlock_close(lock);
+}
+
+struct crowd {
+  struct jlock *lock;
+  int stop;
+  long held;
+};
+
+static int stopped(struct crowd *crowd) { return __atomic_load_n(&crowd->stop, __ATOMIC_ACQUIRE); }
+
+/* Whatever the others do on the same handle, each answer is one of the contract's. */
+static void *jostle(void *argument) {
+  struct crowd *crowd = argument;
+  struct jlock_holder seen;
+  seen.size = sizeof seen;
+  while (!stopped(crowd)) {
+    int rc = jlock_acquire_for(crowd->lock, 5);
+    CHECK(rc == 0 || rc == -EDEADLK || rc == -ETIMEDOUT || rc == -ECANCELED);
+    if (rc == 0) __atomic_add_fetch(&crowd->held, 1, __ATOMIC_RELAXED);
+    OK(jlock_inspect(crowd->lock, &seen));
+    rc = jlock_refresh(crowd->lock);
+    CHECK(rc == 0 || rc == JLOCK_ENOTHELD);
+    rc = append(crowd->lock, "a");
+    CHECK(rc == 0 || rc == -ETIMEDOUT || rc == -ECANCELED);
+    rc = jlock_release(crowd->lock);
+    CHECK(rc == 0 || rc == JLOCK_ENOTHELD);
+    char text[64];
+    CHECK(jlock_message(crowd->lock, text, sizeof text) >= 0);
+  }
+  return NULL;
+}
+
+static void *cancel_again_and_again(void *argument) {
+  struct crowd *crowd = argument;
+  while (!stopped(crowd)) OK(jlock_cancel(crowd->lock));
+  return NULL;
+}
+
+static void eight_threads_share_a_handle_while_a_ninth_cancels(void) {
+  struct crowd crowd = {open_with(0, 5), 0, 0};
+  struct jlock *rival = open_default();
+  pthread_t threads[9];
+  for (int i = 0; i < 8; i++) threads[i] = start(jostle, &crowd);
+  threads[8] = start(cancel_again_and_again, &crowd);
+  for (int round = 0; round < 100 || __atomic_load_n(&crowd.held, __ATOMIC_RELAXED) < 100; round++) {
+    OK(acquire_and_release(rival));
+  }
+  __atomic_store_n(&crowd.stop, 1, __ATOMIC_RELEASE);
+  for (int i = 0; i < 9; i++) pthread_join(threads[i], NULL);
+  jlock_close(rival);
+  OK(acquire_and_release(crowd.lock));
+  jlock_close(crowd.lock);
+}
+
+/* ---------------------------------------------------------------------------------------------- dead and living */
+
+static void a_dead_holders_lock_is_taken_over_and_said_to_be(void) {
+  struct jlock *lock = open_default();
+  OK(acquire_and_release(lock));
+  IS(jlock_recovered(lock), 0);
+  kill_child(holder());
+  CHECK(exists(LOCK));
+  OK(jlock_try_acquire(lock));
+  IS(jlock_recovered(lock), 1);
+  OK(jlock_release(lock));
+  OK(jlock_acquire(lock));
+  IS(jlock_recovered(lock), 0);
+  jlock_close(lock);
+  SYSTEM(rmdir(dir)); /* nothing of the dead is left */
+  SYSTEM(mkdir(dir, 0777));
+}
+
+static void a_stopped_holder_is_waited_for_and_named(void) {
+  pid_t pid = holder();
+  SYSTEM(kill(pid, SIGSTOP));
+  SYSTEM(waitpid(pid, NULL, WUNTRACED));
+  make_old(LOCK, 3600);
+  ino_t inode = inode_of(LOCK);
+  struct jlock *lock = open_default();
+  IS(jlock_acquire_for(lock, 150), -ETIMEDOUT);
+  char named[32];
+  sprintf(named, "pid %d", pid);
+  CHECK(strstr(message(lock), named));
+  CHECK(inode_of(LOCK) == inode);
+  jlock_close(lock);
+  CHECK(inode_of(LOCK) == inode);
+  kill_child(pid);
+}
+
+static void a_live_shipped_holder_is_waited_for_and_named(void) {
+  char stamp[64];
+  sprintf(stamp, "%d\n%d-0123456789abcdef\n", getpid(), getpid());
+  write_file(LOCK, stamp);
+  struct jlock *lock = open_default();
+  IS(jlock_acquire_for(lock, 50), -ETIMEDOUT);
+  CHECK(strstr(message(lock), "(shipped peer)"));
+  jlock_close(lock);
+  holds(LOCK, stamp);
+}
+
+static void a_shipped_holder_that_is_silent_for_long_is_taken_over(void) {
+  char stamp[64];
+  sprintf(stamp, "%d\n%d-0123456789abcdef\n", getpid(), getpid());
+  write_file(LOCK, stamp);
+  make_old(LOCK, 31);
+  struct jlock *lock = open_with(0, 0);
+  OK(jlock_acquire(lock));
+  IS(jlock_recovered(lock), 1);
+  jlock_close(lock);
+}
+
+static void whoever_loses_the_lock_is_told_and_harms_nothing(void) {
+  struct jlock *lock = open_default();
+  OK(jlock_acquire(lock));
+  OK(append(lock, "before"));
+  steal("1\n1-0123456789abcdef\n");
+  IS(jlock_refresh(lock), JLOCK_ELOST);
+  IS(append(lock, "after"), JLOCK_ELOST);
+  IS(append_stamped(lock, "after", 1), JLOCK_ELOST);
+  IS(jlock_write_header(lock, 1), JLOCK_ELOST);
+  IS(jlock_release(lock), JLOCK_ELOST);
+  IS(jlock_release(lock), JLOCK_ENOTHELD);
+  holds(LOCK, "1\n1-0123456789abcdef\n");
+  holds(JOURNAL, "# codegraph-journal v1 0\nbefore\n");
+  jlock_close(lock);
+  holds(LOCK, "1\n1-0123456789abcdef\n");
+}
+
+static void closing_a_lost_lock_harms_nothing(void) {
+  struct jlock *lock = open_default();
+  OK(jlock_acquire(lock));
+  steal("1\n1-0123456789abcdef\n");
+  jlock_close(lock);
+  holds(LOCK, "1\n1-0123456789abcdef\n");
+}
+
+static void a_lock_that_somebody_removed_is_lost(void) {
+  struct jlock *lock = open_default();
+  OK(jlock_acquire(lock));
+  SYSTEM(unlink(path_of(LOCK)));
+  IS(jlock_release(lock), JLOCK_ELOST);
+  OK(acquire_and_release(lock));
+  jlock_close(lock);
+}
+
+static struct timespec modified(const char *name) {
+  struct stat meta;
+  SYSTEM(stat(path_of(name), &meta));
+  return meta.st_mtim;
+}
+
+static int is_recent(const char *name) { return modified(name).tv_sec > time(NULL) - 600; }
+
+static void a_refresh_renews_the_sign_of_life(void) {
+  struct jlock *lock = open_with(0, 0);
+  OK(jlock_acquire(lock));
+  make_old(LOCK, 3600);
+  OK(jlock_refresh(lock));
+  CHECK(is_recent(LOCK));
+  jlock_close(lock);
+}
+
+static void keepalive_renews_the_sign_of_life_while_the_lock_is_held(void) {
+  struct jlock_options options;
+  jlock_options_init(&options);
+  options.flags = JLOCK_KEEPALIVE;
+  options.stale_ms = 60; /* and a third of it is how often */
+  struct jlock *lock;
+  OK(jlock_open(dir, &options, &lock));
+  for (int round = 0; round < 2; round++) {
+    OK(jlock_acquire(lock));
+    for (int renewal = 0; renewal < 2; renewal++) {
+      make_old(LOCK, 3600);
+      WAIT_UNTIL(is_recent(LOCK));
+    }
+    OK(jlock_release(lock));
+  }
+  jlock_close(lock);
+}
+
+/* ----------------------------------------------------------------------------------------------------- inspect */
+
+static void inspect_says_free(void) {
+  struct jlock *lock = open_default();
+  struct jlock_holder seen = inspect(lock);
+  CHECK(seen.state == JLOCK_FREE && seen.peer == JLOCK_PEER_NONE && seen.pid == 0);
+  CHECK(!*seen.nonce && !*seen.host && seen.fallback == 0 && seen.reserved == 0);
+  jlock_close(lock);
+}
+
+static void inspect_says_mine(void) {
+  struct jlock *lock = open_default();
+  OK(jlock_acquire(lock));
+  struct jlock_holder seen = inspect(lock);
+  CHECK(seen.state == JLOCK_MINE && seen.peer == JLOCK_PEER_LIBRARY && seen.pid == getpid());
+  jlock_close(lock);
+}
+
+static void inspect_says_who_holds_it(void) {
+  pid_t pid = holder();
+  struct jlock *lock = open_default();
+  make_old(LOCK, 100);
+  struct jlock_holder seen = inspect(lock);
+  CHECK(seen.state == JLOCK_HELD && seen.peer == JLOCK_PEER_LIBRARY && seen.pid == pid);
+  CHECK(seen.age_ms >= 100000 && seen.age_ms < 200000);
+  char host[64] = "", beginning[32];
+  SYSTEM(gethostname(host, sizeof host - 1));
+  CHECK(!strcmp(seen.host, host));
+  sprintf(beginning, "%d-", pid);
+  CHECK(!strncmp(seen.nonce, beginning, strlen(beginning)) && strlen(seen.nonce) == strlen(beginning) + 16);
+  char *stamp = read_file(LOCK);
+  CHECK(strstr(stamp, seen.nonce));
+  free(stamp);
+  jlock_close(lock);
+  kill_child(pid);
+}
+
+static void inspect_says_abandoned(void) {
+  pid_t pid = holder();
+  kill_child(pid);
+  struct jlock *lock = open_default();
+  struct jlock_holder seen = inspect(lock);
+  CHECK(seen.state == JLOCK_ABANDONED && seen.peer == JLOCK_PEER_LIBRARY && seen.pid == pid);
+  jlock_close(lock);
+}
+
+static void inspect_knows_a_shipped_peer(void) {
+  char stamp[64];
+  sprintf(stamp, "%d\n%d-0123456789abcdef\n", getpid(), getpid());
+  write_file(LOCK, stamp);
+  struct jlock *lock = open_default();
+  struct jlock_holder seen = inspect(lock);
+  CHECK(seen.state == JLOCK_HELD && seen.peer == JLOCK_PEER_SHIPPED && seen.pid == getpid() && !*seen.host);
+  make_old(LOCK, 31);
+  CHECK(inspect(lock).state == JLOCK_ABANDONED);
+  jlock_close(lock);
+}
+
+static void inspect_knows_an_empty_lock(void) {
+  write_file(LOCK, "");
+  struct jlock *lock = open_default();
+  struct jlock_holder seen = inspect(lock);
+  CHECK(seen.state == JLOCK_HELD && seen.peer == JLOCK_PEER_UNKNOWN && seen.pid == 0);
+  make_old(LOCK, 6);
+  CHECK(inspect(lock).state == JLOCK_ABANDONED);
+  jlock_close(lock);
+}
+
+static void inspect_changes_nothing(void) {
+  kill_child(holder());
+  struct stat before, after;
+  SYSTEM(stat(path_of(LOCK), &before));
+  char *stamp = read_file(LOCK);
+  struct jlock *lock = open_default();
+  inspect(lock);
+  jlock_close(lock);
+  SYSTEM(stat(path_of(LOCK), &after));
+  CHECK(before.st_ino == after.st_ino && before.st_mtim.tv_nsec == after.st_mtim.tv_nsec);
+  holds(LOCK, stamp);
+  free(stamp);
+}
+
+const struct claim claims[] = {
+    CLAIM(the_lock_stands_while_it_is_held),
+    CLAIM(two_handles_exclude_each_other),
+    CLAIM(acquiring_what_is_held_is_a_deadlock),
+    CLAIM(releasing_twice_is_not_held),
+    CLAIM(refreshing_without_a_hold_is_not_held),
+    CLAIM(closing_releases_and_leaves_nothing_behind),
+    CLAIM(a_time_out_comes_in_time_and_names_the_holder),
+    CLAIM(the_options_time_out_is_what_acquire_waits),
+    CLAIM(a_release_ends_the_wait),
+    CLAIM(a_cancel_ends_the_wait_of_another_thread),
+    CLAIM(a_cancel_without_a_wait_does_nothing),
+    CLAIM(the_wait_descriptor_is_readable_when_the_lock_is_released),
+    CLAIM(the_wait_descriptor_is_readable_when_the_holder_dies),
+    CLAIM(the_wait_descriptor_of_a_free_lock_is_readable_at_once),
+    CLAIM(eight_threads_share_a_handle_while_a_ninth_cancels),
+    CLAIM(a_dead_holders_lock_is_taken_over_and_said_to_be),
+    CLAIM(a_stopped_holder_is_waited_for_and_named),
+    CLAIM(a_live_shipped_holder_is_waited_for_and_named),
+    CLAIM(a_shipped_holder_that_is_silent_for_long_is_taken_over),
+    CLAIM(whoever_loses_the_lock_is_told_and_harms_nothing),
+    CLAIM(closing_a_lost_lock_harms_nothing),
+    CLAIM(a_lock_that_somebody_removed_is_lost),
+    CLAIM(a_refresh_renews_the_sign_of_life),
+    CLAIM(keepalive_renews_the_sign_of_life_while_the_lock_is_held),
+    CLAIM(inspect_says_free),
+    CLAIM(inspect_says_mine),
+    CLAIM(inspect_says_who_holds_it),
+    CLAIM(inspect_says_abandoned),
+    CLAIM(inspect_knows_a_shipped_peer),
+    CLAIM(inspect_knows_an_empty_lock),
+    CLAIM(inspect_changes_nothing),
+    END_OF_CLAIMS,
+};

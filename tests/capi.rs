@@ -1,0 +1,350 @@
+//! The C interface keeps its contract, function by function: programs in C (`tests/c`), each of claims that are proved one
+//! by one, in a process and a directory of its own.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+#[path = "abi/tools.rs"]
+mod tools;
+
+use tools::{Scratch, library, root, run, text, tool};
+
+/// The libraries that the archive needs.
+const SYSTEM: [&str; 4] = ["-lgcc_s", "-lpthread", "-ldl", "-lm"];
+
+/// A directory for what is compiled once and used by many tests.
+fn compiled(name: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("capi");
+    std::fs::create_dir_all(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+    dir.join(name)
+}
+
+fn compile_claims(name: &str) -> PathBuf {
+    let program = compiled(name);
+    let sources = root().join("tests/c");
+    run(tool("gcc")
+        .args([
+            "-std=c11",
+            "-g",
+            "-Wall",
+            "-Wextra",
+            "-Wpedantic",
+            "-Werror",
+            "-pthread",
+        ])
+        .arg("-I")
+        .arg(root().join("include"))
+        .arg("-o")
+        .arg(&program)
+        .args([sources.join(name).with_extension("c"), sources.join("claim.c")])
+        .arg(library("libjlock.a"))
+        .args(SYSTEM));
+    program
+}
+
+fn prove(program: &Path, claim: &str) {
+    let scratch = Scratch::new(claim);
+    run(tool(program).arg(claim).arg(scratch.path()));
+}
+
+/// One module a program, one test a claim, and one that none is forgotten.
+macro_rules! claims {
+    ($($program:ident { $($claim:ident)* })*) => {$(
+        mod $program {
+            use super::*;
+
+            fn program() -> &'static Path {
+                static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+                PROGRAM.get_or_init(|| compile_claims(stringify!($program)))
+            }
+
+            #[test]
+            fn every_claim_is_proved() {
+                let claims = text(&mut tool(program()));
+                let proved = BTreeSet::from([$(stringify!($claim)),*]);
+                assert_eq!(claims.lines().collect::<BTreeSet<_>>(), proved);
+            }
+
+            $(#[test]
+            fn $claim() {
+                prove(program(), stringify!($claim));
+            })*
+        }
+    )*};
+}
+
+claims! {
+    options {
+        init_sets_the_size_and_the_defaults
+        init_ignores_null
+        null_options_are_the_defaults
+        a_struct_of_the_first_size_is_taken
+        a_longer_struct_with_a_zero_tail_is_taken
+        a_longer_struct_with_something_in_its_tail_is_too_big
+        a_struct_larger_than_a_page_is_too_big
+        a_struct_shorter_than_the_first_is_invalid
+        every_known_flag_is_taken_and_no_other
+        retry_and_stale_must_not_be_zero
+        extreme_times_are_taken
+        a_missing_directory_is_made_with_those_above_it
+        no_create_leaves_a_missing_directory_missing
+        a_time_out_of_zero_does_not_wait
+        a_holder_of_the_first_size_is_filled_and_nothing_beyond
+        a_longer_holder_ends_in_zeros
+        a_holder_without_a_size_is_invalid
+    }
+    errors {
+        null_is_refused_wherever_a_value_is_needed
+        null_may_be_closed_and_freed
+        nothing_to_append_needs_no_entries
+        out_is_null_after_a_failure
+        every_code_has_a_text_of_its_own
+        any_number_has_a_text
+        there_is_no_message_before_the_first_failure
+        a_message_is_cut_to_fit_as_snprintf_does
+        a_handle_tells_its_own_last_failure
+        errno_is_neither_read_nor_set
+        the_version_is_the_same_in_both_forms
+    }
+    lock {
+        the_lock_stands_while_it_is_held
+        two_handles_exclude_each_other
+        acquiring_what_is_held_is_a_deadlock
+        releasing_twice_is_not_held
+        refreshing_without_a_hold_is_not_held
+        closing_releases_and_leaves_nothing_behind
+        a_time_out_comes_in_time_and_names_the_holder
+        the_options_time_out_is_what_acquire_waits
+        a_release_ends_the_wait
+        a_cancel_ends_the_wait_of_another_thread
+        a_cancel_without_a_wait_does_nothing
+        the_wait_descriptor_is_readable_when_the_lock_is_released
+        the_wait_descriptor_is_readable_when_the_holder_dies
+        the_wait_descriptor_of_a_free_lock_is_readable_at_once
+        eight_threads_share_a_handle_while_a_ninth_cancels
+        a_dead_holders_lock_is_taken_over_and_said_to_be
+        a_stopped_holder_is_waited_for_and_named
+        a_live_shipped_holder_is_waited_for_and_named
+        a_shipped_holder_that_is_silent_for_long_is_taken_over
+        whoever_loses_the_lock_is_told_and_harms_nothing
+        closing_a_lost_lock_harms_nothing
+        a_lock_that_somebody_removed_is_lost
+        a_refresh_renews_the_sign_of_life
+        keepalive_renews_the_sign_of_life_while_the_lock_is_held
+        inspect_says_free
+        inspect_says_mine
+        inspect_says_who_holds_it
+        inspect_says_abandoned
+        inspect_knows_a_shipped_peer
+        inspect_knows_an_empty_lock
+        inspect_changes_nothing
+    }
+    fork {
+        a_child_is_told_that_the_handle_is_its_parents
+        closing_in_the_child_leaves_the_parents_lock
+        a_child_may_open_a_handle_of_its_own
+        a_child_that_outlives_its_killed_parent_does_not_keep_the_lock_alive
+        a_fork_during_a_wait_on_the_handle_does_not_block_the_child
+        a_handle_with_keepalive_survives_a_fork
+        every_descriptor_is_closed_on_exec
+        a_thousand_handles_leave_no_descriptor
+        failures_leave_no_descriptor
+    }
+    journal {
+        appending_makes_a_missing_journal_with_a_header_of_zero
+        a_call_appends_all_its_entries_in_order
+        stamping_appends_and_advances_the_header
+        a_tail_without_a_newline_is_completed_first
+        an_entry_that_the_format_cannot_carry_is_refused_before_anything_is_written
+        a_malformed_struct_is_invalid
+        a_negative_timestamp_is_invalid
+        write_header_leaves_the_header_alone
+        a_snapshot_lists_distinct_paths_in_order_of_first_mention
+        there_is_no_entry_beyond_the_count_or_of_another_kind
+        a_snapshot_outlives_the_handle_and_the_file
+        a_journal_without_a_timestamp_above_zero_has_no_header
+        a_checkpoint_keeps_what_was_appended_after_the_snapshot
+        a_checkpoint_after_the_journal_was_replaced_keeps_everything
+        journal_calls_under_a_hold_keep_it
+        reading_takes_no_lock
+        sync_changes_nothing_but_the_time_it_takes
+        any_name_beneath_an_open_directory_is_a_journal
+        the_working_directory_will_do
+        what_is_not_a_file_name_is_refused
+    }
+    faults {
+        a_full_disk_undoes_an_append
+        a_full_disk_leaves_the_journal_that_was_to_be_replaced
+        a_full_disk_leaves_a_missing_journal_missing
+        a_full_disk_keeps_a_new_handle_from_acquiring
+        no_more_descriptors_is_said_and_got_over
+        a_file_size_limit_undoes_an_append
+        a_read_only_file_system_is_said_and_got_over
+        a_directory_that_may_not_be_written_to_is_said_and_got_over
+        a_journal_that_may_not_be_written_to_is_said_and_got_over
+        a_lock_that_may_not_be_read_is_said_and_got_over
+        a_directory_that_is_gone_is_said
+        a_parked_stamp_that_was_swept_is_made_again
+    }
+    names {
+        a_link_at_the_locks_name_is_refused
+        a_dangling_link_at_the_locks_name_is_refused
+        a_directory_at_the_locks_name_is_refused
+        a_fifo_at_the_locks_name_is_refused
+        a_socket_at_the_locks_name_is_refused
+        a_device_at_the_locks_name_is_refused
+        a_link_at_the_journals_name_is_refused
+        a_dangling_link_at_the_journals_name_is_refused
+        a_directory_at_the_journals_name_is_refused
+        a_fifo_at_the_journals_name_is_refused
+        a_socket_at_the_journals_name_is_refused
+        a_device_at_the_journals_name_is_refused
+        a_file_without_a_stamp_is_waited_for_and_not_written_into
+        an_enormous_file_is_not_read_to_its_end
+        links_named_like_parked_stamps_are_not_followed
+    }
+}
+
+// --------------------------------------------------------------------------------------------------------- examples
+
+/// An example in C, as its own Makefile builds it in a checkout.
+fn example(scratch: &Scratch, name: &str) -> PathBuf {
+    run(tool("make")
+        .current_dir(scratch.path())
+        .args(["-s", "-f"])
+        .arg(root().join("examples/c/Makefile"))
+        .arg(format!("--eval=vpath %.c {}", root().join("examples/c").display()))
+        .arg(format!("JLOCK={}", root().display()))
+        .arg(format!("JLOCK_LIB={}", library("libjlock.a").display()))
+        .arg(name)
+        .env_remove("MAKEFLAGS")
+        .env_remove("MAKELEVEL"));
+    scratch.path().join(name)
+}
+
+fn journal(scratch: &Scratch) -> String {
+    let path = scratch.path().join("journal/changes.journal");
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn the_quick_start_in_c_appends_both_entries() {
+    let scratch = Scratch::new("quickstart");
+    run(tool(example(&scratch, "quickstart")).arg(scratch.path().join("journal")));
+    assert_eq!(
+        journal(&scratch),
+        "# codegraph-journal v1 0\nsrc/main.c\nDELETED src/old.c\n"
+    );
+}
+
+#[test]
+fn the_writer_in_c_acknowledges_what_it_wrote_and_stamps_every_tenth() {
+    let scratch = Scratch::new("writer");
+    let paths: Vec<String> = (1..=25).map(|number| format!("path/{number}")).collect();
+    let stdin = scratch.write("paths", &paths.join("\n"));
+    let stdin = std::fs::File::open(stdin).expect("it was written just now");
+    let said = text(
+        tool(example(&scratch, "writer"))
+            .arg(scratch.path().join("journal"))
+            .arg("c")
+            .stdin(stdin),
+    );
+    let entries: Vec<String> = paths.iter().map(|path| format!("c/{path}")).collect();
+    let (acknowledged, wait) = said.trim_end().rsplit_once('\n').expect("it says more than a line");
+    assert_eq!(
+        acknowledged
+            .lines()
+            .map(|line| &line["ack ".len()..])
+            .collect::<Vec<_>>(),
+        entries
+    );
+    let wait: f64 = wait.strip_prefix("wait ").and_then(|ms| ms.parse().ok()).expect(wait);
+    assert!((0.0..5000.0).contains(&wait));
+
+    let journal = journal(&scratch);
+    let (header, lines) = journal.split_once('\n').expect("a header");
+    assert_eq!(lines.lines().collect::<Vec<_>>(), entries);
+    let stamped: u128 = header["# codegraph-journal v1 ".len()..].parse().expect("a timestamp");
+    let now = std::time::UNIX_EPOCH.elapsed().expect("it is past 1970").as_millis();
+    assert!((now - 60_000..=now).contains(&stamped), "{stamped}, {now}");
+}
+
+#[test]
+fn the_writer_in_c_says_what_it_could_not_write_and_fails() {
+    let scratch = Scratch::new("writer-refused");
+    let stdin = scratch.write("paths", "good\nbad \n");
+    let output = tool(example(&scratch, "writer"))
+        .arg(scratch.path().join("journal"))
+        .arg("c")
+        .stdin(std::fs::File::open(stdin).expect("it was written just now"))
+        .output()
+        .expect("it can be run");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "ack c/good\n");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.starts_with("writer: c/bad : ") && said.contains("white space"),
+        "{said}"
+    );
+}
+
+fn compile_cpp(compiler: &str, scratch: &Scratch, source: &str) -> PathBuf {
+    let program = scratch.path().join(compiler);
+    run(tool(compiler)
+        .args([
+            "-std=c++17",
+            "-g",
+            "-Wall",
+            "-Wextra",
+            "-Wpedantic",
+            "-Wshadow",
+            "-Wconversion",
+            "-Werror",
+            "-pthread",
+        ])
+        .args(["include", "examples/cpp"].map(|dir| format!("-I{}", root().join(dir).display())))
+        .arg("-o")
+        .arg(&program)
+        .arg(root().join(source))
+        .arg(library("libjlock.a"))
+        .args(SYSTEM));
+    program
+}
+
+#[test]
+fn the_cpp_wrapper_does_what_it_says() {
+    for compiler in ["g++", "clang++"] {
+        let scratch = Scratch::new("wrapper");
+        run(tool(compile_cpp(compiler, &scratch, "tests/c/wrapper.cpp")).arg(scratch.path().join("journal")));
+    }
+}
+
+#[test]
+fn the_cpp_example_is_built_by_cmake_from_what_is_installed() {
+    let scratch = Scratch::new("cmake");
+    let dir = |name: &str| scratch.path().join(name).display().to_string();
+    run(tool("make")
+        .current_dir(root())
+        .args(["-s", "-f", "mk/library.mk", "install"])
+        .args([format!("prefix={}", dir("prefix")), format!("DIST={}", dir("dist"))])
+        .env_remove("MAKEFLAGS")
+        .env_remove("MAKELEVEL"));
+    run(tool("cmake").env("PKG_CONFIG_PATH", dir("prefix/lib/pkgconfig")).args([
+        "-S",
+        &root().join("examples/cpp").display().to_string(),
+        "-B",
+        &dir("build"),
+    ]));
+    run(tool("cmake")
+        .args(["--build", &dir("build")])
+        .env_remove("MAKEFLAGS")
+        .env_remove("MAKELEVEL"));
+    let said = text(
+        tool(dir("build/example"))
+            .arg(dir("journal"))
+            .env("LD_LIBRARY_PATH", dir("prefix/lib")),
+    );
+    let expected = "changed src/main.cpp\nchanged src/lock.cpp\ndeleted src/old.cpp\nrefused: ";
+    assert!(said.starts_with(expected), "{said}");
+}
