@@ -24,7 +24,8 @@
  * each: two handles on one journal exclude each other as two processes do.
  *
  * Processes. After fork(), the child's copies of the parent's handles answer JLOCK_EFORKED; jlock_close() frees them. The
- * library prints nothing, aborts nothing, and changes nothing of the process: no signals, no umask, no working directory.
+ * library prints nothing (save what Rust's panic hook says of a bug), ends nothing, and changes nothing of the process: no
+ * signals, no umask, no working directory.
  * Its descriptors are close-on-exec.
  *
  * Structs that begin with size grow at their end: a shorter one than the library's counts as zero there, which means

@@ -91,7 +91,7 @@ impl Error {
     }
 }
 
-pub(crate) use crate::sys::errno::{E2BIG, EAGAIN, ECANCELED, EDEADLK, EINVAL, ENOMEM, ETIMEDOUT};
+pub(crate) use crate::sys::errno::{E2BIG, EACCES, EAGAIN, ECANCELED, EDEADLK, EINVAL, ENOMEM, ETIMEDOUT};
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,6 +7,8 @@
 //! | replace the file: new header, checkpoint | `rewrite.rs` |
 //! | read it, without the lock | `snapshot.rs`, `distinct.rs` |
 
+use std::sync::Arc;
+
 use crate::abi;
 use crate::error::{Error, Result};
 use crate::lock::Lock;
@@ -21,8 +23,8 @@ mod format;
 mod rewrite;
 mod snapshot;
 
-pub(crate) use format::HEADER_PREFIX;
 pub use format::{Entry, Kind};
+pub(crate) use format::{HEADER_PREFIX, no_memory};
 pub use snapshot::Snapshot;
 
 /// How often a journal that is replaced under our hands, by somebody who takes no lock, is written to again.
@@ -118,7 +120,7 @@ impl Journal<'_> {
 
 /// The journal that stands, open to read and to append to.
 struct Standing {
-    file: Fd,
+    file: Arc<Fd>,
     meta: Meta,
 }
 
@@ -132,6 +134,7 @@ impl Standing {
         };
         let meta = sys::fstat(&file).map_err(|e| Error::os(e, Name(&dir.journal)))?;
         dir.expect_regular(&dir.journal, &meta)?;
+        let file = Arc::new(file);
         Ok(Some(Standing { file, meta }))
     }
 
@@ -141,11 +144,8 @@ impl Standing {
         named.map_err(|e| Error::os(e, Name(&dir.journal)))
     }
 
-    fn written(self) -> Written {
-        Written {
-            file: self.file,
-            id: self.meta.id,
-        }
+    fn written(&self) -> Written {
+        Written::new(Arc::clone(&self.file), self.meta.id)
     }
 }
 
@@ -158,9 +158,16 @@ fn replaced(dir: &Dir) -> Error {
 }
 
 /// A file that a commit wrote.
+#[derive(Debug)]
 pub(crate) struct Written {
-    file: Fd,
+    file: Arc<Fd>,
     id: FileId,
+}
+
+impl Written {
+    fn new(file: Arc<Fd>, id: FileId) -> Written {
+        Written { file, id }
+    }
 }
 
 /// Under the caller's hold.
@@ -203,30 +210,27 @@ fn make_durable(core: &mut Core, written: Written) -> Result<()> {
     if !core.options.sync {
         return Ok(());
     }
-    let dir = std::sync::Arc::clone(&core.dir);
-    let os = |e| Error::os(e, format_args!("write {} to disk", Name(&dir.journal)));
+    let dir = Arc::clone(&core.dir);
+    let os = |e| {
+        let doing = format_args!("{} was written, but may not be on disk", Name(&dir.journal));
+        Error::os(e, doing)
+    };
     let mut written = written;
     loop {
         sys::sync_data(&written.file).map_err(os)?;
         // The file's own name, once: whoever made the file may not have cared.
-        if core.durable_name != Some(written.id) {
+        if core.durable.as_ref().is_none_or(|known| known.id != written.id) {
             sys::sync_dir(&dir.fd).map_err(os)?;
         }
         // Replaced meanwhile, by somebody who copied our entries into a file that may not be on disk yet?
-        match sys::stat(&dir.fd, &dir.journal).map_err(os)? {
-            Some(meta) if meta.id != written.id => {}
-            _ => {
-                core.durable_name = Some(written.id);
+        match Standing::open(&dir)? {
+            Some(journal) if journal.meta.id != written.id => written = journal.written(),
+            Some(_) => {
+                core.durable = Some(written);
                 return Ok(());
             }
+            None => return Ok(()),
         }
-        let file = match sys::open(&dir.fd, &dir.journal, Open::Read) {
-            Ok(file) => file,
-            Err(Errno::NOENT) => return Ok(()),
-            Err(errno) => return Err(os(errno)),
-        };
-        let id = sys::fstat(&file).map_err(os)?.id;
-        written = Written { file, id };
     }
 }
 

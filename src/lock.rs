@@ -2,7 +2,7 @@
 //!
 //! | step | file |
 //! | --- | --- |
-//! | a private stamp, ready to be linked | `park.rs`, `stamp.rs` |
+//! | a private stamp, ready to be linked | `private.rs`, `stamp.rs`, `park.rs` |
 //! | acquire and release | `core.rs` |
 //! | is its holder alive? | `look.rs` |
 //! | take over from the dead | `claim.rs` |
@@ -11,12 +11,13 @@
 
 use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::abi;
-use crate::error::{EINVAL, Error, Result};
+use crate::error::{EINVAL, Error, ErrorKind, Result};
 use crate::journal::Journal;
 use crate::options::Options;
 use crate::sys::{self, Errno, Fd, fork::Generation};
@@ -29,6 +30,7 @@ pub(crate) mod inspect;
 mod keepalive;
 mod look;
 mod park;
+pub(crate) mod private;
 pub(crate) mod stamp;
 mod sweep;
 pub(crate) mod wait;
@@ -93,7 +95,7 @@ impl Lock {
         let os = |e| Error::os(e, dir::Name(path));
         let fd = match sys::open_dir(path) {
             Err(Errno::NOENT) if options.create && !path.is_empty() => {
-                create_dirs(path).map_err(os)?;
+                create_dirs(path, options.sync).map_err(os)?;
                 sys::open_dir(path).map_err(os)?
             }
             other => other.map_err(os)?,
@@ -153,9 +155,11 @@ impl Lock {
         self.enter(|shared| {
             let patience = patience.unwrap_or(Patience::For(shared.core.options.timeout));
             let acquired = shared.core.acquire(patience, &self.waker);
-            if let (Err(_), Some(events)) = (&acquired, &shared.events) {
-                // What failed is told below; a watch that fails is made up for by the caller's retry.
-                let _ = events.arm(&shared.core);
+            let busy = acquired
+                .as_ref()
+                .is_err_and(|e| matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+            if let Some(events) = shared.events.as_ref().filter(|_| busy) {
+                let _ = events.arm(&shared.core); // a watch that fails is made up for by the caller's retry
             }
             acquired
         })
@@ -303,13 +307,14 @@ impl Drop for Guard<'_> {
 }
 
 /// Makes a directory and those above it.
-fn create_dirs(path: &CStr) -> sys::Result<()> {
+fn create_dirs(path: &CStr, sync: bool) -> sys::Result<()> {
     let bytes = path.to_bytes();
     let ends = (1..=bytes.len()).filter(|&end| end == bytes.len() || bytes[end] == b'/');
     let mut refused = None;
     for end in ends {
         let part = std::ffi::CString::new(&bytes[..end]).map_err(|_| Errno::INVAL)?;
         match sys::mkdir(&part) {
+            Ok(()) if sync => sys::sync_dir(&sys::open_dir(&parent_of(&bytes[..end])?)?)?,
             Ok(()) | Err(Errno::EXIST) => refused = None,
             // One above it could not be made, and the first refusal says why.
             Err(Errno::NOENT) if end == bytes.len() => return Err(refused.unwrap_or(Errno::NOENT)),
@@ -319,4 +324,13 @@ fn create_dirs(path: &CStr) -> sys::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The path of the directory above: what `dirname` gives.
+fn parent_of(path: &[u8]) -> sys::Result<std::ffi::CString> {
+    let parent = match Path::new(std::ffi::OsStr::from_bytes(path)).parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.as_os_str().as_bytes(),
+        _ => b".",
+    };
+    std::ffi::CString::new(parent).map_err(|_| Errno::INVAL)
 }

@@ -8,7 +8,7 @@
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
@@ -26,12 +26,18 @@ pub(crate) use rustix::io::Errno;
 pub(crate) type Result<T> = std::result::Result<T, Errno>;
 
 #[cfg(feature = "seam")]
-use seam::around;
+use seam::{around, written};
 
 #[cfg(not(feature = "seam"))]
 #[inline(always)]
 fn around<T>(_call: &'static str, run: impl FnOnce() -> Result<T>) -> Result<T> {
     run()
+}
+
+#[cfg(not(feature = "seam"))]
+#[inline(always)]
+fn written(_file: BorrowedFd<'_>) -> Result<()> {
+    Ok(())
 }
 
 /// Calls again while a signal interrupts.
@@ -107,8 +113,6 @@ pub(crate) enum Open {
     CreateNew,
     /// An existing file, to read and to append to.
     Append,
-    /// A new file, made by this call alone, to read and to append to.
-    CreateNewAppend,
 }
 
 impl Open {
@@ -121,7 +125,6 @@ impl Open {
                 Open::ReadWrite => OFlags::RDWR,
                 Open::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
                 Open::Append => OFlags::RDWR | OFlags::APPEND,
-                Open::CreateNewAppend => OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL,
             }
     }
 }
@@ -129,7 +132,13 @@ impl Open {
 pub(crate) fn open(dir: &Fd, name: &CStr, how: Open) -> Result<Fd> {
     let mode = Mode::from_raw_mode(0o666); // less the umask, as a shipped peer's files
     uninterrupted("openat", || {
-        Fd::register(|| rustix::fs::openat(dir.borrow()?, name, how.flags(), mode))
+        Fd::register(|| {
+            let file = rustix::fs::openat(dir.borrow()?, name, how.flags(), mode)?;
+            if how.flags().contains(OFlags::CREATE) {
+                written(file.as_fd())?;
+            }
+            Ok(file)
+        })
     })
 }
 
@@ -267,22 +276,32 @@ pub(crate) fn read_onto(file: &Fd, content: &mut Vec<u8>) -> Result<()> {
 
 /// Writes all of `bytes` at `offset`. On failure some of them may have been written.
 pub(crate) fn write_at(file: &Fd, bytes: &[u8], offset: u64) -> Result<()> {
-    write_all("pwrite64", bytes, |rest, done| {
-        rustix::io::pwrite(file.borrow()?, rest, offset + done)
+    write_all("pwrite64", bytes, &mut 0, |rest, done| {
+        let file = file.borrow()?;
+        let count = rustix::io::pwrite(file, rest, offset + done)?;
+        written(file).map(|()| count)
     })
 }
 
-/// Writes all of `bytes` to the end of a file opened to append. On failure some of them may have been written.
-pub(crate) fn append(file: &Fd, bytes: &[u8]) -> Result<()> {
-    write_all("write", bytes, |rest, _| rustix::io::write(file.borrow()?, rest))
+/// Writes all of `bytes` to the end of a file opened to append; `done` says how many were written, also on failure.
+pub(crate) fn append(file: &Fd, bytes: &[u8], done: &mut usize) -> Result<()> {
+    write_all("write", bytes, done, |rest, _| {
+        let file = file.borrow()?;
+        let count = rustix::io::write(file, rest)?;
+        written(file).map(|()| count)
+    })
 }
 
-fn write_all(call: &'static str, bytes: &[u8], mut write: impl FnMut(&[u8], u64) -> Result<usize>) -> Result<()> {
-    let mut done = 0;
-    while done < bytes.len() {
-        match uninterrupted(call, || write(&bytes[done..], done as u64))? {
+fn write_all(
+    call: &'static str,
+    bytes: &[u8],
+    done: &mut usize,
+    mut write: impl FnMut(&[u8], u64) -> Result<usize>,
+) -> Result<()> {
+    while *done < bytes.len() {
+        match uninterrupted(call, || write(&bytes[*done..], *done as u64))? {
             0 => return Err(Errno::IO), // no system does this; without a check it would loop for ever
-            n => done += n,
+            n => *done += n,
         }
     }
     Ok(())
@@ -294,7 +313,10 @@ pub(crate) fn stop_appending(file: &Fd) -> Result<()> {
 }
 
 pub(crate) fn truncate(file: &Fd, size: u64) -> Result<()> {
-    uninterrupted("ftruncate", || rustix::fs::ftruncate(file.borrow()?, size))
+    uninterrupted("ftruncate", || {
+        let file = file.borrow()?;
+        rustix::fs::ftruncate(file, size).and_then(|()| written(file))
+    })
 }
 
 pub(crate) fn chmod(file: &Fd, mode: u32) -> Result<()> {
@@ -313,7 +335,10 @@ pub(crate) fn touch(file: &Fd) -> Result<()> {
         last_access: now,
         last_modification: now,
     };
-    around("utimensat", || rustix::fs::futimens(file.borrow()?, &times))
+    around("utimensat", || {
+        let file = file.borrow()?;
+        rustix::fs::futimens(file, &times).and_then(|()| written(file))
+    })
 }
 
 /// The data, and as much of the metadata as reading it back needs, is on disk.
@@ -401,7 +426,7 @@ fn since_start(time: Timespec) -> Duration {
 /// Sleeps until the monotonic clock shows `deadline`, whatever signals arrive.
 pub(crate) fn sleep_until(deadline: Duration) {
     #[cfg(feature = "seam")]
-    if seam::pause(deadline) {
+    if seam::pause("clock_nanosleep", deadline) {
         return;
     }
     let until = Timespec {
@@ -468,7 +493,7 @@ pub(crate) fn drain(queue: &Fd) -> Result<()> {
 /// Waits until one of the descriptors is readable or the time is over. `Ok(false)`: it is over, or a signal came.
 pub(crate) fn poll(fds: &[Option<&Fd>; 2], timeout: Duration) -> Result<bool> {
     #[cfg(feature = "seam")]
-    if seam::pause(monotonic() + timeout) {
+    if seam::pause("ppoll", monotonic() + timeout) {
         return Ok(false);
     }
     use rustix::event::{PollFd, PollFlags};
@@ -501,8 +526,17 @@ pub(crate) fn epoll(fds: &[&Fd]) -> Result<Fd> {
 
 /// Eight bytes from the kernel's cryptographic random source, as a nonce's 16 hex digits.
 pub(crate) fn random_u64() -> Result<u64> {
+    #[cfg(feature = "seam")]
+    if let Some(number) = seam::random() {
+        return Ok(number);
+    }
     use rand::TryRng;
-    around("getrandom", || rand::rngs::SysRng.try_next_u64().map_err(|_| Errno::IO))
+    around("getrandom", || rand::rngs::SysRng.try_next_u64().map_err(errno_of))
+}
+
+/// A failure of the random source is a system call's.
+fn errno_of(error: <rand::rngs::SysRng as rand::TryRng>::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error)
 }
 
 /// The first byte `needle` in `haystack`, by the C library's vectorised search.

@@ -33,6 +33,9 @@ fn readme_shows_the_examples_as_they_are() {
         std::fs::write(&path, &made).expect("README.md can be written");
         return;
     }
-    assert!(made == readme, "README.md shows an example as it was: BLESS=1 cargo test --test readme");
+    assert!(
+        made == readme,
+        "README.md shows an example as it was: BLESS=1 cargo test --test readme"
+    );
     assert_eq!(made.matches("<!-- examples/").count(), 3, "C, Python and Go");
 }

@@ -20,7 +20,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let begun = Instant::now();
         if number % 10 == 9 {
             let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
-            lock.journal().append_stamped([Entry::changed(&entry)], now.try_into()?)?;
+            lock.journal()
+                .append_stamped([Entry::changed(&entry)], now.try_into()?)?;
         } else {
             lock.journal().append([Entry::changed(&entry)])?;
         }

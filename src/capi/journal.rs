@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char, c_int};
 use super::guard::{contain, invalid, jlock, with};
 use crate::abi::{self, jlock_entry};
 use crate::error::Result;
-use crate::journal::{Entry, Kind, Snapshot};
+use crate::journal::{Entry, Kind, Snapshot, no_memory};
 
 /// What a journal held when it was read. Made by jlock_read(), freed by jlock_snapshot_free(); it stands by itself,
 /// whatever happens to the handle or the file. It never changes: any number of threads may use it at the same time.
@@ -218,6 +218,7 @@ unsafe fn borrow<'e>(entries: *const jlock_entry, count: usize) -> Result<Vec<En
         return Err(invalid("NULL"));
     }
     let mut borrowed = Vec::new();
+    borrowed.try_reserve_exact(count).map_err(no_memory)?;
     for index in 0..count {
         // SAFETY: within the array.
         let entry = unsafe { entries.add(index).read() };

@@ -1,5 +1,6 @@
 //! Paths without repetition, in the order of their first mention: an index over the journal's own bytes.
 
+use std::collections::TryReserveError;
 use std::ops::Range;
 
 /// A set of ranges of one buffer that remembers their order.
@@ -19,9 +20,9 @@ impl Distinct {
         }
     }
 
-    pub(crate) fn add(&mut self, content: &[u8], range: Range<usize>) {
+    pub(crate) fn add(&mut self, content: &[u8], range: Range<usize>) -> Result<(), TryReserveError> {
         if (self.ranges.len() + 1) * 2 > self.table.len() {
-            self.grow(content);
+            self.grow(content)?;
         }
         let bytes = &content[range.clone()];
         let hash = hash(bytes);
@@ -34,20 +35,24 @@ impl Distinct {
             }
             let index = (slot as u32 - 1) as usize;
             if slot >> INDEX_BITS == hash >> INDEX_BITS && content[self.ranges[index].clone()] == *bytes {
-                return;
+                return Ok(());
             }
             at = (at + 1) & mask;
         }
+        self.ranges.try_reserve(1)?;
         self.ranges.push(range);
         self.table[at] = entry(hash, self.ranges.len());
+        Ok(())
     }
 
     pub(crate) fn into_ranges(self) -> Vec<Range<usize>> {
         self.ranges
     }
 
-    fn grow(&mut self, content: &[u8]) {
-        let mut table = vec![0; self.table.len() * 4];
+    fn grow(&mut self, content: &[u8]) -> Result<(), TryReserveError> {
+        let (mut table, len) = (Vec::new(), self.table.len() * 4);
+        table.try_reserve_exact(len)?;
+        table.resize(len, 0);
         let mask = table.len() - 1;
         for (index, range) in self.ranges.iter().enumerate() {
             let hash = hash(&content[range.clone()]);
@@ -58,6 +63,7 @@ impl Distinct {
             table[at] = entry(hash, index + 1);
         }
         self.table = table;
+        Ok(())
     }
 }
 
@@ -97,7 +103,7 @@ mod tests {
         let content = lines.concat().into_bytes();
         let (mut distinct, mut at) = (Distinct::new(), 0);
         for line in &lines {
-            distinct.add(&content, at..at + line.len());
+            distinct.add(&content, at..at + line.len()).unwrap();
             at += line.len();
         }
         let kept: Vec<&str> = distinct

@@ -8,6 +8,7 @@
 
 use crate::abi;
 use crate::error::{EINVAL, Error, Result};
+use crate::sys::Errno;
 
 pub(crate) const HEADER_PREFIX: &[u8] = b"# codegraph-journal v1 ";
 pub(crate) const DELETED_PREFIX: &[u8] = b"DELETED ";
@@ -75,6 +76,9 @@ pub(crate) fn encode<'e>(entries: impl IntoIterator<Item = Entry<'e>>) -> Result
             let message = format!("entry {index} (\"{path}\") {fault}; nothing was written");
             return Err(Error::new(abi::JLOCK_EENTRY, message));
         }
+        lines
+            .try_reserve(DELETED_PREFIX.len() + entry.path.len() + 1)
+            .map_err(no_memory)?;
         if entry.kind == Kind::Deleted {
             lines.extend_from_slice(DELETED_PREFIX);
         }
@@ -82,6 +86,21 @@ pub(crate) fn encode<'e>(entries: impl IntoIterator<Item = Entry<'e>>) -> Result
         lines.push(b'\n');
     }
     Ok(lines)
+}
+
+/// The parts in one piece.
+pub(crate) fn concat(parts: &[&[u8]]) -> Result<Vec<u8>> {
+    let mut whole = Vec::new();
+    whole
+        .try_reserve_exact(parts.iter().map(|part| part.len()).sum())
+        .map_err(no_memory)?;
+    parts.iter().for_each(|part| whole.extend_from_slice(part));
+    Ok(whole)
+}
+
+/// An error, where Rust's collections would end the process.
+pub(crate) fn no_memory(_: std::collections::TryReserveError) -> Error {
+    Error::os(Errno::NOMEM, "the journal's entries")
 }
 
 /// The header's line.

@@ -1,14 +1,15 @@
-//! A new journal in place of the old: for a new header, and for a checkpoint.
+//! A new journal in place of the old, or of none: for a new header, and for a checkpoint.
 
-use std::ffi::CString;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::journal::format;
 use crate::journal::snapshot::{Snapshot, read_all};
-use crate::journal::{REPLACED, Standing, Written, format, replaced};
+use crate::journal::{REPLACED, Standing, Written, replaced};
 use crate::lock::core::Core;
 use crate::lock::dir::{Dir, Name};
-use crate::lock::stamp::OwnStamp;
-use crate::sys::{self, Fd, Meta, Open, Rename};
+use crate::lock::private::Private;
+use crate::sys::{self, Errno, Meta, Rename};
 
 /// What the new journal holds below its header.
 #[derive(Clone, Copy)]
@@ -32,61 +33,66 @@ pub(crate) fn checkpoint(core: &Core, snapshot: &Snapshot, timestamp_ms: i64) ->
 /// Writes the new journal beside the old one and renames it over.
 pub(crate) fn rewrite(core: &Core, header: &[u8], body: Body<'_>) -> Result<Written> {
     let dir = &core.dir;
+    let then = match body {
+        Body::All { then } => then,
+        Body::Empty | Body::Since(_) => b"",
+    };
     for _ in 0..REPLACED {
-        let old = Standing::open(dir)?;
-        let content = match &old {
-            Some(old) => carried(old, dir, header, body)?,
-            None => [header, body.then()].concat(),
+        let written = match Standing::open(dir)? {
+            Some(old) => replace(core, &old, header, body, then)?,
+            None => create(core, &[header, then])?,
         };
-        let new = New::create(dir)?;
-        let renamed = new
-            .fill(&content, old.as_ref(), core.options.sync || body.carries())
-            .and_then(|()| new.put_in_place(core, old.as_ref()));
-        if !matches!(renamed, Ok(true)) {
-            let _ = sys::unlink(&dir.fd, &new.name); // if it stays, a sweep takes it
-        }
-        if renamed? {
-            let late = old.as_ref().filter(|_| body.carries());
-            return new.with_late(dir, late);
+        if let Some(written) = written {
+            return Ok(written);
         }
     }
     Err(replaced(dir))
 }
 
-impl<'b> Body<'b> {
-    fn then(self) -> &'b [u8] {
-        match self {
-            Body::All { then } => then,
-            Body::Empty | Body::Since(_) => b"",
+/// A journal where there is none. Nobody sees it before it is complete: a shipped peer appends to an empty journal without
+/// a header, and drops its first line when it stamps. `None`: somebody else made one.
+pub(crate) fn create(core: &Core, parts: &[&[u8]]) -> Result<Option<Written>> {
+    let dir = &core.dir;
+    let new = New::create(dir)?;
+    new.put(core, parts, None, core.options.sync, || {
+        match new.rename(dir, Rename::NoReplace) {
+            // This file system cannot say so: there was none a moment ago, and we hold the lock.
+            Err(errno) if sys::means_no_rename_flag(errno) => new.rename(dir, Rename::Replace),
+            other => other,
         }
-    }
-
-    /// Whether entries of the old journal live on in the new one: then it must be no less durable.
-    fn carries(self) -> bool {
-        !matches!(self, Body::Empty)
-    }
+    })
 }
 
-/// The new journal's content.
-fn carried(old: &Standing, dir: &Dir, header: &[u8], body: Body<'_>) -> Result<Vec<u8>> {
-    if !body.carries() {
-        return Ok(header.to_vec());
-    }
-    let content = read_all(&old.file, old.meta.size, &Name(&dir.journal))?;
-    // Only in the very file that was read is it known what came after. A journal that was rewritten meanwhile
-    // keeps all it has: to process an entry twice does no harm, to lose one does.
-    let kept = match body {
-        Body::Since(snapshot) if snapshot.was_read_from(old.meta.id) => content
-            .get(snapshot.end as usize..)
-            .unwrap_or_else(|| entries(&content)),
-        _ => entries(&content),
+/// `None`: the old journal is another by now, or has grown.
+fn replace(core: &Core, old: &Standing, header: &[u8], body: Body<'_>, then: &[u8]) -> Result<Option<Written>> {
+    let dir = &core.dir;
+    let carries = !matches!(body, Body::Empty);
+    let content = match carries {
+        true => read_all(&old.file, old.meta.size, &Name(&dir.journal))?,
+        false => Vec::new(),
     };
-    let newline: &[u8] = if kept.last().is_none_or(|last| *last == b'\n') {
+    // Only in the very file that was read is it known what came after. A journal that was rewritten meanwhile keeps all it
+    // has: to process an entry twice does no harm, to lose one does.
+    let kept = match body {
+        Body::Since(snapshot) => snapshot.since(&content, old.meta.id),
+        Body::All { .. } | Body::Empty => None,
+    };
+    let kept = kept.unwrap_or_else(|| entries(&content));
+    let newline: &[u8] = if matches!(kept.last(), None | Some(b'\n')) {
         b""
     } else {
         b"\n"
     };
-    Ok([header, kept, newline, body.then()].concat())
+    let parts = [header, kept, newline, then];
+    let new = New::create(dir)?;
+    // Entries that live on must be no less durable than they were.
+    let written = new.put(core, &parts, Some(&old.meta), core.options.sync || carries, || {
+        new.rename(dir, Rename::Replace)
+    })?;
+    if written.is_some() && carries {
+        new.bring_late(dir, old)?;
+    }
+    Ok(written)
 }
 
 /// What follows the first line; or all, where the first line is an entry.
@@ -97,77 +103,99 @@ fn entries(content: &[u8]) -> &[u8] {
     sys::find_byte(b'\n', content).map_or(b"", |end| &content[end + 1..])
 }
 
-/// The file that becomes the journal: private, and `flock`ed before it has any content, so that a sweep can tell a dead
-/// writer's from a living one's. The name is not the shipped peer's (`changes.journal.tmp`): a peer that should write at
-/// the same time, against all rules, must not find its file changed under its hands.
+/// The file that becomes the journal. Its name is not the shipped peer's (`changes.journal.tmp`): a peer that should write
+/// at the same time, against all rules, must not find its file changed under its hands.
 struct New {
-    file: Fd,
+    private: Private,
     meta: Meta,
-    name: CString,
 }
 
 impl New {
     fn create(dir: &Dir) -> Result<New> {
-        let nonce = OwnStamp::new().map_err(|e| Error::os(e, "make a nonce"))?.nonce;
-        let name = dir.parked_name(&nonce);
-        let os = |e| Error::os(e, format_args!("create {}", Name(&name)));
-        let file = sys::open(&dir.fd, &name, Open::CreateNew).map_err(os)?;
-        // Without it (no flock here, or a sweep that looks just now) the file is a leftover only once it is old.
-        let _ = sys::flock_exclusive(&file);
-        match sys::fstat(&file) {
-            Ok(meta) => Ok(New { file, meta, name }),
+        let private = Private::create(dir)?;
+        match sys::fstat(&private.file) {
+            Ok(meta) => Ok(New { private, meta }),
             Err(errno) => {
-                let _ = sys::unlink(&dir.fd, &name); // if it stays, a sweep takes it
-                Err(os(errno))
+                let _ = sys::unlink(&dir.fd, &private.name); // if it stays, a sweep takes it
+                Err(Error::os(errno, Name(&private.name)))
             }
         }
     }
 
-    fn fill(&self, content: &[u8], old: Option<&Standing>, durable: bool) -> Result<()> {
+    /// Writes the parts, and gives the file its place with `rename`, if the journal is `old` still. Nothing is left
+    /// behind otherwise.
+    fn put(
+        &self,
+        core: &Core,
+        parts: &[&[u8]],
+        old: Option<&Meta>,
+        durable: bool,
+        rename: impl FnOnce() -> sys::Result<()>,
+    ) -> Result<Option<Written>> {
+        let dir = &core.dir;
+        let placed = self
+            .fill(parts, old, durable)
+            .and_then(|()| Ok(self.is_due(dir, old)? && self.place(core, rename)?));
+        if !matches!(placed, Ok(true)) {
+            let _ = sys::unlink(&dir.fd, &self.private.name); // if it stays, a sweep takes it
+        }
+        Ok(placed?.then(|| Written::new(Arc::clone(&self.private.file), self.meta.id)))
+    }
+
+    fn fill(&self, parts: &[&[u8]], old: Option<&Meta>, durable: bool) -> Result<()> {
+        let file = &self.private.file;
         let filled = (|| {
-            if let Some(old) = old.filter(|old| old.meta.mode != self.meta.mode) {
-                sys::chmod(&self.file, old.meta.mode)?;
+            if let Some(old) = old.filter(|old| old.mode != self.meta.mode) {
+                sys::chmod(file, old.mode)?;
             }
-            sys::write_at(&self.file, content, 0)?;
+            let mut at = 0;
+            for part in parts {
+                sys::write_at(file, part, at)?;
+                at += part.len() as u64;
+            }
             if durable {
                 // Before the rename: after a power cut the name must not lead to an empty file.
-                sys::sync_data(&self.file)?;
+                sys::sync_data(file)?;
             }
             Ok(())
         })();
-        filled.map_err(|e| Error::os(e, format_args!("write {}", Name(&self.name))))
+        filled.map_err(|e| Error::os(e, format_args!("write {}", Name(&self.private.name))))
     }
 
-    /// `Ok(false)`: the old journal is another by now, or has grown.
-    fn put_in_place(&self, core: &Core, old: Option<&Standing>) -> Result<bool> {
-        let dir = &core.dir;
-        let os = |e| Error::os(e, format_args!("replace {}", Name(&dir.journal)));
-        let now = sys::stat(&dir.fd, &dir.journal).map_err(os)?;
-        let as_read = |now: &Meta| old.is_some_and(|old| (old.meta.id, old.meta.size) == (now.id, now.size));
-        if !now.as_ref().map_or(old.is_none(), as_read) {
-            return Ok(false);
-        }
+    /// Whether the journal is as it was when it was read.
+    fn is_due(&self, dir: &Dir, old: Option<&Meta>) -> Result<bool> {
+        let now = sys::stat(&dir.fd, &dir.journal).map_err(|e| Error::os(e, Name(&dir.journal)))?;
+        Ok(match (old, now) {
+            (Some(old), Some(now)) => (old.id, old.size) == (now.id, now.size),
+            (old, now) => old.is_none() && now.is_none(),
+        })
+    }
+
+    fn place(&self, core: &Core, rename: impl FnOnce() -> sys::Result<()>) -> Result<bool> {
         // The last moment at which nothing is done yet (P3).
         core.still_held()?;
-        sys::rename(&dir.fd, &self.name, &dir.journal, Rename::Replace).map_err(os)?;
-        Ok(true)
+        match rename() {
+            Ok(()) => Ok(true),
+            // A journal has come; or our file was swept, by one who cannot see that we live.
+            Err(Errno::EXIST | Errno::NOENT) => Ok(false),
+            Err(errno) => Err(Error::os(errno, format_args!("replace {}", Name(&core.dir.journal)))),
+        }
+    }
+
+    fn rename(&self, dir: &Dir, how: Rename) -> sys::Result<()> {
+        sys::rename(&dir.fd, &self.private.name, &dir.journal, how)
     }
 
     /// Brings over what somebody who holds no lock appended to the old journal in the last instant.
-    fn with_late(self, dir: &Dir, old: Option<&Standing>) -> Result<Written> {
-        if let Some(old) = old {
-            let os = |e| Error::os(e, Name(&dir.journal));
-            let size = sys::fstat(&old.file).map_err(os)?.size;
-            if size > old.meta.size {
-                let all = read_all(&old.file, size, &Name(&dir.journal))?;
-                let late = all.get(old.meta.size as usize..).unwrap_or(b"");
-                let end = sys::fstat(&self.file).map_err(os)?.size;
-                sys::write_at(&self.file, late, end).map_err(os)?;
-            }
+    fn bring_late(&self, dir: &Dir, old: &Standing) -> Result<()> {
+        let os = |e| Error::os(e, Name(&dir.journal));
+        let size = sys::fstat(&old.file).map_err(os)?.size;
+        if size > old.meta.size {
+            let all = read_all(&old.file, size, &Name(&dir.journal))?;
+            let late = all.get(old.meta.size as usize..).unwrap_or(b"");
+            let end = sys::fstat(&self.private.file).map_err(os)?.size;
+            sys::write_at(&self.private.file, late, end).map_err(os)?;
         }
-        Ok(Written {
-            file: self.file,
-            id: self.meta.id,
-        })
+        Ok(())
     }
 }

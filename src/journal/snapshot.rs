@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::abi;
 use crate::error::{ENOMEM, Error, Result};
 use crate::journal::distinct::Distinct;
-use crate::journal::format::{DELETED_PREFIX, Entry, Kind, parse_header, trim};
+use crate::journal::format::{DELETED_PREFIX, Entry, Kind, no_memory, parse_header, trim};
 use crate::journal::open_error;
 use crate::lock::dir::{Dir, Name};
 use crate::sys::{self, Fd, FileId, Open};
@@ -27,8 +27,8 @@ pub struct Snapshot {
     timestamp: f64,
     changed: Vec<Range<usize>>,
     deleted: Vec<Range<usize>>,
-    /// What was read ends here: after the last whole line.
-    pub(crate) end: u64,
+    /// The whole lines of entries, the newline of the header before them included.
+    seen: Range<usize>,
     file: Fd,
     id: FileId,
 }
@@ -46,15 +46,17 @@ impl Snapshot {
         if content.len() >= header.len() {
             content[..header.len()].copy_from_slice(&header);
         }
-        Snapshot::parse(content, file, meta.id).ok_or_else(|| {
+        Snapshot::parse(content, file, meta.id)?.ok_or_else(|| {
             let what = crate::error::text(abi::JLOCK_EHEADER);
             Error::new(abi::JLOCK_EHEADER, format!("{name}: {what}"))
         })
     }
 
-    fn parse(mut content: Vec<u8>, file: Fd, id: FileId) -> Option<Snapshot> {
+    fn parse(mut content: Vec<u8>, file: Fd, id: FileId) -> Result<Option<Snapshot>> {
         let first = sys::find_byte(b'\n', &content).unwrap_or(content.len());
-        let timestamp = parse_header(&content[..first])?;
+        let Some(timestamp) = parse_header(&content[..first]) else {
+            return Ok(None);
+        };
         let (mut changed, mut deleted) = (Distinct::new(), Distinct::new());
         let mut start = (first + 1).min(content.len());
         let mut end = start;
@@ -69,26 +71,28 @@ impl Snapshot {
             match content[line.clone()].first() {
                 None | Some(b'#') => {}
                 Some(_) if content[line.clone()].starts_with(DELETED_PREFIX) => {
-                    deleted.add(&content, line.start + DELETED_PREFIX.len()..line.end);
+                    let path = line.start + DELETED_PREFIX.len()..line.end;
+                    deleted.add(&content, path).map_err(no_memory)?;
                 }
-                Some(_) => changed.add(&content, line),
+                Some(_) => changed.add(&content, line).map_err(no_memory)?,
             }
         }
         let (changed, deleted) = (changed.into_ranges(), deleted.into_ranges());
         // For C: what follows a path is white space, or nothing. Now it is a NUL.
+        content.try_reserve_exact(1).map_err(no_memory)?;
         content.push(0);
         for range in changed.iter().chain(&deleted) {
             content[range.end] = 0;
         }
-        Some(Snapshot {
+        Ok(Some(Snapshot {
             content,
             timestamp,
             changed,
             deleted,
-            end: end as u64,
+            seen: first..end.max(first),
             file,
             id,
-        })
+        }))
     }
 
     /// The header's timestamp, in milliseconds since 1970, as the shipped reader gives it.
@@ -127,10 +131,15 @@ impl Snapshot {
         }
     }
 
-    /// Whether this file is the one that was read. Its number alone could be another's by now, but not while the file
-    /// is open (as it is, save in a forked child).
-    pub(crate) fn was_read_from(&self, id: FileId) -> bool {
-        self.id == id && self.file.number().is_ok()
+    /// What stands in a journal after all that was read. `None`: it is not the journal that was read; another file, or
+    /// one of which a part was taken back.
+    pub(crate) fn since<'c>(&self, content: &'c [u8], id: FileId) -> Option<&'c [u8]> {
+        // Its number alone could be another file's by now; but not while ours is open, as it is, save in a forked child.
+        let same_file = self.id == id && self.file.number().is_ok();
+        let (then, now) = (&self.content[self.seen.clone()], content.get(self.seen.clone())?);
+        // What follows a path has become a NUL here; nearly always it was the newline. If not, it is not the same.
+        let same = |(then, now): (&u8, &u8)| then == now || (*then == 0 && *now == b'\n');
+        (same_file && then.iter().zip(now).all(same)).then(|| &content[self.seen.end..])
     }
 }
 

@@ -19,15 +19,11 @@ use crate::sys::{self, Errno, Fd, FileId, Open, Rename};
 impl Core {
     /// Claims a corpse. `Ok(false)`: the lock is another by now; start over.
     pub(crate) fn claim(&mut self, corpse: Corpse) -> Result<bool> {
-        let writer = match corpse.stamp {
-            Stamp::Library(_) | Stamp::Shipped { .. } => self.open_corpse(&corpse)?,
-            // Somebody's file, which is not ours to write into; or an empty lock, whose maker may yet write its stamp
-            // through the descriptor it has: let that land in an orphan.
-            Stamp::Cut { .. } | Stamp::Foreign => None,
-        };
-        let claimed = match writer {
-            Some(writer) => self.claim_in_place(&corpse, writer)?,
-            None => self.claim_by_exchange(&corpse)?,
+        let claimed = match (&corpse.stamp, self.open_corpse(&corpse)?) {
+            // Somebody's file, and not ours to write into.
+            (Stamp::Foreign, _) | (_, None) => self.claim_by_exchange(&corpse)?,
+            (Stamp::Cut { .. }, Some(writer)) => self.claim_in_place(&corpse, writer)? && self.move_to_parked()?,
+            (Stamp::Library(_) | Stamp::Shipped { .. }, Some(writer)) => self.claim_in_place(&corpse, writer)?,
         };
         if claimed {
             self.recovered = true;
@@ -54,12 +50,12 @@ impl Core {
     fn claim_in_place(&mut self, corpse: &Corpse, writer: Fd) -> Result<bool> {
         let stamp = self.own_stamp()?;
         let text = stamp.text.as_bytes();
+        let touched_ms = sys::realtime_ms(); // before the write, that our note is never younger than the mtime
         if let Err(errno) = overwrite(&writer, text) {
             // As it was, as far as that can be had: the dead holder's PID, which a shipped peer judges by.
             let _ = overwrite(&writer, &corpse.content);
             return Err(Error::os(errno, format_args!("claim {}", Name(&self.dir.lock))));
         }
-        let touched_ms = sys::realtime_ms();
         self.settle();
         if !self.is_lock(corpse.id)? || !holds(&corpse.file, text) {
             return Ok(false);
@@ -69,9 +65,35 @@ impl Core {
             // Kept open: that a dying holder's writable file is closed is what tells the waiting.
             _writer: Some(writer),
             id: corpse.id,
+            stamp: stamp.text,
             touched_ms,
         });
         Ok(true)
+    }
+
+    /// From an inode that was claimed before its maker had stamped it to our parked one: should the maker wake up, it
+    /// writes through the descriptor that it has, and that must land in an orphan. Nobody renames over a claim that has
+    /// settled, so neither do we over somebody else's.
+    fn move_to_parked(&mut self) -> Result<bool> {
+        let Some(claimed) = self.hold.take() else {
+            return Ok(false); // never: it was claimed just now
+        };
+        self.park()?;
+        let Some(parked) = self.parked.take() else {
+            return Ok(false); // never: it was parked just now
+        };
+        let dir = Arc::clone(&self.dir);
+        let os = |e| Error::os(e, format_args!("claim {}", Name(&dir.lock)));
+        let touched_ms = sys::realtime_ms();
+        sys::touch(&parked.file).map_err(os)?;
+        sys::rename(&dir.fd, &parked.name, &dir.lock, Rename::Replace).map_err(os)?;
+        self.settle();
+        drop(claimed); // until now no library peer could judge the old inode
+        let held = self.is_lock(parked.id)?;
+        if held {
+            self.hold = Some(parked.hold(touched_ms));
+        }
+        Ok(held)
     }
 
     /// Puts our parked stamp where the corpse is, and the corpse where our stamp was.
@@ -83,8 +105,8 @@ impl Core {
         };
         let dir = Arc::clone(&self.dir);
         let os = |e| Error::os(e, format_args!("claim {}", Name(&dir.lock)));
-        sys::touch(&parked.file).map_err(os)?;
         let touched_ms = sys::realtime_ms();
+        sys::touch(&parked.file).map_err(os)?;
         // As late as can be. A shipped peer's rename between this and the exchange is undone below.
         if !self.is_lock(corpse.id)? || !exchange(&dir.fd, &parked.name, &dir.lock, corpse.id).map_err(os)? {
             self.parked = Some(parked);
@@ -96,12 +118,7 @@ impl Core {
         // The corpse. If it cannot be removed, a sweep takes it.
         let _ = sys::unlink(&dir.fd, &parked.name);
         if held {
-            self.hold = Some(Hold {
-                file: parked.file,
-                _writer: None,
-                id: parked.id,
-                touched_ms,
-            });
+            self.hold = Some(parked.hold(touched_ms));
         }
         Ok(held)
     }
@@ -117,14 +134,14 @@ impl Core {
     /// Waits until a shipped peer that judged by an older stamp has renamed, if it ever will (P2).
     pub(crate) fn settle(&self) {
         if !self.options.settle.is_zero() {
-            sys::sleep_until(sys::monotonic() + self.options.settle);
+            sys::sleep_until(sys::monotonic().saturating_add(self.options.settle));
         }
     }
 
     /// The dead holder's parked name is another name of the inode that we hold now.
     fn remove_name_of_dead(&self, corpse: &Corpse) {
         if let Stamp::Library(stamp) = &corpse.stamp {
-            let name = self.dir.parked_name(&stamp.nonce);
+            let name = self.dir.private_name(&stamp.nonce);
             // What cannot be looked at or removed now is left to a sweep.
             if self.dir.names(&name, corpse.id).unwrap_or(false) {
                 let _ = sys::unlink(&self.dir.fd, &name);
@@ -154,8 +171,14 @@ fn exchange(dir: &Fd, parked: &CStr, lock: &CStr, corpse: FileId) -> sys::Result
             if out.is_some_and(|meta| meta.id == corpse) {
                 return Ok(true);
             }
-            sys::rename(dir, parked, lock, Rename::Exchange)?;
-            Ok(false)
+            match sys::rename(dir, parked, lock, Rename::Exchange) {
+                // Ours is gone from the lock's name meanwhile: theirs goes back there, unless another stands there now.
+                Err(Errno::NOENT) => match sys::rename(dir, parked, lock, Rename::NoReplace) {
+                    Ok(()) | Err(Errno::NOENT | Errno::EXIST) => Ok(false),
+                    Err(errno) => Err(errno),
+                },
+                back => back.map(|()| false),
+            }
         }
         Err(Errno::NOENT) => Ok(false), // the lock, or our parked name, is gone
         // The file system cannot exchange. To rename over the corpse is the last resort: a lock that came to stand

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::abi;
 use crate::error::{EAGAIN, ECANCELED, EDEADLK, ETIMEDOUT, Error, Result};
-use crate::lock::dir::{Dir, Name};
+use crate::journal::Written;
+use crate::lock::dir::{Dir, Name, read_stamp};
 use crate::lock::keepalive::Keepalive;
 use crate::lock::look::Look;
 use crate::lock::park::Parked;
@@ -35,8 +36,8 @@ pub(crate) struct Core {
     pub recovered: bool,
     pub watch: Watch,
     pub fallback: Fallback,
-    /// The journal whose directory entry is known to be on disk.
-    pub durable_name: Option<FileId>,
+    /// The journal whose directory entry is known to be on disk. Open, so that its inode number cannot be another's.
+    pub durable: Option<Written>,
     keepalive: Option<Keepalive>,
 }
 
@@ -54,6 +55,8 @@ pub(crate) struct Hold {
     pub file: Arc<Fd>,
     pub _writer: Option<Fd>,
     pub id: FileId,
+    /// What stands in it.
+    pub stamp: Arc<str>,
     /// The wall clock at the last sign of life that this handle gave.
     pub touched_ms: i64,
 }
@@ -94,7 +97,7 @@ impl Core {
             recovered: false,
             watch: Watch::Untried,
             fallback: Fallback::default(),
-            durable_name: None,
+            durable: None,
             keepalive,
         })
     }
@@ -112,7 +115,7 @@ impl Core {
         waker.end();
         acquired?;
         if let (Some(keepalive), Some(hold)) = (&self.keepalive, &self.hold) {
-            keepalive.held(&hold.file, hold.id);
+            keepalive.held(&hold.file, hold.id, hold.touched_ms);
         }
         Ok(())
     }
@@ -126,6 +129,7 @@ impl Core {
         if self.place()? {
             return Ok(());
         }
+        self.watch.reset();
         let begun = sys::monotonic();
         let deadline = Deadline::after(timeout);
         let mut pauses = Pauses::new(self.options.retry);
@@ -137,13 +141,15 @@ impl Core {
                 return Err(Error::new(-ECANCELED, message));
             }
             let left = deadline.left();
-            let attempt = self.attempt(left.is_some())?;
-            match (attempt, left) {
+            match (self.take_over(left.is_some())?, left) {
                 (Attempt::Held, _) => return Ok(()),
                 (Attempt::Again, Some(_)) => {}
                 (Attempt::Again, None) if eager > 0 => eager -= 1,
                 (Attempt::Busy(id), Some(left)) => pauses.pause(&mut self.watch, waker, id, left),
                 (_, None) => return Err(self.not_acquired(patience, sys::monotonic() - begun)),
+            }
+            if self.place()? {
+                return Ok(());
             }
         }
     }
@@ -160,11 +166,8 @@ impl Core {
         }
     }
 
-    /// One try to take the lock, and a look at it where that fails.
-    fn attempt(&mut self, watch: bool) -> Result<Attempt> {
-        if self.place()? {
-            return Ok(Attempt::Held);
-        }
+    /// Looks at the lock that stands, and takes it over if its holder is dead.
+    fn take_over(&mut self, watch: bool) -> Result<Attempt> {
         match self.look(watch)? {
             Look::Changed => Ok(Attempt::Again),
             Look::Busy(id) => Ok(Attempt::Busy(id)),
@@ -178,7 +181,7 @@ impl Core {
 
     /// Puts our stamp at the lock's name, if nothing is there. `Ok(false)`: something is.
     fn place(&mut self) -> Result<bool> {
-        loop {
+        for _ in 0..EAGER_TRIES {
             if self.fallback.without_noreplace {
                 return self.place_by_create();
             }
@@ -215,6 +218,7 @@ impl Core {
                 },
             }
         }
+        Ok(false) // somebody sweeps faster than we park: let time-out and cancel be asked
     }
 
     /// The parked stamp stands at the lock's name: it is ours.
@@ -222,24 +226,28 @@ impl Core {
         let Some(parked) = &self.parked else {
             return Ok(Attempt::Again);
         };
-        let hold = Hold {
-            file: Arc::clone(&parked.file),
-            _writer: None,
-            id: parked.id,
-            touched_ms: parked.touched_ms,
-        };
+        let hold = parked.hold(parked.touched_ms);
         if self.fallback.without_link {
             self.parked = None; // its name is the lock's now
         }
-        let late = sys::realtime_ms() - hold.touched_ms;
+        let late = sys::realtime_ms().saturating_sub(hold.touched_ms);
         self.hold = Some(hold);
         // This thread stood still between touch and link, so that a shipped peer may have seen an old lock appear
         // and be about to rename over it: settle as after a claim (P2).
-        if !(0..LATE_MS).contains(&late) && !self.settle_overdue()? {
-            self.forget_hold();
-            return Ok(Attempt::Again);
+        if (0..LATE_MS).contains(&late) {
+            return Ok(Attempt::Held);
         }
-        Ok(Attempt::Held)
+        match self.settle_overdue() {
+            Ok(true) => Ok(Attempt::Held),
+            Ok(false) => {
+                self.forget_lost();
+                Ok(Attempt::Again)
+            }
+            Err(error) => {
+                self.abandon();
+                Err(error)
+            }
+        }
     }
 
     /// The last resort, where neither a link nor a rename is exclusive: the lock is empty for a moment.
@@ -252,6 +260,7 @@ impl Core {
             Err(Errno::EXIST) => return Ok(false),
             Err(errno) => return Err(os(errno)),
         };
+        let touched_ms = sys::realtime_ms();
         let id = sys::fstat(&file).map_err(os)?.id;
         let stamped = self.flock_new(&file).and_then(|locked| {
             sys::write_at(&file, stamp.text.as_bytes(), 0)?;
@@ -267,7 +276,8 @@ impl Core {
                 file: Arc::new(file),
                 _writer: None,
                 id,
-                touched_ms: sys::realtime_ms(),
+                stamp: stamp.text,
+                touched_ms,
             });
         }
         Ok(held)
@@ -299,7 +309,10 @@ impl Core {
     }
 
     pub(crate) fn unpark(&mut self) {
-        if let Some(parked) = self.parked.take() {
+        // Another file may have come to stand there, in an exchange.
+        if let Some(parked) = self.parked.take()
+            && self.dir.names(&parked.name, parked.id) == Ok(true)
+        {
             let _ = sys::unlink(&self.dir.fd, &parked.name); // if it stays, a sweep takes it once we have closed it
         }
     }
@@ -314,16 +327,23 @@ impl Core {
     }
 
     /// What every call under a hold begins with: `JLOCK_ELOST` when it has been taken away (P3).
-    pub(crate) fn still_held(&self) -> Result<FileId> {
+    pub(crate) fn still_held(&self) -> Result<()> {
         let lock = Name(&self.dir.lock);
         match &self.hold {
             None => {
                 let what = crate::error::text(abi::JLOCK_ENOTHELD);
                 Err(Error::new(abi::JLOCK_ENOTHELD, format!("{lock}: {what}")))
             }
-            Some(hold) if self.is_lock(hold.id)? => Ok(hold.id),
+            Some(hold) if self.is_lock(hold.id)? && self.is_stamped(hold) => Ok(()),
             Some(_) => Err(self.lost()),
         }
+    }
+
+    /// Whether the lock that we hold still carries our stamp. Where the kernel keeps our `flock`, nobody writes into it.
+    /// Elsewhere, a contender that took us for dead has claimed it in place.
+    fn is_stamped(&self, hold: &Hold) -> bool {
+        let kept = self.dir.local && !self.fallback.without_flock;
+        kept || read_stamp(&hold.file).is_ok_and(|content| content == hold.stamp.as_bytes())
     }
 
     fn lost(&self) -> Error {
@@ -348,8 +368,12 @@ impl Core {
 
     fn touch_hold(&mut self) -> Result<()> {
         if let Some(hold) = &mut self.hold {
+            let now = sys::realtime_ms();
             sys::touch(&hold.file).map_err(|e| Error::os(e, format_args!("refresh {}", Name(&self.dir.lock))))?;
-            hold.touched_ms = sys::realtime_ms();
+            hold.touched_ms = now;
+            if let Some(keepalive) = &self.keepalive {
+                keepalive.held(&hold.file, hold.id, now);
+            }
         }
         if let (Some(parked), Some(hold)) = (&mut self.parked, &self.hold)
             && parked.id == hold.id
@@ -361,10 +385,11 @@ impl Core {
 
     /// Whether a shipped peer may have judged this hold stale by its age, and be about to rename over it.
     fn is_overdue(&self) -> bool {
-        let Some(hold) = &self.hold else { return false };
-        let within = |touched_ms| (0..OVERDUE_MS).contains(&(sys::realtime_ms() - touched_ms));
-        // The keepalive thread touches the file, not our note of it.
-        !within(hold.touched_ms) && !sys::fstat(&hold.file).is_ok_and(|meta| within(meta.modified_ms))
+        match (&self.keepalive, &self.hold) {
+            (Some(keepalive), _) => keepalive.is_overdue(),
+            (None, Some(hold)) => is_overdue(hold.touched_ms),
+            (None, None) => false,
+        }
     }
 
     /// Gives a sign of life, then waits for whoever judged by the time before it. `Ok(false)`: somebody took the lock.
@@ -382,20 +407,17 @@ impl Core {
     /// Lets the lock go. On `JLOCK_ELOST` it is let go as well, and nothing was removed; on any other failure it is
     /// still held.
     pub(crate) fn release(&mut self) -> Result<()> {
-        match self.still_held() {
-            Ok(_) => {}
-            Err(error) => {
-                if error.code() == abi::JLOCK_ELOST {
-                    self.forget_hold();
-                }
-                return Err(error);
+        if let Err(error) = self.still_held() {
+            if error.code() == abi::JLOCK_ELOST {
+                self.forget_lost();
             }
+            return Err(error);
         }
         // Whoever removes a lock that may have been judged stale makes room for a lock that would be renamed over
         // (P2): settle first.
         if self.is_overdue() && !self.settle_overdue()? {
             let lost = self.lost();
-            self.forget_hold();
+            self.forget_lost();
             return Err(lost);
         }
         // Between the check and this call nobody removes or replaces the lock: library peers do so only with its
@@ -407,7 +429,7 @@ impl Core {
             }
             Err(Errno::NOENT) => {
                 let lost = self.lost();
-                self.forget_hold();
+                self.forget_lost();
                 Err(lost)
             }
             Err(errno) => Err(Error::os(errno, format_args!("release {}", Name(&self.dir.lock)))),
@@ -419,6 +441,13 @@ impl Core {
             keepalive.released();
         }
         self.hold = None;
+    }
+
+    /// After a loss. Our stamp is given up as well: should it come to stand at the lock's name again, it must not look
+    /// like a living holder's.
+    fn forget_lost(&mut self) {
+        self.forget_hold();
+        self.unpark();
     }
 
     /// Leaves a lock behind that could not be released: its `flock` ends, so that others see a dead holder's.
@@ -438,4 +467,9 @@ impl Core {
             keepalive.stop();
         }
     }
+}
+
+/// Whether a shipped peer may have judged a hold that gave its last sign of life then.
+pub(crate) fn is_overdue(touched_ms: i64) -> bool {
+    !(0..OVERDUE_MS).contains(&sys::realtime_ms().saturating_sub(touched_ms))
 }

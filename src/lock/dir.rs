@@ -8,8 +8,8 @@ use crate::sys::{self, Fd, FileId, FileKind, Meta};
 
 /// The longest file name that Linux takes.
 const NAME_MAX: usize = 255;
-/// What a parked stamp's name adds to the lock's: `.<10 digits>-<16 digits>.tmp`.
-const PARKED_EXTRA: usize = 1 + 10 + 1 + 16 + 4;
+/// What a private file's name adds to the lock's: `.<10 digits>-<16 digits>.tmp`.
+const PRIVATE_EXTRA: usize = 1 + 10 + 1 + 16 + 4;
 
 /// All names are resolved beneath the descriptor that was opened first, wherever its path has gone since.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Dir {
         if name.is_empty() || name.contains(&b'/') || name == b"." || name == b".." {
             return Err(Error::new(-EINVAL, format!("{journal:?}: not a file name")));
         }
-        if name.len() + ".lock".len() + PARKED_EXTRA > NAME_MAX {
+        if name.len() + ".lock".len() + PRIVATE_EXTRA > NAME_MAX {
             let code = -sys::errno::ENAMETOOLONG;
             return Err(Error::new(
                 code,
@@ -44,14 +44,20 @@ impl Dir {
     }
 
     /// The name of a private file: of the stamp with this nonce, or of a new journal on its way.
-    pub(crate) fn parked_name(&self, nonce: &str) -> CString {
+    pub(crate) fn private_name(&self, nonce: &str) -> CString {
         suffixed(&self.lock, &format!(".{nonce}.tmp"))
     }
 
     /// Whether a name is that of some peer's private file.
-    pub(crate) fn is_parked_name(&self, name: &[u8]) -> bool {
+    pub(crate) fn is_private_name(&self, name: &[u8]) -> bool {
         name.strip_prefix(self.lock.to_bytes())
             .is_some_and(|rest| rest.len() > ".tmp".len() && rest.starts_with(b".") && rest.ends_with(b".tmp"))
+    }
+
+    /// The PID in a private file's name.
+    pub(crate) fn private_owner(&self, name: &CStr) -> Option<i32> {
+        let rest = name.to_bytes().strip_prefix(self.lock.to_bytes())?.strip_prefix(b".")?;
+        std::str::from_utf8(rest).ok()?.split_once('-')?.0.parse().ok()
     }
 
     /// Whether `name` still names this file.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::lock::core::is_overdue;
 use crate::lock::dir::Dir;
 use crate::sys::{self, Fd, FileId};
 
@@ -23,8 +24,18 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    held: Option<(Arc<Fd>, FileId)>,
+    held: Option<Held>,
     stop: bool,
+}
+
+#[derive(Debug)]
+struct Held {
+    file: Arc<Fd>,
+    id: FileId,
+    /// The wall clock just before the last sign of life.
+    touched_ms: i64,
+    /// One sign came too late: a shipped peer may have judged before it.
+    was_overdue: bool,
 }
 
 impl Shared {
@@ -51,13 +62,26 @@ impl Keepalive {
         })
     }
 
-    pub(crate) fn held(&self, file: &Arc<Fd>, id: FileId) {
-        self.shared.state().held = Some((Arc::clone(file), id));
+    /// The lock is held from now on, or has just been given a sign of life.
+    pub(crate) fn held(&self, file: &Arc<Fd>, id: FileId, touched_ms: i64) {
+        self.shared.state().held = Some(Held {
+            file: Arc::clone(file),
+            id,
+            touched_ms,
+            was_overdue: false,
+        });
         self.shared.changed.notify_one();
     }
 
     pub(crate) fn released(&self) {
         self.shared.state().held = None;
+    }
+
+    /// Whether there was, or is, too long a time without a sign of life under this hold.
+    pub(crate) fn is_overdue(&self) -> bool {
+        let state = self.shared.state();
+        let held = state.held.as_ref();
+        held.is_none_or(|held| held.was_overdue || is_overdue(held.touched_ms))
     }
 
     /// Ends the thread and waits for its end: its code may be about to be unloaded.
@@ -71,7 +95,7 @@ impl Keepalive {
 fn run(shared: &Shared, dir: &Dir, every: Duration) {
     let mut state = shared.state();
     while !state.stop {
-        let Some((file, id)) = state.held.clone() else {
+        let Some(id) = state.held.as_ref().map(|held| held.id) else {
             state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             continue;
         };
@@ -80,13 +104,22 @@ fn run(shared: &Shared, dir: &Dir, every: Duration) {
             .wait_timeout(state, every)
             .unwrap_or_else(PoisonError::into_inner);
         state = after;
-        let same = state.held.as_ref().is_some_and(|(_, held)| *held == id);
-        if waited.timed_out() && same {
-            // With the state locked: a release waits, and what is renewed is what is held. A failure leaves the lock
-            // as old as it is; the next release or refresh settles or says that it is lost.
-            if let Ok(true) = dir.names(&dir.lock, id) {
-                let _ = sys::touch(&file);
-            }
+        // With the state locked: a release waits, and what is renewed is what is held.
+        if waited.timed_out()
+            && let Some(held) = state.held.as_mut().filter(|held| held.id == id)
+        {
+            held.keep_alive(dir);
+        }
+    }
+}
+
+impl Held {
+    /// A failure leaves the lock as old as it is; the next release or refresh settles, or says that it is lost.
+    fn keep_alive(&mut self, dir: &Dir) {
+        let now = sys::realtime_ms();
+        if dir.names(&dir.lock, self.id) == Ok(true) && sys::touch(&self.file).is_ok() {
+            self.was_overdue |= is_overdue(self.touched_ms);
+            self.touched_ms = now;
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::error::{EACCES, Error, Result};
 use crate::lock::core::Core;
 use crate::lock::dir::{Dir, Name, read_stamp};
 use crate::lock::stamp::{LibraryStamp, Stamp};
@@ -36,8 +36,12 @@ pub(crate) struct Corpse {
 impl Core {
     /// Looks at the lock; with `watch`, so that the next change of it is reported.
     pub(crate) fn look(&mut self, watch: bool) -> Result<Look> {
-        let Some((file, id)) = self.open_lock()? else {
-            return Ok(Look::Changed);
+        let (file, id) = match self.open_lock() {
+            Ok(Some(opened)) => opened,
+            Ok(None) => return Ok(Look::Changed),
+            // Another user's, whose death we cannot see; but a release we can.
+            Err(error) if error.code() == -EACCES => return self.look_at_closed(error),
+            Err(error) => return Err(error),
         };
         if self.parked.as_ref().is_some_and(|parked| parked.id == id) {
             return Ok(Look::Ours);
@@ -58,7 +62,9 @@ impl Core {
             return Ok(Look::Changed);
         }
         if locked == Some(false) {
-            return Ok(Look::Busy(id));
+            // One who only inspects has it shared, and for a moment. Who waits looks again anyway.
+            let only_inspected = !watch && sys::flock_shared(&file) == Ok(true);
+            return Ok(if only_inspected { Look::Changed } else { Look::Busy(id) });
         }
         // Read only now: before the flock, a claim may have been going on.
         let content = read_stamp(&file).map_err(os)?;
@@ -95,6 +101,15 @@ impl Core {
         let meta = sys::fstat(&file).map_err(os)?;
         dir.expect_regular(&dir.lock, &meta)?;
         Ok(Some((file, meta.id)))
+    }
+
+    /// A lock that may not be read.
+    fn look_at_closed(&self, error: Error) -> Result<Look> {
+        match sys::stat(&self.dir.fd, &self.dir.lock) {
+            Ok(Some(meta)) => Ok(Look::Busy(meta.id)),
+            Ok(None) => Ok(Look::Changed),
+            Err(_) => Err(error), // it is the directory that is closed
+        }
     }
 
     fn flock_for_writing(&self, id: FileId) -> Result<(Fd, Option<bool>)> {

@@ -9,6 +9,7 @@
 //! A shipped peer reads the first line and looks for its own nonce; the third line marks a library peer.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use crate::sys::{self, process::Identity};
 
@@ -19,7 +20,7 @@ pub(crate) const MAX_LEN: usize = 4096;
 #[derive(Clone, Debug)]
 pub(crate) struct OwnStamp {
     pub nonce: String,
-    pub text: String,
+    pub text: Arc<str>,
 }
 
 impl OwnStamp {
@@ -30,13 +31,15 @@ impl OwnStamp {
         let mut text = format!("{}\n{nonce}\njlock/1 boot={}", me.pid, me.boot);
         // Writing to a String cannot fail.
         let _ = writeln!(text, " pidns={} start={} host={}", me.pid_namespace, me.start, me.host);
-        Ok(OwnStamp { nonce, text })
+        Ok(OwnStamp {
+            nonce,
+            text: text.into(),
+        })
     }
 
     /// Says that the kernel does not vouch for the holder, because the file system has no `flock`.
     pub(crate) fn without_flock(&mut self) {
-        self.text.truncate(self.text.len() - 1);
-        self.text.push_str(" flock=none\n");
+        self.text = format!("{} flock=none\n", self.text.trim_end()).into();
     }
 }
 

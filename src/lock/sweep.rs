@@ -6,6 +6,7 @@ use crate::lock::core::Core;
 use crate::lock::dir::read_stamp;
 use crate::lock::look::age_ms;
 use crate::lock::stamp::Stamp;
+use crate::sys::process::is_alive;
 use crate::sys::{self, FileKind, Open};
 
 impl Core {
@@ -13,7 +14,7 @@ impl Core {
     pub(crate) fn sweep(&self) {
         let mut names = Vec::new();
         let listed = sys::list(&self.dir.fd, |name| {
-            if self.dir.is_parked_name(name.to_bytes()) && !self.is_own_parked(name) {
+            if self.dir.is_private_name(name.to_bytes()) && !self.is_own_parked(name) {
                 names.push(name.to_owned());
             }
         });
@@ -49,9 +50,11 @@ impl Core {
         let of_library = content.starts_with(crate::journal::HEADER_PREFIX)
             || matches!(Stamp::parse(&content), Stamp::Library(stamp) if stamp.flock);
         let by_flock = of_library && dir.local;
-        // A shipped peer may be about to rename its own.
+        // No content yet, or a shipped peer's, which may be about to rename it: not if the PID in the name is gone. (An
+        // owner in another PID namespace finds its file missing, and makes another.)
+        let by_pid = dir.private_owner(name).is_some_and(|pid| !is_alive(pid));
         let stale = i128::from(age_ms(&meta)) > self.options.stale.as_millis() as i128;
-        if (by_flock || stale) && dir.names(name, meta.id)? {
+        if (by_flock || by_pid || stale) && dir.names(name, meta.id)? {
             sys::unlink(&dir.fd, name)?;
         }
         Ok(())

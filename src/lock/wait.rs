@@ -2,7 +2,7 @@
 //! signal is sent, no thread is started, and nothing spins.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering, fence};
 use std::time::Duration;
 
 use crate::sys::{self, Fd, FileId};
@@ -52,6 +52,8 @@ impl Waker {
         let waiting = self
             .state
             .compare_exchange(WAITING, CANCELED, Ordering::AcqRel, Ordering::Acquire);
+        // With the fence in `eventfd`: this thread sees the eventfd, or that one sees the cancel.
+        fence(Ordering::SeqCst);
         if waiting.is_ok()
             && let Some(eventfd) = self.eventfd.get()
         {
@@ -78,6 +80,7 @@ impl Waker {
         {
             let _ = self.eventfd.set(eventfd); // only the thread that waits sets it
         }
+        fence(Ordering::SeqCst);
         self.eventfd.get()
     }
 }
@@ -119,6 +122,13 @@ impl Watch {
         match self {
             Watch::On { queue, armed } if *armed == Some(id) => Some(queue),
             _ => None,
+        }
+    }
+
+    /// Tries anew what failed when the last wait began.
+    pub(crate) fn reset(&mut self) {
+        if let Watch::Off = self {
+            *self = Watch::Untried;
         }
     }
 
@@ -176,7 +186,7 @@ impl Pauses {
             }
             Ok(false) => {}
             // ENOMEM: sleep as without descriptors.
-            Err(_) => sys::sleep_until(sys::monotonic() + length.min(left)),
+            Err(_) => sys::sleep_until(sys::monotonic().saturating_add(length.min(left))),
         }
     }
 

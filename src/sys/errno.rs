@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-pub(crate) use libc::{E2BIG, EAGAIN, ECANCELED, EDEADLK, EINVAL, ENAMETOOLONG, ENOMEM, ETIMEDOUT};
+pub(crate) use libc::{E2BIG, EACCES, EAGAIN, ECANCELED, EDEADLK, EINVAL, ENAMETOOLONG, ENOMEM, ETIMEDOUT};
 
 /// The text of an errno. `strerror` is not thread-safe everywhere and speaks the locale's language.
 pub(crate) fn text(errno: i32) -> &'static CStr {

@@ -48,6 +48,10 @@ impl Fd {
 
 impl Drop for Fd {
     fn drop(&mut self) {
+        #[cfg(feature = "seam")]
+        super::seam::closing();
+        // No fork between the two: the child's copy would be in no table.
+        let _no_fork = GATE.read().unwrap_or_else(PoisonError::into_inner);
         let fd = self.0.swap(VACANT, Ordering::AcqRel);
         if fd >= 0 {
             // SAFETY: the slot owned it, and has just given it up. Errors of close are for those who wrote through

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::fork::Generation;
 use super::{Errno, Open, around, open, open_dir, read_at};
@@ -20,19 +20,19 @@ pub(crate) struct Identity {
 
 impl Identity {
     /// This process's; read once, and again after a fork.
-    pub(crate) fn current() -> Identity {
-        static KNOWN: Mutex<Option<(Generation, Identity)>> = Mutex::new(None);
+    pub(crate) fn current() -> Arc<Identity> {
+        static KNOWN: Mutex<Option<(Generation, Arc<Identity>)>> = Mutex::new(None);
         let now = Generation::current();
         // Poisoned or locked by a thread that fork left behind: read afresh.
         let mut known = match KNOWN.try_lock() {
             Ok(known) => known,
-            Err(_) => return Identity::read(),
+            Err(_) => return Arc::new(Identity::read()),
         };
         match &*known {
-            Some((then, identity)) if *then == now => identity.clone(),
+            Some((then, identity)) if *then == now => Arc::clone(identity),
             _ => {
-                let identity = Identity::read();
-                *known = Some((now, identity.clone()));
+                let identity = Arc::new(Identity::read());
+                *known = Some((now, Arc::clone(&identity)));
                 identity
             }
         }

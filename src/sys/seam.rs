@@ -2,7 +2,10 @@
 //! and may have it fail, skip it, or end the peer there. Only with the feature `seam`; not part of the interface.
 
 use std::cell::RefCell;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
+
+use rustix::time::Timespec;
 
 use super::{Errno, Result};
 
@@ -32,12 +35,17 @@ pub trait Hook {
     fn monotonic(&mut self) -> Option<Duration> {
         None
     }
-    /// The wall clock in milliseconds, if the test keeps its own.
+    /// The wall clock in milliseconds, if the test keeps its own. Files that the library writes to then bear its time.
     fn realtime_ms(&mut self) -> Option<i64> {
         None
     }
-    /// The library wants to sleep until then. `true`: the test has seen to it.
-    fn pause(&mut self, _until: Duration) -> bool {
+    /// The random part of a nonce, if the test draws its own.
+    fn random(&mut self) -> Option<u64> {
+        None
+    }
+    /// The library sleeps until then: to the end in `clock_nanosleep`, at most so long in `ppoll`. `true`: the test has
+    /// seen to it.
+    fn pause(&mut self, _call: &'static str, _until: Duration) -> bool {
         false
     }
 }
@@ -108,6 +116,36 @@ pub(super) fn realtime_ms() -> Option<i64> {
     with(None, |i| i.hook.realtime_ms())
 }
 
-pub(super) fn pause(until: Duration) -> bool {
-    with(false, |i| i.dead || i.hook.pause(until))
+pub(super) fn random() -> Option<u64> {
+    with(None, |i| i.hook.random())
+}
+
+pub(super) fn pause(call: &'static str, until: Duration) -> bool {
+    with(false, |i| i.dead || i.hook.pause(call, until))
+}
+
+/// Before a descriptor is closed, which nothing can prevent: of the verdicts, only death counts.
+pub(super) fn closing() {
+    // A thread that ends may have no hook any more.
+    let _ = INSTALLED.try_with(|installed| {
+        if let Some(i) = &mut *installed.borrow_mut()
+            && !i.dead
+        {
+            i.dead = i.hook.before("close") == Verdict::Die;
+        }
+    });
+}
+
+/// After a file was written to: by the test's clock.
+pub(super) fn written(file: BorrowedFd<'_>) -> Result<()> {
+    let Some(now_ms) = realtime_ms() else { return Ok(()) };
+    let now = Timespec {
+        tv_sec: now_ms / 1000,
+        tv_nsec: now_ms % 1000 * 1_000_000,
+    };
+    let times = rustix::fs::Timestamps {
+        last_access: now,
+        last_modification: now,
+    };
+    rustix::fs::futimens(file, &times)
 }

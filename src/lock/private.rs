@@ -1,0 +1,68 @@
+//! A private file: made by this peer alone, `flock`ed before it has any content, and known by its name to every sweep.
+
+use std::ffi::CString;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::lock::dir::{Dir, Name};
+use crate::lock::stamp::OwnStamp;
+use crate::sys::{self, Fd, Open};
+
+/// As many times is a new name tried, when a sweep gets at the file before its owner has locked it.
+const ATTEMPTS: usize = 16;
+
+#[derive(Debug)]
+pub(crate) struct Private {
+    pub file: Arc<Fd>,
+    pub name: CString,
+    /// With the nonce that the name has.
+    pub stamp: OwnStamp,
+    /// Whether the kernel vouches for us.
+    pub flock: bool,
+}
+
+impl Private {
+    /// An empty file. Nothing is left behind on failure.
+    pub(crate) fn create(dir: &Dir) -> Result<Private> {
+        for _ in 0..ATTEMPTS {
+            if let Some(private) = Private::try_create(dir)? {
+                return Ok(private);
+            }
+        }
+        Err(Error::os(
+            sys::Errno::BUSY,
+            "create a private file: somebody locks every new one",
+        ))
+    }
+
+    /// `None`: the name is taken, or a sweep looks at the file just now.
+    fn try_create(dir: &Dir) -> Result<Option<Private>> {
+        let mut stamp = OwnStamp::new().map_err(|e| Error::os(e, "make a nonce"))?;
+        let name = dir.private_name(&stamp.nonce);
+        let os = |e| Error::os(e, format_args!("create {}", Name(&name)));
+        let file = match sys::open(&dir.fd, &name, Open::CreateNew) {
+            Ok(file) => file,
+            Err(sys::Errno::EXIST) => return Ok(None),
+            Err(errno) => return Err(os(errno)),
+        };
+        // Before there is any content: what a library peer wrote, without a living flock, belongs to the dead, and a
+        // sweep or, once the file is the lock, a contender takes it (P1).
+        let flock = match sys::flock_exclusive(&file) {
+            Ok(true) => true,
+            Err(errno) if sys::means_no_flock(errno) => false,
+            other => {
+                let _ = sys::unlink(&dir.fd, &name); // ours alone, and of no use; if it stays, a sweep takes it
+                return other.map(|_| None).map_err(os);
+            }
+        };
+        if !flock {
+            stamp.without_flock();
+        }
+        Ok(Some(Private {
+            file: Arc::new(file),
+            name,
+            stamp,
+            flock,
+        }))
+    }
+}
