@@ -183,7 +183,7 @@ claims! {
         a_read_only_file_system_is_said_and_got_over
         a_directory_that_may_not_be_written_to_is_said_and_got_over
         a_journal_that_may_not_be_written_to_is_said_and_got_over
-        a_lock_that_may_not_be_read_is_said_and_got_over
+        a_lock_that_may_not_be_read_is_waited_for
         a_directory_that_is_gone_is_said
         a_parked_stamp_that_was_swept_is_made_again
     }
