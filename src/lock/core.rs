@@ -24,7 +24,8 @@ const LATE_MS: i64 = SHIPPED_STALE_MS / 2;
 /// A hold older than this may have been judged stale; with room for clocks that tick coarsely.
 const OVERDUE_MS: i64 = SHIPPED_STALE_MS - 1_000;
 /// When there is no time to wait, how often a lock that changes under our eyes is tried again at once.
-const EAGER_TRIES: u32 = 8;
+const EAGER_TRIES: u32 = 16;
+const EAGER_PAUSE: Duration = Duration::from_micros(50);
 
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -144,7 +145,10 @@ impl Core {
             match (self.take_over(left.is_some())?, left) {
                 (Attempt::Held, _) => return Ok(()),
                 (Attempt::Again, Some(_)) => {}
-                (Attempt::Again, None) if eager > 0 => eager -= 1,
+                (Attempt::Again, None) if eager > 0 => {
+                    eager -= 1;
+                    sys::sleep_until(sys::monotonic() + EAGER_PAUSE);
+                }
                 (Attempt::Busy(id), Some(left)) => pauses.pause(&mut self.watch, waker, id, left),
                 (_, None) => return Err(self.not_acquired(patience, sys::monotonic() - begun)),
             }
