@@ -20,8 +20,16 @@ fn compiled(name: &str) -> PathBuf {
     dir.join(name)
 }
 
-fn compile_claims(name: &str) -> PathBuf {
-    let program = compiled(name);
+/// Memory and undefined behaviour, of what is compiled with them and of whatever is allocated.
+const SANITIZERS: [&str; 3] = [
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+    "-fno-omit-frame-pointer",
+];
+
+fn compile_claims(name: &str, sanitizers: &[&str]) -> PathBuf {
+    let kind = if sanitizers.is_empty() { "" } else { "-sanitized" };
+    let program = compiled(&format!("{name}{kind}"));
     let sources = root().join("tests/c");
     run(tool("gcc")
         .args([
@@ -33,6 +41,7 @@ fn compile_claims(name: &str) -> PathBuf {
             "-Werror",
             "-pthread",
         ])
+        .args(sanitizers)
         .arg("-I")
         .arg(root().join("include"))
         .arg("-o")
@@ -48,7 +57,7 @@ fn prove(program: &Path, claim: &str) {
     run(tool(program).arg(claim).arg(scratch.path()));
 }
 
-/// One module a program, one test a claim, and one that none is forgotten.
+/// One module a program, one test a claim, one that none is forgotten, and one that all are clean.
 macro_rules! claims {
     ($($program:ident { $($claim:ident)* })*) => {$(
         mod $program {
@@ -56,7 +65,7 @@ macro_rules! claims {
 
             fn program() -> &'static Path {
                 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-                PROGRAM.get_or_init(|| compile_claims(stringify!($program)))
+                PROGRAM.get_or_init(|| compile_claims(stringify!($program), &[]))
             }
 
             #[test]
@@ -64,6 +73,12 @@ macro_rules! claims {
                 let claims = text(&mut tool(program()));
                 let proved = BTreeSet::from([$(stringify!($claim)),*]);
                 assert_eq!(claims.lines().collect::<BTreeSet<_>>(), proved);
+            }
+
+            #[test]
+            fn every_claim_holds_under_sanitizers() {
+                let program = compile_claims(stringify!($program), &SANITIZERS);
+                [$(stringify!($claim)),*].iter().for_each(|claim| prove(&program, claim));
             }
 
             $(#[test]
@@ -289,7 +304,7 @@ fn the_writer_in_c_says_what_it_could_not_write_and_fails() {
     );
 }
 
-fn compile_cpp(compiler: &str, scratch: &Scratch, source: &str) -> PathBuf {
+fn compile_cpp(compiler: &str, sanitizers: &[&str], scratch: &Scratch, source: &str) -> PathBuf {
     let program = scratch.path().join(compiler);
     run(tool(compiler)
         .args([
@@ -303,6 +318,7 @@ fn compile_cpp(compiler: &str, scratch: &Scratch, source: &str) -> PathBuf {
             "-Werror",
             "-pthread",
         ])
+        .args(sanitizers)
         .args(["include", "examples/cpp"].map(|dir| format!("-I{}", root().join(dir).display())))
         .arg("-o")
         .arg(&program)
@@ -314,9 +330,10 @@ fn compile_cpp(compiler: &str, scratch: &Scratch, source: &str) -> PathBuf {
 
 #[test]
 fn the_cpp_wrapper_does_what_it_says() {
-    for compiler in ["g++", "clang++"] {
+    for (compiler, sanitizers) in [("g++", SANITIZERS.as_slice()), ("clang++", &[])] {
         let scratch = Scratch::new("wrapper");
-        run(tool(compile_cpp(compiler, &scratch, "tests/c/wrapper.cpp")).arg(scratch.path().join("journal")));
+        let program = compile_cpp(compiler, sanitizers, &scratch, "tests/c/wrapper.cpp");
+        run(tool(program).arg(scratch.path().join("journal")));
     }
 }
 
