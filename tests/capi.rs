@@ -133,6 +133,8 @@ claims! {
         the_options_time_out_is_what_acquire_waits
         a_release_ends_the_wait
         a_cancel_ends_the_wait_of_another_thread
+        a_cancel_ends_the_wait_of_a_journal_call
+        a_signal_does_not_end_the_wait
         a_cancel_without_a_wait_does_nothing
         the_wait_descriptor_is_readable_when_the_lock_is_released
         the_wait_descriptor_is_readable_when_the_holder_dies
@@ -162,6 +164,8 @@ claims! {
         a_child_that_outlives_its_killed_parent_does_not_keep_the_lock_alive
         a_fork_during_a_wait_on_the_handle_does_not_block_the_child
         a_handle_with_keepalive_survives_a_fork
+        nothing_of_the_process_is_changed
+        the_keepalive_thread_takes_no_signals
         every_descriptor_is_closed_on_exec
         a_thousand_handles_leave_no_descriptor
         failures_leave_no_descriptor

@@ -1,4 +1,4 @@
-/* Processes, and the descriptors that they inherit. */
+/* Processes: what they inherit through fork and exec, and what the library leaves alone. */
 #include "claim.h"
 
 static struct jlock *inherited;
@@ -126,6 +126,74 @@ static void a_handle_with_keepalive_survives_a_fork(void) {
   jlock_close(inherited);
 }
 
+/* ------------------------------------------------------------------------------------------- the process itself */
+
+struct process {
+  mode_t mask;
+  char directory[PATH_MAX];
+  sigset_t blocked;
+  void (*handlers[NSIG])(int);
+};
+
+static struct process *this_process(void) {
+  struct process *process = calloc(1, sizeof *process);
+  CHECK(process);
+  process->mask = umask(027);
+  umask(process->mask);
+  CHECK(getcwd(process->directory, sizeof process->directory));
+  CHECK(pthread_sigmask(SIG_BLOCK, NULL, &process->blocked) == 0);
+  for (int number = 1; number < NSIG; number++) {
+    struct sigaction action;
+    if (sigaction(number, NULL, &action) == 0) process->handlers[number] = action.sa_handler;
+  }
+  return process;
+}
+
+static void nothing_of_the_process_is_changed(void) {
+  struct process *before = this_process();
+  kill_child(holder());
+  struct jlock *lock = open_with(JLOCK_KEEPALIVE | JLOCK_SYNC, 100), *other = open_with(0, 20);
+  OK(append_stamped(lock, "a", 1)); /* takes over from the dead */
+  OK(jlock_acquire(lock));
+  IS(jlock_acquire(other), -ETIMEDOUT);
+  struct process *after = this_process();
+  CHECK(!memcmp(before, after, sizeof *before));
+  jlock_close(other);
+  jlock_close(lock);
+  free(after);
+  free(before);
+}
+
+/* One bit a signal, in hexadecimal; SIGKILL and SIGSTOP cannot be blocked. */
+static unsigned long long blocked_in(const char *thread) {
+  char path[64], line[256];
+  snprintf(path, sizeof path, "/proc/self/task/%s/status", thread);
+  FILE *status = fopen(path, "r");
+  CHECK(status);
+  unsigned long long blocked = 0;
+  while (fgets(line, sizeof line, status)) sscanf(line, "SigBlk: %llx", &blocked);
+  fclose(status);
+  return blocked;
+}
+
+static void the_keepalive_thread_takes_no_signals(void) {
+  struct jlock *lock = open_with(JLOCK_KEEPALIVE, 100);
+  DIR *threads = opendir("/proc/self/task");
+  CHECK(threads);
+  int others = 0;
+  for (struct dirent *thread; (thread = readdir(threads));) {
+    if (*thread->d_name == '.' || atoi(thread->d_name) == getpid()) continue;
+    unsigned long long blocked = blocked_in(thread->d_name);
+    for (int number = 1; number < 32; number++) {
+      if (number != SIGKILL && number != SIGSTOP) CHECK(blocked >> (number - 1) & 1);
+    }
+    others++;
+  }
+  closedir(threads);
+  CHECK(others == 1);
+  jlock_close(lock);
+}
+
 /* -------------------------------------------------------------------------------------------------- descriptors */
 
 static void every_descriptor_is_closed_on_exec(void) {
@@ -185,6 +253,8 @@ const struct claim claims[] = {
     CLAIM(a_child_that_outlives_its_killed_parent_does_not_keep_the_lock_alive),
     CLAIM(a_fork_during_a_wait_on_the_handle_does_not_block_the_child),
     CLAIM(a_handle_with_keepalive_survives_a_fork),
+    CLAIM(nothing_of_the_process_is_changed),
+    CLAIM(the_keepalive_thread_takes_no_signals),
     CLAIM(every_descriptor_is_closed_on_exec),
     CLAIM(a_thousand_handles_leave_no_descriptor),
     CLAIM(failures_leave_no_descriptor),

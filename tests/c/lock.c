@@ -140,6 +140,52 @@ static void a_cancel_ends_the_wait_of_another_thread(void) {
   jlock_close(one);
 }
 
+static void *append_when_it_is_free(void *argument) {
+  struct wait *wait = argument;
+  wait->rc = append(wait->lock, "a");
+  return NULL;
+}
+
+static void a_cancel_ends_the_wait_of_a_journal_call(void) {
+  struct jlock *one = open_default();
+  struct wait wait = {open_with(0, -1), -1, 1};
+  OK(jlock_acquire(one));
+  pthread_t thread = start(append_when_it_is_free, &wait);
+  while (pthread_tryjoin_np(thread, NULL)) {
+    OK(jlock_cancel(wait.lock));
+    nap();
+  }
+  IS(wait.rc, -ECANCELED);
+  CHECK(!exists(JOURNAL));
+  jlock_close(wait.lock);
+  jlock_close(one);
+}
+
+static volatile sig_atomic_t rings;
+
+static void ring(int signal) {
+  (void)signal;
+  rings++;
+}
+
+static void a_signal_does_not_end_the_wait(void) {
+  struct jlock *one = open_default(), *two = open_default();
+  OK(jlock_acquire(one));
+  struct sigaction action = {.sa_handler = ring}; /* without SA_RESTART: calls are interrupted */
+  SYSTEM(sigaction(SIGPROF, &action, NULL));
+  timer_t timer;
+  SYSTEM(timer_create(CLOCK_MONOTONIC, &(struct sigevent){.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGPROF}, &timer));
+  SYSTEM(timer_settime(timer, 0, &(struct itimerspec){{0, 3000000}, {0, 3000000}}, NULL));
+  int64_t begun = now_ms();
+  IS(jlock_acquire_for(two, 150), -ETIMEDOUT);
+  CHECK(now_ms() - begun >= 150 && rings >= 3);
+  OK(jlock_release(one));
+  for (int i = 0; i < 200; i++) OK(append(two, "a"));
+  timer_delete(timer);
+  jlock_close(two);
+  jlock_close(one);
+}
+
 static void a_cancel_without_a_wait_does_nothing(void) {
   struct jlock *lock = open_default();
   OK(jlock_cancel(lock));
@@ -468,6 +514,8 @@ const struct claim claims[] = {
     CLAIM(the_options_time_out_is_what_acquire_waits),
     CLAIM(a_release_ends_the_wait),
     CLAIM(a_cancel_ends_the_wait_of_another_thread),
+    CLAIM(a_cancel_ends_the_wait_of_a_journal_call),
+    CLAIM(a_signal_does_not_end_the_wait),
     CLAIM(a_cancel_without_a_wait_does_nothing),
     CLAIM(the_wait_descriptor_is_readable_when_the_lock_is_released),
     CLAIM(the_wait_descriptor_is_readable_when_the_holder_dies),
