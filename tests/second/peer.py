@@ -1,0 +1,507 @@
+#!/usr/bin/env python3
+"""A library peer in plain Python, written from PROTOCOL.md alone: if it works beside the others, the document is complete.
+
+    peer.py DIR PREFIX < PATHS      appends PREFIX/path for each line, every tenth stamped; prints `ack ENTRY`, `wait MS`
+    peer.py --hold N DIR ROOT       holds N times, with ROOT/marker and ROOT/counter; prints `held START END` or `clash`
+    peer.py --keep DIR              holds until its standard input ends, or it is killed; prints `acquired`
+
+It polls, and wants a local file system that has flock, hard links and exchange (PROTOCOL.md's *Fallbacks* are left out).
+"""
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import random
+import re
+import secrets
+import socket
+import stat
+import sys
+import time
+from typing import NamedTuple
+
+FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+NOREPLACE, EXCHANGE = 1, 2
+LIBC = ctypes.CDLL(None, use_errno=True)
+MAGIC = b"# codegraph-journal v1 "
+SPACE = "\t\n\v\f\r \xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+", re.ASCII)
+CUT_SHORT_S, FRESH_S, DOUBTED_S, OLD_S = 5, 1, 15, 29
+
+
+class Lost(OSError):
+    """Somebody else has the lock that was held."""
+
+
+class Malformed(ValueError):
+    """A header that is none, or an entry that would not read back as it was written."""
+
+
+# ------------------------------------------------------------------------------------------------------------ stamps
+
+
+class Stamp(NamedTuple):
+    kind: str
+    pid: int | None = None
+    nonce: str | None = None
+    fields: dict[str, str] = {}
+
+
+def parse(content: bytes) -> Stamp:
+    text = content[:4096].decode("latin-1")
+    whole = re.match(r"([1-9]\d{0,9})\n(\d+-[0-9a-f]{16})\n(jlock/1 [^\n]*\n)?", text)
+    if whole and int(whole[1]) < 2**31:
+        words = (whole[3] or "").split()[1:]
+        kind = "library" if whole[3] else "shipped"
+        return Stamp(kind, int(whole[1]), whole[2], dict(word.partition("=")[::2] for word in words))
+    begun = re.fullmatch(r"(?:([1-9]\d{0,9})(\n(\d+(-[0-9a-f]{0,16})?)?)?)?", text)
+    if begun and int(begun[1] or 0) < 2**31:
+        return Stamp("cut short", int(begun[1]) if begun[2] else None)
+    return Stamp("foreign")
+
+
+def slurp(path: str) -> str:
+    with contextlib.suppress(OSError), open(path) as file:
+        return file.read().strip()
+    return ""
+
+
+def start_time(pid: int | str) -> str:
+    return dict(enumerate(slurp(f"/proc/{pid}/stat").rpartition(")")[2].split(), 3)).get(22, "0")
+
+
+def own_stamp(nonce: str) -> bytes:
+    boot, pidns = slurp("/proc/sys/kernel/random/boot_id"), os.stat("/proc/self/ns/pid").st_ino
+    marks = f"jlock/1 boot={boot} pidns={pidns} start={start_time('self')} host={socket.gethostname()}"
+    return f"{os.getpid()}\n{nonce}\n{marks}\n".encode()
+
+
+def gone(pid: int) -> bool:
+    try:
+        return pid > 4194304 or os.kill(pid, 0) is not None
+    except OSError as error:
+        return error.errno == errno.ESRCH
+
+
+def is_dead(stamp: Stamp, age: float, stale_s: float) -> bool:
+    """Judges a lock whose flock is ours."""
+    if stamp.kind == "library" and stamp.fields.get("flock") == "none":
+        ours = parse(own_stamp("1-" + "0" * 16)).fields
+        near = all(stamp.fields.get(key) == ours[key] for key in ("boot", "pidns"))
+        return age > stale_s or near and (gone(stamp.pid) or start_time(stamp.pid) != stamp.fields.get("start"))
+    if stamp.kind == "cut short":
+        return age > (stale_s if stamp.pid and not gone(stamp.pid) else CUT_SHORT_S)
+    return stamp.kind == "library" or age > stale_s or stamp.kind == "shipped" and gone(stamp.pid)
+
+
+# -------------------------------------------------------------------------------------------------------------- lock
+
+
+class Private:
+    """A private file of ours, or the file through which we hold."""
+
+    def __init__(self, name: str | None, *fds: int, stamp: bytes = b"", alive: float = 0) -> None:
+        self.name, self.fds, self.stamp, self.alive = name, fds, stamp, alive
+        self.id = file_id(os.fstat(fds[0]))
+
+    def touch(self) -> None:
+        self.alive = time.time()  # before: older than it is, if anything
+        os.utime(self.fds[0])
+
+    def close(self) -> None:
+        for fd in self.fds:
+            os.close(fd)
+
+
+def file_id(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+class Peer:
+    def __init__(self, directory: str, journal: str = "changes.journal", settle_s: float = 0.1, stale_s: float = 30) -> None:
+        self.dir = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.journal, self.lock, self.settle_s, self.stale_s = journal, journal + ".lock", settle_s, stale_s
+        self.parked: Private | None = None
+        self.held: Private | None = None
+        self.sweep()
+
+    def close(self) -> None:
+        if self.held:
+            self.release()
+        self.give_up_parked()
+        self.sweep()
+        os.close(self.dir)
+
+    def open(self, name: str, flags: int) -> int:
+        fd = os.open(name, flags | FLAGS, 0o666, dir_fd=self.dir)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise OSError(errno.EINVAL, "no regular file", name)
+        return fd
+
+    def unlink(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self.dir)
+
+    def id_of(self, name: str) -> tuple[int, int] | None:
+        try:
+            return file_id(os.stat(name, dir_fd=self.dir, follow_symlinks=False))
+        except FileNotFoundError:
+            return None
+
+    def rename(self, old: str, new: str, flags: int = 0) -> None:
+        if LIBC.renameat2(self.dir, os.fsencode(old), self.dir, os.fsencode(new), flags):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), new)
+
+    def make_private(self) -> tuple[str, str, int]:
+        while True:
+            nonce = f"{os.getpid()}-{secrets.token_hex(8)}"
+            name = f"{self.lock}.{nonce}.tmp"
+            fd = self.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return nonce, name, fd
+            except BlockingIOError:  # a sweep is looking
+                self.unlink(name)
+                os.close(fd)
+
+    def park(self) -> Private:
+        if not self.parked:
+            nonce, name, fd = self.make_private()
+            alive, stamp = time.time(), own_stamp(nonce)
+            os.write(fd, stamp)
+            self.parked = Private(name, fd, stamp=stamp, alive=alive)
+        return self.parked
+
+    def give_up_parked(self) -> None:
+        if self.parked:
+            self.unlink(self.parked.name)
+            self.parked.close()
+            self.parked = None
+
+    def acquire(self, timeout_s: float = 60) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not self.link():
+            state, stamp, fd = self.look()
+            if state == "abandoned" and self.claim(stamp, fd):
+                return self.sweep()
+            if time.monotonic() >= deadline:
+                raise TimeoutError(errno.ETIMEDOUT, f"held by {stamp}", self.lock)
+            if state == "held":
+                time.sleep(random.uniform(0.0005, 0.002))
+
+    def link(self) -> bool:
+        parked = self.park()
+        if time.time() - parked.alive > FRESH_S:
+            parked.touch()
+        try:
+            os.link(parked.name, self.lock, src_dir_fd=self.dir, dst_dir_fd=self.dir)
+        except FileExistsError:
+            return False
+        except FileNotFoundError:  # swept
+            self.give_up_parked()
+            return self.link()
+        self.held = parked
+        return time.time() - parked.alive <= DOUBTED_S or self.settle(parked)
+
+    def settle(self, held: Private) -> bool:
+        """Whether we hold the lock, once whoever read what stood there before has renamed over it."""
+        time.sleep(self.settle_s)
+        sure = self.id_of(self.lock) == held.id and os.pread(held.fds[0], 4097, 0) == held.stamp
+        self.held = held if sure else None
+        if not sure and held is self.parked:
+            self.give_up_parked()
+        elif not sure:
+            held.close()
+        return sure
+
+    def look(self) -> tuple[str, Stamp | None, int]:
+        """`free`, `held` or `abandoned`, whose, and of an abandoned lock the file with its flock."""
+        try:
+            if not stat.S_ISREG(os.stat(self.lock, dir_fd=self.dir, follow_symlinks=False).st_mode):
+                raise OSError(errno.EINVAL, "no regular file", self.lock)
+            fd = self.open(self.lock, os.O_RDONLY)
+        except FileNotFoundError:
+            return "free", None, -1
+        except PermissionError:
+            return "held", None, -1
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            busy = False
+        except BlockingIOError:
+            busy = True
+        stamp, now = parse(os.pread(fd, 4096, 0)), time.time()
+        if self.id_of(self.lock) != file_id(os.fstat(fd)):
+            os.close(fd)
+            return self.look()
+        if not busy and is_dead(stamp, now - os.fstat(fd).st_mtime, self.stale_s):
+            return "abandoned", stamp, fd
+        os.close(fd)
+        return "held", stamp, -1
+
+    def claim(self, dead: Stamp, fd: int) -> bool:
+        corpse = file_id(os.fstat(fd))
+        try:
+            writable = self.open(self.lock, os.O_WRONLY) if dead.kind != "foreign" else -1
+        except (FileNotFoundError, PermissionError) as error:
+            writable = -1
+            if error.errno == errno.ENOENT:
+                os.close(fd)
+                return False
+        if writable < 0:
+            claimed = self.exchange(corpse)
+            os.close(fd)
+            return claimed
+        held = Private(None, fd, writable, stamp=self.park().stamp, alive=time.time())
+        if file_id(os.fstat(writable)) != corpse:
+            held.close()
+            return False
+        self.overwrite(writable, os.pread(fd, 4096, 0), held.stamp)
+        if not self.settle(held):
+            return False
+        if dead.kind == "cut short":  # its creator may yet write to it
+            return self.move(held)
+        remains = f"{self.lock}.{dead.nonce}.tmp"
+        if self.id_of(remains) == corpse:
+            self.unlink(remains)
+        return True
+
+    def overwrite(self, fd: int, old: bytes, new: bytes) -> None:
+        try:
+            os.pwrite(fd, new, 0)
+            os.ftruncate(fd, len(new))
+        except OSError:
+            os.pwrite(fd, old, 0)
+            os.ftruncate(fd, len(old))
+            raise
+
+    def move(self, old: Private) -> bool:
+        parked, self.parked = self.park(), None
+        parked.touch()
+        self.rename(parked.name, self.lock)
+        sure = self.settle(parked)
+        old.close()
+        return sure
+
+    def exchange(self, corpse: tuple[int, int]) -> bool:
+        parked = self.park()
+        parked.touch()
+        if self.id_of(self.lock) != corpse:
+            return False
+        self.rename(parked.name, self.lock, EXCHANGE)
+        if self.id_of(parked.name) != corpse:
+            try:
+                self.rename(parked.name, self.lock, EXCHANGE)
+            except FileNotFoundError:
+                self.parked = parked.close()
+                self.rename(parked.name, self.lock, NOREPLACE)
+            return False
+        self.parked = None
+        sure = self.settle(parked)
+        self.unlink(parked.name)
+        return sure
+
+    def check(self) -> None:
+        if self.id_of(self.lock) != self.held.id:
+            held, self.held = self.held, None
+            if held is not self.parked:
+                held.close()
+            self.give_up_parked()
+            raise Lost(errno.ESTALE, "the lock was taken", self.lock)
+
+    def release(self) -> None:
+        self.check()
+        if time.time() - self.held.alive > OLD_S:
+            self.held.touch()
+            time.sleep(self.settle_s)
+            self.check()
+        os.unlink(self.lock, dir_fd=self.dir)
+        held, self.held = self.held, None
+        if held is not self.parked:
+            held.close()
+
+    def sweep(self) -> None:
+        for name in os.listdir(self.dir):
+            if name.startswith(self.lock + ".") and name.endswith(".tmp") and not (self.parked and name == self.parked.name):
+                with contextlib.suppress(OSError):  # gone, or no file that may be opened: not ours to judge
+                    self.sweep_one(name, name[len(self.lock) + 1 :].partition("-")[0])
+
+    def sweep_one(self, name: str, pid: str) -> None:
+        fd = self.open(name, os.O_RDONLY)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            content, old = os.pread(fd, 4096, 0), time.time() - os.fstat(fd).st_mtime > self.stale_s
+            ours = parse(content).kind == "library" or content.startswith(MAGIC)
+            if ours or old or pid.isdecimal() and gone(int(pid)):
+                self.unlink(name)
+        finally:
+            os.close(fd)
+
+    # ------------------------------------------------------------------------------------------------------- journal
+
+    def append(self, *entries: bytes, stamp_ms: int | None = None) -> None:
+        lines = b"".join(checked(entry) + b"\n" for entry in entries)
+        while True:
+            self.acquire()
+            try:
+                while not self.add(lines):
+                    pass
+                while stamp_ms is not None and not self.stamp(stamp_ms):
+                    pass
+                return self.release()
+            except Lost:
+                continue
+            except BaseException:
+                self.release()
+                raise
+
+    def add(self, lines: bytes) -> bool:
+        try:
+            fd = self.open(self.journal, os.O_RDWR | os.O_APPEND)
+        except FileNotFoundError:
+            return self.replace(MAGIC + b"0\n" + lines, None)
+        try:
+            size = os.fstat(fd).st_size
+            ended = size > 0 and os.pread(fd, 1, size - 1) == b"\n"
+            data = (b"" if ended else b"\n" if size else MAGIC + b"0\n") + lines
+            written = os.write(fd, data)
+            if written < len(data):
+                if os.fstat(fd).st_size == size + written and self.id_of(self.lock) == self.held.id:
+                    os.ftruncate(fd, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.journal)
+            return self.id_of(self.journal) == file_id(os.fstat(fd))
+        finally:
+            os.close(fd)
+
+    def stamp(self, ms: int) -> bool:
+        fd = self.open(self.journal, os.O_RDWR)  # not to append: pwrite would
+        try:
+            size, digits = os.fstat(fd).st_size, str(ms).encode()
+            header = re.match(re.escape(MAGIC) + rb"(\d+)\n", os.pread(fd, 4096, 0))
+            if header and len(header[1]) == len(digits):
+                return os.pwrite(fd, digits, header.start(1)) > 0
+            first, _, rest = os.pread(fd, size, 0).partition(b"\n")
+            return self.replace(MAGIC + digits + b"\n" + rest, fd, size)
+        finally:
+            os.close(fd)
+
+    def replace(self, content: bytes, old: int | None, size: int = 0) -> bool:
+        """Makes the journal anew, in one step; `False` if it has become another meanwhile."""
+        _, name, fd = self.make_private()
+        try:
+            os.write(fd, content)
+            if old is None:
+                self.check()
+                self.rename(name, self.journal, NOREPLACE)
+                return True
+            os.fchmod(fd, stat.S_IMODE(os.fstat(old).st_mode))
+            os.fdatasync(fd)
+            self.check()
+            if self.id_of(self.journal) != file_id(os.fstat(old)) or os.fstat(old).st_size != size:
+                return False
+            self.rename(name, self.journal)
+            return os.write(fd, os.pread(old, 2**31 - 1, size)) >= 0
+        except FileExistsError:
+            return False
+        finally:
+            self.unlink(name)
+            os.close(fd)
+
+
+# ----------------------------------------------------------------------------------------------------------- entries
+
+
+def text(line: bytes) -> str:
+    return line.decode("utf-8", "surrogateescape")
+
+
+def checked(entry: bytes) -> bytes:
+    """A line as it shall stand in the journal: a path, or `DELETED ` and a path."""
+    path = text(entry.removeprefix(b"DELETED "))
+    if not path or path.strip(SPACE) != path or path.startswith("#") or set(path) & set("\n\r\0"):
+        raise Malformed(f"{entry!r} would not read back as it was written")
+    return entry
+
+
+class Journal(NamedTuple):
+    timestamp: float
+    changed: list[bytes]
+    deleted: list[bytes]
+
+
+def read_header(fd: int) -> bytes:
+    before, now = None, b""
+    while before != now:
+        before, now = now, os.pread(fd, 4096, 0).partition(b"\n")[0]
+    return now
+
+
+def read(fd: int) -> Journal:
+    header = read_header(fd)
+    number = text(header.removeprefix(MAGIC)).strip(SPACE)
+    if not header.startswith(MAGIC) or not NUMBER.fullmatch(number):
+        raise Malformed(f"no header: {header!r}")
+    timestamp = float(int(number, 0)) if number[1:2].isalpha() and number[0] == "0" and number[1] not in "eE" else float(number)
+    if not 0 < timestamp < float("inf"):
+        raise Malformed(f"no time: {number}")
+    lines = os.pread(fd, 2**31 - 1, len(header)).split(b"\n")[1:]
+    trimmed = [text(line).strip(SPACE).encode("utf-8", "surrogateescape") for line in lines]
+    entries = dict.fromkeys(line for line in trimmed if line and not line.startswith(b"#"))
+    deleted = [line for line in entries if line.startswith(b"DELETED ")]
+    return Journal(timestamp, [line for line in entries if line not in set(deleted)], [line[8:] for line in deleted])
+
+
+# ---------------------------------------------------------------------------------------------------------- programs
+
+
+def write(peer: Peer, prefix: str) -> None:
+    longest = 0.0
+    for number, line in enumerate(sys.stdin, 1):
+        entry, begun = f"{prefix}/{line.rstrip()}", time.monotonic()
+        peer.append(entry.encode(), stamp_ms=None if number % 10 else int(time.time() * 1000))
+        longest = max(longest, time.monotonic() - begun)
+        print("ack", entry, flush=True)
+    print(f"wait {longest * 1000:.3f}", flush=True)
+
+
+def hold(peer: Peer, count: int, root: str) -> None:
+    marker, counter = os.path.join(root, "marker"), os.path.join(root, "counter")
+    for _ in range(count):
+        peer.acquire()
+        start, alone = time.monotonic_ns(), True
+        try:
+            os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            alone = False
+            print("clash")
+        counted = int(slurp(counter) or 0)
+        os.sched_yield()
+        with open(counter, "w") as file:
+            file.write(str(counted + 1))
+        if alone:
+            os.unlink(marker)
+        print("held", start, time.monotonic_ns())
+        peer.release()
+
+
+def keep(peer: Peer) -> None:
+    peer.acquire()
+    print("acquired", flush=True)
+    sys.stdin.read()
+
+
+def main(mode: str, *words: str) -> None:
+    directory = {"--hold": words[1:2], "--keep": words[:1]}.get(mode, [mode])[0]
+    with contextlib.closing(Peer(directory)) as peer:
+        if mode == "--hold":
+            hold(peer, int(words[0]), words[2])
+        elif mode == "--keep":
+            keep(peer)
+        else:
+            write(peer, words[0])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
