@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, RwLock};
 
 use super::fork::Generation;
 use super::{Errno, Open, around, open, open_dir, read_at};
@@ -21,21 +21,21 @@ pub(crate) struct Identity {
 impl Identity {
     /// This process's; read once, and again after a fork.
     pub(crate) fn current() -> Arc<Identity> {
-        static KNOWN: Mutex<Option<(Generation, Arc<Identity>)>> = Mutex::new(None);
+        static KNOWN: RwLock<Option<(Generation, Arc<Identity>)>> = RwLock::new(None);
         let now = Generation::current();
-        // Poisoned or locked by a thread that fork left behind: read afresh.
-        let mut known = match KNOWN.try_lock() {
-            Ok(known) => known,
-            Err(_) => return Arc::new(Identity::read()),
-        };
-        match &*known {
-            Some((then, identity)) if *then == now => Arc::clone(identity),
-            _ => {
-                let identity = Arc::new(Identity::read());
-                *known = Some((now, Arc::clone(&identity)));
-                identity
-            }
+        // Never waits: a thread that fork left behind may have it locked. Threads that only look do not disturb each
+        // other.
+        if let Ok(known) = KNOWN.try_read()
+            && let Some((then, identity)) = &*known
+            && *then == now
+        {
+            return Arc::clone(identity);
         }
+        let identity = Arc::new(Identity::read());
+        if let Ok(mut known) = KNOWN.try_write() {
+            *known = Some((now, Arc::clone(&identity)));
+        }
+        identity
     }
 
     fn read() -> Identity {
