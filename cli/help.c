@@ -1,0 +1,172 @@
+/* jlock --help, and that of each command. */
+#include "cli.h"
+
+#include <string.h>
+
+static const char overview[] =
+    "Usage: jlock COMMAND [OPTION]... DIR [ARGUMENT]...\n"
+    "\n"
+    "One lock and one journal, shared by programs in any language. DIR is the\n"
+    "directory that holds changes.journal (codegraph 3.11.2: ROOT/.codegraph).\n"
+    "\n"
+    "Hold the lock:\n"
+    "  run         run a command while holding it\n"
+    "  status      say who holds it; the exit code says it too\n"
+    "  watch       say so again whenever that changes\n"
+    "\n"
+    "Write the journal (each takes the lock and lets it go):\n"
+    "  append      add paths that were changed\n"
+    "  delete      add paths that were deleted\n"
+    "  stamp       add paths, and advance the header's timestamp\n"
+    "\n"
+    "Read the journal (no lock needed):\n"
+    "  read        print it: as text, or as JSON\n"
+    "  checkpoint  print it, or pass it to a command; then drop what was printed\n"
+    "\n"
+    "Try this in two terminals:\n"
+    "  jlock run /tmp/demo -- sleep 10\n"
+    "  jlock status /tmp/demo; jlock run -w 2.5 /tmp/demo -- echo mine\n"
+    "\n"
+    "      --help       this text; jlock COMMAND --help says more of each\n"
+    "      --version    the version\n"
+    "\n"
+    "Exit codes: 1 not acquired in time (-E says another), 64 wrong usage, 65 a journal\n"
+    "or entry that is no such, 66 no such directory or journal, 75 the lock was lost.\n"
+    "All of them: man jlock.\n";
+
+#define LOCKING                                                               \
+  "  -n, --nonblock           do not wait\n"                                  \
+  "  -E, --conflict-exit-code CODE\n"                                         \
+  "                           exit code if the lock is not acquired; 1\n"
+#define WAIT_5 "  -w, --wait SECONDS       how long to wait for the lock, such as 0.5; 5\n" LOCKING
+#define JOURNAL "  -j, --journal NAME       another journal in DIR, which must exist\n"
+#define CREATE "      --no-create          do not create DIR if it is missing\n"
+#define SYNC "      --sync               return once it is on disk\n"
+#define INPUT                                                                 \
+  "      --stdin              read paths from standard input, one a line\n"   \
+  "  -0, --null               the same, each ended by NUL instead\n"
+#define HELP "  -h, --help               this text\n"
+#define SELECT                                                                \
+  "      --json               an object: timestamp, changed, deleted\n"       \
+  "      --changed            bare paths: only those that were changed\n"     \
+  "  -d, --deleted            bare paths: only those that were deleted\n"     \
+  "  -0, --null               end lines with NUL, for xargs -0\n"
+#define REFUSED                                                               \
+  "All paths are added, or none. A path cannot be empty, contain a newline, begin or\n" \
+  "end with white space, or begin with '#'.\n"
+
+static const struct {
+  const char *name, *text;
+} helps[] = {
+    {"run",
+     "Usage: jlock run [OPTION]... DIR [--] COMMAND [ARGUMENT]...\n"
+     "\n"
+     "Waits for the lock, runs COMMAND while holding it, and exits as COMMAND did: with\n"
+     "its exit code, or 128+n if signal n ended it. Signals are passed on to it. If\n"
+     "jlock itself is killed, the lock is free at once, and COMMAND is killed too.\n"
+     "\n"
+     "  -w, --wait SECONDS       how long to wait for the lock, such as 0.5; for ever\n" LOCKING
+     "      --keepalive          renew the lock while it is held: the default\n"
+     "      --no-keepalive       do not; programs without the library then take it\n"
+     "                           after 30 seconds\n" CREATE JOURNAL HELP
+     "\n"
+     "  jlock run build/.codegraph -- make index\n"
+     "  jlock run -n .codegraph -- ./nightly || echo 'somebody is at it'\n"
+     "  jlock run .codegraph -- sh -c 'cp changes.db changes.bak && ./compact'\n"
+     "\n"
+     "COMMAND must not call jlock append (nor the like) on the same DIR: it would wait\n"
+     "for its own parent. JLOCK_RECOVERED=1 in its environment says that the last holder\n"
+     "died, and may have left things half done.\n"},
+    {"append",
+     "Usage: jlock append [OPTION]... DIR [PATH]...\n"
+     "\n"
+     "Adds paths that were changed to the journal; without PATH, those that standard\n"
+     "input names, one a line. " REFUSED
+     "\n" WAIT_5 INPUT SYNC CREATE JOURNAL HELP
+     "\n"
+     "  jlock append .codegraph src/main.c src/lock.c\n"
+     "  git diff --name-only -z --diff-filter=d | jlock append -0 .codegraph\n"
+     "  jlock append .codegraph -- -strange-name\n"},
+    {"delete",
+     "Usage: jlock delete [OPTION]... DIR [PATH]...\n"
+     "\n"
+     "Adds paths that were deleted to the journal; without PATH, those that standard\n"
+     "input names, one a line. " REFUSED
+     "\n" WAIT_5 INPUT SYNC CREATE JOURNAL HELP
+     "\n"
+     "  jlock delete .codegraph src/old.c\n"
+     "  git diff --name-only -z --diff-filter=D | jlock delete -0 .codegraph\n"},
+    {"stamp",
+     "Usage: jlock stamp [OPTION]... DIR [PATH]...\n"
+     "\n"
+     "Adds paths that were changed, and advances the header's timestamp; without PATH,\n"
+     "advances it alone. A new journal cannot be read before it has been stamped.\n"
+     "\n"
+     "  -t, --timestamp MS       milliseconds since 1970; now\n"
+     "  -d, --deleted            the paths were deleted\n"
+     "      --reset              drop all entries: for after a full scan\n" WAIT_5 INPUT SYNC CREATE JOURNAL HELP
+     "\n"
+     "  jlock stamp .codegraph src/main.c\n"
+     "  jlock stamp --reset .codegraph\n"},
+    {"read",
+     "Usage: jlock read [OPTION]... DIR\n"
+     "\n"
+     "Prints the journal, each path once: its header, the changed paths, and the deleted\n"
+     "ones with DELETED before them. Takes no lock. Exits with 65 if the journal has no\n"
+     "timestamp (nothing has stamped it yet), and with 66 if there is none: then scan\n"
+     "everything, and jlock stamp --reset.\n"
+     "\n" SELECT JOURNAL HELP
+     "\n"
+     "  jlock read --changed -0 .codegraph | xargs -0r wc -l\n"
+     "  jlock read --json .codegraph | jq -r '.deleted[]'\n"
+     "\n"
+     "In JSON, a byte that is not UTF-8 is written as \\udc80 to \\udcff (Python's\n"
+     "surrogateescape: os.fsencode gives the path back).\n"},
+    {"checkpoint",
+     "Usage: jlock checkpoint [OPTION]... DIR [--] [COMMAND [ARGUMENT]...]\n"
+     "\n"
+     "Reads the journal, gives it to COMMAND on its standard input (or prints it), and if\n"
+     "that went well drops what was read; what was appended meanwhile stays. If COMMAND\n"
+     "fails, the journal is left alone and its exit code is passed on: nothing is lost,\n"
+     "and the same is seen again. The lock is not held while COMMAND runs.\n"
+     "\n"
+     "  -t, --timestamp MS       the new header's, in milliseconds since 1970; when it\n"
+     "                           was read\n" SELECT WAIT_5 SYNC JOURNAL HELP
+     "\n"
+     "  jlock checkpoint --changed -0 .codegraph -- xargs -0r ./reindex\n"
+     "  jlock checkpoint --json .codegraph >batch.json\n"},
+    {"status",
+     "Usage: jlock status [OPTION]... DIR\n"
+     "\n"
+     "Says who holds the lock: process, host, library peer (a program that uses this\n"
+     "library) or shipped peer (one that speaks the protocol without it), and when it\n"
+     "last gave a sign of life: when it acquired or renewed the lock. Looks only: takes\n"
+     "and changes nothing. Exit code: 0 free, 1 held, 2 abandoned (its holder is dead; the\n"
+     "next to acquire takes it over), 64 and above for errors.\n"
+     "\n"
+     "      --json               an object: dir, state, stale, peer, pid, host, nonce,\n"
+     "                           age_ms, since, fallback\n"
+     "  -q, --quiet              only the exit code\n" JOURNAL HELP
+     "\n"
+     "  jlock status -q .codegraph && echo free\n"
+     "  kill \"$(jlock status --json .codegraph | jq .pid)\"\n"},
+    {"watch",
+     "Usage: jlock watch [OPTION]... DIR\n"
+     "\n"
+     "Prints a line with the time and the holder, and another whenever that changes. Looks\n"
+     "only: never takes the lock. A hold that is over before it could be looked at is not\n"
+     "seen.\n"
+     "\n"
+     "      --json               an object a line: time, and what status --json says\n"
+     "  -c, --count LINES        end after so many; 0: never\n" JOURNAL HELP
+     "\n"
+     "  jlock watch .codegraph\n"
+     "  jlock watch --json .codegraph | jq --unbuffered -r .pid\n"},
+};
+
+void print_help(const char *command) {
+  const char *text = overview;
+  for (size_t i = 0; command && i < sizeof helps / sizeof *helps; i++)
+    if (!strcmp(helps[i].name, command)) text = helps[i].text;
+  fputs(text, stdout);
+}
