@@ -1,14 +1,15 @@
 //! Adding entries, all or none.
 
+use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
 use crate::error::{Error, Result};
-use crate::journal::format::{HEADER_PREFIX, concat, header};
+use crate::journal::format::{HEADER_PREFIX, concat, header, no_memory};
 use crate::journal::rewrite::{Body, create, rewrite};
 use crate::journal::{REPLACED, Standing, Written, replaced};
 use crate::lock::core::Core;
 use crate::lock::dir::Name;
-use crate::sys;
+use crate::sys::{self, Fd};
 
 /// The header of a journal that nobody has stamped.
 const UNSTAMPED: &[u8] = b"# codegraph-journal v1 0\n";
@@ -33,8 +34,10 @@ pub(crate) fn append_stamped(core: &Core, lines: &[u8], timestamp_ms: i64) -> Re
     let header = header(timestamp_ms)?;
     for _ in 0..REPLACED {
         let written = match Standing::open(&core.dir)? {
-            Some(journal) if takes_stamp(core, &journal, &header)? => append_to(core, journal, lines, Some(&header))?,
-            Some(_) => return rewrite(core, &header, Body::All { then: lines }),
+            Some(journal) => match header_to_stamp(core, &journal, &header)? {
+                Some(old) => append_to(core, journal, lines, Some(Stamp { old, new: &header }))?,
+                None => return rewrite(core, &header, Body::All { then: lines }),
+            },
             None => create(core, &[&header, lines])?,
         };
         if let Some(written) = written {
@@ -44,31 +47,70 @@ pub(crate) fn append_stamped(core: &Core, lines: &[u8], timestamp_ms: i64) -> Re
     Err(replaced(&core.dir))
 }
 
+/// A header to be overwritten in place, and what by.
+struct Stamp<'h> {
+    old: Vec<u8>,
+    new: &'h [u8],
+}
+
 /// `None`: the journal was replaced; again. On failure it is as it was.
-fn append_to(core: &Core, journal: Standing, lines: &[u8], header: Option<&[u8]>) -> Result<Option<Written>> {
+fn append_to(core: &Core, journal: Standing, lines: &[u8], stamp: Option<Stamp<'_>>) -> Result<Option<Written>> {
     let dir = &core.dir;
     let missing = missing(&journal).map_err(|e| Error::os(e, Name(&dir.journal)))?;
-    let whole;
-    let bytes = match missing {
-        b"" => lines,
-        missing => {
-            whole = concat(&[missing, lines])?; // one write, as without it
-            &whole
-        }
-    };
+    let bytes = whole_lines(journal.meta.size, missing, lines)?;
     let mut done = 0;
-    let appended = sys::append(&journal.file, bytes, &mut done)
-        .map_err(|e| Error::os(e, format_args!("append to {}", Name(&dir.journal))))
-        .and_then(|()| header.map_or(Ok(()), |header| stamp(core, &journal, header)))
+    let mut stamped = None;
+    let appended = (|| {
+        sys::append(&journal.file, &bytes, &mut done)
+            .map_err(|e| Error::os(e, format_args!("append to {}", Name(&dir.journal))))?;
+        if let Some(stamp) = &stamp {
+            stamp
+                .put(&journal.file)
+                .map_err(|e| Error::os(e, format_args!("stamp {}", Name(&dir.journal))))?;
+            stamped = Some(stamp);
+        }
         // codegraph's native engine replaces the journal without taking the lock: what went into the old one is gone.
-        .and_then(|()| journal.stands(dir));
+        journal.stands(dir)
+    })();
     match appended {
         Ok(stands) => Ok(stands.then(|| journal.written())),
         Err(error) => {
-            undo(core, &journal, done as u64);
+            undo(core, &journal, done as u64, stamped);
             Err(error)
         }
     }
+}
+
+/// A kill can cut a write in two where the kernel goes from one page of the file to the next, and half a line would be
+/// another path. So no line of ours crosses the end of a page: blank lines, which every reader skips, fill it. (Larger
+/// pages end where smaller ones do. A line that is longer than a page cannot be helped.)
+const PAGE: usize = 4096;
+
+/// `missing` and `lines` as they go to a journal of this size.
+fn whole_lines<'l>(size: u64, missing: &'static [u8], lines: &'l [u8]) -> Result<Cow<'l, [u8]>> {
+    let mut at = (size % PAGE as u64) as usize;
+    if at + missing.len() + lines.len() <= PAGE {
+        return match missing {
+            b"" => Ok(Cow::Borrowed(lines)),
+            missing => concat(&[missing, lines]).map(Cow::Owned),
+        };
+    }
+    let mut bytes = Vec::new();
+    for line in [missing]
+        .into_iter()
+        .chain(lines.split_inclusive(|byte| *byte == b'\n'))
+    {
+        let fill = if at + line.len() > PAGE && line.len() <= PAGE {
+            PAGE - at
+        } else {
+            0
+        };
+        bytes.try_reserve(fill + line.len()).map_err(no_memory)?;
+        bytes.resize(bytes.len() + fill, b'\n');
+        bytes.extend_from_slice(line);
+        at = (at + fill + line.len()) % PAGE;
+    }
+    Ok(Cow::Owned(bytes))
 }
 
 /// What must come before the first line: a header where there is nothing, a newline after a tail that was cut.
@@ -85,39 +127,80 @@ fn missing(journal: &Standing) -> sys::Result<&'static [u8]> {
 
 /// As it was; unless the lock is another's by now, or somebody who takes no lock has added to the file: then what was
 /// added stays. So it does when this fails too, on a broken disk say; the next append completes its last line.
-fn undo(core: &Core, journal: &Standing, done: u64) {
+fn undo(core: &Core, journal: &Standing, done: u64, stamped: Option<&Stamp<'_>>) {
     let before = journal.meta.size;
     let ours_alone =
         || core.still_held().is_ok() && sys::fstat(&journal.file).is_ok_and(|now| now.size == before + done);
     if done > 0 && ours_alone() {
+        // In this order: the header must not promise entries that are gone.
+        if let Some(stamp) = stamped
+            && stamp.take_back(&journal.file).is_err()
+        {
+            return;
+        }
         let _ = sys::truncate(&journal.file, before);
     }
 }
 
-/// Whether the header that stands is plain digits, as many as in `header`.
-fn takes_stamp(core: &Core, journal: &Standing, header: &[u8]) -> Result<bool> {
+/// The header that stands, if it is plain digits, as many as in `new`.
+fn header_to_stamp(core: &Core, journal: &Standing, new: &[u8]) -> Result<Option<Vec<u8>>> {
     let mut buf = [MaybeUninit::uninit(); 64];
     let os = |e| Error::os(e, Name(&core.dir.journal));
-    let old = sys::read_at(&journal.file, &mut buf[..header.len()], 0).map_err(os)?;
+    let old = sys::read_at(&journal.file, &mut buf[..new.len()], 0).map_err(os)?;
     let digits = old
         .strip_prefix(HEADER_PREFIX)
         .and_then(|rest| rest.strip_suffix(b"\n"));
-    Ok(digits.is_some_and(|digits| old.len() == header.len() && digits.iter().all(u8::is_ascii_digit)))
+    let fits = digits.is_some_and(|digits| old.len() == new.len() && digits.iter().all(u8::is_ascii_digit));
+    Ok(fits.then(|| old.to_vec()))
 }
 
-/// Overwrites the header's digits, after the entries were appended.
-fn stamp(core: &Core, journal: &Standing, header: &[u8]) -> Result<()> {
-    let file = &journal.file;
-    let at = HEADER_PREFIX.len();
-    let mut buf = [MaybeUninit::uninit(); 64];
-    let stamped = (|| {
-        let old = sys::read_at(file, &mut buf[..header.len()], 0)?;
+impl Stamp<'_> {
+    const AT: usize = HEADER_PREFIX.len();
+
+    /// Overwrites the header's digits, after the entries were appended.
+    fn put(&self, file: &Fd) -> sys::Result<()> {
         sys::stop_appending(file)?;
-        let written = sys::write_at(file, &header[at..], at as u64);
+        let written = sys::write_at(file, &self.new[Self::AT..], Self::AT as u64);
         if written.is_err() {
-            let _ = sys::write_at(file, &old[at..], at as u64); // as it was, as far as that can be had
+            let _ = self.take_back(file); // as it was, as far as that can be had
         }
         written
-    })();
-    stamped.map_err(|e| Error::os(e, format_args!("stamp {}", Name(&core.dir.journal))))
+    }
+
+    fn take_back(&self, file: &Fd) -> sys::Result<()> {
+        sys::write_at(file, &self.old[Self::AT..], Self::AT as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_crosses_the_end_of_a_page() {
+        let line = |length: usize| [vec![b'x'; length - 1], vec![b'\n']].concat();
+        let lines: Vec<Vec<u8>> = (1..200).map(|number| line(2 + number * 37 % 300)).collect();
+        let together = lines.concat();
+        for size in [0, 1, 100, 4000, 4095, 4096, 5000, 8191] {
+            let bytes = whole_lines(size, b"\n", &together).unwrap();
+            let mut at = size as usize;
+            for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+                assert_eq!(at / PAGE, (at + line.len() - 1) / PAGE, "{size}: {at} {}", line.len());
+                at += line.len();
+            }
+            let filled = bytes
+                .split_inclusive(|byte| *byte == b'\n')
+                .filter(|line| **line != *b"\n");
+            assert_eq!(filled.collect::<Vec<_>>(), lines);
+        }
+    }
+
+    #[test]
+    fn what_fits_into_the_page_is_appended_as_it_is() {
+        assert_eq!(*whole_lines(4090, b"", b"a/b/c\n").unwrap(), *b"a/b/c\n");
+        assert_eq!(*whole_lines(4091, b"", b"a/b/c\n").unwrap(), *b"\n\n\n\n\na/b/c\n");
+        assert_eq!(*whole_lines(10, b"\n", b"a\n").unwrap(), *b"\na\n");
+        let long = [vec![b'x'; 5000], vec![b'\n']].concat();
+        assert_eq!(*whole_lines(4000, b"", &long).unwrap(), *long);
+    }
 }
