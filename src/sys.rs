@@ -327,13 +327,30 @@ pub(crate) fn chmod(file: &Fd, mode: u32) -> Result<()> {
 
 /// A sign of life: the mtime becomes now, by the file system's own clock.
 pub(crate) fn touch(file: &Fd) -> Result<()> {
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: rustix::fs::UTIME_NOW,
-    };
+    set_times(
+        file,
+        Timespec {
+            tv_sec: 0,
+            tv_nsec: rustix::fs::UTIME_NOW,
+        },
+    )
+}
+
+/// The mtime becomes what it was.
+pub(crate) fn set_modified(file: &Fd, modified_ms: i64) -> Result<()> {
+    set_times(
+        file,
+        Timespec {
+            tv_sec: modified_ms.div_euclid(1000),
+            tv_nsec: modified_ms.rem_euclid(1000) * 1_000_000,
+        },
+    )
+}
+
+fn set_times(file: &Fd, time: Timespec) -> Result<()> {
     let times = rustix::fs::Timestamps {
-        last_access: now,
-        last_modification: now,
+        last_access: time,
+        last_modification: time,
     };
     around("utimensat", || {
         let file = file.borrow()?;

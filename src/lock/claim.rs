@@ -52,8 +52,10 @@ impl Core {
         let text = stamp.text.as_bytes();
         let touched_ms = sys::realtime_ms(); // before the write, that our note is never younger than the mtime
         if let Err(errno) = overwrite(&writer, text) {
-            // As it was, as far as that can be had: the dead holder's PID, which a shipped peer judges by.
+            // As it was, as far as that can be had: the dead holder's PID, which a shipped peer judges by, and the time,
+            // which everybody judges by where there is none.
             let _ = overwrite(&writer, &corpse.content);
+            let _ = sys::set_modified(&writer, corpse.modified_ms);
             return Err(Error::os(errno, format_args!("claim {}", Name(&self.dir.lock))));
         }
         self.settle();

@@ -31,6 +31,7 @@ pub(crate) struct Corpse {
     pub id: FileId,
     pub stamp: Stamp,
     pub content: Vec<u8>,
+    pub modified_ms: i64,
 }
 
 impl Core {
@@ -77,6 +78,7 @@ impl Core {
                 id,
                 stamp,
                 content,
+                modified_ms: meta.modified_ms,
             }))
         } else {
             Ok(Look::Busy(id))
