@@ -84,7 +84,8 @@ impl Audit {
         let mut malformed: Vec<String> = text
             .lines()
             .enumerate()
-            .filter(|(number, line)| !(*number == 0 && is_header(line) || is_entry(line, &writers)))
+            // A blank line is none: they fill a page, so that no line crosses its end.
+            .filter(|(number, line)| !(*number == 0 && is_header(line) || line.is_empty() || is_entry(line, &writers)))
             .map(|(number, line)| format!("line {}: {line:?}", number + 1))
             .collect();
         if !text.ends_with('\n') {
@@ -182,7 +183,6 @@ fn an_audit_sees_what_is_lost_cut_or_strange() {
         "c/1.rs\n",
         "a/01.rs\n",
         "a/1.rs",
-        "\n",
         "# codegraph-journal v1 17\n",
     ] {
         let journal = format!("# codegraph-journal v1 17\na/1.rs\nb/12.rs\n{strange}");
