@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 #[path = "abi/tools.rs"]
 mod tools;
 
-use tools::{Scratch, library, root, run, text, tool};
+use tools::{Scratch, library, make, root, run, text, tool};
 
 /// The libraries that the archive needs.
 const SYSTEM: [&str; 4] = ["-lgcc_s", "-lpthread", "-ldl", "-lm"];
@@ -227,19 +228,36 @@ claims! {
 
 // --------------------------------------------------------------------------------------------------------- examples
 
-/// An example in C, as its own Makefile builds it in a checkout.
-fn example(scratch: &Scratch, name: &str) -> PathBuf {
-    run(tool("make")
+/// The Makefile of the examples in C, run in a directory of its own.
+fn make_examples(scratch: &Scratch) -> Command {
+    let sources = root().join("examples/c");
+    let mut command = make();
+    command
         .current_dir(scratch.path())
-        .args(["-s", "-f"])
-        .arg(root().join("examples/c/Makefile"))
-        .arg(format!("--eval=vpath %.c {}", root().join("examples/c").display()))
+        .arg("-f")
+        .arg(sources.join("Makefile"))
+        .arg(format!("--eval=vpath %.c {}", sources.display()));
+    command
+}
+
+/// An example in C, built as in a checkout.
+fn example(scratch: &Scratch, name: &str) -> PathBuf {
+    run(make_examples(scratch)
         .arg(format!("JLOCK={}", root().display()))
         .arg(format!("JLOCK_LIB={}", library("libjlock.a").display()))
-        .arg(name)
-        .env_remove("MAKEFLAGS")
-        .env_remove("MAKELEVEL"));
+        .arg(name));
     scratch.path().join(name)
+}
+
+/// Installs the library beneath a prefix of the test's own.
+fn install(scratch: &Scratch) -> PathBuf {
+    let prefix = scratch.path().join("prefix");
+    run(make()
+        .current_dir(root())
+        .args(["-f", "mk/library.mk", "install"])
+        .arg(format!("prefix={}", prefix.display()))
+        .arg(format!("DIST={}", scratch.path().join("dist").display())));
+    prefix
 }
 
 fn journal(scratch: &Scratch) -> String {
@@ -247,14 +265,24 @@ fn journal(scratch: &Scratch) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+const QUICK_START: &str = "# codegraph-journal v1 0\nsrc/main.c\nDELETED src/old.c\n";
+
 #[test]
 fn the_quick_start_in_c_appends_both_entries() {
     let scratch = Scratch::new("quickstart");
     run(tool(example(&scratch, "quickstart")).arg(scratch.path().join("journal")));
-    assert_eq!(
-        journal(&scratch),
-        "# codegraph-journal v1 0\nsrc/main.c\nDELETED src/old.c\n"
-    );
+    assert_eq!(journal(&scratch), QUICK_START);
+}
+
+#[test]
+fn the_examples_in_c_are_built_from_what_is_installed() {
+    let scratch = Scratch::new("pkg-config");
+    let prefix = install(&scratch);
+    run(make_examples(&scratch).env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")));
+    run(tool(scratch.path().join("quickstart"))
+        .arg(scratch.path().join("journal"))
+        .env("LD_LIBRARY_PATH", prefix.join("lib")));
+    assert_eq!(journal(&scratch), QUICK_START);
 }
 
 #[test]
@@ -344,27 +372,23 @@ fn the_cpp_wrapper_does_what_it_says() {
 #[test]
 fn the_cpp_example_is_built_by_cmake_from_what_is_installed() {
     let scratch = Scratch::new("cmake");
-    let dir = |name: &str| scratch.path().join(name).display().to_string();
-    run(tool("make")
-        .current_dir(root())
-        .args(["-s", "-f", "mk/library.mk", "install"])
-        .args([format!("prefix={}", dir("prefix")), format!("DIST={}", dir("dist"))])
-        .env_remove("MAKEFLAGS")
-        .env_remove("MAKELEVEL"));
-    run(tool("cmake").env("PKG_CONFIG_PATH", dir("prefix/lib/pkgconfig")).args([
-        "-S",
-        &root().join("examples/cpp").display().to_string(),
-        "-B",
-        &dir("build"),
-    ]));
+    let prefix = install(&scratch);
+    let build = scratch.path().join("build");
     run(tool("cmake")
-        .args(["--build", &dir("build")])
+        .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"))
+        .arg("-S")
+        .arg(root().join("examples/cpp"))
+        .arg("-B")
+        .arg(&build));
+    run(tool("cmake")
+        .arg("--build")
+        .arg(&build)
         .env_remove("MAKEFLAGS")
         .env_remove("MAKELEVEL"));
     let said = text(
-        tool(dir("build/example"))
-            .arg(dir("journal"))
-            .env("LD_LIBRARY_PATH", dir("prefix/lib")),
+        tool(build.join("example"))
+            .arg(scratch.path().join("journal"))
+            .env("LD_LIBRARY_PATH", prefix.join("lib")),
     );
     let expected = "changed src/main.cpp\nchanged src/lock.cpp\ndeleted src/old.cpp\nrefused: ";
     assert!(said.starts_with(expected), "{said}");

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use interface::Interface;
-use tools::{Scratch, library, root, run, text, tool};
+use tools::{Scratch, library, make, root, run, text, tool};
 
 const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
@@ -162,20 +162,17 @@ fn what_cargo_builds_exports_the_functions_of_the_header() {
     );
 }
 
-fn make(scratch: &Scratch, goal: &str) {
-    run(tool("make")
+fn make_library(scratch: &Scratch, goal: &str) {
+    run(make()
         .current_dir(root())
-        .args(["-s", "-f", "mk/library.mk", goal, "prefix=/usr"])
+        .args(["-f", "mk/library.mk", goal, "prefix=/usr"])
         .arg(format!("DESTDIR={}", scratch.path().join("root").display()))
-        .arg(format!("DIST={}", scratch.path().join("dist").display()))
-        // Whatever make runs these tests is another one.
-        .env_remove("MAKEFLAGS")
-        .env_remove("MAKELEVEL"));
+        .arg(format!("DIST={}", scratch.path().join("dist").display())));
 }
 
 /// What `make install` puts beneath a prefix.
 fn installed(scratch: &Scratch) -> PathBuf {
-    make(scratch, "install");
+    make_library(scratch, "install");
     scratch.path().join("root/usr")
 }
 
@@ -275,7 +272,7 @@ fn programs_link_to_what_is_installed() {
 fn uninstall_removes_what_install_put_there() {
     let scratch = Scratch::new("uninstalled");
     installed(&scratch);
-    make(&scratch, "uninstall");
+    make_library(&scratch, "uninstall");
     let left = text(
         tool("find")
             .arg(scratch.path().join("root"))

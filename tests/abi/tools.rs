@@ -17,6 +17,13 @@ pub fn tool(name: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// As on a terminal: whatever make runs these tests is another one.
+pub fn make() -> Command {
+    let mut command = tool("make");
+    command.arg("-s").env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
+    command
+}
+
 /// Runs a program to its end, which must be a success.
 pub fn run(command: &mut Command) {
     text(command);
