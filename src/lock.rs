@@ -31,6 +31,7 @@ mod keepalive;
 mod look;
 mod park;
 pub(crate) mod private;
+mod queue;
 pub(crate) mod stamp;
 mod sweep;
 pub(crate) mod wait;

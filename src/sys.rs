@@ -75,6 +75,25 @@ pub(crate) struct Meta {
     pub mode: u32,
     /// Milliseconds since 1970.
     pub modified_ms: i64,
+    pub accessed: Accessed,
+}
+
+/// A file's access time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Accessed {
+    /// Since 1970.
+    pub seconds: i64,
+    nanoseconds: i64,
+}
+
+impl Accessed {
+    /// A time so long after `start`, in seconds since 1970.
+    pub(crate) fn at(after: Duration, start: i64) -> Self {
+        Accessed {
+            seconds: start.saturating_add_unsigned(after.as_secs()),
+            nanoseconds: after.subsec_nanos().into(),
+        }
+    }
 }
 
 impl From<rustix::fs::Stat> for Meta {
@@ -93,6 +112,10 @@ impl From<rustix::fs::Stat> for Meta {
             },
             size: stat.st_size as u64,
             mode: stat.st_mode & 0o7777,
+            accessed: Accessed {
+                seconds: stat.st_atime as i64,
+                nanoseconds: stat.st_atime_nsec as i64,
+            },
             modified_ms: (stat.st_mtime as i64)
                 .saturating_mul(1000)
                 .saturating_add(stat.st_mtime_nsec as i64 / 1_000_000),
@@ -356,6 +379,21 @@ fn set_times(file: &Fd, time: Timespec) -> Result<()> {
         let file = file.borrow()?;
         rustix::fs::futimens(file, &times).and_then(|()| written(file))
     })
+}
+
+/// Sets a file's access time, and leaves its mtime alone.
+pub(crate) fn set_accessed(file: &Fd, time: Accessed) -> Result<()> {
+    let times = rustix::fs::Timestamps {
+        last_access: Timespec {
+            tv_sec: time.seconds,
+            tv_nsec: time.nanoseconds,
+        },
+        last_modification: Timespec {
+            tv_sec: 0,
+            tv_nsec: rustix::fs::UTIME_OMIT,
+        },
+    };
+    around("utimensat", || rustix::fs::futimens(file.borrow()?, &times))
 }
 
 /// The data, and as much of the metadata as reading it back needs, is on disk.

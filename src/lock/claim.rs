@@ -80,15 +80,22 @@ impl Core {
         let Some(claimed) = self.hold.take() else {
             return Ok(false); // never: it was claimed just now
         };
-        self.park()?;
-        let Some(parked) = self.parked.take() else {
-            return Ok(false); // never: it was parked just now
-        };
         let dir = Arc::clone(&self.dir);
         let os = |e| Error::os(e, format_args!("claim {}", Name(&dir.lock)));
-        let touched_ms = sys::realtime_ms();
-        sys::touch(&parked.file).map_err(os)?;
-        sys::rename(&dir.fd, &parked.name, &dir.lock, Rename::Replace).map_err(os)?;
+        let (parked, touched_ms) = loop {
+            self.park()?;
+            let Some(parked) = self.parked.take() else {
+                return Ok(false); // never: it was parked just now
+            };
+            let touched_ms = sys::realtime_ms();
+            sys::touch(&parked.file).map_err(os)?;
+            match sys::rename(&dir.fd, &parked.name, &dir.lock, Rename::Replace) {
+                Ok(()) => break (parked, touched_ms),
+                // It was old until now, and a shipped peer swept it: park another.
+                Err(Errno::NOENT) => {}
+                Err(errno) => return Err(os(errno)),
+            }
+        };
         self.settle();
         drop(claimed); // until now no library peer could judge the old inode
         let held = self.is_lock(parked.id)?;

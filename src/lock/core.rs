@@ -10,10 +10,11 @@ use crate::lock::dir::{Dir, Name, read_stamp};
 use crate::lock::keepalive::Keepalive;
 use crate::lock::look::Look;
 use crate::lock::park::Parked;
+use crate::lock::queue::{Queue, Turn};
 use crate::lock::stamp::OwnStamp;
 use crate::lock::wait::{Deadline, Pauses, Waker, Watch};
 use crate::options::Options;
-use crate::sys::{self, Errno, Fd, FileId, Open, Rename};
+use crate::sys::{self, Errno, Fd, FileId, Meta, Open, Rename};
 
 /// A shipped peer steals a lock whose mtime is older than this.
 const SHIPPED_STALE_MS: i64 = 30_000;
@@ -39,6 +40,7 @@ pub(crate) struct Core {
     pub fallback: Fallback,
     /// The journal whose directory entry is known to be on disk. Open, so that its inode number cannot be another's.
     pub durable: Option<Written>,
+    pub queue: Queue,
     keepalive: Option<Keepalive>,
 }
 
@@ -99,6 +101,7 @@ impl Core {
             watch: Watch::Untried,
             fallback: Fallback::default(),
             durable: None,
+            queue: Queue::default(),
             keepalive,
         })
     }
@@ -114,6 +117,7 @@ impl Core {
         waker.begin();
         let acquired = self.acquire_within(patience, waker);
         waker.end();
+        self.leave_line(acquired.is_ok());
         acquired?;
         if let (Some(keepalive), Some(hold)) = (&self.keepalive, &self.hold) {
             keepalive.held(&hold.file, hold.id, hold.touched_ms);
@@ -127,7 +131,8 @@ impl Core {
             Patience::For(timeout) => timeout,
         };
         // The common case makes one system call.
-        if self.place()? {
+        let gives_way = self.queue.gives_way() && !timeout.is_some_and(|timeout| timeout.is_zero());
+        if !gives_way && self.place()? {
             return Ok(());
         }
         self.watch.reset();
@@ -135,6 +140,8 @@ impl Core {
         let deadline = Deadline::after(timeout);
         let mut pauses = Pauses::new(self.options.retry);
         let mut eager = EAGER_TRIES;
+        // A wait that is over with the first release needs no ticket.
+        let mut in_line = gives_way;
         loop {
             if waker.is_canceled() {
                 let waited = (sys::monotonic() - begun).as_secs_f64();
@@ -142,6 +149,18 @@ impl Core {
                 return Err(Error::new(-ECANCELED, message));
             }
             let left = deadline.left();
+            if let Some(left) = left.filter(|_| in_line) {
+                // After silence we try all the same: the one before us may have stopped.
+                if let Turn::After(before) = self.turn()
+                    && pauses.pause(&mut self.watch, waker, before, left)
+                {
+                    continue;
+                }
+                if self.place()? {
+                    return Ok(());
+                }
+            }
+            in_line = true;
             match (self.take_over(left.is_some())?, left) {
                 (Attempt::Held, _) => return Ok(()),
                 (Attempt::Again, Some(_)) => {}
@@ -149,7 +168,7 @@ impl Core {
                     eager -= 1;
                     sys::sleep_until(sys::monotonic() + EAGER_PAUSE);
                 }
-                (Attempt::Busy(id), Some(left)) => pauses.pause(&mut self.watch, waker, id, left),
+                (Attempt::Busy(id), Some(left)) => drop(pauses.pause(&mut self.watch, waker, id, left)),
                 (_, None) => return Err(self.not_acquired(patience, sys::monotonic() - begun)),
             }
             if self.place()? {
@@ -331,15 +350,17 @@ impl Core {
     }
 
     /// What every call under a hold begins with: `JLOCK_ELOST` when it has been taken away (P3).
-    pub(crate) fn still_held(&self) -> Result<()> {
+    pub(crate) fn still_held(&self) -> Result<Meta> {
         let lock = Name(&self.dir.lock);
         match &self.hold {
             None => {
                 let what = crate::error::text(abi::JLOCK_ENOTHELD);
                 Err(Error::new(abi::JLOCK_ENOTHELD, format!("{lock}: {what}")))
             }
-            Some(hold) if self.is_lock(hold.id)? && self.is_stamped(hold) => Ok(()),
-            Some(_) => Err(self.lost()),
+            Some(hold) => match sys::stat(&self.dir.fd, &self.dir.lock).map_err(|e| Error::os(e, lock))? {
+                Some(meta) if meta.id == hold.id && self.is_stamped(hold) => Ok(meta),
+                _ => Err(self.lost()),
+            },
         }
     }
 
@@ -411,11 +432,14 @@ impl Core {
     /// Lets the lock go. On `JLOCK_ELOST` it is let go as well, and nothing was removed; on any other failure it is
     /// still held.
     pub(crate) fn release(&mut self) -> Result<()> {
-        if let Err(error) = self.still_held() {
-            if error.code() == abi::JLOCK_ELOST {
-                self.forget_lost();
+        match self.still_held() {
+            Ok(meta) => self.queue.observe(&meta),
+            Err(error) => {
+                if error.code() == abi::JLOCK_ELOST {
+                    self.forget_lost();
+                }
+                return Err(error);
             }
-            return Err(error);
         }
         // Whoever removes a lock that may have been judged stale makes room for a lock that would be renamed over
         // (P2): settle first.

@@ -49,6 +49,7 @@ impl Core {
         }
         if watch {
             self.watch.arm(&file, id);
+            self.sign(&file);
         }
         let os = |e| Error::os(e, Name(&self.dir.lock));
         let (file, locked) = match sys::flock_exclusive(&file) {

@@ -1,6 +1,6 @@
 //! Leftovers: the private files of the dead, parked stamps and journals that did not come to be.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 use crate::lock::core::Core;
 use crate::lock::dir::read_stamp;
@@ -12,17 +12,23 @@ use crate::sys::{self, FileKind, Open};
 impl Core {
     /// Removes what dead peers have left. What cannot be looked at or removed now is left to the next sweep.
     pub(crate) fn sweep(&self) {
+        for name in self.others_private_files() {
+            let _ = self.sweep_one(&name);
+        }
+    }
+
+    /// None, where the directory cannot be read.
+    pub(crate) fn others_private_files(&self) -> Vec<CString> {
         let mut names = Vec::new();
         let listed = sys::list(&self.dir.fd, |name| {
             if self.dir.is_private_name(name.to_bytes()) && !self.is_own_parked(name) {
                 names.push(name.to_owned());
             }
         });
-        if listed.is_ok() {
-            for name in names {
-                let _ = self.sweep_one(&name);
-            }
+        if listed.is_err() {
+            names.clear();
         }
+        names
     }
 
     fn is_own_parked(&self, name: &CStr) -> bool {

@@ -163,10 +163,11 @@ impl Pauses {
     }
 
     /// Sleeps until the lock `busy` changes, somebody cancels, `left` is over, or it is time for another look.
-    pub(crate) fn pause(&mut self, watch: &mut Watch, waker: &Waker, busy: FileId, left: Duration) {
+    /// Whether there was a report.
+    pub(crate) fn pause(&mut self, watch: &mut Watch, waker: &Waker, busy: FileId, left: Duration) -> bool {
         let eventfd = waker.eventfd();
         if waker.is_canceled() {
-            return;
+            return false;
         }
         let queue = watch.queue_for(busy);
         // A dying holder's files are closed before its flock is let go: after a report about a lock that is still
@@ -183,10 +184,14 @@ impl Pauses {
                     let _ = sys::drain(eventfd); // it is readable or empty; both are fine
                 }
                 watch.rearm();
+                true
             }
-            Ok(false) => {}
-            // ENOMEM: sleep as without descriptors.
-            Err(_) => sys::sleep_until(sys::monotonic().saturating_add(length.min(left))),
+            Ok(false) => false,
+            Err(_) => {
+                // ENOMEM: sleep as without descriptors.
+                sys::sleep_until(sys::monotonic().saturating_add(length.min(left)));
+                false
+            }
         }
     }
 
