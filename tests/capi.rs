@@ -133,6 +133,7 @@ claims! {
         a_time_out_comes_in_time_and_names_the_holder
         the_options_time_out_is_what_acquire_waits
         a_release_ends_the_wait
+        the_holders_death_ends_the_wait
         a_cancel_ends_the_wait_of_another_thread
         a_cancel_ends_the_wait_of_a_journal_call
         a_signal_does_not_end_the_wait

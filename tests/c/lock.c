@@ -109,9 +109,20 @@ static pthread_t start(void *(*run)(void *), void *argument) {
   return thread;
 }
 
+/* A handle that waits for ever, and by itself looks again after an hour: it must be told. */
+static struct jlock *open_patient(void) {
+  struct jlock_options options;
+  jlock_options_init(&options);
+  options.timeout_ms = -1;
+  options.retry_ms = 3600000;
+  struct jlock *lock;
+  OK(jlock_open(dir, &options, &lock));
+  return lock;
+}
+
 static void a_release_ends_the_wait(void) {
   struct jlock *one = open_default();
-  struct wait wait = {open_default(), -1, 1};
+  struct wait wait = {open_patient(), -1, 1};
   OK(jlock_acquire(one));
   pthread_t thread = start(wait_for_it, &wait);
   nap();
@@ -123,9 +134,21 @@ static void a_release_ends_the_wait(void) {
   jlock_close(one);
 }
 
+static void the_holders_death_ends_the_wait(void) {
+  pid_t pid = holder();
+  struct wait wait = {open_patient(), -1, 1};
+  pthread_t thread = start(wait_for_it, &wait);
+  nap();
+  kill_child(pid);
+  pthread_join(thread, NULL);
+  OK(wait.rc);
+  IS(jlock_recovered(wait.lock), 1);
+  jlock_close(wait.lock);
+}
+
 static void a_cancel_ends_the_wait_of_another_thread(void) {
   struct jlock *one = open_default();
-  struct wait wait = {open_default(), -1, 1};
+  struct wait wait = {open_patient(), -1, 1};
   OK(jlock_acquire(one));
   pthread_t thread = start(wait_for_it, &wait);
   /* It has no effect before the wait has begun: so, until it has ended. */
@@ -148,7 +171,7 @@ static void *append_when_it_is_free(void *argument) {
 
 static void a_cancel_ends_the_wait_of_a_journal_call(void) {
   struct jlock *one = open_default();
-  struct wait wait = {open_with(0, -1), -1, 1};
+  struct wait wait = {open_patient(), -1, 1};
   OK(jlock_acquire(one));
   pthread_t thread = start(append_when_it_is_free, &wait);
   while (pthread_tryjoin_np(thread, NULL)) {
@@ -513,6 +536,7 @@ const struct claim claims[] = {
     CLAIM(a_time_out_comes_in_time_and_names_the_holder),
     CLAIM(the_options_time_out_is_what_acquire_waits),
     CLAIM(a_release_ends_the_wait),
+    CLAIM(the_holders_death_ends_the_wait),
     CLAIM(a_cancel_ends_the_wait_of_another_thread),
     CLAIM(a_cancel_ends_the_wait_of_a_journal_call),
     CLAIM(a_signal_does_not_end_the_wait),
