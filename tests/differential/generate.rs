@@ -151,23 +151,37 @@ fn decimal(random: &mut Random) -> String {
 }
 
 fn radix(random: &mut Random) -> String {
-    let (prefix, digits) = random.pick(&[
-        ("0x", "0123456789abcdefABCDEF"),
-        ("0X", "0123456789abcdefABCDEF"),
-        ("0o", "01234567"),
-        ("0O", "01234567"),
-        ("0b", "01"),
-        ("0B", "01"),
+    let (prefixes, digits) = random.pick(&[
+        (["0x", "0X"], "0123456789abcdefABCDEF"),
+        (["0o", "0O"], "01234567"),
+        (["0b", "0B"], "01"),
     ]);
-    let length = random.pick(&[1, 14, 60, 300, 1100]);
-    if random.one_in(3) {
-        // A tie, or a bit beside one: zeros, a half, and perhaps something far behind.
-        let zeros = |count| "0".repeat(count);
-        let (first, second, third) = (random.below(60), random.below(60), random.below(60));
-        let tail = random.pick(&["", "1"]);
-        return format!("{prefix}1{}1{}{tail}{}", zeros(first), zeros(second), zeros(third));
+    let prefix = random.pick(&prefixes);
+    if random.one_in(2) {
+        return format!("{prefix}{}", near_tie(random, digits));
     }
+    let length = random.pick(&[1, 14, 60, 300, 1100]);
     format!("{prefix}{}", random.text(digits, length))
+}
+
+/// Digits of a number that lies halfway between two doubles, or a bit beside that.
+fn near_tie(random: &mut Random, digits: &str) -> String {
+    let bits_each = if digits.len() > 8 {
+        4
+    } else {
+        digits.len().ilog2() as usize
+    };
+    let mut bits = vec![1];
+    bits.extend((0..52).map(|_| random.below(2)));
+    bits.push(1); // the half
+    bits.extend(std::iter::repeat_n(0, random.below(120)));
+    bits.push(random.below(2)); // and perhaps more
+    bits.resize(bits.len().next_multiple_of(bits_each), 0);
+    let digit = |bits: &[usize]| bits.iter().fold(0, |sum, bit| sum << 1 | bit);
+    let digits = digits.as_bytes();
+    bits.chunks(bits_each)
+        .map(|bits| char::from(digits[digit(bits)]))
+        .collect()
 }
 
 fn line(random: &mut Random, out: &mut Vec<u8>) {

@@ -1,5 +1,8 @@
 //! A journal written by both in turn, and what must stand in it by then.
 
+use std::fs::OpenOptions;
+use std::io::Write;
+
 use crate::Both;
 use crate::generate::carried_path;
 use crate::random::Random;
@@ -15,6 +18,8 @@ pub struct History {
     /// As the header says; 0 and none at all are no timestamp.
     timestamp: f64,
     entries: Vec<Entry>,
+    /// Whether the last entry's line lacks its newline; `None`: there is no journal.
+    torn: Option<bool>,
     /// What was done, for the message of a failure.
     pub told: Vec<String>,
 }
@@ -28,6 +33,7 @@ impl History {
         History {
             timestamp: 0.0,
             entries: Vec::new(),
+            torn: None,
             told: Vec::new(),
         }
     }
@@ -35,10 +41,11 @@ impl History {
     /// Has one of the two write something, and says what must be read then.
     pub fn write(&mut self, both: &mut Both, random: &mut Random) -> Reading {
         let author = random.pick(&[Author::Library, Author::Shipped]);
-        match random.below(6) {
+        match random.below(7) {
             0 => self.header(both, random, author),
             1 | 2 => self.stamp(both, random, author),
             3 if self.timestamp > 0.0 => self.checkpoint(both, random, author),
+            4 if self.torn == Some(false) => self.tear(both, random),
             _ => self.append(both, random, author),
         }
         self.expected()
@@ -48,7 +55,30 @@ impl History {
         let entries = entries(random);
         self.told.push(format!("{author:?} appends {entries:?}"));
         append(both, author, &entries);
+        self.add(entries, author);
+    }
+
+    /// The shipped peer appends to whatever stands there: to a torn line, too.
+    fn add(&mut self, mut entries: Vec<Entry>, author: Author) {
+        if let (Some(true), Author::Shipped, Some(torn), false) =
+            (self.torn, author, self.entries.last_mut(), entries.is_empty())
+        {
+            let glued = entries.remove(0);
+            torn.path += if glued.deleted { "DELETED " } else { "" };
+            torn.path += &glued.path;
+        }
         self.entries.extend(entries);
+        self.torn = Some(false);
+    }
+
+    /// A writer that was killed leaves a part of its last line.
+    fn tear(&mut self, both: &mut Both, random: &mut Random) {
+        let path = carried_path(random);
+        self.told.push(format!("{path:?} is left without a newline"));
+        let mut journal = OpenOptions::new().append(true).open(&both.journal).expect("a journal");
+        journal.write_all(path.as_bytes()).expect("written");
+        self.entries.push(Entry { path, deleted: false });
+        self.torn = Some(true);
     }
 
     fn stamp(&mut self, both: &mut Both, random: &mut Random, author: Author) {
@@ -65,7 +95,7 @@ impl History {
                 stamped.expect("stamped");
             }
         }
-        self.entries.extend(entries);
+        self.add(entries, Author::Library); // here the shipped peer minds the torn line, too
         self.timestamp = timestamp;
     }
 
@@ -77,10 +107,12 @@ impl History {
             Author::Library => both.lock.journal().write_header(timestamp as i64).expect("a header"),
         }
         self.entries.clear();
+        self.torn = Some(false);
         self.timestamp = timestamp;
     }
 
-    /// A consumer of this library reads; somebody appends; and what was appended is what the checkpoint leaves.
+    /// A consumer of this library reads; somebody appends; and what was appended is what the checkpoint leaves, as well as
+    /// a line that may not have been whole yet.
     fn checkpoint(&mut self, both: &mut Both, random: &mut Random, author: Author) {
         let (late, timestamp) = (entries(random), timestamp(random, Author::Library));
         self.told.push(format!(
@@ -92,7 +124,9 @@ impl History {
             .journal()
             .checkpoint(&snapshot, timestamp as i64)
             .expect("a checkpoint");
-        self.entries = late;
+        let torn = self.entries.pop().filter(|_| self.torn == Some(true));
+        self.entries = Vec::from_iter(torn);
+        self.add(late, author);
         self.timestamp = timestamp;
     }
 

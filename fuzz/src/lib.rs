@@ -1,0 +1,22 @@
+//! What the fuzz targets share: a directory of their own, the C interface, and oracles that share no code with the
+//! library.
+
+pub mod c;
+pub mod journal;
+pub mod process;
+
+use std::path::PathBuf;
+
+/// A directory for this process alone, beneath `JLOCK_FUZZ_DIR`, which whoever starts a target removes in the end: a
+/// fuzzer has no end of its own.
+pub fn directory() -> PathBuf {
+    let base = std::env::var_os("JLOCK_FUZZ_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    let dir = base.join(format!("jlock-fuzz-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a directory");
+    dir
+}
+
+/// The first byte, which says what to do, and what follows it, which it is done to.
+pub fn split(data: &[u8]) -> (u8, &[u8]) {
+    data.split_first().map_or((0, data), |(first, rest)| (*first, rest))
+}
