@@ -138,7 +138,7 @@ claims! {
         a_cancel_ends_the_wait_of_a_journal_call
         a_signal_does_not_end_the_wait
         a_cancel_without_a_wait_does_nothing
-        the_wait_descriptor_is_readable_when_the_lock_is_released
+        the_wait_descriptor_is_readable_from_a_release_to_the_next_failed_try
         the_wait_descriptor_is_readable_when_the_holder_dies
         the_wait_descriptor_of_a_free_lock_is_readable_at_once
         eight_threads_share_a_handle_while_a_ninth_cancels
