@@ -43,12 +43,12 @@ test-rust:
 
 .PHONY: test-python
 test-python: library
-	cd examples/python && $(CURDIR)/$(PYTHON) -m mypy --strict jlock writer.py quickstart.py ../demo/demo.py
+	cd examples/python && $(CURDIR)/$(PYTHON) -m mypy --strict && $(CURDIR)/$(PYTHON) -m mypy --strict ../demo/demo.py
 	cd examples/python && $(CURDIR)/$(PYTHON) -m pytest -q tests
 
 .PHONY: test-go
 test-go: library
-	cd examples/go && test -z "$$(gofmt -l .)" && go vet ./... && go test -race ./...
+	cd examples/go && test -z "$$(gofmt -l .)" && go vet ./... && go test -race -count=1 ./...
 
 .PHONY: test-node
 test-node: library
@@ -69,6 +69,7 @@ demo-build: library
 	@mkdir -p target/demo
 	@cargo build --quiet --release --example writer
 	@$(CC) -O2 -Wall -Wextra -Iinclude examples/c/writer.c target/release/libjlock.a -o target/demo/writer-c
+	@rm -f target/demo/writer-go # go does not see that the archive has changed
 	@cd examples/go && go build -o ../../target/demo/writer-go ./cmd/writer
 
 .PHONY: clean
