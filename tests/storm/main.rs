@@ -104,7 +104,7 @@ fn holds_never_overlap() {
 #[test]
 fn each_oracle_sees_a_missing_lock() {
     let seen = exclude(4, 1_000, false);
-    assert!(seen.clashes > 0 && seen.uncounted > 0 && seen.overlaps > 0, "{seen:?}");
+    assert!(seen.clashes > 0 && seen.uncounted != 0 && seen.overlaps > 0, "{seen:?}");
 }
 
 // -------------------------------------------------------------------------------------------------------- journal

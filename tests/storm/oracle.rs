@@ -13,7 +13,8 @@ pub struct Exclusion {
     pub holds: usize,
     /// A marker, made with `O_EXCL` in the critical section, that stood already.
     pub clashes: usize,
-    /// Holds that the counter, which each reads, increments and writes, does not know.
+    /// Holds that the counter, which each reads, increments and writes, does not know. (Two who write it at once can also
+    /// make it too large.)
     pub uncounted: i64,
     /// Intervals, of the monotonic clock, each in its worker's own log, that begin before another has ended.
     pub overlaps: usize,
