@@ -327,7 +327,8 @@ int jlock_inspect(struct jlock *lock,
  * Errors: JLOCK_EENTRY (an entry is empty; contains a newline, carriage return or NUL; starts or ends with white space;
  * starts with '#'; or is a changed path that starts with "DELETED "); -EINVAL (NULL, unknown kind, reserved not 0);
  * those of jlock_acquire(); JLOCK_ELOST (under a hold of the caller's: it was taken away); -ENOSPC, -EIO, -EDQUOT, …
- * (the journal is as it was).
+ * (the journal is as it was). When it is only the release, or with JLOCK_SYNC the disk, that fails after the entries were
+ * written, the message says so: then they stand in the journal.
  */
 int jlock_append(struct jlock *lock,
                  const struct jlock_entry *entries,

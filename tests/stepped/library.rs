@@ -1,0 +1,286 @@
+//! A library peer: the real code, behind the seam.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jlock::seam::{self, Hook, Verdict};
+use jlock::{Entry, ErrorKind, Lock};
+
+use crate::oracle::Standing;
+use crate::scenario::Op;
+use crate::world::{Died, Seat};
+
+/// Calls that no other peer could tell the moment of: they look at nothing that another changes, and change nothing.
+const ALONE: [&str; 7] = [
+    "getrandom",
+    "fstatfs",
+    "eventfd2",
+    "fcntl",
+    "fchmod",
+    "fdatasync",
+    "fsync",
+];
+/// Calls that a waiting peer is woken by.
+const WAKING: [&str; 3] = ["unlinkat", "renameat", "renameat2"];
+/// How late a short sleep ends at the latest. Any sleep may; this one spares steps.
+const LATE: Duration = Duration::from_millis(200);
+const EMFILE: i32 = 24;
+const ESRCH: i32 = 3;
+
+/// Has the world schedule each call of this thread's library.
+pub struct Stepper {
+    pub seat: Seat,
+}
+
+impl Hook for Stepper {
+    fn before(&mut self, call: &'static str) -> Verdict {
+        match call {
+            // To close a real queue takes the kernel 10 ms. The world wakes who sleeps, as it would.
+            "inotify_init1" => Verdict::Fail(EMFILE),
+            _ if ALONE.contains(&call) => Seat::verdict(self.seat.step_alone()),
+            // All stamps bear the PID of this process, and none but a shipped peer's is judged by it.
+            "kill" => match Seat::verdict(self.seat.step(call)) {
+                Verdict::Proceed if !self.seat.state().is_shipped_alive() => Verdict::Fail(ESRCH),
+                verdict => verdict,
+            },
+            _ => Seat::verdict(self.seat.step(call)),
+        }
+    }
+
+    fn after(&mut self, call: &'static str) {
+        if WAKING.contains(&call) {
+            self.seat.changed();
+        }
+    }
+
+    fn monotonic(&mut self) -> Option<Duration> {
+        Some(self.seat.state().now)
+    }
+
+    fn realtime_ms(&mut self) -> Option<i64> {
+        Some(self.seat.state().realtime_ms())
+    }
+
+    fn random(&mut self) -> Option<u64> {
+        Some(self.seat.state().nonce(self.seat.me))
+    }
+
+    fn pause(&mut self, call: &'static str, until: Duration) -> bool {
+        let now = self.seat.state().now;
+        match call {
+            "ppoll" => self.seat.sleep(until.max(now + LATE), true),
+            _ => self.seat.sleep(until, false),
+        }
+        true
+    }
+}
+
+/// Lives a library peer's life.
+pub fn live(seat: &Seat, ops: &[Op]) -> Result<(), Died> {
+    seam::install(Stepper { seat: seat.clone() });
+    let lived = Life::open(seat).and_then(|life| ops.iter().try_for_each(|op| life.run(*op)));
+    seam::uninstall();
+    lived
+}
+
+struct Life<'s> {
+    seat: &'s Seat,
+    lock: Lock,
+}
+
+impl<'s> Life<'s> {
+    fn open(seat: &'s Seat) -> Result<Self, Died> {
+        match Lock::open(&seat.world.dir) {
+            Ok(lock) => Ok(Life { seat, lock }),
+            Err(error) => Err(fail(seat, "open", &error)),
+        }
+    }
+
+    fn run(&self, op: Op) -> Result<(), Died> {
+        self.seat.begin_operation();
+        match op {
+            Op::Wait(time) => self.pass(time),
+            Op::Hold => self.hold(|_| self.seat.step("works")),
+            Op::HoldFor(time) => self.hold(|_| self.pass(time)),
+            Op::HoldRefreshed(time) => self.hold(|_| {
+                for _ in 0..2 {
+                    self.pass(time)?;
+                    let refreshed = self.lock.refresh();
+                    self.accept("refresh", refreshed)?;
+                }
+                self.pass(time)
+            }),
+            Op::HoldAppend => self.hold(|_| {
+                self.seat.step("works")?;
+                self.append(None)
+            }),
+            Op::Append => self.append(None),
+            Op::Stamped => {
+                let now_ms = self.seat.state().realtime_ms();
+                self.append(Some(now_ms))
+            }
+            Op::Header => self.write_header(),
+            Op::Checkpoint => self.checkpoint(),
+        }
+    }
+
+    fn pass(&self, time: Duration) -> Result<(), Died> {
+        let until = self.seat.state().now + time;
+        self.seat.sleep(until, false);
+        self.seat.step("works")
+    }
+
+    fn hold(&self, act: impl FnOnce(&Self) -> Result<(), Died>) -> Result<(), Died> {
+        let guard = match self.lock.acquire() {
+            Ok(guard) => guard,
+            Err(error) => return self.accept("acquire", Err(error)).map(drop),
+        };
+        self.seat.enter()?;
+        act(self)?;
+        let standing = self.seat.leave();
+        let released = guard.release();
+        match (standing, released) {
+            (Some(Standing::Robbed), Ok(())) => {
+                self.seat
+                    .violate("a robbed holder was told that all was well".to_owned());
+                Err(Died)
+            }
+            (_, released) => self.accept("release", released).map(drop),
+        }
+    }
+
+    fn append(&self, stamp: Option<i64>) -> Result<(), Died> {
+        let (path, entry) = self.seat.new_entry();
+        let journal = self.lock.journal();
+        let appended = match stamp {
+            None => journal.append([Entry::changed(&path)]),
+            Some(timestamp_ms) => journal.append_stamped([Entry::changed(&path)], timestamp_ms),
+        };
+        if self.accept("append", appended)? {
+            self.seat.acknowledge(entry);
+        }
+        Ok(())
+    }
+
+    fn write_header(&self) -> Result<(), Died> {
+        let (header, now) = {
+            let mut state = self.seat.state();
+            let steps = state.steps;
+            (state.oracle.write_header(steps), state.realtime_ms())
+        };
+        let written = self.lock.journal().write_header(now);
+        if self.accept("write the header", written)? {
+            let mut state = self.seat.state();
+            let steps = state.steps;
+            state.oracle.header_written(header, steps);
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&self) -> Result<(), Died> {
+        let snapshot = match self.lock.journal().read() {
+            Ok(snapshot) => snapshot,
+            // There is none yet, or nobody has stamped it.
+            Err(error) if matches!(error.kind(), ErrorKind::Os(2) | ErrorKind::Header) => return Ok(()),
+            Err(error) => return Err(fail(self.seat, "read", &error)),
+        };
+        let now = {
+            let mut state = self.seat.state();
+            let seen = snapshot
+                .changed()
+                .map(|path| String::from_utf8_lossy(path).into_owned());
+            state.oracle.consume(seen);
+            state.realtime_ms()
+        };
+        let written = self.lock.journal().checkpoint(&snapshot, now);
+        self.accept("checkpoint", written).map(drop)
+    }
+
+    /// Whether it succeeded. What may fail is a wait that takes too long, and what is done under a hold that was lost.
+    fn accept(&self, what: &str, result: jlock::Result<()>) -> Result<bool, Died> {
+        let Err(error) = result else { return Ok(true) };
+        match error.kind() {
+            _ if seam::is_dead() => Err(Died),
+            ErrorKind::TimedOut => {
+                self.seat.state().oracle.timeouts += 1;
+                Ok(false)
+            }
+            ErrorKind::Lost if self.seat.may_be_lost() => Ok(false),
+            _ => Err(fail(self.seat, what, &error)),
+        }
+    }
+}
+
+/// Nothing else may fail, unless because the peer is dead.
+fn fail(seat: &Seat, what: &str, error: &jlock::Error) -> Died {
+    if !seam::is_dead() {
+        seat.violate(format!("peer {}: {what}: {error:?}", seat.me));
+    }
+    Died
+}
+
+/// With everybody gone: the lock is to be had within its time-out, an append goes into the journal, and nothing is left
+/// behind. In the world's time, with nobody else to run.
+pub fn aftermath(seat: &Seat) -> jlock::Result<()> {
+    seam::install(Alone { seat: seat.clone() });
+    let done = (|| {
+        let lock = Lock::open(&seat.world.dir)?;
+        let guard = lock.acquire_for(AFTERMATH)?;
+        let (path, entry) = seat.new_entry();
+        lock.journal().append([Entry::changed(&path)])?;
+        seat.acknowledge(entry);
+        guard.release()
+    })();
+    seam::uninstall();
+    done
+}
+
+/// A lock that a shipped peer's death left empty is taken over when it is 5 s old.
+const AFTERMATH: Duration = Duration::from_millis(5500);
+
+/// Once everything that stands there is old: opens and closes, which sweeps.
+pub fn sweep(seat: &Seat) -> jlock::Result<()> {
+    seat.state().now += Duration::from_secs(31);
+    seam::install(Alone { seat: seat.clone() });
+    let swept = Lock::open(&seat.world.dir).map(drop);
+    seam::uninstall();
+    swept
+}
+
+/// Nobody else is there: calls are made, and sleeps are over at once.
+struct Alone {
+    seat: Seat,
+}
+
+impl Hook for Alone {
+    fn before(&mut self, call: &'static str) -> Verdict {
+        match call {
+            "inotify_init1" => Verdict::Fail(EMFILE),
+            "kill" => Verdict::Fail(ESRCH),
+            _ => Verdict::Proceed,
+        }
+    }
+
+    fn monotonic(&mut self) -> Option<Duration> {
+        Some(self.seat.state().now)
+    }
+
+    fn realtime_ms(&mut self) -> Option<i64> {
+        Some(self.seat.state().realtime_ms())
+    }
+
+    fn random(&mut self) -> Option<u64> {
+        Some(self.seat.state().nonce(self.seat.me))
+    }
+
+    fn pause(&mut self, _call: &'static str, until: Duration) -> bool {
+        let mut state = self.seat.state();
+        state.now = state.now.max(until);
+        true
+    }
+}
+
+/// What is read once a process is read before any schedule: which steps are made must not depend on which is first.
+pub fn warm_up(dir: &Path) -> jlock::Result<()> {
+    Lock::open(dir)?.acquire()?.release()
+}

@@ -1,0 +1,172 @@
+//! What must be true, whatever the schedule.
+
+use std::collections::{HashMap, HashSet};
+
+/// One entry that somebody appends.
+struct Entry {
+    path: String,
+    begun: usize,
+    acknowledged: bool,
+}
+
+/// A hold that its holder knows of.
+struct Hold {
+    peer: usize,
+    /// When it began to acquire.
+    since: usize,
+    standing: Standing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody else may hold.
+    Good,
+    /// A shipped peer took it away, because it was silent for more than 30 s.
+    Robbed,
+    /// It was robbed while it was still acquiring, and may have noticed.
+    Unsure,
+}
+
+#[derive(Default)]
+pub struct Oracle {
+    holds: Vec<Hold>,
+    /// The shipped peer has judged this peer's lock stale by its age, at this moment.
+    judged_by_age: Option<(usize, usize)>,
+    /// Who was robbed before it held.
+    robbed_early: Option<usize>,
+    /// Who was last robbed when, because it was silent for more than 30 s.
+    thefts: HashMap<usize, usize>,
+    entries: Vec<Entry>,
+    /// When header writes began and ended: what was appended before they ended may be gone.
+    headers: Vec<(usize, Option<usize>)>,
+    /// What a consumer has seen.
+    consumed: HashSet<String>,
+    /// Whether a shipped peer died between creating the journal and writing its header.
+    pub header_cut: bool,
+    pub acknowledged: usize,
+    pub held: usize,
+    pub timeouts: usize,
+    pub robbed: usize,
+}
+
+impl Oracle {
+    /// Somebody holds the lock who began to acquire it at that moment. `exclusive`: nobody else may.
+    pub fn enter(&mut self, peer: usize, since: usize, exclusive: bool) -> Result<(), String> {
+        self.held += 1;
+        let mut standing = match self.robbed_early.take_if(|victim| *victim == peer) {
+            Some(_) => Standing::Unsure,
+            None => Standing::Good,
+        };
+        for other in self.holds.iter_mut().filter(|other| other.standing == Standing::Good) {
+            match self.judged_by_age {
+                Some((victim, at)) if victim == other.peer && other.since <= at => other.standing = Standing::Robbed,
+                Some((victim, _)) if victim == peer => standing = Standing::Robbed,
+                _ if exclusive && standing == Standing::Good => {
+                    return Err(format!("two holders: peers {} and {peer}", other.peer));
+                }
+                _ => other.standing = Standing::Unsure,
+            }
+        }
+        self.holds.push(Hold { peer, since, standing });
+        Ok(())
+    }
+
+    /// It releases: from now on others may hold it.
+    pub fn leave(&mut self, peer: usize) -> Option<Standing> {
+        let at = self.holds.iter().position(|hold| hold.peer == peer)?;
+        let standing = self.holds.swap_remove(at).standing;
+        self.robbed += usize::from(standing == Standing::Robbed);
+        Some(standing)
+    }
+
+    /// Whether this peer may be told that it lost a hold that it acquired later than this.
+    pub fn may_be_lost(&self, peer: usize, since: usize) -> bool {
+        self.thefts.get(&peer).is_some_and(|at| *at >= since)
+    }
+
+    /// A shipped peer renames over the lock of this one.
+    pub fn steal(&mut self, victim: usize, now: usize) {
+        let Some((_, at)) = self.judged_by_age.filter(|(judged, _)| *judged == victim) else {
+            return; // it must not have been held, which will show
+        };
+        self.thefts.insert(victim, now);
+        match self.holds.iter_mut().find(|hold| hold.peer == victim) {
+            Some(hold) if hold.since <= at => hold.standing = Standing::Robbed,
+            Some(_) => {}
+            None => self.robbed_early = Some(victim),
+        }
+    }
+
+    /// Its age says that this peer's lock is stale; `None`: whatever it judged before is done with.
+    pub fn judge_by_age(&mut self, victim: Option<usize>, now: usize) {
+        self.judged_by_age = victim.map(|victim| (victim, now));
+    }
+
+    // ------------------------------------------------------------------------------------------------- the journal
+
+    /// An append begins; what it is to be acknowledged by.
+    pub fn append(&mut self, path: String, now: usize) -> usize {
+        self.entries.push(Entry {
+            path,
+            begun: now,
+            acknowledged: false,
+        });
+        self.entries.len() - 1
+    }
+
+    pub fn acknowledge(&mut self, entry: usize) {
+        self.entries[entry].acknowledged = true;
+        self.acknowledged += 1;
+    }
+
+    pub fn write_header(&mut self, now: usize) -> usize {
+        self.headers.push((now, None));
+        self.headers.len() - 1
+    }
+
+    pub fn header_written(&mut self, header: usize, now: usize) {
+        self.headers[header].1 = Some(now);
+    }
+
+    /// A checkpoint begins, of a snapshot with these entries.
+    pub fn consume(&mut self, seen: impl Iterator<Item = String>) {
+        self.consumed.extend(seen);
+    }
+
+    /// Whether the journal is well-formed and complete.
+    pub fn check_journal(&self, journal: Option<&str>) -> Result<(), String> {
+        let text = journal.unwrap_or("");
+        let header = text
+            .strip_prefix("# codegraph-journal v1 ")
+            .and_then(|rest| rest.split_once('\n'));
+        let body = match header {
+            Some((number, body)) if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => body,
+            _ if text.is_empty() || self.header_cut => text,
+            _ => return Err(format!("the journal has no header:\n{text}")),
+        };
+        if !body.is_empty() && !body.ends_with('\n') {
+            return Err(format!("the journal's last line is cut:\n{text}"));
+        }
+        let standing: HashSet<&str> = body.lines().collect();
+        let known: HashSet<&str> = self.entries.iter().map(|entry| entry.path.as_str()).collect();
+        if let Some(line) = standing
+            .iter()
+            .find(|line| !known.contains(*line) && !line.starts_with('#'))
+        {
+            return Err(format!("the journal has a line that nobody wrote, {line:?}:\n{text}"));
+        }
+        match self
+            .entries
+            .iter()
+            .find(|entry| self.must_stand(entry) && !standing.contains(entry.path.as_str()))
+        {
+            Some(entry) => Err(format!("an acknowledged entry is lost, {:?}:\n{text}", entry.path)),
+            None => Ok(()),
+        }
+    }
+
+    fn must_stand(&self, entry: &Entry) -> bool {
+        let cleared = |(_, ended): &(usize, Option<usize>)| ended.is_none_or(|ended| ended > entry.begun);
+        entry.acknowledged && !self.consumed.contains(&entry.path) && !self.headers.iter().any(cleared)
+    }
+}

@@ -1,0 +1,135 @@
+//! Who takes part, what they do, and what they find.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use crate::copy::Bug;
+use crate::schedule::Random;
+use crate::world::Rules;
+
+#[derive(Clone, Copy, Debug)]
+pub enum Op {
+    /// Acquires, does something, releases.
+    Hold,
+    /// Holds for so long, without a sign of life.
+    HoldFor(Duration),
+    /// Holds for so long after each of two refreshes.
+    HoldRefreshed(Duration),
+    /// Appends under a hold of its own.
+    HoldAppend,
+    /// Does nothing for so long.
+    Wait(Duration),
+    Append,
+    Stamped,
+    Header,
+    Checkpoint,
+}
+
+#[derive(Clone, Debug)]
+pub enum Peer {
+    /// The library itself.
+    Library(Vec<Op>),
+    /// A shipped peer.
+    Shipped(Vec<Op>),
+    /// A copy of the library's steps, with a bug or without.
+    Copy(Option<Bug>, Vec<Op>),
+}
+
+/// What stands at the lock's name in the beginning.
+#[derive(Clone, Copy, Debug)]
+pub enum Before {
+    Free,
+    /// A library peer's lock, and its parked name, whose process is dead.
+    LibraryCorpse,
+    ShippedCorpse,
+    /// Nothing in it, for 6 s.
+    Empty,
+    /// No stamp, for 31 s.
+    Foreign,
+}
+
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    pub name: &'static str,
+    pub before: Before,
+    pub peers: Vec<Peer>,
+    pub rules: Rules,
+}
+
+impl Scenario {
+    pub fn new(name: &'static str, before: Before, peers: Vec<Peer>) -> Scenario {
+        Scenario {
+            name,
+            before,
+            peers,
+            rules: Rules::STRICT,
+        }
+    }
+
+    /// Two to four handles and, every other time, a shipped peer; what they do and find is drawn.
+    pub fn drawn(random: &mut Random) -> Scenario {
+        let hold = |ms| Op::HoldFor(Duration::from_millis(ms));
+        let with_headers = random.below(4) == 0;
+        let op = |random: &mut Random| match random.below(20) {
+            0..3 => Op::Hold,
+            3 => random.of(&[hold(10), hold(1_000), hold(29_500), hold(31_000)]),
+            4 => Op::HoldRefreshed(Duration::from_secs(20)),
+            5..8 => Op::HoldAppend,
+            8 if with_headers => Op::Header,
+            8..11 => Op::Checkpoint,
+            11..15 => Op::Stamped,
+            15 => Op::Wait(random.of(&[Duration::from_millis(50), Duration::from_secs(30)])),
+            _ => Op::Append,
+        };
+        let ops = |random: &mut Random| (0..1 + random.below(3)).map(|_| op(random)).collect();
+        let mut peers: Vec<Peer> = (0..2 + random.below(3)).map(|_| Peer::Library(ops(random))).collect();
+        if random.below(2) == 0 {
+            peers.push(Peer::Shipped(ops(random)));
+        }
+        let before = random.of(&[
+            Before::Free,
+            Before::Free,
+            Before::LibraryCorpse,
+            Before::ShippedCorpse,
+            Before::Empty,
+            Before::Foreign,
+        ]);
+        Scenario::new("drawn", before, peers)
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        let name = |(number, peer): (usize, &Peer)| match peer {
+            Peer::Library(_) => format!("library {number}"),
+            Peer::Shipped(_) => format!("shipped {number}"),
+            Peer::Copy(_, _) => format!("copy {number}"),
+        };
+        self.peers.iter().enumerate().map(name).collect()
+    }
+}
+
+/// Above the kernel's largest PID: nobody has it.
+const DEAD_PID: i32 = 4_194_304;
+
+impl Before {
+    pub fn set_up(self, dir: &Path, now: SystemTime) -> std::io::Result<()> {
+        let nonce = format!("{DEAD_PID}-00000000deadbeef");
+        let lock = dir.join("changes.journal.lock");
+        let (content, age) = match self {
+            Before::Free => return Ok(()),
+            Before::LibraryCorpse => {
+                let third = "jlock/1 boot=b pidns=1 start=1 host=h";
+                (format!("{DEAD_PID}\n{nonce}\n{third}\n"), Duration::from_secs(1))
+            }
+            Before::ShippedCorpse => (format!("{DEAD_PID}\n{nonce}\n"), Duration::from_secs(1)),
+            Before::Empty => (String::new(), Duration::from_secs(6)),
+            Before::Foreign => ("what is this?\n".to_owned(), Duration::from_secs(31)),
+        };
+        fs::write(&lock, content)?;
+        File::options().write(true).open(&lock)?.set_modified(now - age)?;
+        if let Before::LibraryCorpse = self {
+            fs::hard_link(&lock, dir.join(format!("changes.journal.lock.{nonce}.tmp")))?;
+        }
+        Ok(())
+    }
+}

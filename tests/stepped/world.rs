@@ -1,0 +1,577 @@
+//! The scheduler: of all peers one runs at a time, from one system call to the next. Time is the world's own, and files
+//! bear it: nothing depends on how fast the machine is, so that a schedule can be run again.
+//!
+//! What it must not do, because the protocol promises nothing then, stands in [`State::may_pass`] and
+//! [`State::may_end`].
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Thread;
+use std::time::{Duration, SystemTime};
+
+use jlock::seam::Verdict;
+
+use crate::oracle::{Oracle, Standing};
+use crate::schedule::{Choice, Chooser};
+
+pub const SETTLE: Duration = Duration::from_millis(100);
+/// A shipped peer takes a lock that is older for dead.
+pub const SHIPPED_STALE: Duration = Duration::from_secs(30);
+/// A shipped peer that stamps its lock later than this after creating it has lost it.
+const STAMPED_WITHIN: Duration = Duration::from_secs(5);
+/// What a library peer does because it has just seen that the lock is its own: nothing can take back such a call.
+const RELYING: [&str; 2] = ["unlinkat", "renameat"];
+/// A shipped peer takes a lock that is 30 s old; a library peer takes its own for lost, until it has settled, at 29 s.
+const RELYING_WITHIN: Duration = Duration::from_secs(1);
+/// How long everybody is frozen at a time: past each of the ages that the protocol knows.
+const FREEZES: [Duration; 4] = [
+    Duration::from_secs(6),
+    Duration::from_secs(16),
+    Duration::from_millis(29_500),
+    Duration::from_secs(31),
+];
+/// Where the wall clock stands when the monotonic one shows 0: long ago, so that no file bears a time of the machine's.
+const EPOCH_MS: i64 = 1_600_000_000_000;
+/// No schedule takes so many steps, unless it goes in circles.
+const MANY_STEPS: usize = 20_000;
+/// Whose turn it is when all peers are gone.
+const NOBODY: usize = usize::MAX;
+
+/// What the scheduler must respect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// No library process ends between a shipped peer's reading its lock and asking whether it lives, after having
+    /// released in between: the shipped peer would take the next holder for dead. Nobody can promise exclusion then.
+    pub nobody_ends_while_judged: bool,
+    /// There are never two holders.
+    pub exclusive: bool,
+}
+
+impl Rules {
+    pub const STRICT: Rules = Rules {
+        nobody_ends_while_judged: true,
+        exclusive: true,
+    };
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Ready,
+    Asleep {
+        until: Duration,
+        /// It also wakes when the directory changes, as a wait that inotify ends.
+        since: Option<u64>,
+    },
+    Gone,
+}
+
+struct Peer {
+    phase: Phase,
+    shipped: bool,
+    /// Since when it has stood before a call that relies on the lock's being its own.
+    relying: Option<Duration>,
+    begun: bool,
+    doomed: bool,
+    /// The step at which it began what it is doing.
+    since: usize,
+    /// It has done all it wanted, and its process is about to end.
+    ending: bool,
+    crashed: bool,
+}
+
+/// What the shipped peer is in the middle of, by the moment at which it began.
+#[derive(Debug, Default)]
+pub struct Judging {
+    /// From opening the lock to read it until it has renamed, or left it alone.
+    pub lock: Option<Duration>,
+    /// Whose lock that is: it has not asked yet whether that process lives.
+    pub owner: Option<usize>,
+    /// From creating a lock to stamping it.
+    pub unstamped: Option<Duration>,
+    /// Holding a lock.
+    pub holds: Option<Duration>,
+}
+
+pub struct State {
+    pub now: Duration,
+    pub oracle: Oracle,
+    pub judging: Judging,
+    pub violation: Option<String>,
+    pub steps: usize,
+    pub crashes: usize,
+    dir: PathBuf,
+    rules: Rules,
+    peers: Vec<Peer>,
+    /// Who ran last.
+    last: Option<usize>,
+    nonces: u64,
+    changes: u64,
+    chooser: Option<Box<dyn Chooser>>,
+    menu: Vec<Choice>,
+    trace: Vec<(usize, Duration, Cow<'static, str>)>,
+}
+
+/// The number of the peer that drew this nonce.
+pub fn owner_of(stamp: &str) -> Option<usize> {
+    let (_, random) = stamp.lines().nth(1)?.split_once('-')?;
+    let number = u64::from_str_radix(random, 16).ok()?;
+    usize::try_from(number >> 32).ok()?.checked_sub(1)
+}
+
+impl State {
+    fn new(dir: &Path) -> State {
+        State {
+            now: Duration::from_secs(1000),
+            oracle: Oracle::default(),
+            judging: Judging::default(),
+            violation: None,
+            steps: 0,
+            crashes: 0,
+            dir: dir.to_owned(),
+            rules: Rules::STRICT,
+            peers: Vec::new(),
+            last: None,
+            nonces: 0,
+            changes: 0,
+            chooser: None,
+            menu: Vec::new(),
+            trace: Vec::new(),
+        }
+    }
+
+    pub fn realtime_ms(&self) -> i64 {
+        EPOCH_MS + self.now.as_millis() as i64
+    }
+
+    /// A nonce's random part: says who drew it.
+    pub fn nonce(&mut self, peer: usize) -> u64 {
+        self.nonces += 1;
+        ((peer as u64 + 1) << 32) | self.nonces
+    }
+
+    pub fn note(&mut self, peer: usize, what: impl Into<Cow<'static, str>>) {
+        self.trace.push((peer, self.now, what.into()));
+    }
+
+    /// Something that must never be: the schedule ends here.
+    pub fn violate(&mut self, what: String) {
+        if self.violation.is_none() {
+            self.violation = Some(what);
+            for peer in &mut self.peers {
+                peer.doomed = true;
+            }
+        }
+    }
+
+    pub fn is_alive(&self, peer: usize) -> bool {
+        !matches!(self.peers[peer].phase, Phase::Gone)
+    }
+
+    pub fn is_shipped_alive(&self) -> bool {
+        self.peers
+            .iter()
+            .any(|peer| peer.shipped && !matches!(peer.phase, Phase::Gone))
+    }
+
+    /// Whether there must never be two holders.
+    pub fn is_exclusive(&self) -> bool {
+        self.rules.exclusive
+    }
+
+    pub fn has_crashed_shipped(&self) -> bool {
+        self.peers.iter().any(|peer| peer.shipped && peer.crashed)
+    }
+
+    /// The wall clock, as files bear it.
+    pub fn system_time(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(self.realtime_ms().unsigned_abs())
+    }
+
+    /// Whose stamp stands in the lock.
+    pub fn lock_owner(&self) -> Option<usize> {
+        owner_of(&fs::read_to_string(self.dir.join("changes.journal.lock")).ok()?)
+    }
+
+    /// Whether so much time may have passed: the shipped peer renames within the settle time of reading (P2), stamps
+    /// within 5 s of creating and holds no lock for more than 30 s; and beside one, no library peer is frozen for a
+    /// second between its last look at the lock and the call that relies on it.
+    fn may_pass(&self, to: Duration) -> bool {
+        let judging = &self.judging;
+        judging.lock.is_none_or(|since| to < since + SETTLE)
+            && judging.unstamped.is_none_or(|since| to <= since + STAMPED_WITHIN)
+            && judging.holds.is_none_or(|since| to <= since + SHIPPED_STALE)
+            && self
+                .peers
+                .iter()
+                .all(|peer| peer.relying.is_none_or(|since| to <= since + RELYING_WITHIN))
+    }
+
+    /// Whether a peer's process may end now, by itself or by a crash.
+    fn may_end(&self, peer: usize) -> bool {
+        !self.rules.nobody_ends_while_judged
+            || self.judging.owner != Some(peer)
+            || self.violation.is_some()
+            || self.lock_owner() == Some(peer)
+    }
+
+    fn is_able(&self, peer: usize) -> bool {
+        let it = &self.peers[peer];
+        match it.phase {
+            Phase::Gone => false,
+            _ if it.doomed => true,
+            Phase::Ready => !it.ending || self.may_end(peer),
+            Phase::Asleep { until, since } => until <= self.now || since.is_some_and(|seen| seen < self.changes),
+        }
+    }
+
+    fn sleepers(&self) -> impl Iterator<Item = (usize, Duration)> {
+        self.peers.iter().enumerate().filter_map(|(peer, it)| match it.phase {
+            Phase::Asleep { until, .. } => Some((peer, until)),
+            _ => None,
+        })
+    }
+
+    /// Whose turn it is. `None`: everybody is gone.
+    fn decide(&mut self) -> Option<usize> {
+        loop {
+            if self.peers.iter().all(|peer| matches!(peer.phase, Phase::Gone)) {
+                return None;
+            }
+            if !(0..self.peers.len()).any(|peer| self.is_able(peer)) {
+                match self.sleepers().map(|(_, until)| until).min() {
+                    Some(until) if self.may_pass(until) => self.now = until,
+                    _ => self.violate("nobody can go on".to_owned()),
+                }
+                continue;
+            }
+            let peer = match self.choose() {
+                Choice::Go(peer) | Choice::Preempt(peer) => peer,
+                Choice::Wake(peer) => {
+                    let woken = self.sleepers().find(|(sleeper, _)| *sleeper == peer);
+                    self.now = woken.expect("who wakes was asleep").1;
+                    peer
+                }
+                Choice::Freeze(time) => {
+                    self.now += time;
+                    continue;
+                }
+                Choice::Crash(peer) => {
+                    self.note(peer, "dies");
+                    self.crashes += 1;
+                    self.peers[peer].doomed = true;
+                    self.peers[peer].crashed = true;
+                    self.peers[peer].phase = Phase::Ready;
+                    return Some(peer);
+                }
+            };
+            self.peers[peer].phase = Phase::Ready;
+            self.last = Some(peer);
+            return Some(peer);
+        }
+    }
+
+    fn choose(&mut self) -> Choice {
+        let mut menu = std::mem::take(&mut self.menu);
+        menu.clear();
+        let everyone = 0..self.peers.len();
+        if let Some(last) = self.last.filter(|last| self.is_able(*last)) {
+            menu.push(Choice::Go(last));
+            menu.extend(
+                everyone
+                    .clone()
+                    .filter(|p| *p != last && self.is_able(*p))
+                    .map(Choice::Preempt),
+            );
+        } else {
+            menu.extend(everyone.clone().filter(|p| self.is_able(*p)).map(Choice::Go));
+        }
+        if self.violation.is_none() {
+            let wakes = |(peer, until): &(usize, Duration)| !self.is_able(*peer) && self.may_pass(*until);
+            menu.extend(self.sleepers().filter(wakes).map(|(peer, _)| Choice::Wake(peer)));
+            let crashes = |p: &usize| self.peers[*p].begun && self.is_alive(*p) && self.may_end(*p);
+            menu.extend(everyone.filter(crashes).map(Choice::Crash));
+            menu.extend(
+                FREEZES
+                    .into_iter()
+                    .filter(|time| self.may_pass(self.now + *time))
+                    .map(Choice::Freeze),
+            );
+        }
+        let choice = match &mut self.chooser {
+            Some(chooser) if self.violation.is_none() => chooser.choose(&menu),
+            _ => menu[0],
+        };
+        self.menu = menu;
+        choice
+    }
+
+    /// The steps, a line each.
+    fn trace(&self, names: &[String]) -> String {
+        let mut text = String::new();
+        for (peer, now, what) in &self.trace {
+            let at = now.as_micros() as f64 / 1000.0;
+            writeln!(
+                text,
+                "{at:>12.3} ms  {:indent$}{}: {what}",
+                "",
+                names[*peer],
+                indent = 4 * peer
+            )
+            .expect("a String takes everything");
+        }
+        text
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------- the world
+
+pub struct World {
+    pub dir: PathBuf,
+    state: Mutex<State>,
+    turn: AtomicUsize,
+    threads: OnceLock<(Vec<Thread>, Thread)>,
+}
+
+impl World {
+    pub fn new(dir: PathBuf) -> Arc<World> {
+        Arc::new(World {
+            state: Mutex::new(State::new(&dir)),
+            dir,
+            turn: AtomicUsize::new(NOBODY),
+            threads: OnceLock::new(),
+        })
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner) // only the peer whose turn it is changes it
+    }
+
+    /// The threads of the peers, and the one that waits for them.
+    pub fn set_threads(&self, peers: Vec<Thread>, director: Thread) {
+        let unset = self.threads.set((peers, director));
+        assert!(unset.is_ok(), "a world has one set of threads");
+    }
+
+    /// Everything from the beginning, with these peers: which of them are shipped ones?
+    pub fn reset(&self, shipped: impl Iterator<Item = bool>, rules: Rules) {
+        let mut state = self.state();
+        *state = State::new(&self.dir);
+        state.rules = rules;
+        state.peers.extend(shipped.map(|shipped| Peer {
+            phase: Phase::Ready,
+            shipped,
+            relying: None,
+            begun: false,
+            doomed: false,
+            since: 0,
+            ending: false,
+            crashed: false,
+        }));
+    }
+
+    /// Runs all peers to their ends.
+    pub fn run(&self, chooser: Box<dyn Chooser>) {
+        let first = {
+            let mut state = self.state();
+            state.chooser = Some(chooser);
+            state.decide()
+        };
+        self.pass_to(first);
+        self.await_turn(NOBODY);
+        self.state().chooser = None;
+    }
+
+    fn pass_to(&self, peer: Option<usize>) {
+        let (peers, director) = self.threads.get().expect("the threads were set");
+        self.turn.store(peer.unwrap_or(NOBODY), Ordering::Release);
+        peer.map_or(director, |peer| &peers[peer]).unpark();
+    }
+
+    /// Outside of any schedule.
+    pub fn give_turn(&self, peer: usize) {
+        self.pass_to(Some(peer));
+    }
+
+    pub fn await_turn(&self, me: usize) {
+        while self.turn.load(Ordering::Acquire) != me {
+            std::thread::park();
+        }
+    }
+
+    pub fn trace(&self, names: &[String]) -> String {
+        self.state().trace(names)
+    }
+}
+
+/// A peer's place in the world.
+#[derive(Clone)]
+pub struct Seat {
+    pub world: Arc<World>,
+    pub me: usize,
+}
+
+/// This peer is dead, and does nothing more.
+#[derive(Debug)]
+pub struct Died;
+
+impl Seat {
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.world.state()
+    }
+
+    pub fn begin(&self) {
+        self.state().peers[self.me].begun = true;
+    }
+
+    /// Before a system call: others may run first.
+    pub fn step(&self, call: &'static str) -> Result<(), Died> {
+        self.yield_turn(|state| {
+            let relies = RELYING.contains(&call) && state.is_shipped_alive();
+            state.peers[self.me].relying = relies.then_some(state.now);
+        });
+        let mut state = self.state();
+        state.peers[self.me].relying = None;
+        if state.peers[self.me].doomed {
+            return Err(Died);
+        }
+        state.steps += 1;
+        if state.steps == MANY_STEPS {
+            state.violate("does not come to an end".to_owned());
+        }
+        state.note(self.me, call);
+        Ok(())
+    }
+
+    /// A call that no other peer could tell the moment of.
+    pub fn step_alone(&self) -> Result<(), Died> {
+        match self.state().peers[self.me].doomed {
+            true => Err(Died),
+            false => Ok(()),
+        }
+    }
+
+    /// After a call that changed the directory.
+    pub fn changed(&self) {
+        self.state().changes += 1;
+    }
+
+    /// Sleeps until then; if `until_change`, also no longer than until somebody changes the directory.
+    pub fn sleep(&self, until: Duration, until_change: bool) {
+        self.yield_turn(|state| {
+            let since = until_change.then_some(state.changes);
+            state.note(self.me, "sleeps");
+            state.peers[self.me].phase = Phase::Asleep { until, since };
+        });
+    }
+
+    /// The process is about to end by itself, if it has not died.
+    pub fn end(&self) {
+        if !self.state().peers[self.me].doomed {
+            self.yield_turn(|state| state.peers[self.me].ending = true);
+        }
+    }
+
+    /// The process has ended.
+    pub fn gone(&self) {
+        let next = {
+            let mut state = self.state();
+            if !state.peers[self.me].crashed {
+                state.note(self.me, "ends");
+            }
+            state.oracle.leave(self.me);
+            state.changes += 1;
+            state.peers[self.me].phase = Phase::Gone;
+            state.decide()
+        };
+        self.world.pass_to(next);
+    }
+
+    fn yield_turn(&self, before: impl FnOnce(&mut State)) {
+        let next = {
+            let mut state = self.state();
+            before(&mut state);
+            state.decide()
+        };
+        if next != Some(self.me) {
+            self.world.pass_to(next);
+            self.world.await_turn(self.me);
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------- for the oracle
+
+    pub fn violate(&self, what: String) {
+        self.state().violate(what);
+    }
+
+    /// This peer begins something.
+    pub fn begin_operation(&self) {
+        let mut state = self.state();
+        state.peers[self.me].since = state.steps;
+    }
+
+    /// Whether this peer may be told that it has lost the lock.
+    pub fn may_be_lost(&self) -> bool {
+        let state = self.state();
+        !state.is_exclusive() || state.oracle.may_be_lost(self.me, state.peers[self.me].since)
+    }
+
+    /// This peer holds the lock.
+    pub fn enter(&self) -> Result<(), Died> {
+        let mut state = self.state();
+        let (since, exclusive) = (state.peers[self.me].since, state.is_exclusive());
+        state.note(self.me, "HOLDS");
+        state.oracle.enter(self.me, since, exclusive).map_err(|violation| {
+            state.violate(violation);
+            Died
+        })
+    }
+
+    /// It is about to release.
+    pub fn leave(&self) -> Option<Standing> {
+        let mut state = self.state();
+        state.note(self.me, "releases");
+        state.oracle.leave(self.me)
+    }
+
+    /// An entry to append: its path, and its number.
+    pub fn new_entry(&self) -> (String, usize) {
+        let mut state = self.state();
+        let path = format!("peer-{}/entry-{}", self.me, state.steps);
+        let now = state.steps;
+        let entry = state.oracle.append(path.clone(), now);
+        (path, entry)
+    }
+
+    pub fn acknowledge(&self, entry: usize) {
+        let mut state = self.state();
+        state.note(self.me, format!("has appended entry {entry}"));
+        state.oracle.acknowledge(entry);
+    }
+
+    // --------------------------------------------------------------------------------- for peers without the seam
+
+    /// A file that was created or written to bears the world's time.
+    pub fn written(&self, file: &File) {
+        file.set_modified(self.state().system_time())
+            .expect("one's own file takes a time");
+    }
+
+    pub fn write(&self, file: &mut File, content: &str) {
+        file.write_all(content.as_bytes()).expect("the file can be written to");
+        self.written(file);
+    }
+
+    /// What the seam answers for a step.
+    pub fn verdict(step: Result<(), Died>) -> Verdict {
+        match step {
+            Ok(()) => Verdict::Proceed,
+            Err(Died) => Verdict::Die,
+        }
+    }
+}
