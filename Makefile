@@ -9,6 +9,7 @@ PYTHON := $(VENV)/bin/python
 export JLOCK_LIBRARY ?= $(CURDIR)/target/release/libjlock.so
 
 include mk/library.mk
+include mk/cli.mk
 
 .PHONY: help
 help: ## this list
