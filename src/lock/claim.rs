@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::lock::core::{Core, Hold};
+use crate::lock::core::{Core, Hold, is_overdue};
 use crate::lock::dir::Name;
 use crate::lock::look::Corpse;
 use crate::lock::stamp::{OwnStamp, Stamp};
@@ -75,7 +75,8 @@ impl Core {
 
     /// From an inode that was claimed before its maker had stamped it to our parked one: should the maker wake up, it
     /// writes through the descriptor that it has, and that must land in an orphan. Nobody renames over a claim that has
-    /// settled, so neither do we over somebody else's.
+    /// settled, so neither do we over somebody else's; unless it has been silent so long that a shipped peer may have
+    /// taken it (P2). Then all begins anew.
     fn move_to_parked(&mut self) -> Result<bool> {
         let Some(claimed) = self.hold.take() else {
             return Ok(false); // never: it was claimed just now
@@ -89,6 +90,11 @@ impl Core {
             };
             let touched_ms = sys::realtime_ms();
             sys::touch(&parked.file).map_err(os)?;
+            // As late as can be.
+            if is_overdue(claimed.touched_ms) {
+                self.parked = Some(parked);
+                return Ok(false);
+            }
             match sys::rename(&dir.fd, &parked.name, &dir.lock, Rename::Replace) {
                 Ok(()) => break (parked, touched_ms),
                 // It was old until now, and a shipped peer swept it: park another.

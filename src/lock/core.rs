@@ -26,6 +26,8 @@ const LATE_MS: i64 = SHIPPED_STALE_MS / 2;
 const OVERDUE_MS: i64 = SHIPPED_STALE_MS - 1_000;
 /// When there is no time to wait, how often a lock that changes under our eyes is tried again at once.
 const EAGER_TRIES: u32 = 16;
+/// How often a hold is settled anew that was frozen each time: the settle time may be longer than all patience.
+const SETTLES: u32 = 8;
 const EAGER_PAUSE: Duration = Duration::from_micros(50);
 
 #[derive(Debug)]
@@ -419,12 +421,19 @@ impl Core {
 
     /// Gives a sign of life, then waits for whoever judged by the time before it. `Ok(false)`: somebody took the lock.
     fn settle_overdue(&mut self) -> Result<bool> {
-        self.touch_hold()?;
-        self.settle();
-        match &self.hold {
-            Some(hold) => self.is_lock(hold.id),
-            None => Ok(false),
+        for _ in 0..SETTLES {
+            self.touch_hold()?;
+            self.settle();
+            let Some(hold) = &self.hold else { return Ok(false) };
+            if !self.is_lock(hold.id)? {
+                return Ok(false);
+            }
+            // Frozen while it settled, a hold is as silent as before, and may have been judged anew.
+            if !self.is_overdue() {
+                break;
+            }
         }
+        Ok(true)
     }
 
     // ------------------------------------------------------------------------------------------------- release
