@@ -60,7 +60,7 @@ impl Oracle {
         for other in self.holds.iter_mut().filter(|other| other.standing == Standing::Good) {
             match self.judged_by_age {
                 Some((victim, at)) if victim == other.peer && other.since <= at => other.standing = Standing::Robbed,
-                Some((victim, _)) if victim == peer => standing = Standing::Robbed,
+                Some((victim, at)) if victim == peer && since <= at => standing = Standing::Robbed,
                 _ if exclusive && standing == Standing::Good => {
                     return Err(format!("two holders: peers {} and {peer}", other.peer));
                 }

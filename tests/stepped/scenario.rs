@@ -84,7 +84,8 @@ impl Scenario {
         };
         let ops = |random: &mut Random| (0..1 + random.below(3)).map(|_| op(random)).collect();
         let mut peers: Vec<Peer> = (0..2 + random.below(3)).map(|_| Peer::Library(ops(random))).collect();
-        if random.below(2) == 0 {
+        let with_shipped = random.below(2) == 0;
+        if with_shipped {
             peers.push(Peer::Shipped(ops(random)));
         }
         let before = random.of(&[
@@ -93,7 +94,9 @@ impl Scenario {
             Before::LibraryCorpse,
             Before::ShippedCorpse,
             Before::Empty,
-            Before::Foreign,
+            // A claim by exchange that hits a live lock puts it back: for an instant its holder sees it gone. Only a
+            // shipped peer can bring that about, by stealing the foreign lock in the very instant before.
+            if with_shipped { Before::Free } else { Before::Foreign },
         ]);
         Scenario::new("drawn", before, peers)
     }
