@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# run.sh address|thread|valgrind [CALLS]: the C tests, the examples in C, random misuse and the thread test, watched by
+# AddressSanitizer, ThreadSanitizer or valgrind. Built with Rust's standard library watched, too, which takes its sources.
+set -euo pipefail
+
+what=${1:?address, thread or valgrind}
+calls=${2:-20000}
+cd "$(dirname "$0")/../.."
+
+triple=$(rustc -vV | sed -n 's/^host: //p')
+out=$PWD/target/sanitize/$what
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+count=0
+mkdir -p "$out"
+
+# In a directory of its own; what it says is shown when it fails. A report of a sanitizer is a failure.
+watched() {
+    local dir=$scratch/$((++count))
+    mkdir "$dir"
+    if ! "$@" "$dir" >"$dir.log" 2>&1 </dev/null; then
+        cat "$dir.log" >&2
+        echo "run.sh: failed under $what: $*" >&2
+        exit 1
+    fi
+}
+
+build_with_sanitizer() {
+    local sources
+    sources=$(rustc --print sysroot)/lib/rustlib/src
+    [ -d "$sources" ] || { echo "run.sh: the standard library's sources are needed: rustup component add rust-src" >&2; exit 1; }
+    # Each is unstable; the compiler is the stable one.
+    export RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=$what"
+    cargo build --quiet -Zbuild-std --lib --target "$triple" --target-dir "$out"
+    archive=$out/$triple/debug/libjlock.a
+    compiler=(clang "-fsanitize=$what" -fno-omit-frame-pointer)
+    # The compiler's own runtime may be older than Rust's, which knows both.
+    local short=${what:0:1}san
+    # shellcheck disable=SC2054 # the commas are the linker's
+    runtime=(-Wl,--whole-archive "$(rustc --print target-libdir)"/librustc-*_rt."$short".a -Wl,--no-whole-archive
+        -Wl,--export-dynamic -lrt -lresolv)
+    export ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1 TSAN_OPTIONS=halt_on_error=1
+}
+
+# The release build, as it is installed; a debug build of Rust would end misuse by itself.
+build_for_valgrind() {
+    cargo build --quiet --release
+    archive=target/release/libjlock.a
+    compiler=(cc)
+    runtime=()
+}
+
+compile() { # PROGRAM SOURCES...
+    local program=$1 objects=()
+    shift
+    for source in "$@"; do
+        objects+=("$scratch/$(basename "$source").o")
+        "${compiler[@]}" -std=gnu11 -g -O1 -pthread -Iinclude -c -o "${objects[-1]}" "$source"
+    done
+    # Not the compiler as the driver of its own runtime.
+    ${compiler[0]} -o "$scratch/$program" "${objects[@]}" "$archive" "${runtime[@]}" -lgcc_s -lpthread -ldl -lm
+}
+
+# ThreadSanitizer's runtime has a thread of its own, which takes signals.
+is_told_apart() { [ "$what:$1" = thread:the_keepalive_thread_takes_no_signals ]; }
+
+claims() {
+    local number=0 program claim
+    for program in options errors lock fork journal faults names; do
+        compile "$program" "tests/c/$program.c" tests/c/claim.c
+        for claim in $("$scratch/$program"); do
+            if is_told_apart "$claim"; then continue; fi
+            watched "$scratch/$program" "$claim"
+            number=$((number + 1))
+        done
+    done
+    echo "figure: claims in C, $what = $number"
+}
+
+misuse() {
+    compile misuse tests/sanitize/misuse.c
+    local seed=${JLOCK_SEED:-$(date +%s)}
+    echo "JLOCK_SEED=$seed"
+    watched "$scratch/misuse" "$seed" "$calls"
+    echo "figure: calls in misuse, $what = $calls"
+}
+
+examples() {
+    for example in quickstart writer; do
+        compile $example examples/c/$example.c
+    done
+    # shellcheck disable=SC2317 # called by name
+    write() { seq 500 | "$@" "$scratch/examples" c; }
+    watched "${valgrind[@]}" "$scratch/quickstart"
+    write "${valgrind[@]}" "$scratch/writer" >"$scratch/writer.log"
+    [ "$(grep -c '^ack ' "$scratch/writer.log")" = 500 ]
+    echo "figure: examples in C, $what = 2"
+}
+
+case $what in
+address | thread)
+    valgrind=()
+    build_with_sanitizer
+    claims
+    misuse
+    examples
+    if [ "$what" = thread ]; then
+        cargo test --quiet -Zbuild-std --target "$triple" --target-dir "$out" --test sanitize threads
+    fi
+    ;;
+valgrind)
+    valgrind=(valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=all --errors-for-leak-kinds=all
+        --track-fds=yes)
+    build_for_valgrind
+    examples
+    compile misuse tests/sanitize/misuse.c
+    watched "$scratch/misuse" closed
+    ;;
+*)
+    echo "run.sh: address, thread or valgrind" >&2
+    exit 2
+    ;;
+esac
