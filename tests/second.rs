@@ -59,17 +59,17 @@ fn names(prefix: &str, count: usize) -> Vec<String> {
 
 // ----------------------------------------------------------------------------------------------- the second peer
 
-fn peer() -> Command {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/second/peer.py");
+fn peer(script: &str) -> Command {
+    let second = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/second");
     let mut command = Command::new("python3");
-    command.arg(script);
+    command.arg("-B").arg(second.join(script)); // leaves no __pycache__ in the tree
     command
 }
 
 /// A writer of so many entries in one life.
 fn second(label: &str, count: u32) -> Slot {
     let make = move |root: &Path, name: &str| {
-        let mut command = peer();
+        let mut command = peer("peer.py");
         command.arg(journal_dir(root)).arg(name);
         crowd::redirect(&mut command, &log_path(root, name), &paths(root, count));
         command
@@ -85,7 +85,7 @@ fn paths(root: &Path, count: u32) -> PathBuf {
 }
 
 fn second_holder(root: &Path, name: &str, count: u32) -> Process {
-    let mut command = peer();
+    let mut command = peer("peer.py");
     command
         .arg("--hold")
         .arg(count.to_string())
@@ -96,7 +96,7 @@ fn second_holder(root: &Path, name: &str, count: u32) -> Process {
 
 /// One that acquires, and waits to be killed.
 fn second_keeper(root: &Path, name: &str) -> Process {
-    let mut command = peer();
+    let mut command = peer("peer.py");
     command.arg("--keep").arg(journal_dir(root)).stdin(Stdio::piped());
     Process::spawn(name, command.stdout(File::create(log_path(root, name)).expect("a log")))
 }
@@ -190,14 +190,24 @@ fn kills_lose_nothing_beside_the_library_and_a_shipped_peer() {
     expect_nothing_left(root.path());
 }
 
-/// What killed writers leave beside the journal, the second peer removes as it opens the lock.
+/// What killed writers leave beside the journal, even the last of all, the second peer removes.
 fn expect_nothing_left(root: &Path) {
-    let mut command = peer();
-    command
-        .arg(journal_dir(root))
-        .arg("nobody")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null());
-    Process::spawn("sweeper", &mut command).expect_success();
+    let last = library_keeper(root, "last");
+    wait_until_acquired(root, "last");
+    last.kill();
+    assert_eq!(oracle::leftovers(root).len(), 2, "the lock and its private file");
+    let mut command = peer("peer.py");
+    command.arg(journal_dir(root)).arg("cleaner");
+    crowd::redirect(&mut command, &log_path(root, "cleaner"), &paths(root, 1));
+    Process::spawn("cleaner", &mut command).expect_success();
+    assert_eq!(oracle::acknowledged(root, "cleaner"), ["cleaner/1.rs"]);
     assert_eq!(oracle::leftovers(root), []);
+}
+
+#[test]
+fn it_keeps_the_test_vectors() {
+    let run = peer("vectors.py").arg(std::process::id().to_string()).output();
+    let run = run.expect("python3 is needed");
+    let said = [run.stdout, run.stderr].concat();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&said));
 }

@@ -25,9 +25,10 @@ from typing import NamedTuple
 FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 NOREPLACE, EXCHANGE = 1, 2
 LIBC = ctypes.CDLL(None, use_errno=True)
-MAGIC = b"# codegraph-journal v1 "
+MAGIC, DELETED = b"# codegraph-journal v1 ", b"DELETED "
 SPACE = "\t\n\v\f\r \xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+", re.ASCII)
+PAGE = 4096
 CUT_SHORT_S, FRESH_S, DOUBTED_S, OLD_S = 5, 1, 15, 29
 
 
@@ -51,13 +52,13 @@ class Stamp(NamedTuple):
 
 def parse(content: bytes) -> Stamp:
     text = content[:4096].decode("latin-1")
-    whole = re.match(r"([1-9]\d{0,9})\n(\d+-[0-9a-f]{16})\n(jlock/1 [^\n]*\n)?", text)
-    if whole and int(whole[1]) < 2**31:
-        words = (whole[3] or "").split()[1:]
+    whole = re.match(r"(\d{1,10})\n(\d{1,10}-[0-9a-f]{16})\n(jlock/1 [^\n]*\n)?", text, re.ASCII)
+    if whole and 0 < int(whole[1]) < 2**31:
+        words = [word for word in (whole[3] or "").split() if "=" in word]
         kind = "library" if whole[3] else "shipped"
         return Stamp(kind, int(whole[1]), whole[2], dict(word.partition("=")[::2] for word in words))
-    begun = re.fullmatch(r"(?:([1-9]\d{0,9})(\n(\d+(-[0-9a-f]{0,16})?)?)?)?", text)
-    if begun and int(begun[1] or 0) < 2**31:
+    begun = re.fullmatch(r"(\d{0,10})(\n(\d{1,10}(-[0-9a-f]{0,16})?)?)?", text, re.ASCII)
+    if begun and (0 < int(begun[1] or 0) < 2**31 or not begun[2]):
         return Stamp("cut short", int(begun[1]) if begun[2] else None)
     return Stamp("foreign")
 
@@ -324,25 +325,26 @@ class Peer:
 
     def sweep(self) -> None:
         for name in os.listdir(self.dir):
-            if name.startswith(self.lock + ".") and name.endswith(".tmp") and not (self.parked and name == self.parked.name):
+            private = re.fullmatch(re.escape(self.lock) + r"\.(\d*).*\.tmp", name)
+            if private and not (self.parked and name == self.parked.name):
                 with contextlib.suppress(OSError):  # gone, or no file that may be opened: not ours to judge
-                    self.sweep_one(name, name[len(self.lock) + 1 :].partition("-")[0])
+                    self.sweep_one(name, int(private[1] or 0))
 
-    def sweep_one(self, name: str, pid: str) -> None:
+    def sweep_one(self, name: str, pid: int) -> None:
         fd = self.open(name, os.O_RDONLY)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             content, old = os.pread(fd, 4096, 0), time.time() - os.fstat(fd).st_mtime > self.stale_s
             ours = parse(content).kind == "library" or content.startswith(MAGIC)
-            if ours or old or pid.isdecimal() and gone(int(pid)):
+            if ours or old or pid and gone(pid):
                 self.unlink(name)
         finally:
             os.close(fd)
 
     # ------------------------------------------------------------------------------------------------------- journal
 
-    def append(self, *entries: bytes, stamp_ms: int | None = None) -> None:
-        lines = b"".join(checked(entry) + b"\n" for entry in entries)
+    def append(self, *paths: bytes, stamp_ms: int | None = None) -> None:
+        lines = b"".join(map(line, paths))
         while True:
             self.acquire()
             try:
@@ -365,7 +367,7 @@ class Peer:
         try:
             size = os.fstat(fd).st_size
             ended = size > 0 and os.pread(fd, 1, size - 1) == b"\n"
-            data = (b"" if ended else b"\n" if size else MAGIC + b"0\n") + lines
+            data = fill(size, b"" if ended else b"\n" if size else MAGIC + b"0\n", lines)
             written = os.write(fd, data)
             if written < len(data):
                 if os.fstat(fd).st_size == size + written and self.id_of(self.lock) == self.held.id:
@@ -413,16 +415,24 @@ class Peer:
 # ----------------------------------------------------------------------------------------------------------- entries
 
 
-def text(line: bytes) -> str:
-    return line.decode("utf-8", "surrogateescape")
+def text(content: bytes) -> str:
+    return content.decode("utf-8", "surrogateescape")
 
 
-def checked(entry: bytes) -> bytes:
-    """A line as it shall stand in the journal: a path, or `DELETED ` and a path."""
-    path = text(entry.removeprefix(b"DELETED "))
-    if not path or path.strip(SPACE) != path or path.startswith("#") or set(path) & set("\n\r\0"):
-        raise Malformed(f"{entry!r} would not read back as it was written")
-    return entry
+def line(path: bytes, deleted: bool = False) -> bytes:
+    trimmed, removed = text(path).strip(SPACE), path.startswith(DELETED)
+    if not path or trimmed != text(path) or path.startswith(b"#") or set(path) & set(b"\n\r\0") or removed > deleted:
+        raise Malformed(f"{path!r} would not read back as it was written")
+    return (DELETED if deleted else b"") + path + b"\n"
+
+
+def fill(size: int, start: bytes, lines: bytes) -> bytes:
+    """With blank lines, so that no page of the file ends within a line."""
+    data = start
+    for entry in lines.splitlines(keepends=True):
+        room = PAGE - (size + len(data)) % PAGE
+        data += b"\n" * room * (room < len(entry) <= PAGE) + entry
+    return data
 
 
 class Journal(NamedTuple):
@@ -438,19 +448,27 @@ def read_header(fd: int) -> bytes:
     return now
 
 
+def number(literal: str) -> float:
+    """0, if it is no number or not a finite one."""
+    if not NUMBER.fullmatch(literal):
+        return 0
+    try:
+        value = float(int(literal, 0)) if literal[:2].lower() in ("0x", "0o", "0b") else float(literal)
+    except OverflowError:
+        return 0
+    return value if value < float("inf") else 0
+
+
 def read(fd: int) -> Journal:
     header = read_header(fd)
-    number = text(header.removeprefix(MAGIC)).strip(SPACE)
-    if not header.startswith(MAGIC) or not NUMBER.fullmatch(number):
+    timestamp = number(text(header[len(MAGIC) :]).strip(SPACE))
+    if not header.startswith(MAGIC) or timestamp <= 0:
         raise Malformed(f"no header: {header!r}")
-    timestamp = float(int(number, 0)) if number[1:2].isalpha() and number[0] == "0" and number[1] not in "eE" else float(number)
-    if not 0 < timestamp < float("inf"):
-        raise Malformed(f"no time: {number}")
-    lines = os.pread(fd, 2**31 - 1, len(header)).split(b"\n")[1:]
-    trimmed = [text(line).strip(SPACE).encode("utf-8", "surrogateescape") for line in lines]
-    entries = dict.fromkeys(line for line in trimmed if line and not line.startswith(b"#"))
-    deleted = [line for line in entries if line.startswith(b"DELETED ")]
-    return Journal(timestamp, [line for line in entries if line not in set(deleted)], [line[8:] for line in deleted])
+    below = os.pread(fd, 2**31 - 1, len(header)).split(b"\n")[1:]
+    trimmed = (text(entry).strip(SPACE).encode("utf-8", "surrogateescape") for entry in below)
+    entries = dict.fromkeys(entry for entry in trimmed if entry and not entry.startswith(b"#"))
+    changed = [entry for entry in entries if not entry.startswith(DELETED)]
+    return Journal(timestamp, changed, [entry[len(DELETED) :] for entry in entries if entry.startswith(DELETED)])
 
 
 # ---------------------------------------------------------------------------------------------------------- programs
