@@ -1,0 +1,68 @@
+/* writer DIR FLAGS THINK_US: one of a crowd.
+ *
+ * Reads `BEGIN END MOST` (monotonic nanoseconds; a number), then appends one entry after the other from BEGIN to END, MOST at
+ * most, or until SIGTERM, pausing THINK_US between them. Prints how many, and of the calls' times, in nanoseconds, the
+ * median, the 99th percentile and the longest. */
+
+#include <inttypes.h>
+#include <signal.h>
+#include <unistd.h>
+#include "clock.h"
+#include "lock.h"
+
+static volatile sig_atomic_t told_to_end;
+
+static void end(int signal) {
+  (void)signal;
+  told_to_end = 1;
+}
+
+struct times {
+  int64_t *at;
+  size_t count, room;
+};
+
+static void note(struct times *times, int64_t took) {
+  if (times->count == times->room) {
+    times->room = times->room ? times->room * 2 : 1 << 16;
+    times->at = realloc(times->at, times->room * sizeof *times->at);
+    if (!times->at) fail("realloc");
+  }
+  times->at[times->count++] = took;
+}
+
+static int ascending(const void *a, const void *b) {
+  int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+  return (left > right) - (left < right);
+}
+
+static void report(struct times *times) {
+  size_t count = times->count;
+  if (count == 0) note(times, 0); /* came too late: its times are nothing */
+  qsort(times->at, times->count, sizeof *times->at, ascending);
+  printf("%zu %" PRId64 " %" PRId64 " %" PRId64 "\n", count, times->at[times->count / 2],
+         times->at[times->count * 99 / 100], times->at[times->count - 1]);
+}
+
+int main(int argc, char **argv) {
+  if (argc != 4) return 2;
+  const struct sigaction on_term = {.sa_handler = end, .sa_flags = SA_RESTART};
+  check(sigaction(SIGTERM, &on_term, NULL), "sigaction");
+  struct jlock *lock = open_lock(argv[1], strtoul(argv[2], NULL, 10));
+  const useconds_t think_us = strtoul(argv[3], NULL, 10);
+  struct times times = {0};
+  int64_t begin, until;
+  size_t most;
+  puts("ready");
+  fflush(stdout);
+  if (scanf("%" SCNd64 " %" SCNd64 " %zu", &begin, &until, &most) != 3) return 2;
+  while (now_ns() < begin) usleep(100);
+  for (int64_t at; !told_to_end && times.count < most && (at = now_ns()) < until;) {
+    append(lock);
+    note(&times, now_ns() - at);
+    if (think_us) usleep(think_us);
+  }
+  report(&times);
+  jlock_close(lock);
+  return 0;
+}

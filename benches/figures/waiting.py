@@ -1,0 +1,68 @@
+"""The CPU time of those who wait."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from statistics import median
+
+from harness.bench import Bench
+from harness.figure import Row
+from harness.program import running
+
+WAITERS = 8
+MOST = 0.01
+
+
+def measure(bench: Bench) -> Iterator[Row]:
+    ours: list[float] = []
+    theirs: list[float] = []
+    for _ in range(bench.scale.rounds):
+        ours.append(_library(bench))
+        theirs.append(_shipped(bench))
+    share = median(ours)
+    hold = f"while a holder holds {bench.scale.hold_seconds:g} s"
+    yield Row(
+        f"CPU of {WAITERS} waiters {hold}",
+        "-",
+        f"{share:.3%} of a core each",
+        f"≤ {MOST:.0%} of a core each",
+        share <= MOST,
+        f"most: {max(ours):.3%}",
+    )
+    yield Row("the shipped peer, one waiter", "-", f"{median(theirs):.0%} of a core")
+
+
+def _library(bench: Bench) -> float:
+    """What a waiter takes of a core, on the average."""
+    with bench.scratch() as at, running([bench.c("peer", at)] * (WAITERS + 1)) as (holder, *waiters):
+        holder.tell("a")
+        holder.numbers()
+        for waiter in waiters:
+            waiter.tell("a")
+        time.sleep(bench.scale.hold_seconds)
+        holder.tell("r")
+        holder.numbers()
+        used = 0
+        # In whatever order they get it.
+        for waiter in waiters:
+            waiter.tell("r")
+        for waiter in waiters:
+            used += waiter.numbers()[1]
+            waiter.numbers()
+        return used / 1e9 / WAITERS / bench.scale.hold_seconds
+
+
+def _shipped(bench: Bench) -> float:
+    """One is enough: it takes a core, as long as it waits (5 s at most)."""
+    with bench.scratch() as at:
+        directory = at / ".codegraph"
+        with running([bench.c("peer", directory), bench.node("wait.mjs", at)]) as (holder, waiter):
+            holder.tell("a")
+            holder.numbers()
+            waiter.tell("\n")
+            time.sleep(bench.scale.hold_seconds)
+            holder.tell("r")
+            holder.numbers()
+            used, took = waiter.numbers()
+            return used / took

@@ -1,0 +1,50 @@
+"""From the release to the one waiter that has the lock."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from statistics import median
+
+from harness.bench import Bench
+from harness.figure import Row, compared, seconds
+from harness.program import Program, running
+
+MOST = 100e-6
+POLL_SECONDS = 0.025
+A_ROUND = 5
+
+
+def measure(bench: Bench) -> Iterator[Row]:
+    woken: list[float] = []
+    polled: list[float] = []
+    with bench.scratch() as at, running([bench.c("peer", at)] * 2) as (holder, waiter):
+        for _ in range(bench.scale.rounds * A_ROUND):
+            woken.append(_wait(holder, waiter, "a"))
+            polled.append(_wait(holder, waiter, "p"))
+    took = median(woken)
+    yield Row(
+        "wake-up after release, one waiter: p50",
+        "-",
+        seconds(took),
+        f"≤ {seconds(MOST)}",
+        took <= MOST,
+        f"longest: {seconds(max(woken))}",
+    )
+    yield compared("the same", "trying every 25 ms", woken, polled, None)
+
+
+def _wait(holder: Program, waiter: Program, how: str) -> float:
+    holder.tell("a")
+    holder.numbers()
+    waiter.tell(how)
+    # The release comes at any time between two looks of one who polls.
+    time.sleep(POLL_SECONDS * (1 + random.random()))
+    holder.tell("r")
+    # The waiter's answer first: nobody else is to wake up at that moment.
+    acquired, _ = waiter.numbers()
+    released, _ = holder.numbers()
+    waiter.tell("r")
+    waiter.numbers()
+    return (acquired - released) / 1e9

@@ -1,0 +1,17 @@
+"""How much is measured: everything, or only that it runs."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scale:
+    rounds: int  # alternating ones, of which the medians are taken
+    round_seconds: float  # how long a meter runs in one
+    sizes: tuple[int, ...]  # of the journals that are stamped; the last one is read as well
+    crowd_seconds: float  # how long a crowd writes
+    thoughts: int  # the appends of the writer that thinks
+    hold_seconds: float  # how long waiters wait whose CPU time is looked at
+
+
+FULL = Scale(15, 0.05, (100, 10_000, 1_000_000), 1.0, 1000, 5.0)
+SMOKE = Scale(1, 0.0, (100, 1_000), 0.02, 5, 0.1)

@@ -1,0 +1,12 @@
+// A meter, as c/meter.h has it: for each number on standard input, does the operation that many times.
+
+import { createInterface } from 'node:readline';
+
+export async function meter(operation) {
+  for await (const line of createInterface({ input: process.stdin })) {
+    const times = Number(line);
+    const begun = process.hrtime.bigint();
+    for (let done = 0; done < times; done++) operation();
+    process.stdout.write(`${process.hrtime.bigint() - begun}\n`);
+  }
+}
