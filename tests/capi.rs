@@ -337,6 +337,26 @@ fn the_writer_in_c_says_what_it_could_not_write_and_fails() {
     );
 }
 
+#[test]
+fn the_examples_in_c_are_clean_under_valgrind() {
+    let scratch = Scratch::new("valgrind");
+    let stdin = scratch.write("paths", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\nk\n");
+    for name in ["writer", "quickstart"] {
+        let example = example(&scratch, name);
+        run(tool("valgrind")
+            .args([
+                "--quiet",
+                "--leak-check=full",
+                "--errors-for-leak-kinds=definite,indirect,possible",
+            ])
+            .arg("--error-exitcode=9")
+            .arg(example)
+            .arg(scratch.path().join("journal"))
+            .arg("c")
+            .stdin(std::fs::File::open(&stdin).expect("it was written just now")));
+    }
+}
+
 fn compile_cpp(compiler: &str, sanitizers: &[&str], scratch: &Scratch, source: &str) -> PathBuf {
     let program = scratch.path().join(compiler);
     run(tool(compiler)
