@@ -32,8 +32,8 @@ def describe(directory: Path) -> str:
     """Machine, file system and date, in a line."""
     names = re.findall(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     processor = names[0].strip() if names else platform.machine()
-    command = ["stat", "--file-system", "--format=%T", str(directory)]
-    file_system = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    command = ["df", "--output=fstype", str(directory)]
+    file_system = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()[-1]
     return (
         f"{processor}, {os.cpu_count()} cores; Linux {platform.release()}; {file_system}; "
         f"Python {platform.python_version()}, Node {_version('node', '--version')}, "
