@@ -22,9 +22,9 @@
 //!
 //! - **P1.** Any number of library peers exclude each other, whatever crashes and whenever.
 //! - **P2.** Any number of library peers and one shipped peer exclude each other, whatever crashes and whenever, as long
-//!   as that peer is not frozen: it renames within [`settle`](Options::settle) of reading a lock, stamps its own within
-//!   5 s of creating it, and holds it for less than 30 s. One instant no peer can close: a library process that lets the
-//!   lock go and *ends* between the two system calls with which the shipped peer reads a PID and asks whether it lives.
+//!   as that peer is not frozen: it renames or unlinks within [`settle`](Options::settle) of opening a lock, stamps its own
+//!   within 5 s of creating it, and holds it for less than 30 s. One instant no peer can close: a library process that lets
+//!   the lock go and *ends* between the two system calls with which the shipped peer reads a PID and asks whether it lives.
 //! - **P3.** A peer that loses its lock all the same is told: [`release`](Guard::release), [`refresh`](Lock::refresh) and
 //!   every journal commit answer [`ErrorKind::Lost`], and nothing of the new holder is removed. A journal call that
 //!   takes the lock by itself does its work again: what it acknowledged is in the journal.
@@ -51,8 +51,10 @@
 //! - A child of `fork` cannot use its parent's handles ([`ErrorKind::Forked`]); it opens its own. A child made by a bare
 //!   `clone`, without `exec`, keeps its parent's lock alive as long as it has not dropped its copies.
 //! - Where the file system has no hard links or no `flock`, weaker means are used; [`Holder`] says so.
-//! - Killed in the middle of an append, a process can leave a part of its entries in the journal, the last of them cut.
-//!   They were not acknowledged.
+//! - A dead lock that one may not write to, or that carries no stamp, is exchanged instead of claimed in place; there, a
+//!   shipped peer that takes it over in the same instant can end up beside us.
+//! - Killed in the middle of an append, a process can leave the first of its entries in the journal without the rest. They
+//!   were not acknowledged.
 
 #![deny(unsafe_code)]
 
