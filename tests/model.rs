@@ -44,6 +44,7 @@ fn look<M: Model + Debug>(model: &M, wanted: &[&str]) -> Option<Trace> {
         "{model:?}\n{} states, {} steps, {seconds:.1} s: {found}",
         outcome.states, outcome.steps
     );
+    println!("figure: states searched = {}", outcome.states);
     outcome.trace
 }
 

@@ -129,6 +129,7 @@ fn report(what: &str, scenes: &[(Scene, Vec<Call>)], points: &[Point<'_>], outco
         "",
         points.len()
     );
+    text += &format!("figure: points, {what} = {}\n", points.len());
     std::io::stderr().write_all(text.as_bytes()).expect("stderr");
 }
 

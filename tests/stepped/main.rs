@@ -73,6 +73,7 @@ fn none_breaks(preemptions: usize, crashes: usize, scenarios: &[Scenario]) {
             stage.tally,
             begun.elapsed()
         );
+        println!("figure: schedules, all within a bound = {}", stage.tally.schedules);
         explored.unwrap_or_else(|violation| panic!("{}", violation.told(scenario)));
     }
 }
@@ -266,7 +267,11 @@ fn none_of_many_breaks(share: u64, draw: fn(&mut Random) -> Scenario) {
     );
     let begun = Instant::now();
     match roll(seeds, draw) {
-        Ok(tally) => println!("random schedules: {tally} in {:.1?}", begun.elapsed()),
+        Ok(tally) => {
+            println!("random schedules: {tally} in {:.1?}", begun.elapsed());
+            println!("figure: schedules, random = {}", tally.schedules);
+            println!("figure: crashes in random schedules = {}", tally.crashes);
+        }
         Err((seed, scenario, violation)) => panic!(
             "again with JLOCK_STEPPED_SEED={seed}\n{scenario:#?}\n{}",
             violation.told(&scenario)

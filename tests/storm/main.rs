@@ -99,6 +99,7 @@ fn holds_never_overlap() {
         overlaps: 0,
     };
     assert_eq!(exclude(processes, count, true), expected);
+    say(&format!("figure: holds, none of which overlap = {}", expected.holds));
 }
 
 #[test]
@@ -241,6 +242,11 @@ fn while_others_are_killed_three_finish_and_nothing_is_lost() {
         audit.acknowledged,
         audit.lost.len()
     ));
+    say(&format!("figure: kills = {}", storm.kills));
+    say(&format!(
+        "figure: entries acknowledged, none of which is lost = {}",
+        audit.acknowledged
+    ));
     audit.assert_clean();
     expect_nothing_left(root.path());
 }
@@ -279,6 +285,12 @@ fn kills_and_stops_lose_nothing_beside_a_shipped_peer() {
         by_shipped,
         audit.lost.len(),
         audit.malformed.len()
+    ));
+    say(&format!("figure: kills = {}", storm.kills));
+    say(&format!("figure: stops = {}", storm.stops));
+    say(&format!(
+        "figure: entries acknowledged, none of which is lost = {}",
+        audit.acknowledged
     ));
     audit.assert_clean();
     expect_nothing_left(root.path());

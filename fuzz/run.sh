@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# run.sh runs N | seconds N [TARGET…]: builds the fuzz targets as cargo-fuzz would, and runs each of them, two at a time, so
+# often or so long. What they find lies in target/fuzz/found, what they learned in target/fuzz/corpus.
+set -euo pipefail
+
+unit=${1:?runs or seconds} amount=${2:?how many}
+shift 2
+cd "$(dirname "$0")"
+[ $# -gt 0 ] || set -- entries names journal stamp structs # the slow ones first
+
+triple=$(rustc -vV | sed -n 's/^host: //p')
+out=$PWD/../target/fuzz
+mkdir -p "$out/found"
+
+coverage=(-Cpasses=sancov-module)
+for option in level=4 inline-8bit-counters pc-table trace-compares; do
+    coverage+=("-Cllvm-args=-sanitizer-coverage-$option")
+done
+# Sanitizers are unstable; the compiler is the stable one.
+RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address -Ccodegen-units=1 ${coverage[*]}" \
+    cargo build --quiet --locked --release --target "$triple" --target-dir "$out"
+
+case $unit in
+runs) limit=-runs=$amount ;;
+seconds) limit=-max_total_time=$amount ;;
+*) echo "run.sh: runs or seconds" >&2 && exit 2 ;;
+esac
+
+# In memory: each execution is some tens of system calls.
+scratch=$(mktemp -d -p /dev/shm)
+trap 'rm -rf "$scratch"' EXIT
+
+run() {
+    local target=$1 log=$scratch/$1.log
+    mkdir -p "$out/corpus/$target"
+    if ! JLOCK_FUZZ_DIR=$scratch "$out/$triple/release/$target" "$limit" -dict="dictionaries/$target.dict" -timeout=60 \
+        -artifact_prefix="$out/found/$target-" "$out/corpus/$target" >"$log" 2>&1 </dev/null; then
+        tail -n 60 "$log" >&2
+        return 1
+    fi
+    sed -n "s/^Done \([0-9]*\) runs in \([0-9]*\) second.*/figure: executions, fuzz target $target = \1/p" "$log"
+}
+
+failed=0
+while [ $# -gt 0 ]; do
+    running=()
+    for target in "${@:1:2}"; do
+        run "$target" &
+        running+=($!)
+    done
+    for process in "${running[@]}"; do
+        wait "$process" || failed=1
+    done
+    shift $((${#running[@]}))
+done
+exit $failed

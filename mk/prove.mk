@@ -1,0 +1,17 @@
+# The proofs: at their bounds for every day, and at their full ones.
+
+.PHONY: fuzz
+fuzz: ## every fuzz target, a minute in all
+	@fuzz/run.sh seconds 20
+
+.PHONY: sanitize
+sanitize: ## the C tests, examples and threads under AddressSanitizer, ThreadSanitizer and valgrind
+	@for what in address thread valgrind; do tests/sanitize/run.sh $$what; done
+
+.PHONY: prove
+prove: ## every proof at its full bounds, about an hour; the figures are in target/prove/table.md
+	@python3 mk/prove.py
+
+.PHONY: prove-readme
+prove-readme: ## the figures of the last `make prove`, into README.md
+	@python3 mk/prove.py --readme

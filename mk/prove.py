@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Runs every proof at its full bounds and makes one table of their figures.
+
+    prove.py [STEP…]     runs all steps, or these; the table is target/prove/table.md
+    prove.py --readme    puts that table into README.md, between its two markers
+
+A step prints its figures as lines `figure: NAME = NUMBER`; those of one name are added up. What each printed stays in
+target/prove/STEP.log.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "target" / "prove"
+TABLE = OUT / "table.md"
+BEGIN, END = "<!-- figures of make prove -->", "<!-- end of figures -->"
+FIGURE = re.compile(r"figure: (.+?) = (\d+)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    name: str
+    what: str
+    command: str
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+def test(name: str, what: str, arguments: str = "", threads: str = "", **environment: str) -> Step:
+    """One of cargo's test targets, which says its figures on stdout or stderr."""
+    command = f"cargo test --quiet {arguments} --test {name} -- --nocapture {threads}".strip()
+    return Step(name, what, command, environment or {"JLOCK_PROVE": "1"})
+
+
+STEPS = [
+    test("model", "The protocol, every interleaving", JLOCK_MODEL_FULL="1"),
+    test("stepped", "The real code, one system call at a time", "--features seam"),
+    test("fault", "Killed, and failed, at every system call"),
+    test("storm", "Storms"),
+    test("differential", "Against the shipped code itself"),
+    Step("fuzz", "Fuzz targets, coverage-guided, with AddressSanitizer", "fuzz/run.sh runs 10000000"),
+    Step("address", "AddressSanitizer", "tests/sanitize/run.sh address 500000"),
+    Step("thread", "ThreadSanitizer", "tests/sanitize/run.sh thread 200000"),
+    Step("valgrind", "valgrind", "tests/sanitize/run.sh valgrind"),
+]
+
+
+@dataclasses.dataclass
+class Outcome:
+    step: Step
+    figures: dict[str, int]
+    seconds: float
+    passed: bool
+
+
+def run(step: Step) -> Outcome:
+    print(f"{step.name}: {step.command}", flush=True)
+    begun = time.monotonic()
+    log = OUT / f"{step.name}.log"
+    with log.open("wb") as out:
+        process = subprocess.run(
+            ["bash", "-c", step.command],
+            cwd=ROOT,
+            env={**os.environ, **step.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    text = log.read_text(errors="replace")
+    figures: dict[str, int] = {}
+    for name, number in FIGURE.findall(text):
+        figures[name] = figures.get(name, 0) + int(number)
+    outcome = Outcome(step, figures, time.monotonic() - begun, process.returncode == 0)
+    if not outcome.passed:
+        print(f"{step.name}: failed, see {log.relative_to(ROOT)}", *text.splitlines()[-40:], sep="\n")
+    elif not figures:
+        outcome.passed = False
+        print(f"{step.name}: said no figure")
+    return outcome
+
+
+def machine() -> str:
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    return f"{today}, {os.cpu_count()} CPUs, {platform.system()} {platform.release().split('-')[0]}"
+
+
+def table(outcomes: list[Outcome]) -> str:
+    lines = ["| proof | figure | |", "| --- | --- | ---: |"]
+    for outcome in outcomes:
+        what = outcome.step.what
+        for name, number in outcome.figures.items():
+            lines.append(f"| {what} | {name} | {number:,} |")
+            what = ""
+        lines.append(f"| {what} | {'passed' if outcome.passed else '**failed**'} in | {clock(outcome.seconds)} |")
+    total = sum(outcome.seconds for outcome in outcomes)
+    return "\n".join([*lines, "", f"`make prove`, {machine()}: {clock(total)}.", ""])
+
+
+def clock(seconds: float) -> str:
+    return f"{int(seconds) // 60} min {int(seconds) % 60:02} s"
+
+
+def prove(names: list[str]) -> int:
+    unknown = set(names) - {step.name for step in STEPS}
+    if unknown:
+        print(f"no such step: {', '.join(sorted(unknown))}", file=sys.stderr)
+        return 2
+    OUT.mkdir(parents=True, exist_ok=True)
+    outcomes = [run(step) for step in STEPS if not names or step.name in names]
+    text = table(outcomes)
+    TABLE.write_text(text)
+    print(text)
+    return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+def into_readme() -> int:
+    readme = ROOT / "README.md"
+    before, begin, rest = readme.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        print(f"README.md has no {BEGIN} … {END}", file=sys.stderr)
+        return 1
+    readme.write_text(f"{before}{BEGIN}\n{TABLE.read_text()}{END}{after}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(into_readme() if sys.argv[1:] == ["--readme"] else prove(sys.argv[1:]))
