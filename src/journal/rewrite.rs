@@ -173,7 +173,7 @@ impl New {
 
     fn place(&self, core: &Core, rename: impl FnOnce() -> sys::Result<()>) -> Result<bool> {
         // The last moment at which nothing is done yet (P3).
-        core.still_held()?;
+        core.surely_held()?;
         match rename() {
             Ok(()) => Ok(true),
             // A journal has come; or our file was swept, by one who cannot see that we live.

@@ -373,6 +373,25 @@ impl Core {
         kept || read_stamp(&hold.file).is_ok_and(|content| content == hold.stamp.as_bytes())
     }
 
+    /// As [`still_held`](Self::still_held), before a call that nothing can take back: also that nobody is about to take
+    /// it away, who has judged it stale by its age (P3).
+    pub(crate) fn surely_held(&self) -> Result<()> {
+        self.still_held()?;
+        for _ in 0..SETTLES {
+            let Some(hold) = self.hold.as_ref().filter(|_| self.is_overdue()) else {
+                break;
+            };
+            let now = sys::realtime_ms();
+            sys::touch(&hold.file).map_err(|e| Error::os(e, format_args!("refresh {}", Name(&self.dir.lock))))?;
+            self.settle();
+            self.still_held()?;
+            if !is_overdue(now) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn lost(&self) -> Error {
         let holder = self.describe_holder();
         let message = format!(

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use jlock::Lock;
 use jlock::seam::{self, Hook, Verdict};
+use jlock::{Entry, Guard, Lock};
 
 struct Scratch(PathBuf);
 
@@ -65,7 +65,7 @@ fn a_parked_stamp_that_is_swept_during_a_claim_is_parked_again() {
         dir: scratch.0.clone(),
         swept: false,
     });
-    let released = lock.acquire().and_then(jlock::Guard::release);
+    let released = lock.acquire().and_then(Guard::release);
     seam::uninstall();
     released.expect("it is claimed all the same");
 }
@@ -74,16 +74,41 @@ fn a_parked_stamp_that_is_swept_during_a_claim_is_parked_again() {
 struct Frozen {
     now: Duration,
     freezes: usize,
-    touched: Rc<Cell<Duration>>,
-    unlinked: Rc<Cell<Duration>>,
+    touched: Duration,
+    /// The call that nothing can take back.
+    relying: &'static str,
+    /// How long there had been no sign of life when it was first made.
+    silent: Rc<Cell<Option<Duration>>>,
+}
+
+/// Runs `act` with a lock that is held, and to all appearances has been for long: how silent it was at that call.
+fn silence_before(relying: &'static str, act: impl FnOnce(&Lock, Guard<'_>) -> jlock::Result<()>) -> Duration {
+    let scratch = Scratch::new(relying);
+    let lock = Lock::open(&scratch.0).expect("it opens");
+    lock.journal()
+        .append([Entry::changed("a/path")])
+        .expect("nobody else is there");
+    let held = lock.acquire().expect("nobody else is there");
+    let silent = Rc::default();
+    seam::install(Frozen {
+        now: Duration::from_secs(1000),
+        freezes: 2,
+        touched: Duration::ZERO,
+        relying,
+        silent: Rc::clone(&silent),
+    });
+    let acted = act(&lock, held);
+    seam::uninstall();
+    acted.expect("nobody took the lock");
+    silent.get().expect("the call was made")
 }
 
 impl Hook for Frozen {
     fn before(&mut self, call: &'static str) -> Verdict {
-        match call {
-            "utimensat" => self.touched.set(self.now),
-            "unlinkat" if self.unlinked.get().is_zero() => self.unlinked.set(self.now),
-            _ => {}
+        if call == "utimensat" {
+            self.touched = self.now;
+        } else if call == self.relying && self.silent.get().is_none() {
+            self.silent.set(Some(self.now - self.touched));
         }
         Verdict::Proceed
     }
@@ -108,23 +133,15 @@ impl Hook for Frozen {
 
 #[test]
 fn a_holder_that_is_frozen_while_it_settles_settles_again_before_it_releases() {
-    let scratch = Scratch::new("frozen-settle");
-    let lock = Lock::open(&scratch.0).expect("it opens");
-    let held = lock.acquire().expect("nobody else is there");
-    let (touched, unlinked) = (Rc::default(), Rc::default());
-    // To the hook it is long ago that the lock was acquired: it is overdue.
-    seam::install(Frozen {
-        now: Duration::from_secs(1000),
-        freezes: 2,
-        touched: Rc::clone(&touched),
-        unlinked: Rc::clone(&unlinked),
+    let silent = silence_before("unlinkat", |_, held| held.release());
+    assert!(silent < Duration::from_secs(1), "{silent:?} without a sign of life");
+}
+
+#[test]
+fn a_holder_that_was_silent_for_long_settles_before_it_replaces_the_journal() {
+    let silent = silence_before("renameat", |lock, held| {
+        lock.journal().write_header(1_700_000_000_000)?;
+        held.release()
     });
-    let released = held.release();
-    seam::uninstall();
-    released.expect("nobody took it");
-    let silent = unlinked.get() - touched.get();
-    assert!(
-        silent < Duration::from_secs(1),
-        "released after {silent:?} without a sign of life"
-    );
+    assert!(silent < Duration::from_secs(1), "{silent:?} without a sign of life");
 }

@@ -101,13 +101,15 @@ impl Scenario {
         Scenario::new("drawn", before, peers)
     }
 
+    /// What the trace calls the peers, and whoever comes when they are gone.
     pub fn names(&self) -> Vec<String> {
         let name = |(number, peer): (usize, &Peer)| match peer {
             Peer::Library(_) => format!("library {number}"),
             Peer::Shipped(_) => format!("shipped {number}"),
             Peer::Copy(_, _) => format!("copy {number}"),
         };
-        self.peers.iter().enumerate().map(name).collect()
+        let last = "afterwards".to_owned();
+        self.peers.iter().enumerate().map(name).chain([last]).collect()
     }
 }
 
