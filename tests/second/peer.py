@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""A library peer in plain Python, written from PROTOCOL.md alone: if it works beside the others, the document is complete.
+"""A library peer in plain Python, written from PROTOCOL.md alone: it works if the document is complete.
 
-    peer.py DIR PREFIX < PATHS      appends PREFIX/path for each line, every tenth stamped; prints `ack ENTRY`, `wait MS`
+    peer.py DIR PREFIX < PATHS      appends PREFIX/path for each line, every tenth stamped; prints `ack ENTRY`
     peer.py --hold N DIR ROOT       holds N times, with ROOT/marker and ROOT/counter; prints `held START END` or `clash`
     peer.py --keep DIR              holds until its standard input ends, or it is killed; prints `acquired`
 
-It polls, and wants a local file system that has flock, hard links and exchange (PROTOCOL.md's *Fallbacks* are left out).
+It polls, and leaves out what is for file systems that have no flock, no hard links or no exchange.
 """
 
 import contextlib
@@ -22,13 +22,12 @@ import sys
 import time
 from typing import NamedTuple
 
+from journal import MAGIC, fill, line
+
 FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 NOREPLACE, EXCHANGE = 1, 2
 LIBC = ctypes.CDLL(None, use_errno=True)
-MAGIC, DELETED = b"# codegraph-journal v1 ", b"DELETED "
-SPACE = "\t\n\v\f\r \xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+", re.ASCII)
-PAGE = 4096
+PID_MAX = 4194304
 CUT_SHORT_S, FRESH_S, DOUBTED_S, OLD_S = 5, 1, 15, 29
 
 
@@ -36,17 +35,13 @@ class Lost(OSError):
     """Somebody else has the lock that was held."""
 
 
-class Malformed(ValueError):
-    """A header that is none, or an entry that would not read back as it was written."""
-
-
 # ------------------------------------------------------------------------------------------------------------ stamps
 
 
 class Stamp(NamedTuple):
     kind: str
-    pid: int | None = None
-    nonce: str | None = None
+    pid: int = 0
+    nonce: str = ""
     fields: dict[str, str] = {}
 
 
@@ -59,7 +54,7 @@ def parse(content: bytes) -> Stamp:
         return Stamp(kind, int(whole[1]), whole[2], dict(word.partition("=")[::2] for word in words))
     begun = re.fullmatch(r"(\d{0,10})(\n(\d{1,10}(-[0-9a-f]{0,16})?)?)?", text, re.ASCII)
     if begun and (0 < int(begun[1] or 0) < 2**31 or not begun[2]):
-        return Stamp("cut short", int(begun[1]) if begun[2] else None)
+        return Stamp("cut short", int(begun[1]) if begun[2] else 0)
     return Stamp("foreign")
 
 
@@ -81,7 +76,9 @@ def own_stamp(nonce: str) -> bytes:
 
 def gone(pid: int) -> bool:
     try:
-        return pid > 4194304 or os.kill(pid, 0) is not None
+        if pid <= PID_MAX:
+            os.kill(pid, 0)
+        return pid > PID_MAX
     except OSError as error:
         return error.errno == errno.ESRCH
 
@@ -103,7 +100,7 @@ def is_dead(stamp: Stamp, age: float, stale_s: float) -> bool:
 class Private:
     """A private file of ours, or the file through which we hold."""
 
-    def __init__(self, name: str | None, *fds: int, stamp: bytes = b"", alive: float = 0) -> None:
+    def __init__(self, name: str, *fds: int, stamp: bytes = b"", alive: float = 0) -> None:
         self.name, self.fds, self.stamp, self.alive = name, fds, stamp, alive
         self.id = file_id(os.fstat(fds[0]))
 
@@ -121,15 +118,21 @@ def file_id(found: os.stat_result) -> tuple[int, int]:
 
 
 class Peer:
-    def __init__(self, directory: str, journal: str = "changes.journal", settle_s: float = 0.1, stale_s: float = 30) -> None:
+    def __init__(self, directory: str, settle_s: float = 0.1, stale_s: float = 30) -> None:
+        self.journal, self.lock = "changes.journal", "changes.journal.lock"
         self.dir = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self.journal, self.lock, self.settle_s, self.stale_s = journal, journal + ".lock", settle_s, stale_s
+        self.settle_s, self.stale_s = settle_s, stale_s
         self.parked: Private | None = None
-        self.held: Private | None = None
+        self.hold: Private | None = None
         self.sweep()
 
+    @property
+    def held(self) -> Private:
+        assert self.hold, "the lock is not held"
+        return self.hold
+
     def close(self) -> None:
-        if self.held:
+        if self.hold:
             self.release()
         self.give_up_parked()
         self.sweep()
@@ -204,30 +207,30 @@ class Peer:
         except FileNotFoundError:  # swept
             self.give_up_parked()
             return self.link()
-        self.held = parked
+        self.hold = parked
         return time.time() - parked.alive <= DOUBTED_S or self.settle(parked)
 
     def settle(self, held: Private) -> bool:
         """Whether we hold the lock, once whoever read what stood there before has renamed over it."""
         time.sleep(self.settle_s)
         sure = self.id_of(self.lock) == held.id and os.pread(held.fds[0], 4097, 0) == held.stamp
-        self.held = held if sure else None
+        self.hold = held if sure else None
         if not sure and held is self.parked:
             self.give_up_parked()
         elif not sure:
             held.close()
         return sure
 
-    def look(self) -> tuple[str, Stamp | None, int]:
+    def look(self) -> tuple[str, Stamp, int]:
         """`free`, `held` or `abandoned`, whose, and of an abandoned lock the file with its flock."""
         try:
             if not stat.S_ISREG(os.stat(self.lock, dir_fd=self.dir, follow_symlinks=False).st_mode):
                 raise OSError(errno.EINVAL, "no regular file", self.lock)
             fd = self.open(self.lock, os.O_RDONLY)
         except FileNotFoundError:
-            return "free", None, -1
+            return "free", Stamp("none"), -1
         except PermissionError:
-            return "held", None, -1
+            return "held", Stamp("unknown"), -1
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             busy = False
@@ -255,7 +258,7 @@ class Peer:
             claimed = self.exchange(corpse)
             os.close(fd)
             return claimed
-        held = Private(None, fd, writable, stamp=self.park().stamp, alive=time.time())
+        held = Private("", fd, writable, stamp=self.park().stamp, alive=time.time())
         if file_id(os.fstat(writable)) != corpse:
             held.close()
             return False
@@ -296,7 +299,8 @@ class Peer:
             try:
                 self.rename(parked.name, self.lock, EXCHANGE)
             except FileNotFoundError:
-                self.parked = parked.close()
+                parked.close()
+                self.parked = None
                 self.rename(parked.name, self.lock, NOREPLACE)
             return False
         self.parked = None
@@ -306,9 +310,7 @@ class Peer:
 
     def check(self) -> None:
         if self.id_of(self.lock) != self.held.id:
-            held, self.held = self.held, None
-            if held is not self.parked:
-                held.close()
+            self.let_go()
             self.give_up_parked()
             raise Lost(errno.ESTALE, "the lock was taken", self.lock)
 
@@ -319,9 +321,12 @@ class Peer:
             time.sleep(self.settle_s)
             self.check()
         os.unlink(self.lock, dir_fd=self.dir)
-        held, self.held = self.held, None
-        if held is not self.parked:
-            held.close()
+        self.let_go()
+
+    def let_go(self) -> None:
+        if self.hold is not self.parked:
+            self.held.close()
+        self.hold = None
 
     def sweep(self) -> None:
         for name in os.listdir(self.dir):
@@ -410,65 +415,6 @@ class Peer:
         finally:
             self.unlink(name)
             os.close(fd)
-
-
-# ----------------------------------------------------------------------------------------------------------- entries
-
-
-def text(content: bytes) -> str:
-    return content.decode("utf-8", "surrogateescape")
-
-
-def line(path: bytes, deleted: bool = False) -> bytes:
-    trimmed, removed = text(path).strip(SPACE), path.startswith(DELETED)
-    if not path or trimmed != text(path) or path.startswith(b"#") or set(path) & set(b"\n\r\0") or removed > deleted:
-        raise Malformed(f"{path!r} would not read back as it was written")
-    return (DELETED if deleted else b"") + path + b"\n"
-
-
-def fill(size: int, start: bytes, lines: bytes) -> bytes:
-    """With blank lines, so that no page of the file ends within a line."""
-    data = start
-    for entry in lines.splitlines(keepends=True):
-        room = PAGE - (size + len(data)) % PAGE
-        data += b"\n" * room * (room < len(entry) <= PAGE) + entry
-    return data
-
-
-class Journal(NamedTuple):
-    timestamp: float
-    changed: list[bytes]
-    deleted: list[bytes]
-
-
-def read_header(fd: int) -> bytes:
-    before, now = None, b""
-    while before != now:
-        before, now = now, os.pread(fd, 4096, 0).partition(b"\n")[0]
-    return now
-
-
-def number(literal: str) -> float:
-    """0, if it is no number or not a finite one."""
-    if not NUMBER.fullmatch(literal):
-        return 0
-    try:
-        value = float(int(literal, 0)) if literal[:2].lower() in ("0x", "0o", "0b") else float(literal)
-    except OverflowError:
-        return 0
-    return value if value < float("inf") else 0
-
-
-def read(fd: int) -> Journal:
-    header = read_header(fd)
-    timestamp = number(text(header[len(MAGIC) :]).strip(SPACE))
-    if not header.startswith(MAGIC) or timestamp <= 0:
-        raise Malformed(f"no header: {header!r}")
-    below = os.pread(fd, 2**31 - 1, len(header)).split(b"\n")[1:]
-    trimmed = (text(entry).strip(SPACE).encode("utf-8", "surrogateescape") for entry in below)
-    entries = dict.fromkeys(entry for entry in trimmed if entry and not entry.startswith(b"#"))
-    changed = [entry for entry in entries if not entry.startswith(DELETED)]
-    return Journal(timestamp, changed, [entry[len(DELETED) :] for entry in entries if entry.startswith(DELETED)])
 
 
 # ---------------------------------------------------------------------------------------------------------- programs

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 
+import journal
 import peer
 
 VECTORS = pathlib.Path(__file__).parent.parent / "vectors"
@@ -27,7 +28,8 @@ def unpack(value):
     if isinstance(value, list):
         return b"".join(map(unpack, value))
     if isinstance(value, dict):
-        return base64.b64decode(value["base64"]) if "base64" in value else value["text"].encode() * value.get("times", 1)
+        encoded = value.get("base64")
+        return base64.b64decode(encoded) if encoded else value.get("text", "").encode() * value.get("times", 1)
     return value if value is None else value.encode()
 
 
@@ -46,7 +48,7 @@ def directory():
 
 def stamps(vector):
     stamp = peer.parse(unpack(vector))
-    equal((stamp.kind, stamp.pid, stamp.nonce), (vector["kind"], vector.get("pid"), vector.get("nonce")))
+    equal((stamp.kind, stamp.pid, stamp.nonce), (vector["kind"], vector.get("pid", 0), vector.get("nonce", "")))
     known = {key: stamp.fields[key] for key in ("boot", "pidns", "start", "host", "flock") if key in stamp.fields}
     equal(known, vector.get("fields", {}))
 
@@ -56,8 +58,8 @@ def journals(vector):
         (path / "changes.journal").write_bytes(unpack(vector))
         with open(path / "changes.journal") as file:
             try:
-                found = peer.read(file.fileno())
-            except peer.Malformed:
+                found = journal.read(file.fileno())
+            except journal.Malformed:
                 found = None
     if vector["timestamp"] is None:
         equal(found, None)
@@ -67,22 +69,22 @@ def journals(vector):
 
 def entries(vector):
     try:
-        found = peer.line(unpack(vector["path"]), vector["kind"] == "deleted")
-    except peer.Malformed:
+        found = journal.line(unpack(vector["path"]), vector["kind"] == "deleted")
+    except journal.Malformed:
         found = None
     equal(found, unpack(vector["line"]))
 
 
 def appends(vector):
     with directory() as path, contextlib.closing(peer.Peer(path)) as writer:
-        journal, before = path / "changes.journal", unpack(vector["before"])
+        file, before = path / "changes.journal", unpack(vector["before"])
         if before is not None:
-            journal.write_bytes(before)
-        inode = before is not None and os.open(journal, os.O_RDONLY)  # kept open, so that its number is nobody else's
+            file.write_bytes(before)
+        inode = before is not None and os.open(file, os.O_RDONLY)  # kept open, so that its number is nobody else's
         writer.append(*map(unpack, vector["append"]), stamp_ms=vector.get("stamp"))
-        equal(journal.read_bytes(), unpack(vector["after"]))
+        equal(file.read_bytes(), unpack(vector["after"]))
         if "rewritten" in vector:
-            equal(not os.path.sameopenfile(inode, os.open(journal, os.O_RDONLY)), vector["rewritten"])
+            equal(not os.path.sameopenfile(inode, os.open(file, os.O_RDONLY)), vector["rewritten"])
 
 
 # ------------------------------------------------------------------------------------------------------- directories
@@ -95,7 +97,8 @@ class Here:
         with subprocess.Popen(["true"]) as ended:
             fields = peer.parse(peer.own_stamp("1-" + "0" * 16)).fields
             start = peer.start_time(living)
-        self.values = {"living": living, "dead": ended.pid, "start": start, "boot": fields["boot"], "pidns": fields["pidns"]}
+        self.values = {"living": living, "dead": ended.pid, "start": start}
+        self.values |= {"boot": fields["boot"], "pidns": fields["pidns"]}
 
     def fill(self, value):
         if isinstance(value, str):
@@ -110,7 +113,8 @@ def make(path, here, file, open_files):
     if "same_as" in file:
         os.link(path / here.fill(file["same_as"]), name)
     elif kind:
-        {"symlink": lambda: os.symlink("nowhere", name), "directory": name.mkdir, "fifo": lambda: os.mkfifo(name)}[kind]()
+        makers = {"symlink": lambda: name.symlink_to("nowhere"), "directory": name.mkdir, "fifo": lambda: os.mkfifo(name)}
+        makers[kind]()
     else:
         name.write_bytes(here.fill(unpack(file).decode("latin-1")).encode("latin-1"))
         changed = time.time() - file["age_s"]
@@ -127,8 +131,8 @@ def look(contender, here, expected):
         return equal(None, expected)
     if fd >= 0:
         os.close(fd)
-    equal((state, stamp and stamp.kind, (stamp and stamp.pid) or None), (
-        expected["state"], expected["kind"], expected["pid"] and int(here.fill(str(expected["pid"])))))
+    pid = int(here.fill(str(expected["pid"] or 0)))
+    equal((state, stamp.kind, stamp.pid), (expected["state"], expected["kind"] or "none", pid))
 
 
 def acquire(contender, lock, expected):

@@ -1,0 +1,70 @@
+"""The journal's lines: what is written, and what is read (PROTOCOL.md, *The journal*)."""
+
+import os
+import re
+from typing import NamedTuple
+
+MAGIC, DELETED = b"# codegraph-journal v1 ", b"DELETED "
+SPACE = "\t\n\v\f\r \xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000\ufeff"
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+", re.ASCII)
+PAGE = 4096
+
+
+class Malformed(ValueError):
+    """A header that is none, or an entry that would not read back as it was written."""
+
+
+def text(content: bytes) -> str:
+    return content.decode("utf-8", "surrogateescape")
+
+
+def line(path: bytes, deleted: bool = False) -> bytes:
+    trimmed, removed = text(path).strip(SPACE), path.startswith(DELETED)
+    if not path or trimmed != text(path) or path.startswith(b"#") or set(path) & set(b"\n\r\0") or removed > deleted:
+        raise Malformed(f"{path!r} would not read back as it was written")
+    return (DELETED if deleted else b"") + path + b"\n"
+
+
+def fill(size: int, start: bytes, lines: bytes) -> bytes:
+    """With blank lines, so that no page of the file ends within a line."""
+    data = start
+    for entry in lines.splitlines(keepends=True):
+        room = PAGE - (size + len(data)) % PAGE
+        data += b"\n" * room * (room < len(entry) <= PAGE) + entry
+    return data
+
+
+class Journal(NamedTuple):
+    timestamp: float
+    changed: list[bytes]
+    deleted: list[bytes]
+
+
+def read_header(fd: int) -> bytes:
+    before, now = MAGIC, b""
+    while before != now:
+        before, now = now, os.pread(fd, 4096, 0).partition(b"\n")[0]
+    return now
+
+
+def number(literal: str) -> float:
+    """0, if it is no number or not a finite one."""
+    if not NUMBER.fullmatch(literal):
+        return 0
+    try:
+        value = float(int(literal, 0)) if literal[:2].lower() in ("0x", "0o", "0b") else float(literal)
+    except OverflowError:
+        return 0
+    return value if value < float("inf") else 0
+
+
+def read(fd: int) -> Journal:
+    header = read_header(fd)
+    timestamp = number(text(header[len(MAGIC) :]).strip(SPACE))
+    if not header.startswith(MAGIC) or timestamp <= 0:
+        raise Malformed(f"no header: {header!r}")
+    below = os.pread(fd, 2**31 - 1, len(header)).split(b"\n")[1:]
+    trimmed = (text(entry).strip(SPACE).encode("utf-8", "surrogateescape") for entry in below)
+    entries = dict.fromkeys(entry for entry in trimmed if entry and not entry.startswith(b"#"))
+    changed = [entry for entry in entries if not entry.startswith(DELETED)]
+    return Journal(timestamp, changed, [entry[len(DELETED) :] for entry in entries if entry.startswith(DELETED)])
