@@ -81,7 +81,7 @@ static const struct {
      "Usage: jlock append [OPTION]... DIR [PATH]...\n"
      "\n"
      "Adds paths that were changed to the journal; without PATH, those that standard\n"
-     "input names, one a line. " REFUSED
+     "input names, one a line.\n" REFUSED
      "\n" WAIT_5 INPUT SYNC CREATE JOURNAL HELP
      "\n"
      "  jlock append .codegraph src/main.c src/lock.c\n"
@@ -91,7 +91,7 @@ static const struct {
      "Usage: jlock delete [OPTION]... DIR [PATH]...\n"
      "\n"
      "Adds paths that were deleted to the journal; without PATH, those that standard\n"
-     "input names, one a line. " REFUSED
+     "input names, one a line.\n" REFUSED
      "\n" WAIT_5 INPUT SYNC CREATE JOURNAL HELP
      "\n"
      "  jlock delete .codegraph src/old.c\n"

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void print_object(const struct arguments *arguments, const struct jlock_holder *holder, int64_t seen_ms) {
@@ -74,28 +75,17 @@ static struct ear prick_up(const char *dir) {
   return (struct ear){queue, SHORTEST_PAUSE_MS};
 }
 
-static bool tells_of_the_end(const char *events, size_t length) {
-  struct inotify_event event;
-  for (size_t at = 0; at < length; at += sizeof event + event.len) {
-    memcpy(&event, events + at, sizeof event);
-    if (event.mask & IN_IGNORED) return true;
-  }
-  return false;
-}
-
-/* Waits for an event, or the time to look without one. False: the directory was removed. */
-static bool hear(struct ear *ear) {
+/* Waits for an event, or the time to look without one. */
+static void hear(struct ear *ear) {
   struct pollfd poll_for = {.fd = ear->queue, .events = POLLIN};
-  if (poll(&poll_for, 1, ear->pause_ms) <= 0) {
+  if (poll(&poll_for, 1, ear->pause_ms) > 0) {
+    char events[4096];
+    while (read(ear->queue, events, sizeof events) > 0) continue; /* that there were some is all that matters */
+    ear->pause_ms = SHORTEST_PAUSE_MS;
+  } else {
     int longest = ear->queue < 0 ? LONGEST_DEAF_PAUSE_MS : LONGEST_PAUSE_MS;
     ear->pause_ms = 2 * ear->pause_ms < longest ? 2 * ear->pause_ms : longest;
-    return true;
   }
-  char events[4096];
-  ear->pause_ms = SHORTEST_PAUSE_MS;
-  for (ssize_t got; (got = read(ear->queue, events, sizeof events)) > 0;)
-    if (tells_of_the_end(events, (size_t)got)) return false;
-  return true;
 }
 
 static bool is_same(const struct jlock_holder *a, const struct jlock_holder *b) {
@@ -116,9 +106,17 @@ static void print_change(const struct arguments *arguments, const struct jlock_h
   }
 }
 
+/* The handle keeps the directory that it opened, whose lock would seem free for ever once it is removed. */
+static bool is_there(const char *dir, const struct stat *opened) {
+  struct stat now;
+  return !stat(dir, &now) && now.st_ino == opened->st_ino && now.st_dev == opened->st_dev;
+}
+
 static int watch(struct jlock *lock, const struct arguments *arguments, struct ear *ear) {
   struct jlock_holder seen = {.state = -1}, now;
+  struct stat opened;
   long lines = 0;
+  if (stat(arguments->dir, &opened)) return complain_errno(arguments->dir, EXIT_NO_INPUT);
   int rc;
   while (!(rc = inspect(lock, &now))) {
     if (!is_same(&seen, &now)) {
@@ -127,7 +125,8 @@ static int watch(struct jlock *lock, const struct arguments *arguments, struct e
       int code = flush_output(0);
       if (code || ++lines == arguments->lines) return code;
     }
-    if (!hear(ear)) return complain(arguments, NULL, -ENOENT);
+    hear(ear);
+    if (!is_there(arguments->dir, &opened)) return complain(arguments, NULL, -ENOENT);
   }
   return complain(arguments, lock, rc);
 }

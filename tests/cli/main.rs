@@ -1,0 +1,23 @@
+//! The `jlock` command does what its help and its manual page say, and there is a page for every function.
+
+mod help;
+mod journal;
+mod pages;
+mod run;
+mod scene;
+mod status;
+#[path = "../abi/tools.rs"]
+mod tools;
+mod watch;
+
+use tools::{root, run, tool};
+
+/// Another compiler's opinion.
+#[test]
+fn the_command_is_c99_to_clang() {
+    run(tool("clang")
+        .args(scene::STRICT)
+        .args(["-Wshadow", "-fsyntax-only"])
+        .args(scene::sources())
+        .current_dir(root()));
+}
