@@ -132,7 +132,7 @@ fn holds_never_overlap_while_other_holders_are_killed() {
     let spawn = |name: &String| Process::spawn(name, &mut worker::command(job, root.path(), name));
     holders.extend(library.iter().map(spawn));
 
-    let kills = if proving() { 100 } else { 6 };
+    let kills = if proving() { 100 } else { 4 };
     for number in 0..kills {
         let name = format!("keeper-{number}");
         let keeper = if number % 2 == 0 { second_keeper } else { library_keeper };
@@ -159,7 +159,7 @@ fn kills_lose_nothing_beside_the_library_and_a_shipped_peer() {
     let (kills, mut victims) = if proving() {
         (400, writers::all_languages(root.path()))
     } else {
-        (60, writers::library_only(2))
+        (40, writers::library_only(2))
     };
     victims.extend(["second1", "second2", "second3"].map(|label| second(label, 300)));
     let seed = SystemTime::now()
