@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | what the lines are | `format.rs` |
 //! | add entries, stamp the header in place | `append.rs` |
+//! | what a kill in an append leaves, and who mends it | `intent.rs` |
 //! | replace the file: new header, checkpoint | `rewrite.rs` |
 //! | read it, without the lock | `snapshot.rs`, `distinct.rs` |
 
@@ -20,6 +21,7 @@ use crate::sys::{self, Errno, Fd, FileId, Meta, Open};
 mod append;
 mod distinct;
 mod format;
+pub(crate) mod intent;
 mod rewrite;
 mod snapshot;
 

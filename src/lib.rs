@@ -53,8 +53,8 @@
 //! - Where the file system has no hard links or no `flock`, weaker means are used; [`Holder`] says so.
 //! - A dead lock that one may not write to, or that carries no stamp, is exchanged instead of claimed in place; there, a
 //!   shipped peer that takes it over in the same instant can end up beside us.
-//! - Killed in the middle of an append, a process can leave the first of its entries in the journal without the rest. They
-//!   were not acknowledged.
+//! - Killed in the middle of an append, a process can leave a part of its entries in the journal, the last of them cut. The
+//!   next library peer takes them back; if a shipped peer comes first, they stay. They were not acknowledged.
 
 #![deny(unsafe_code)]
 

@@ -59,6 +59,12 @@ pub(crate) struct FileId {
     inode: u64,
 }
 
+impl FileId {
+    pub(crate) fn inode(self) -> u64 {
+        self.inode
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileKind {
     Regular,

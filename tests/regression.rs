@@ -475,3 +475,74 @@ fn in_use() -> u64 {
     let pages = fs::read_to_string("/proc/self/statm").unwrap();
     pages.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096
 }
+
+#[test]
+fn an_append_across_pages_is_noted_in_the_lock_while_it_goes_on_and_not_after() {
+    let scratch = Rc::new(Scratch::new());
+    let lock = scratch.open();
+    let batch: Vec<String> = (0..300).map(|number| format!("some/path/{number}")).collect();
+    lock.journal().append([Entry::changed("first")]).unwrap();
+    let (seen, watcher) = (Rc::new(Cell::new(false)), Rc::clone(&scratch));
+    let note = Rc::clone(&seen);
+    let at_the_write = at("write", 1, move || {
+        let content = fs::read_to_string(watcher.lock()).unwrap();
+        note.set(content.lines().nth(3).is_some_and(|line| line.starts_with("append=")));
+        Verdict::Proceed
+    });
+    let held = lock.acquire().unwrap();
+    script(&Clock::default(), at_the_write, || {
+        lock.journal().append(batch.iter().map(Entry::changed))
+    })
+    .unwrap();
+    assert!(seen.get());
+    assert_eq!(fs::read_to_string(scratch.lock()).unwrap().lines().count(), 3);
+    held.release().unwrap();
+}
+
+#[test]
+fn a_kill_leaves_all_of_an_append_or_nothing() {
+    const MARK: &str = "JLOCK_TEST_APPENDS_BATCHES";
+    const BATCH: usize = 400;
+    let name = "a_kill_leaves_all_of_an_append_or_nothing";
+    if let Some(dir) = std::env::var_os(MARK) {
+        let lock = Options::new().settle(Duration::ZERO).open(dir).unwrap();
+        for number in 0.. {
+            let batch: Vec<String> = (0..BATCH)
+                .map(|line| format!("batch/{}-{number}/{line}/end", std::process::id()))
+                .collect();
+            lock.journal().append(batch.iter().map(Entry::changed)).unwrap();
+        }
+    }
+    let scratch = Scratch::new();
+    let lock = Options::new().settle(Duration::ZERO).open(&scratch.0).unwrap();
+    let mut mended = 0;
+    for round in 0..200 {
+        let mut writer = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--test-threads=1"])
+            .env(MARK, &scratch.0)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_micros(12_000 + round * 97)); // any moment
+        writer.kill().unwrap();
+        writer.wait().unwrap();
+        let cut = scratch.journal().exists() && !scratch.content().ends_with('\n');
+        mended += usize::from(cut);
+        let after = format!("after/{round}");
+        lock.journal().append([Entry::changed(&after)]).unwrap();
+        let content = scratch.content();
+        let mut batches = std::collections::HashMap::new();
+        for line in content.lines().skip(1).filter(|line| !line.starts_with("after/")) {
+            assert!(line.starts_with("batch/") && line.ends_with("/end"), "{line:?}");
+            *batches.entry(line.split('/').nth(1).unwrap().to_owned()).or_insert(0) += 1;
+        }
+        assert!(
+            batches.values().all(|count| *count == BATCH),
+            "round {round}: {batches:?}"
+        );
+        if content.len() > 1 << 20 {
+            lock.journal().write_header(1_700_000_000_000).unwrap();
+        }
+    }
+    println!("{mended} of 200 kills cut a line");
+}

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
 use crate::error::{Error, Result};
-use crate::journal::format::{HEADER_PREFIX, concat, header, no_memory};
+use crate::journal::format::{HEADER_PREFIX, concat, header};
+use crate::journal::intent::Intent;
 use crate::journal::rewrite::{Body, create, rewrite};
 use crate::journal::{REPLACED, Standing, Written, replaced};
 use crate::lock::core::Core;
@@ -57,7 +58,11 @@ struct Stamp<'h> {
 fn append_to(core: &Core, journal: Standing, lines: &[u8], stamp: Option<Stamp<'_>>) -> Result<Option<Written>> {
     let dir = &core.dir;
     let missing = missing(&journal).map_err(|e| Error::os(e, Name(&dir.journal)))?;
-    let bytes = whole_lines(journal.meta.size, missing, lines)?;
+    let bytes = match missing {
+        b"" => Cow::Borrowed(lines),
+        missing => Cow::Owned(concat(&[missing, lines])?), // one write, as without it
+    };
+    core.note(Intent::of(&journal, bytes.len()))?;
     let mut done = 0;
     let mut stamped = None;
     let appended = (|| {
@@ -72,45 +77,11 @@ fn append_to(core: &Core, journal: Standing, lines: &[u8], stamp: Option<Stamp<'
         // codegraph's native engine replaces the journal without taking the lock: what went into the old one is gone.
         journal.stands(dir)
     })();
-    match appended {
-        Ok(stands) => Ok(stands.then(|| journal.written())),
-        Err(error) => {
-            undo(core, &journal, done as u64, stamped);
-            Err(error)
-        }
+    if appended.is_err() {
+        undo(core, &journal, done as u64, stamped);
     }
-}
-
-/// A kill can cut a write in two where the kernel goes from one page of the file to the next, and half a line would be
-/// another path. So no line of ours crosses the end of a page: blank lines, which every reader skips, fill it. (Larger
-/// pages end where smaller ones do. A line that is longer than a page cannot be helped.)
-const PAGE: usize = 4096;
-
-/// `missing` and `lines` as they go to a journal of this size.
-fn whole_lines<'l>(size: u64, missing: &'static [u8], lines: &'l [u8]) -> Result<Cow<'l, [u8]>> {
-    let mut at = (size % PAGE as u64) as usize;
-    if at + missing.len() + lines.len() <= PAGE {
-        return match missing {
-            b"" => Ok(Cow::Borrowed(lines)),
-            missing => concat(&[missing, lines]).map(Cow::Owned),
-        };
-    }
-    let mut bytes = Vec::new();
-    for line in [missing]
-        .into_iter()
-        .chain(lines.split_inclusive(|byte| *byte == b'\n'))
-    {
-        let fill = if at + line.len() > PAGE && line.len() <= PAGE {
-            PAGE - at
-        } else {
-            0
-        };
-        bytes.try_reserve(fill + line.len()).map_err(no_memory)?;
-        bytes.resize(bytes.len() + fill, b'\n');
-        bytes.extend_from_slice(line);
-        at = (at + fill + line.len()) % PAGE;
-    }
-    Ok(Cow::Owned(bytes))
+    core.forget_note();
+    Ok(appended?.then(|| journal.written()))
 }
 
 /// What must come before the first line: a header where there is nothing, a newline after a tail that was cut.
@@ -169,38 +140,5 @@ impl Stamp<'_> {
 
     fn take_back(&self, file: &Fd) -> sys::Result<()> {
         sys::write_at(file, &self.old[Self::AT..], Self::AT as u64)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_line_crosses_the_end_of_a_page() {
-        let line = |length: usize| [vec![b'x'; length - 1], vec![b'\n']].concat();
-        let lines: Vec<Vec<u8>> = (1..200).map(|number| line(2 + number * 37 % 300)).collect();
-        let together = lines.concat();
-        for size in [0, 1, 100, 4000, 4095, 4096, 5000, 8191] {
-            let bytes = whole_lines(size, b"\n", &together).unwrap();
-            let mut at = size as usize;
-            for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-                assert_eq!(at / PAGE, (at + line.len() - 1) / PAGE, "{size}: {at} {}", line.len());
-                at += line.len();
-            }
-            let filled = bytes
-                .split_inclusive(|byte| *byte == b'\n')
-                .filter(|line| **line != *b"\n");
-            assert_eq!(filled.collect::<Vec<_>>(), lines);
-        }
-    }
-
-    #[test]
-    fn what_fits_into_the_page_is_appended_as_it_is() {
-        assert_eq!(*whole_lines(4090, b"", b"a/b/c\n").unwrap(), *b"a/b/c\n");
-        assert_eq!(*whole_lines(4091, b"", b"a/b/c\n").unwrap(), *b"\n\n\n\n\na/b/c\n");
-        assert_eq!(*whole_lines(10, b"\n", b"a\n").unwrap(), *b"\na\n");
-        let long = [vec![b'x'; 5000], vec![b'\n']].concat();
-        assert_eq!(*whole_lines(4000, b"", &long).unwrap(), *long);
     }
 }

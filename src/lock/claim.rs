@@ -5,11 +5,13 @@
 //! lock or in an orphan. Then it **settles**: a shipped peer that read the dead stamp before our write, and has yet to
 //! rename its own over it, does so within the wait, and we see it (P2).
 
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::journal::intent::Intent;
 use crate::lock::core::{Core, Hold, is_overdue};
 use crate::lock::dir::Name;
 use crate::lock::look::Corpse;
@@ -27,6 +29,10 @@ impl Core {
         };
         if claimed {
             self.recovered = true;
+            if let Some(intent) = corpse.intent() {
+                intent.mend(self);
+                self.forget_note();
+            }
             self.remove_name_of_dead(&corpse);
             self.sweep();
         }
@@ -49,9 +55,11 @@ impl Core {
 
     fn claim_in_place(&mut self, corpse: &Corpse, writer: Fd) -> Result<bool> {
         let stamp = self.own_stamp()?;
-        let text = stamp.text.as_bytes();
+        // The dead holder's note stays until it is acted upon: we may die as well.
+        let note = corpse.intent().map_or_else(String::new, |intent| intent.line());
+        let text = [stamp.text.as_bytes(), note.as_bytes()].concat();
         let touched_ms = sys::realtime_ms(); // before the write, that our note is never younger than the mtime
-        if let Err(errno) = overwrite(&writer, text) {
+        if let Err(errno) = overwrite(&writer, &text) {
             // As it was, as far as that can be had: the dead holder's PID, which a shipped peer judges by, and the time,
             // which everybody judges by where there is none.
             let _ = overwrite(&writer, &corpse.content);
@@ -59,15 +67,15 @@ impl Core {
             return Err(Error::os(errno, format_args!("claim {}", Name(&self.dir.lock))));
         }
         self.settle();
-        if !self.is_lock(corpse.id)? || !holds(&corpse.file, text) {
+        if !self.is_lock(corpse.id)? || !holds(&corpse.file, &text) {
             return Ok(false);
         }
         self.hold = Some(Hold {
             file: Arc::clone(&corpse.file),
-            // Kept open: that a dying holder's writable file is closed is what tells the waiting.
-            _writer: Some(writer),
+            writer: Some(writer),
             id: corpse.id,
             stamp: stamp.text,
+            noted: Cell::new(!note.is_empty()),
             touched_ms,
         });
         Ok(true)
@@ -162,6 +170,14 @@ impl Core {
                 let _ = sys::unlink(&self.dir.fd, &name);
             }
         }
+    }
+}
+
+impl Corpse {
+    /// What its holder was about to append.
+    fn intent(&self) -> Option<Intent> {
+        let library = matches!(self.stamp, Stamp::Library(_));
+        library.then(|| Intent::parse(&self.content)).flatten()
     }
 }
 

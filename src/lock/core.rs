@@ -1,11 +1,13 @@
 //! The participant behind a handle: acquire and release.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::abi;
 use crate::error::{EAGAIN, ECANCELED, EDEADLK, ETIMEDOUT, Error, Result};
 use crate::journal::Written;
+use crate::journal::intent::Intent;
 use crate::lock::dir::{Dir, Name, read_stamp};
 use crate::lock::keepalive::Keepalive;
 use crate::lock::look::Look;
@@ -58,12 +60,21 @@ pub(crate) struct Fallback {
 #[derive(Debug)]
 pub(crate) struct Hold {
     pub file: Arc<Fd>,
-    pub _writer: Option<Fd>,
+    /// Of a claimed lock: kept open, for that a dying holder's writable file is closed is what tells those who wait.
+    pub writer: Option<Fd>,
     pub id: FileId,
     /// What stands in it.
     pub stamp: Arc<str>,
+    /// Whether a note may stand behind the stamp, of an append on its way.
+    pub noted: Cell<bool>,
     /// The wall clock at the last sign of life that this handle gave.
     pub touched_ms: i64,
+}
+
+impl Hold {
+    fn writer(&self) -> &Fd {
+        self.writer.as_ref().unwrap_or(&self.file)
+    }
 }
 
 /// How long an acquire waits.
@@ -299,9 +310,10 @@ impl Core {
         if held {
             self.hold = Some(Hold {
                 file: Arc::new(file),
-                _writer: None,
+                writer: None,
                 id,
                 stamp: stamp.text,
+                noted: Cell::new(false),
                 touched_ms,
             });
         }
@@ -370,7 +382,7 @@ impl Core {
     /// Elsewhere, a contender that took us for dead has claimed it in place.
     fn is_stamped(&self, hold: &Hold) -> bool {
         let kept = self.dir.local && !self.fallback.without_flock;
-        kept || read_stamp(&hold.file).is_ok_and(|content| content == hold.stamp.as_bytes())
+        kept || read_stamp(&hold.file).is_ok_and(|content| content.starts_with(hold.stamp.as_bytes()))
     }
 
     /// As [`still_held`](Self::still_held), before a call that nothing can take back: also that nobody is about to take
@@ -390,6 +402,30 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// Notes in the lock what is about to be appended. A note that could not be taken back is written over.
+    pub(crate) fn note(&self, intent: Option<Intent>) -> Result<()> {
+        let Some(hold) = self.hold.as_ref().filter(|hold| intent.is_some() || hold.noted.get()) else {
+            return Ok(());
+        };
+        hold.noted.set(true);
+        let line = intent.map_or_else(String::new, |intent| intent.line());
+        let end = hold.stamp.len() as u64;
+        let noted = sys::write_at(hold.writer(), line.as_bytes(), end)
+            .and_then(|()| sys::truncate(hold.writer(), end + line.len() as u64));
+        noted.map_err(|e| {
+            self.forget_note();
+            Error::os(e, format_args!("write {}", Name(&self.dir.lock)))
+        })
+    }
+
+    /// Takes the note back. One that stays is written over by the next append, and its file is not used again.
+    pub(crate) fn forget_note(&self) {
+        if let Some(hold) = self.hold.as_ref().filter(|hold| hold.noted.get()) {
+            let cleared = sys::truncate(hold.writer(), hold.stamp.len() as u64);
+            hold.noted.set(cleared.is_err());
+        }
     }
 
     fn lost(&self) -> Error {
@@ -496,7 +532,9 @@ impl Core {
         if let Some(keepalive) = &self.keepalive {
             keepalive.released();
         }
-        self.hold = None;
+        if self.hold.take().is_some_and(|hold| hold.noted.get()) {
+            self.unpark();
+        }
     }
 
     /// After a loss. Our stamp is given up as well: should it come to stand at the lock's name again, it must not look

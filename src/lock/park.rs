@@ -1,6 +1,7 @@
 //! The parked stamp: a private file, complete before anyone can see it as the lock. To acquire is to link it to the lock's
 //! name, so the lock is never seen empty (P1, P2), and costs no write.
 
+use std::cell::Cell;
 use std::ffi::CString;
 use std::sync::Arc;
 
@@ -50,9 +51,10 @@ impl Parked {
     pub(crate) fn hold(&self, touched_ms: i64) -> Hold {
         Hold {
             file: Arc::clone(&self.file),
-            _writer: None,
+            writer: None,
             id: self.id,
             stamp: Arc::clone(&self.stamp.text),
+            noted: Cell::new(false),
             touched_ms,
         }
     }

@@ -85,8 +85,7 @@ impl Audit {
         let mut malformed: Vec<String> = text
             .lines()
             .enumerate()
-            // A blank line is none: they fill a page, so that no line crosses its end.
-            .filter(|(number, line)| !(*number == 0 && is_header(line) || line.is_empty() || is_entry(line, &writers)))
+            .filter(|(number, line)| !(*number == 0 && is_header(line) || is_entry(line, &writers)))
             .map(|(number, line)| format!("line {}: {line:?}", number + 1))
             .collect();
         if !text.ends_with('\n') {
