@@ -25,13 +25,8 @@ def line(path: bytes, deleted: bool = False) -> bytes:
     return (DELETED if deleted else b"") + path + b"\n"
 
 
-def fill(size: int, start: bytes, lines: bytes) -> bytes:
-    """With blank lines, so that no page of the file ends within a line."""
-    data = start
-    for entry in lines.splitlines(keepends=True):
-        room = PAGE - (size + len(data)) % PAGE
-        data += b"\n" * room * (room < len(entry) <= PAGE) + entry
-    return data
+def crosses_page(size: int, length: int) -> bool:
+    return size // PAGE != (size + length - 1) // PAGE
 
 
 class Journal(NamedTuple):

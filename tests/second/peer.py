@@ -20,13 +20,15 @@ import socket
 import stat
 import sys
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from journal import MAGIC, fill, line
+from journal import MAGIC, crosses_page, line
 
 FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 NOREPLACE, EXCHANGE = 1, 2
 LIBC = ctypes.CDLL(None, use_errno=True)
+NOTE = re.compile(rb"\d+\n.*\njlock/1 .*\n(append=(\d+):(\d+):(\d+)\n)")
 PID_MAX = 4194304
 CUT_SHORT_S, FRESH_S, DOUBTED_S, OLD_S = 5, 1, 15, 29
 
@@ -258,7 +260,8 @@ class Peer:
             claimed = self.exchange(corpse)
             os.close(fd)
             return claimed
-        held = Private("", fd, writable, stamp=self.park().stamp, alive=time.time())
+        note = NOTE.match(os.pread(fd, 4096, 0))
+        held = Private("", fd, writable, stamp=self.park().stamp + (note[1] if note else b""), alive=time.time())
         if file_id(os.fstat(writable)) != corpse:
             held.close()
             return False
@@ -267,6 +270,10 @@ class Peer:
             return False
         if dead.kind == "cut short":  # its creator may yet write to it
             return self.move(held)
+        if note:
+            self.mend(*map(int, note.groups()[1:]))
+            held.stamp = held.stamp.removesuffix(note[1])
+            os.ftruncate(writable, len(held.stamp))
         remains = f"{self.lock}.{dead.nonce}.tmp"
         if self.id_of(remains) == corpse:
             self.unlink(remains)
@@ -372,14 +379,36 @@ class Peer:
         try:
             size = os.fstat(fd).st_size
             ended = size > 0 and os.pread(fd, 1, size - 1) == b"\n"
-            data = fill(size, b"" if ended else b"\n" if size else MAGIC + b"0\n", lines)
-            written = os.write(fd, data)
-            if written < len(data):
-                if os.fstat(fd).st_size == size + written and self.id_of(self.lock) == self.held.id:
-                    os.ftruncate(fd, size)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.journal)
+            data = (b"" if ended else b"\n" if size else MAGIC + b"0\n") + lines
+            with self.noted(fd, size, len(data)):
+                written = os.write(fd, data)
+                if written < len(data):
+                    if os.fstat(fd).st_size == size + written and self.id_of(self.lock) == self.held.id:
+                        os.ftruncate(fd, size)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.journal)
             return self.id_of(self.journal) == file_id(os.fstat(fd))
         finally:
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def noted(self, fd: int, size: int, length: int) -> Iterator[None]:
+        """Notes in the lock what a kill could cut in two, so that whoever claims it can take it back."""
+        if not crosses_page(size, length):
+            yield
+            return
+        end, lock = len(self.held.stamp), self.held.fds[-1]
+        os.pwrite(lock, b"append=%d:%d:%d\n" % (os.fstat(fd).st_ino, size, size + length), end)
+        try:
+            yield
+        finally:
+            os.ftruncate(lock, end)
+
+    def mend(self, inode: int, before: int, after: int) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            fd = self.open(self.journal, os.O_RDWR)
+            found = os.fstat(fd)
+            if found.st_ino == inode and before < found.st_size < after:
+                os.ftruncate(fd, before)
             os.close(fd)
 
     def stamp(self, ms: int) -> bool:
