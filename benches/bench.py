@@ -41,9 +41,11 @@ def measure(bench: Bench, only: str | None) -> list[Row]:
 
 def main() -> None:
     given = arguments()
-    given.dir.mkdir(parents=True, exist_ok=True)
     scale = SMOKE if given.smoke else FULL
-    bench = Bench(given.programs.resolve(), given.dir.resolve(), given.out / "plots", scale)
+    out: Path = given.out / "only" if given.only else given.out  # the last complete results stay
+    for directory in (given.dir, out):
+        directory.mkdir(parents=True, exist_ok=True)
+    bench = Bench(given.programs.resolve(), given.dir.resolve(), out / "plots", scale)
     idle = [machine.idle_share()] if not given.smoke else []
     rows = measure(bench, given.only)
     idle += [machine.idle_share()] if not given.smoke else []
@@ -56,8 +58,8 @@ def main() -> None:
         "idle": idle,
         "rows": [asdict(row) for row in rows],
     }
-    (given.out / "results.json").write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
-    (given.out / "table.md").write_text(text)
+    (out / "results.json").write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    (out / "table.md").write_text(text)
     print(text)
     if not given.smoke:
         print(f"{results['machine']}; medians of {scale.rounds} alternating rounds.")

@@ -20,7 +20,7 @@ def idle_share() -> float:
 
     def look() -> tuple[int, int]:
         times = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
-        return times[3], sum(times)
+        return times[3] + times[4], sum(times)  # idle, and waiting for a disk
 
     idle, all_ = look()
     time.sleep(LOOK_SECONDS)
