@@ -218,7 +218,8 @@ impl Scene {
 
     /// What Python makes of the JSON that the command prints: `expression` of the object `o`.
     pub fn python(&self, arguments: &str, expression: &str) -> String {
-        let script = format!("import json, os, sys; o = json.load(sys.stdin); print({expression})");
+        let script =
+            format!("import json, os, sys; o = json.loads(sys.stdin.buffer.read().decode()); print({expression})");
         let json = self.path("json");
         let file = fs::File::create(&json).expect("it can be written");
         let mut jlock = self.tool(program());
