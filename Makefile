@@ -10,6 +10,8 @@ export JLOCK_LIBRARY ?= $(CURDIR)/target/release/libjlock.so
 
 include mk/library.mk
 include mk/cli.mk
+include mk/bench.mk
+include mk/prove.mk
 
 .PHONY: help
 help: ## this list
@@ -28,7 +30,7 @@ deps: ## installs what is missing (Debian, Ubuntu), with locked versions
 # ---------------------------------------------------------------------------------------------------------- tests
 
 .PHONY: test
-test: deps lint library test-rust test-python test-go test-node test-demo ## all tests, every language
+test: deps lint library test-rust test-python test-go test-node test-demo bench-smoke ## all tests, every language
 	@echo "make test: passed"
 
 .PHONY: lint
@@ -36,7 +38,7 @@ lint:
 	cargo fmt --check
 	cargo clippy --quiet --all-targets --features seam -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
-	shellcheck mk/*.sh tests/interop/*.sh .ci/run
+	shellcheck mk/*.sh tests/interop/*.sh benches/*.sh fuzz/run.sh tests/sanitize/run.sh .ci/run
 
 .PHONY: test-rust
 test-rust:
@@ -46,6 +48,8 @@ test-rust:
 test-python: library
 	cd examples/python && $(CURDIR)/$(PYTHON) -m mypy --strict && $(CURDIR)/$(PYTHON) -m mypy --strict ../demo/demo.py
 	cd examples/python && $(CURDIR)/$(PYTHON) -m pytest -q tests
+	cd tests/second && $(CURDIR)/$(PYTHON) -m mypy --strict peer.py journal.py
+	cd benches && $(CURDIR)/$(PYTHON) -m mypy --strict bench.py readme.py
 
 .PHONY: test-go
 test-go: library
@@ -76,4 +80,4 @@ demo-build: library
 .PHONY: clean
 clean: ## removes what was built
 	cargo clean
-	rm -rf examples/node/node_modules tests/interop/node_modules
+	rm -rf examples/node/node_modules tests/interop/node_modules benches/node/node_modules

@@ -119,7 +119,7 @@ fn judge(content: &[u8], age: u64, me: &Me) -> Seen {
     let Some(pid) = pid(first) else { return foreign() };
     let [nonce, third, ..] = rest else {
         // No newline after the second line.
-        if !rest[0].chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
+        if !begins_nonce(rest[0]) {
             return foreign();
         }
         let patience = if process::lives(pid) { 30 } else { 5 };
@@ -128,7 +128,9 @@ fn judge(content: &[u8], age: u64, me: &Me) -> Seen {
     if !is_nonce(nonce) {
         return foreign();
     }
-    let Some(fields) = third.strip_prefix("jlock/1 ") else {
+    // Its newline is there if a line follows.
+    let whole = rest.len() > 2;
+    let Some(fields) = third.strip_prefix("jlock/1 ").filter(|_| whole) else {
         return seen(
             Peer::Shipped,
             pid,
@@ -158,6 +160,14 @@ fn pid(line: &str) -> Option<i32> {
         .bytes()
         .fold(0u64, |sum, b| (sum * 10 + u64::from(b - b'0')).min(1 << 40));
     i32::try_from(value).ok().filter(|pid| *pid > 0)
+}
+
+/// Whether a nonce can come of it.
+fn begins_nonce(line: &str) -> bool {
+    (1..=10).any(|digits| {
+        let example = format!("{}-{}", "1".repeat(digits), "0".repeat(16));
+        line.len() <= example.len() && is_nonce(&format!("{line}{}", &example[line.len()..]))
+    })
 }
 
 fn is_nonce(line: &str) -> bool {

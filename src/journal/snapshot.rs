@@ -77,7 +77,8 @@ impl Snapshot {
                 Some(_) => changed.add(&content, line).map_err(no_memory)?,
             }
         }
-        let (changed, deleted) = (changed.into_ranges(), deleted.into_ranges());
+        let changed = changed.into_ranges(&content).map_err(no_memory)?;
+        let deleted = deleted.into_ranges(&content).map_err(no_memory)?;
         // For C: what follows a path is white space, or nothing. Now it is a NUL.
         content.try_reserve_exact(1).map_err(no_memory)?;
         content.push(0);

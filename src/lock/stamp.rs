@@ -90,7 +90,7 @@ impl Stamp {
         };
         let second = lines.next().unwrap_or("");
         let Some(nonce) = second.strip_suffix('\n') else {
-            let beginning = second.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+            let beginning = is_beginning_of_nonce(second);
             return if beginning {
                 Stamp::Cut { pid: Some(pid) }
             } else {
@@ -132,7 +132,12 @@ impl LibraryStamp {
             flock: true,
         };
         // Fields that a later version adds are passed over.
-        for field in line.strip_prefix("jlock/1 ")?.split_ascii_whitespace() {
+        // Without its newline it may lack the last field, which says whether to trust the flock.
+        for field in line
+            .strip_prefix("jlock/1 ")?
+            .strip_suffix('\n')?
+            .split_ascii_whitespace()
+        {
             match field.split_once('=') {
                 Some(("boot", value)) => stamp.boot = value.to_owned(),
                 Some(("pidns", value)) => stamp.pid_namespace = value.parse().unwrap_or(0),
@@ -153,6 +158,15 @@ fn parse_pid(line: &str) -> Option<i32> {
     plain.then(|| digits.parse().ok()).flatten().filter(|pid| *pid > 0)
 }
 
+fn is_beginning_of_nonce(text: &str) -> bool {
+    let (pid, hex) = text.split_once('-').unwrap_or((text, ""));
+    pid.len() <= 10 && pid.bytes().all(|b| b.is_ascii_digit()) && hex.len() <= 16 && hex.bytes().all(is_hex)
+}
+
+fn is_hex(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+}
+
 /// `<pid>-<16 lowercase hex digits>`: also what keeps a nonce that came from a file from naming another one.
 fn is_nonce(text: &str) -> bool {
     let Some((pid, hex)) = text.split_once('-') else {
@@ -162,7 +176,7 @@ fn is_nonce(text: &str) -> bool {
         && pid.len() <= 10
         && pid.bytes().all(|b| b.is_ascii_digit())
         && hex.len() == 16
-        && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        && hex.bytes().all(is_hex)
 }
 
 #[cfg(test)]
