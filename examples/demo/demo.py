@@ -127,7 +127,9 @@ def library_writers(journal: Path) -> list[Writer]:
 def read_with_library(journal: Path) -> list[str]:
     import jlock
 
-    return [os.fsdecode(path) for path in jlock.Journal(str(journal)).read().changed]
+    # The last writer may have been killed with the lock in its hands: whoever comes next takes over.
+    with jlock.Journal(str(journal)) as held:
+        return [os.fsdecode(path) for path in held.read().changed]
 
 
 def read_with_shipped(root: Path) -> list[str]:
