@@ -360,7 +360,11 @@ const IGNORING: &str = "import os, signal; signal.signal(signal.SIGCHLD, signal.
 fn a_child_is_waited_for_even_where_jlock_was_told_to_ignore_its_end() {
     let scene = Scene::new("sigchld");
     scene
-        .outcome(scene.tool("timeout").args(["20", "python3", "-c", IGNORING]))
+        .outcome(
+            scene
+                .tool("timeout")
+                .args(["-s", "KILL", "20", "python3", "-c", IGNORING]),
+        )
         .exits(5);
 }
 
