@@ -38,7 +38,7 @@ lint:
 	cargo fmt --check
 	cargo clippy --quiet --all-targets --features seam -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
-	shellcheck mk/*.sh tests/interop/*.sh benches/*.sh fuzz/run.sh tests/sanitize/run.sh .ci/run
+	shellcheck mk/*.sh tests/interop/*.sh benches/*.sh fuzz/run.sh tests/sanitize/run.sh cli/completions/jlock.bash .ci/run
 
 .PHONY: test-rust
 test-rust:
