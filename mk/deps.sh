@@ -29,7 +29,7 @@ fi
 at_least() {
     printf '%s\n%s\n' "$3" "$2" | sort -V -C || { echo "deps: $1 $3 or newer is needed, this is $2${4:+; $4}" >&2; exit 1; }
 }
-at_least rustc "$(rustc --version | cut -d' ' -f2)" 1.88.0 "see https://rustup.rs (the library itself builds with 1.85)"
+at_least rustc "$(rustc --version | cut -d' ' -f2)" 1.89.0 "see https://rustup.rs (the library itself builds with 1.85)"
 at_least node "$(node --version | tr -d v)" 18.0.0
 at_least go "$(go env GOVERSION | tr -d go)" 1.19
 at_least python3 "$(python3 -c 'import platform; print(platform.python_version())')" 3.9.0

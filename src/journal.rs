@@ -238,10 +238,9 @@ fn make_durable(core: &mut Core, written: Written) -> Result<()> {
 
 /// Why the journal could not be opened: what stands there, if it is no regular file, else the system's own word.
 fn open_error(dir: &Dir, errno: Errno) -> Error {
-    if let Ok(Some(meta)) = sys::stat(&dir.fd, &dir.journal)
-        && let Err(refused) = dir.expect_regular(&dir.journal, &meta)
-    {
-        return refused;
-    }
-    Error::os(errno, Name(&dir.journal))
+    let regular = match sys::stat(&dir.fd, &dir.journal) {
+        Ok(Some(meta)) => dir.expect_regular(&dir.journal, &meta),
+        _ => Ok(()),
+    };
+    regular.err().unwrap_or_else(|| Error::os(errno, Name(&dir.journal)))
 }

@@ -104,12 +104,8 @@ fn undo(core: &Core, journal: &Standing, done: u64, stamped: Option<&Stamp<'_>>)
         || core.still_held().is_ok() && sys::fstat(&journal.file).is_ok_and(|now| now.size == before + done);
     if done > 0 && ours_alone() {
         // In this order: the header must not promise entries that are gone.
-        if let Some(stamp) = stamped
-            && stamp.take_back(&journal.file).is_err()
-        {
-            return;
-        }
-        let _ = sys::truncate(&journal.file, before);
+        let taken_back = stamped.map_or(Ok(()), |stamp| stamp.take_back(&journal.file));
+        let _ = taken_back.and_then(|()| sys::truncate(&journal.file, before));
     }
 }
 

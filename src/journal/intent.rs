@@ -57,10 +57,11 @@ impl Intent {
     /// Takes back what a dead holder has not finished. A journal that is another file by now was not cut.
     pub(crate) fn mend(&self, core: &Core) {
         // What cannot be looked at or mended stays; the next append completes its last line.
-        if let Ok(Some(journal)) = Standing::open(&core.dir)
-            && journal.meta.id.inode() == self.inode
-            && (self.from + 1..self.to).contains(&journal.meta.size)
-        {
+        let Ok(Some(journal)) = Standing::open(&core.dir) else {
+            return;
+        };
+        let is_cut = (self.from.saturating_add(1)..self.to).contains(&journal.meta.size);
+        if journal.meta.id.inode() == self.inode && is_cut {
             let _ = sys::truncate(&journal.file, self.from);
         }
     }

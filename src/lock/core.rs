@@ -164,10 +164,9 @@ impl Core {
             let left = deadline.left();
             if let Some(left) = left.filter(|_| in_line) {
                 // After silence we try all the same: the one before us may have stopped.
-                if let Turn::After(before) = self.turn()
-                    && pauses.pause(&mut self.watch, waker, before, left)
-                {
-                    continue;
+                match self.turn() {
+                    Turn::After(before) if pauses.pause(&mut self.watch, waker, before, left) => continue,
+                    Turn::After(_) | Turn::First => {}
                 }
                 if self.place()? {
                     return Ok(());
@@ -347,9 +346,8 @@ impl Core {
 
     pub(crate) fn unpark(&mut self) {
         // Another file may have come to stand there, in an exchange.
-        if let Some(parked) = self.parked.take()
-            && self.dir.names(&parked.name, parked.id) == Ok(true)
-        {
+        let is_there = |parked: &Parked| self.dir.names(&parked.name, parked.id) == Ok(true);
+        if let Some(parked) = self.parked.take().filter(is_there) {
             let _ = sys::unlink(&self.dir.fd, &parked.name); // if it stays, a sweep takes it once we have closed it
         }
     }
@@ -457,10 +455,9 @@ impl Core {
                 keepalive.held(&hold.file, hold.id, now);
             }
         }
-        if let (Some(parked), Some(hold)) = (&mut self.parked, &self.hold)
-            && parked.id == hold.id
-        {
-            parked.touched_ms = hold.touched_ms;
+        match (&mut self.parked, &self.hold) {
+            (Some(parked), Some(hold)) if parked.id == hold.id => parked.touched_ms = hold.touched_ms,
+            _ => {}
         }
         Ok(())
     }

@@ -105,9 +105,8 @@ fn run(shared: &Shared, dir: &Dir, every: Duration) {
             .unwrap_or_else(PoisonError::into_inner);
         state = after;
         // With the state locked: a release waits, and what is renewed is what is held.
-        if waited.timed_out()
-            && let Some(held) = state.held.as_mut().filter(|held| held.id == id)
-        {
+        let same = state.held.as_mut().filter(|held| held.id == id);
+        if let (true, Some(held)) = (waited.timed_out(), same) {
             held.keep_alive(dir);
         }
     }

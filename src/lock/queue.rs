@@ -130,11 +130,9 @@ impl Core {
                 Ok(Some(meta)) => ticket_of(&meta),
                 _ => None,
             };
-            if let Some(theirs) = theirs
-                && theirs < ticket
-                && last.as_ref().is_none_or(|(_, latest)| *latest < theirs)
-            {
-                last = Some((name, theirs));
+            match theirs.filter(|theirs| *theirs < ticket) {
+                Some(theirs) if last.as_ref().is_none_or(|(_, latest)| *latest < theirs) => last = Some((name, theirs)),
+                _ => {}
             }
         }
         last

@@ -54,9 +54,7 @@ impl Waker {
             .compare_exchange(WAITING, CANCELED, Ordering::AcqRel, Ordering::Acquire);
         // With the fence in `eventfd`: this thread sees the eventfd, or that one sees the cancel.
         fence(Ordering::SeqCst);
-        if waiting.is_ok()
-            && let Some(eventfd) = self.eventfd.get()
-        {
+        if let (Ok(_), Some(eventfd)) = (waiting, self.eventfd.get()) {
             sys::wake(eventfd);
         }
     }
@@ -75,10 +73,10 @@ impl Waker {
 
     /// For a poll, before which [`is_canceled`](Self::is_canceled) must be asked again.
     pub(crate) fn eventfd(&self) -> Option<&Fd> {
-        if self.eventfd.get().is_none()
-            && let Ok(eventfd) = sys::eventfd()
-        {
-            let _ = self.eventfd.set(eventfd); // only the thread that waits sets it
+        if self.eventfd.get().is_none() {
+            if let Ok(eventfd) = sys::eventfd() {
+                let _ = self.eventfd.set(eventfd); // only the thread that waits sets it
+            }
         }
         fence(Ordering::SeqCst);
         self.eventfd.get()
@@ -108,13 +106,11 @@ impl Watch {
                 Err(_) => Watch::Off, // EMFILE, ENFILE, ENOMEM, ENOSYS: waiting works without
             };
         }
-        if let Watch::On { queue, armed } = self
-            && *armed != Some(id)
-        {
-            *armed = None;
-            if sys::watch(queue, file).is_ok() {
-                *armed = Some(id);
+        match self {
+            Watch::On { queue, armed } if *armed != Some(id) => {
+                *armed = sys::watch(queue, file).is_ok().then_some(id);
             }
+            _ => {}
         }
     }
 

@@ -25,11 +25,11 @@ impl Identity {
         let now = Generation::current();
         // Never waits: a thread that fork left behind may have it locked. Threads that only look do not disturb each
         // other.
-        if let Ok(known) = KNOWN.try_read()
-            && let Some((then, identity)) = &*known
-            && *then == now
-        {
-            return Arc::clone(identity);
+        if let Ok(known) = KNOWN.try_read() {
+            match &*known {
+                Some((then, identity)) if *then == now => return Arc::clone(identity),
+                _ => {}
+            }
         }
         let identity = Arc::new(Identity::read());
         if let Ok(mut known) = KNOWN.try_write() {

@@ -128,9 +128,7 @@ pub(super) fn pause(call: &'static str, until: Duration) -> bool {
 pub(super) fn closing() {
     // A thread that ends may have no hook any more.
     let _ = INSTALLED.try_with(|installed| {
-        if let Some(i) = &mut *installed.borrow_mut()
-            && !i.dead
-        {
+        if let Some(i) = installed.borrow_mut().as_mut().filter(|i| !i.dead) {
             i.dead = i.hook.before("close") == Verdict::Die;
         }
     });
