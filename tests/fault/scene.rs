@@ -60,7 +60,7 @@ impl Lock {
             }
             Lock::Empty => {
                 fs::write(&lock, "").expect("a lock");
-                age(&lock, Duration::from_secs(6));
+                age(&lock, Duration::from_secs(20));
             }
         }
     }
