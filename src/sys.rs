@@ -182,6 +182,13 @@ pub(crate) fn open_dir_from(from: BorrowedFd<'_>, path: &CStr) -> Result<Fd> {
     })
 }
 
+/// Opens a file beneath /proc, to read.
+pub(crate) fn open_proc(path: &CStr) -> Result<Fd> {
+    uninterrupted("openat", || {
+        Fd::register(|| rustix::fs::openat(rustix::fs::CWD, path, Open::Read.flags(), Mode::empty()))
+    })
+}
+
 pub(crate) fn mkdir(path: &CStr) -> Result<()> {
     uninterrupted("mkdirat", || {
         rustix::fs::mkdirat(rustix::fs::CWD, path, Mode::from_raw_mode(0o777))
@@ -292,6 +299,15 @@ pub(crate) fn read_at<'b>(file: &Fd, buf: &'b mut [MaybeUninit<u8>], offset: u64
     }
     // SAFETY: `pread` has initialised the first `done` bytes.
     Ok(unsafe { std::slice::from_raw_parts_mut(buf.as_mut_ptr().cast::<u8>(), done) })
+}
+
+/// The beginning of a file that gives all of itself in one call, as the small ones beneath /proc do.
+pub(crate) fn read_once<'b>(file: &Fd, buf: &'b mut [MaybeUninit<u8>]) -> Result<&'b [u8]> {
+    uninterrupted("pread64", || {
+        rustix::io::pread(file.borrow()?, &mut *buf, 0).map(|(bytes, _)| bytes.len())
+    })
+    // SAFETY: `pread` has initialised so many bytes.
+    .map(|len| unsafe { std::slice::from_raw_parts(buf.as_ptr().cast::<u8>(), len) })
 }
 
 /// Goes on reading where `content` ends, until it is full or the file ends.
@@ -506,15 +522,25 @@ pub(crate) fn inotify() -> Result<Fd> {
     })
 }
 
-/// Reports, once, that the open file's lock may have been released or its holder have died: its link count changes
-/// (`IN_ATTRIB`), it goes or is renamed, or somebody who could write to it closes it.
-pub(crate) fn watch(queue: &Fd, file: &Fd) -> Result<()> {
+/// What [`watch`] reports, once: that an open file's lock may have been released, its holder have died, or its holder
+/// have lined up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watched {
+    /// Its link count changes or its mtime is set (`IN_ATTRIB`), it goes or is renamed, or somebody who could write to it
+    /// closes it.
+    Change,
+    /// As before, but its access time instead of its link count: not each acquire and release of one that goes on.
+    Share,
+}
+
+/// Has `queue` report what becomes of the file. One watch of a file replaces another.
+pub(crate) fn watch(queue: &Fd, file: &Fd, what: Watched) -> Result<()> {
     use rustix::fs::inotify::WatchFlags;
-    let events = WatchFlags::ATTRIB
-        | WatchFlags::CLOSE_WRITE
-        | WatchFlags::DELETE_SELF
-        | WatchFlags::MOVE_SELF
-        | WatchFlags::ONESHOT;
+    let events = WatchFlags::CLOSE_WRITE | WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF | WatchFlags::ONESHOT;
+    let events = match what {
+        Watched::Change => events | WatchFlags::ATTRIB,
+        Watched::Share => events | WatchFlags::ACCESS,
+    };
     around("inotify_add_watch", || {
         let path = fork::proc_path(file)?;
         rustix::fs::inotify::add_watch(queue.borrow()?, path.as_c_str(), events).map(drop)
@@ -598,6 +624,29 @@ pub(crate) fn random_u64() -> Result<u64> {
 /// A failure of the random source is a system call's.
 fn errno_of(error: <rand::rngs::SysRng as rand::TryRng>::Error) -> Errno {
     error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error)
+}
+
+/// Has the room that a vector has not used yet come in huge pages, where there is much of it: to fault in each small one
+/// takes longer than to fill it. A hint; without it all is the same, but slower.
+pub(crate) fn expect_much<T>(vector: &mut Vec<T>) {
+    const HUGE: usize = 2 << 20;
+    let room = vector.spare_capacity_mut();
+    let bytes = std::mem::size_of_val(room);
+    let start = room.as_mut_ptr().cast::<u8>();
+    let skipped = start.align_offset(HUGE);
+    if bytes < skipped.saturating_add(HUGE) {
+        return;
+    }
+    // SAFETY: the range lies within the vector's own room; the advice changes no content.
+    let advised = unsafe {
+        let aligned = start.add(skipped).cast();
+        rustix::mm::madvise(
+            aligned,
+            (bytes - skipped) / HUGE * HUGE,
+            rustix::mm::Advice::LinuxHugepage,
+        )
+    };
+    let _ = advised; // a kernel without them: then they stay small
 }
 
 /// The first byte `needle` in `haystack`, by the C library's vectorised search.

@@ -3,6 +3,8 @@
 use std::collections::TryReserveError;
 use std::ops::Range;
 
+use crate::sys;
+
 /// Ranges of one buffer, of which each content is to count once.
 ///
 /// Looking each up in one table would miss every cache: a million of them take ten times as long as reading them. So they
@@ -31,11 +33,14 @@ const PART: usize = 1024;
 const MOST_PARTS_BITS: u32 = 12;
 
 impl Distinct {
-    pub(crate) fn new() -> Self {
-        Distinct {
-            ranges: Vec::new(),
-            hashes: Vec::new(),
+    /// With room for as many, if there is so much memory: growing moves all that is there.
+    pub(crate) fn with_room(expected: usize) -> Self {
+        let (mut ranges, mut hashes) = (Vec::new(), Vec::new());
+        if ranges.try_reserve_exact(expected).is_ok() && hashes.try_reserve_exact(expected).is_ok() {
+            sys::expect_much(&mut ranges);
+            sys::expect_much(&mut hashes);
         }
+        Distinct { ranges, hashes }
     }
 
     pub(crate) fn add(&mut self, content: &[u8], range: Range<usize>) -> Result<(), TryReserveError> {
@@ -49,6 +54,9 @@ impl Distinct {
     /// Each content once, in the order of its first mention.
     pub(crate) fn into_ranges(mut self, content: &[u8]) -> Result<Vec<Range<usize>>, TryReserveError> {
         let mut again = self.repeated(content)?;
+        if again.is_empty() {
+            return Ok(self.ranges);
+        }
         again.sort_unstable();
         let (mut place, mut again) = (0, again.into_iter().peekable());
         self.ranges.retain(|_| {
@@ -98,6 +106,7 @@ impl Distinct {
         let part_of = |hash: u64| (hash >> 32 >> (32 - bits)) as usize;
         let (mut items, mut ends) = (Vec::new(), vec![0; 1 << bits]);
         items.try_reserve_exact(self.hashes.len())?;
+        sys::expect_much(&mut items);
         items.resize(self.hashes.len(), VACANT);
         for hash in &self.hashes {
             ends[part_of(*hash)] += 1;
@@ -126,13 +135,22 @@ fn hash(bytes: &[u8]) -> u64 {
     let mut state = SEED ^ bytes.len() as u64;
     let mut chunks = bytes.chunks_exact(8);
     for chunk in &mut chunks {
-        let mut word = [0; 8];
-        word.copy_from_slice(chunk);
-        state = fold(state ^ u64::from_le_bytes(word), SEED);
+        state = fold(state ^ word(chunk), SEED);
     }
-    let mut word = [0; 8];
-    word[..chunks.remainder().len()].copy_from_slice(chunks.remainder());
-    fold(fold(state ^ u64::from_le_bytes(word), SEED), 0xd6e8_feb8_6659_fd93)
+    // The last eight bytes, some of them again: cheaper than a copy of what is left, whose length nobody foresees.
+    let tail = match bytes.last_chunk::<8>() {
+        Some(last) => u64::from_le_bytes(*last),
+        None => word(bytes),
+    };
+    fold(fold(state ^ tail, SEED), 0xd6e8_feb8_6659_fd93)
+}
+
+/// At most eight bytes as a number.
+fn word(bytes: &[u8]) -> u64 {
+    match bytes.first_chunk::<8>() {
+        Some(all) => u64::from_le_bytes(*all),
+        None => bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
 }
 
 fn fold(a: u64, b: u64) -> u64 {
@@ -148,7 +166,7 @@ mod tests {
     fn each_is_kept_once_and_in_order() {
         let lines: Vec<String> = (0..10_000).map(|i| format!("path/{}", i * 7919 % 5_000)).collect();
         let content = lines.concat().into_bytes();
-        let (mut distinct, mut at) = (Distinct::new(), 0);
+        let (mut distinct, mut at) = (Distinct::with_room(0), 0);
         for line in &lines {
             distinct.add(&content, at..at + line.len()).unwrap();
             at += line.len();

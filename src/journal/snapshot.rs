@@ -13,6 +13,8 @@ use crate::sys::{self, Fd, FileId, Open};
 
 /// The header is shorter than this, where it can be stamped in place.
 const HEADER_ROOM: usize = 64;
+/// Of how many bytes a line is taken to be, when room is made for all of them: fewer than most are of.
+const LINE: usize = 32;
 /// How often the header is read until it is the same twice.
 const HEADER_READS: usize = 16;
 
@@ -57,7 +59,7 @@ impl Snapshot {
         let Some(timestamp) = parse_header(&content[..first]) else {
             return Ok(None);
         };
-        let (mut changed, mut deleted) = (Distinct::new(), Distinct::new());
+        let (mut changed, mut deleted) = (Distinct::with_room(content.len() / LINE), Distinct::with_room(0));
         let mut start = (first + 1).min(content.len());
         let mut end = start;
         while start < content.len() {
@@ -186,6 +188,7 @@ pub(crate) fn read_all(file: &Fd, size: u64, name: &Name<'_>) -> Result<Vec<u8>>
                 format!("{name}: {wanted} bytes do not fit into memory"),
             ));
         }
+        sys::expect_much(&mut content);
         sys::read_onto(file, &mut content).map_err(|e| Error::os(e, name))?;
         if content.len() < content.capacity() {
             return Ok(content);

@@ -144,7 +144,7 @@ impl Core {
             Patience::For(timeout) => timeout,
         };
         // The common case makes one system call.
-        let gives_way = self.queue.gives_way() && !timeout.is_some_and(|timeout| timeout.is_zero());
+        let gives_way = !timeout.is_some_and(|timeout| timeout.is_zero()) && self.gives_way();
         if !gives_way && self.place()? {
             return Ok(());
         }
@@ -153,7 +153,6 @@ impl Core {
         let deadline = Deadline::after(timeout);
         let mut pauses = Pauses::new(self.options.retry);
         let mut eager = EAGER_TRIES;
-        // A wait that is over with the first release needs no ticket.
         let mut in_line = gives_way;
         loop {
             if waker.is_canceled() {
@@ -163,13 +162,20 @@ impl Core {
             }
             let left = deadline.left();
             if let Some(left) = left.filter(|_| in_line) {
-                // After silence we try all the same: the one before us may have stopped.
                 match self.turn() {
-                    Turn::After(before) if pauses.pause(&mut self.watch, waker, before, left) => continue,
+                    Turn::After(before) if pauses.pause(&mut self.watch, waker, before.id, left) => {
+                        if self.follow(&before, waker, left)? {
+                            return Ok(());
+                        }
+                        continue;
+                    }
+                    // After silence we try all the same: the one before us may have stopped.
+                    Turn::After(before) if self.place()? => {
+                        self.pass_over(&before);
+                        return Ok(());
+                    }
+                    Turn::First if self.place()? => return Ok(()),
                     Turn::After(_) | Turn::First => {}
-                }
-                if self.place()? {
-                    return Ok(());
                 }
             }
             in_line = true;
@@ -215,7 +221,7 @@ impl Core {
     }
 
     /// Puts our stamp at the lock's name, if nothing is there. `Ok(false)`: something is.
-    fn place(&mut self) -> Result<bool> {
+    pub(crate) fn place(&mut self) -> Result<bool> {
         for _ in 0..EAGER_TRIES {
             if self.fallback.without_noreplace {
                 return self.place_by_create();

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::lock::core::Core;
-use crate::sys::{self, Fd};
+use crate::sys::{self, Fd, Watched};
 
 /// An inotify queue, and an eventfd for what happened before the watch was armed, behind one epoll descriptor.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Events {
         sys::drain(&self.queue).map_err(os)?;
         sys::drain(&self.now).map_err(os)?;
         if let Some((file, id)) = core.open_lock()? {
-            sys::watch(&self.queue, &file).map_err(os)?;
+            sys::watch(&self.queue, &file, Watched::Change).map_err(os)?;
             // Looked at after it was watched. A holder that has died since its lock was tried is found by a retry.
             if core.is_lock(id)? {
                 return Ok(());

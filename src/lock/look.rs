@@ -8,7 +8,7 @@ use crate::lock::core::Core;
 use crate::lock::dir::{Dir, Name, read_stamp};
 use crate::lock::stamp::{LibraryStamp, Stamp};
 use crate::sys::process::{Identity, is_alive, start_time_of};
-use crate::sys::{self, Errno, Fd, FileId, Meta, Open};
+use crate::sys::{self, Errno, Fd, FileId, Meta, Open, Watched};
 
 /// A lock without a whole stamp is being stamped just now, unless it has been so for this long.
 const CUT_MS: i64 = 5_000;
@@ -48,8 +48,7 @@ impl Core {
             return Ok(Look::Ours);
         }
         if watch {
-            self.watch.arm(&file, id);
-            self.sign(&file);
+            self.watch.arm(&file, id, Watched::Change);
         }
         let os = |e| Error::os(e, Name(&self.dir.lock));
         let (file, locked) = match sys::flock_exclusive(&file) {
@@ -64,6 +63,9 @@ impl Core {
             return Ok(Look::Changed);
         }
         if locked == Some(false) {
+            if watch {
+                self.sign(&file);
+            }
             // One who only inspects has it shared, and for a moment. Who waits looks again anyway.
             let only_inspected = !watch && sys::flock_shared(&file) == Ok(true);
             return Ok(if only_inspected { Look::Changed } else { Look::Busy(id) });

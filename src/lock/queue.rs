@@ -2,8 +2,12 @@
 //!
 //! A released lock is won by whoever runs, and that is the process that has just released it. So each waiter takes a
 //! **ticket**, and sleeps on the parked stamp of the waiter before it: to acquire is to link that stamp, to release to
-//! unlink it, and both are reported by the one inotify watch. Nobody is woken but the next in line. The first in line
-//! leaves a **sign** on the lock; a holder that finds one as it releases, and has had its share, lines up itself.
+//! unlink it, and both are reported by the one inotify watch. Nobody is woken but the next in line.
+//!
+//! Who acquires has a **share** of the lock: for so long it may acquire again and again. Then it looks for tickets, and
+//! lines up behind them. Whoever was first in line leaves it in peace for that time, for a lock that goes from process
+//! to process with each hold costs more than the holds. Who got the lock without waiting does not know that others
+//! wait: they leave a **sign** on the lock, which its release finds, and its share begins.
 //!
 //! Ticket and sign are hints and stand in access times, which mean nothing to shipped peers: the ticket in that of the
 //! waiter's parked file, the sign in that of the lock. They cost nobody a system call who does not wait: a release looks
@@ -12,11 +16,16 @@
 use std::ffi::{CStr, CString};
 use std::time::Duration;
 
+use crate::error::Result;
 use crate::lock::core::Core;
-use crate::sys::{self, Accessed, Fd, FileId, Meta, Open};
+use crate::lock::wait::{Waker, sleep};
+use crate::sys::{self, Accessed, Fd, FileId, Meta, Open, Watched};
 
-/// How long a holder may acquire again and again while others wait.
-const SHARE: Duration = Duration::from_millis(1);
+/// How long a holder may acquire again and again while others wait. Far below a time slice of the scheduler, far above
+/// what it costs to hand the lock on.
+const SHARE: Duration = Duration::from_micros(350);
+/// How often the next in line sees whether the lock lies idle within a share.
+const NAP: Duration = Duration::from_micros(100);
 
 /// A ticket is a time of the monotonic clock, far below any of the wall clock.
 const TICKETS: std::ops::Range<i64> = 0..1_000_000_000;
@@ -27,12 +36,14 @@ const SIGNS: std::ops::Range<i64> = 1_000_000_000..1_500_000_000;
 pub(crate) struct Queue {
     /// Since when we wait in line.
     ticket: Option<Accessed>,
+    /// Nobody is before us any more: tickets are taken in the order of their times.
+    is_first: bool,
     /// The last sign that we found on our own lock.
     seen: Option<Accessed>,
-    /// When our present share began, as far as we know.
+    /// When our present share began, as far as we know. `None`: we know of nobody who waits.
     share_began: Option<Duration>,
-    /// Our share is over, and somebody waits.
-    gives_way: bool,
+    /// Who took this ticket, or one before it, let a free lock lie: it is stopped, and nobody waits for it.
+    silent: Option<Accessed>,
 }
 
 fn ticket_of(meta: &Meta) -> Option<Accessed> {
@@ -42,21 +53,10 @@ fn ticket_of(meta: &Meta) -> Option<Accessed> {
 impl Queue {
     /// What a release sees of its own lock.
     pub(crate) fn observe(&mut self, meta: &Meta) {
-        if !SIGNS.contains(&meta.accessed.seconds) || self.seen == Some(meta.accessed) {
-            return;
+        if SIGNS.contains(&meta.accessed.seconds) && self.seen != Some(meta.accessed) {
+            self.seen = Some(meta.accessed);
+            self.share_began.get_or_insert_with(sys::monotonic);
         }
-        self.seen = Some(meta.accessed);
-        let now = sys::monotonic();
-        let began = *self.share_began.get_or_insert(now);
-        self.gives_way = now.saturating_sub(began) >= SHARE;
-    }
-
-    /// Whether this handle should line up before it tries.
-    pub(crate) fn gives_way(&mut self) -> bool {
-        if self.gives_way {
-            self.share_began = None;
-        }
-        std::mem::take(&mut self.gives_way)
     }
 }
 
@@ -65,11 +65,30 @@ pub(crate) enum Turn {
     /// The holder alone: it is the first in line.
     First,
     /// Another waiter, whose parked stamp is watched now.
-    After(FileId),
+    After(Before),
+}
+
+/// The waiter before us.
+pub(crate) struct Before {
+    pub id: FileId,
+    ticket: Accessed,
 }
 
 impl Core {
-    /// Takes a ticket, if we have none.
+    /// Whether this handle has had its share and others wait: then it lines up before it tries.
+    pub(crate) fn gives_way(&mut self) -> bool {
+        let Some(began) = self.queue.share_began else {
+            return false;
+        };
+        let now = sys::monotonic();
+        if now.saturating_sub(began) < SHARE {
+            return false;
+        }
+        self.queue.share_began = None;
+        self.latest_ticket(None).is_some()
+    }
+
+    /// Takes a ticket, if we have none. Whoever waits for the end of our share watches the access time that it sets.
     fn line_up(&mut self) {
         let (Some(parked), None) = (&self.parked, self.queue.ticket) else {
             return;
@@ -82,6 +101,7 @@ impl Core {
 
     /// Gives the ticket back: whoever waits for us is told, unless our link tells it.
     pub(crate) fn leave_line(&mut self, acquired: bool) {
+        self.queue.is_first = false;
         if self.queue.ticket.take().is_some() {
             self.queue.share_began = acquired.then(sys::monotonic);
             if let Some(parked) = &self.parked {
@@ -90,8 +110,9 @@ impl Core {
         }
     }
 
-    /// Leaves our sign on the lock.
-    pub(crate) fn sign(&self, lock: &Fd) {
+    /// Takes a ticket, and leaves our sign on the lock that stands: its holder is told that others wait.
+    pub(crate) fn sign(&mut self, lock: &Fd) {
+        self.line_up();
         if self.queue.ticket.is_some() {
             // Another user's lock: then nobody gives way.
             let _ = sys::set_accessed(lock, Accessed::at(sys::monotonic(), SIGNS.start));
@@ -101,14 +122,17 @@ impl Core {
     /// Lines up, finds the waiter before us, and watches it.
     pub(crate) fn turn(&mut self) -> Turn {
         self.line_up();
-        let before = self.queue.ticket.and_then(|ticket| self.before(ticket));
+        let before = match self.queue.ticket {
+            Some(ticket) if !self.queue.is_first => self.latest_ticket(Some(ticket)),
+            _ => None,
+        };
         // What cannot be looked at, or is gone, is nobody to wait for.
         before
             .and_then(|(name, ticket)| self.watch_waiter(&name, ticket))
             .map_or(Turn::First, Turn::After)
     }
 
-    fn watch_waiter(&mut self, name: &CStr, ticket: Accessed) -> Option<FileId> {
+    fn watch_waiter(&mut self, name: &CStr, ticket: Accessed) -> Option<Before> {
         let file = sys::open(&self.dir.fd, name, Open::Read).ok()?;
         if sys::flock_exclusive(&file) != Ok(false) {
             drop(file);
@@ -116,25 +140,56 @@ impl Core {
             return None;
         }
         let id = sys::fstat(&file).ok()?.id;
-        self.watch.arm(&file, id);
+        self.watch.arm(&file, id, Watched::Change);
         // Read after the watch was armed: what becomes of the ticket from now on is reported.
         let now = ticket_of(&sys::fstat(&file).ok()?);
-        (now == Some(ticket)).then_some(id)
+        (now == Some(ticket)).then_some(Before { id, ticket })
     }
 
-    /// The latest ticket before ours.
-    fn before(&self, ticket: Accessed) -> Option<(CString, Accessed)> {
+    /// The latest ticket of others, before this one if there is one.
+    fn latest_ticket(&self, ours: Option<Accessed>) -> Option<(CString, Accessed)> {
         let mut last: Option<(CString, Accessed)> = None;
         for name in self.others_private_files() {
             let theirs = match sys::stat(&self.dir.fd, &name) {
                 Ok(Some(meta)) => ticket_of(&meta),
                 _ => None,
             };
-            match theirs.filter(|theirs| *theirs < ticket) {
-                Some(theirs) if last.as_ref().is_none_or(|(_, latest)| *latest < theirs) => last = Some((name, theirs)),
-                _ => {}
+            let Some(theirs) = theirs.filter(|theirs| self.queue.silent.is_none_or(|silent| silent < *theirs)) else {
+                continue;
+            };
+            if ours.is_none_or(|ours| theirs < ours) && last.as_ref().is_none_or(|(_, latest)| *latest < theirs) {
+                last = Some((name, theirs));
             }
         }
         last
+    }
+
+    /// The one before us did nothing for long, and yet the lock was free.
+    pub(crate) fn pass_over(&mut self, before: &Before) {
+        self.queue.silent = self.queue.silent.max(Some(before.ticket));
+    }
+
+    /// The one before us moved. If that was to acquire, we are the first in line, and it has its share: until that is
+    /// over, or the lock lies idle. Whether we have acquired.
+    pub(crate) fn follow(&mut self, before: &Before, waker: &Waker, left: Duration) -> Result<bool> {
+        if !self.is_lock(before.id)? {
+            return Ok(false);
+        }
+        self.queue.is_first = true;
+        let ends = sys::monotonic() + SHARE.min(left);
+        // A ticket of the holder's ends the wait as well: it has had its share.
+        if let Some((file, _)) = self.open_lock()?.filter(|(_, id)| *id == before.id) {
+            self.watch.arm(&file, before.id, Watched::Share);
+        }
+        while let Some(rest) = ends.checked_sub(sys::monotonic()).filter(|rest| !rest.is_zero()) {
+            if waker.is_canceled() {
+                break;
+            }
+            sleep(&mut self.watch, waker, before.id, rest.min(NAP));
+            if !self.is_lock(before.id)? {
+                return self.place();
+            }
+        }
+        Ok(false)
     }
 }

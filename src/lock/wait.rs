@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering, fence};
 use std::time::Duration;
 
-use crate::sys::{self, Fd, FileId};
+use crate::sys::{self, Fd, FileId, Watched};
 
 /// When to give up, on the monotonic clock. `None`: never.
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +91,7 @@ pub(crate) enum Watch {
     Untried,
     On {
         queue: Fd,
-        armed: Option<FileId>,
+        armed: Option<(FileId, Watched)>,
     },
     /// No inotify to be had (limits, no /proc): sleep with back-off.
     Off,
@@ -99,7 +99,7 @@ pub(crate) enum Watch {
 
 impl Watch {
     /// Watches this lock. It must be armed before the last look: what happens after that look is reported.
-    pub(crate) fn arm(&mut self, file: &Fd, id: FileId) {
+    pub(crate) fn arm(&mut self, file: &Fd, id: FileId, what: Watched) {
         if let Watch::Untried = self {
             *self = match sys::inotify() {
                 Ok(queue) => Watch::On { queue, armed: None },
@@ -107,8 +107,8 @@ impl Watch {
             };
         }
         match self {
-            Watch::On { queue, armed } if *armed != Some(id) => {
-                *armed = sys::watch(queue, file).is_ok().then_some(id);
+            Watch::On { queue, armed } if *armed != Some((id, what)) => {
+                *armed = sys::watch(queue, file, what).is_ok().then_some((id, what));
             }
             _ => {}
         }
@@ -116,7 +116,7 @@ impl Watch {
 
     fn queue_for(&self, id: FileId) -> Option<&Fd> {
         match self {
-            Watch::On { queue, armed } if *armed == Some(id) => Some(queue),
+            Watch::On { queue, armed } if armed.is_some_and(|(armed, _)| armed == id) => Some(queue),
             _ => None,
         }
     }
@@ -161,39 +161,47 @@ impl Pauses {
     /// Sleeps until the lock `busy` changes, somebody cancels, `left` is over, or it is time for another look.
     /// Whether there was a report.
     pub(crate) fn pause(&mut self, watch: &mut Watch, waker: &Waker, busy: FileId, left: Duration) -> bool {
-        let eventfd = waker.eventfd();
-        if waker.is_canceled() {
-            return false;
-        }
-        let queue = watch.queue_for(busy);
         // A dying holder's files are closed before its flock is let go: after a report about a lock that is still
         // held, look again soon. (A first report is worth a full pause.)
-        let length = match queue {
+        let length = match watch.queue_for(busy) {
             Some(_) if self.on != Some(busy) => self.longest,
             _ => self.grow(),
         };
         self.on = Some(busy);
-        match sys::poll(&[queue, eventfd], length.min(left)) {
-            Ok(true) => {
-                self.next = Self::SHORTEST;
-                if let Some(eventfd) = eventfd {
-                    let _ = sys::drain(eventfd); // it is readable or empty; both are fine
-                }
-                watch.rearm();
-                true
-            }
-            Ok(false) => false,
-            Err(_) => {
-                // ENOMEM: sleep as without descriptors.
-                sys::sleep_until(sys::monotonic().saturating_add(length.min(left)));
-                false
-            }
+        let reported = sleep(watch, waker, busy, length.min(left));
+        if reported {
+            self.next = Self::SHORTEST;
         }
+        reported
     }
 
     fn grow(&mut self) -> Duration {
         let length = self.next.min(self.longest);
         self.next = (self.next * 2).min(self.longest);
         length
+    }
+}
+
+/// Sleeps so long, or until the watch on the lock `busy` has something to report, or somebody cancels. Whether there was
+/// a report.
+pub(crate) fn sleep(watch: &mut Watch, waker: &Waker, busy: FileId, length: Duration) -> bool {
+    let eventfd = waker.eventfd();
+    if waker.is_canceled() {
+        return false;
+    }
+    match sys::poll(&[watch.queue_for(busy), eventfd], length) {
+        Ok(true) => {
+            if let Some(eventfd) = eventfd {
+                let _ = sys::drain(eventfd); // it is readable or empty; both are fine
+            }
+            watch.rearm();
+            true
+        }
+        Ok(false) => false,
+        Err(_) => {
+            // ENOMEM: sleep as without descriptors.
+            sys::sleep_until(sys::monotonic().saturating_add(length));
+            false
+        }
     }
 }

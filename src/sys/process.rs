@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::sync::{Arc, RwLock};
 
 use super::fork::Generation;
-use super::{Errno, Open, around, open, open_dir, read_at};
+use super::{Errno, around, open_proc, read_once};
 
 /// What a stamp says of its process. Unknown parts are empty or 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +41,9 @@ impl Identity {
     fn read() -> Identity {
         Identity {
             pid: rustix::process::getpid().as_raw_nonzero().get(),
-            boot: proc_file(c"/proc/sys/kernel/random", c"boot_id").unwrap_or_default(),
+            boot: proc_file(c"/proc/sys/kernel/random/boot_id").unwrap_or_default(),
             pid_namespace: pid_namespace().unwrap_or(0),
-            start: start_time(c"/proc/self").unwrap_or(0),
+            start: start_time(c"/proc/self/stat").unwrap_or(0),
             host: host(),
         }
     }
@@ -58,30 +58,29 @@ fn host() -> String {
 
 /// The first bytes of a small file beneath /proc, without the newline. `None` where /proc is not to be had: the
 /// stamp's third line then says less, and nothing else changes.
-fn proc_file(dir: &CStr, name: &CStr) -> Option<String> {
-    let file = open(&open_dir(dir).ok()?, name, Open::Read).ok()?;
+fn proc_file(path: &CStr) -> Option<String> {
     let mut buf = [MaybeUninit::uninit(); 1024];
-    let bytes = read_at(&file, &mut buf, 0).ok()?;
+    let bytes = read_once(&open_proc(path).ok()?, &mut buf).ok()?;
     Some(String::from_utf8_lossy(bytes).trim_end().to_owned())
 }
 
 fn pid_namespace() -> Option<u64> {
-    let proc_self = open_dir(c"/proc/self/ns").ok()?;
-    let stat = rustix::fs::statat(proc_self.borrow().ok()?, c"pid", rustix::fs::AtFlags::empty()).ok()?;
+    let cwd = rustix::fs::CWD; // the path is absolute
+    let stat = rustix::fs::statat(cwd, c"/proc/self/ns/pid", rustix::fs::AtFlags::empty()).ok()?;
     Some(stat.st_ino)
 }
 
 /// When a process began: field 22 of /proc/PID/stat, counted after the name, which may contain anything.
-fn start_time(proc_dir: &CStr) -> Option<u64> {
-    let stat = proc_file(proc_dir, c"stat")?;
+fn start_time(stat_file: &CStr) -> Option<u64> {
+    let stat = proc_file(stat_file)?;
     let after_name = &stat[stat.rfind(')')? + 1..];
     after_name.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
 /// When another process of this PID namespace began; `None`: unknown.
 pub(crate) fn start_time_of(pid: i32) -> Option<u64> {
-    let dir = std::ffi::CString::new(format!("/proc/{pid}")).ok()?;
-    start_time(&dir)
+    let path = std::ffi::CString::new(format!("/proc/{pid}/stat")).ok()?;
+    start_time(&path)
 }
 
 /// Whether a process of this number lives in this PID namespace, as a shipped peer finds out: a process that may not
