@@ -9,6 +9,7 @@ PYTHON := $(VENV)/bin/python
 export JLOCK_LIBRARY ?= $(CURDIR)/target/release/libjlock.so
 
 include mk/library.mk
+include mk/abi.mk
 include mk/cli.mk
 include mk/bench.mk
 include mk/prove.mk
@@ -30,7 +31,7 @@ deps: ## installs what is missing (Debian, Ubuntu), with locked versions
 # ---------------------------------------------------------------------------------------------------------- tests
 
 .PHONY: test
-test: deps lint library test-rust test-python test-go test-node test-demo bench-smoke ## all tests, every language
+test: deps lint library test-abi test-rust test-python test-go test-node test-demo bench-smoke ## all tests, every language
 	@echo "make test: passed"
 
 .PHONY: lint

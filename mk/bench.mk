@@ -37,11 +37,11 @@ bench-deps:
 	@sh tests/interop/fetch-peer.sh
 
 .PHONY: bench
-bench: dist $(BENCH_NEEDS) ## the benchmark (BENCH_DIR: where); tables and plots in target/bench. For a quiet machine
+bench: built $(BENCH_NEEDS) ## the benchmark (BENCH_DIR: where); tables and plots in target/bench. For a quiet machine
 	@$(BENCH_RUN)
 
 .PHONY: bench-smoke
-bench-smoke: dist $(BENCH_NEEDS) ## that the benchmark runs, in its smallest form; judges no time
+bench-smoke: built $(BENCH_NEEDS) ## that the benchmark runs, in its smallest form; judges no time
 	@$(BENCH_RUN)/smoke --smoke
 
 .PHONY: bench-readme

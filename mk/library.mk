@@ -29,14 +29,14 @@ EXPORTS := $(shell sed -n 's/^ *\(jlock_[a-z_]*\);$$/\1/p' libjlock.map)
 SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 
 .PHONY: library
-library: cargo-release dist sizes ## the library: as cargo builds it (target/release), and to be installed (target/dist)
+library: cargo-release built sizes ## the library: as cargo builds it (target/release), and to be installed (target/dist)
 
 .PHONY: cargo-release
 cargo-release:
 	@$(CARGO) build --quiet --release
 
-.PHONY: dist
-dist: $(DIST)/$(REAL) $(DIST)/libjlock.a $(DIST)/jlock.pc
+.PHONY: built
+built: $(DIST)/$(REAL) $(DIST)/libjlock.a $(DIST)/jlock.pc
 
 $(WHOLE): $(SOURCES)
 	@$(CARGO) rustc --quiet --release --lib --crate-type staticlib --target-dir $(TARGET)/whole
@@ -72,7 +72,7 @@ $(DIST)/jlock.pc: jlock.pc.in
 
 # What the archive adds to a program: the smallest that uses all of it, less the same without it.
 .PHONY: sizes
-sizes: dist
+sizes: built
 	@printf 'int main(void) { return 0; }\n' | $(CC) -O2 -s -x c -o $(DIST)/without -
 	@printf 'int main(void) { return 0; }\n' | $(CC) -O2 -s -x c -o $(DIST)/with - -x none -Wl,--gc-sections \
 	    $(EXPORTS:%=-Wl,-u,%) -Wl,--as-needed $(DIST)/libjlock.a $(SYSTEM)
@@ -82,7 +82,7 @@ sizes: dist
 	@rm $(DIST)/with $(DIST)/without
 
 .PHONY: install
-install: dist ## installs the library, header and pkg-config file (DESTDIR, prefix, libdir, includedir)
+install: built ## installs the library, header and pkg-config file (DESTDIR, prefix, libdir, includedir)
 	@$(INSTALL) -d $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)
 	@$(INSTALL) -m 755 $(DIST)/$(REAL) $(DESTDIR)$(libdir)/
 	@ln -sf $(REAL) $(DESTDIR)$(libdir)/$(SONAME)

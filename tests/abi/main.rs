@@ -108,6 +108,85 @@ fn types_constants_and_addresses_are_the_same_in_c_and_rust() {
     assert!(said.contains("PASSED"), "{said}");
 }
 
+// ------------------------------------------------------------------------------------------------------ the baseline
+
+/// What `make test-abi` says of the types and functions of a header; whether they are those of libjlock.abi.
+fn compared_with_baseline(header: &str) -> (bool, String) {
+    let scratch = Scratch::new("baseline");
+    scratch.write("jlock.h", header);
+    let directory = |name: &str| format!("{name}={}", scratch.path().display());
+    let output = make()
+        .current_dir(root())
+        .args(["-f", "mk/library.mk", "-f", "mk/abi.mk", "abi-types"])
+        .args(["ABI", "INCLUDE"].map(directory))
+        .output()
+        .expect("make can be run");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+fn header() -> String {
+    std::fs::read_to_string(root().join("include/jlock.h")).expect("include/jlock.h")
+}
+
+#[test]
+fn the_header_has_the_interface_of_the_baseline() {
+    let (same, said) = compared_with_baseline(&header());
+    assert!(same, "{said}");
+}
+
+#[test]
+fn the_baseline_sees_what_would_break_programs() {
+    let header = header();
+    let breakages = [
+        (
+            "a field moves",
+            "uint32_t flags;",
+            "uint64_t before; uint32_t flags;",
+            "flags",
+        ),
+        (
+            "a field widens",
+            "int32_t timeout_ms;",
+            "int64_t timeout_ms;",
+            "timeout_ms",
+        ),
+        (
+            "a struct grows",
+            "int64_t age_ms;",
+            "int64_t age_ms; int64_t more;",
+            "jlock_holder",
+        ),
+        (
+            "a function vanishes",
+            "int jlock_cancel(struct jlock *lock);",
+            "",
+            "jlock_cancel",
+        ),
+        (
+            "a parameter more",
+            "jlock_cancel(struct jlock *lock)",
+            "jlock_cancel(struct jlock *lock, int why)",
+            "jlock_cancel",
+        ),
+        (
+            "another result",
+            "uint32_t jlock_version(void)",
+            "uint64_t jlock_version(void)",
+            "jlock_version",
+        ),
+    ];
+    for (what, from, to, named) in breakages {
+        assert!(header.contains(from), "{what}: the header has no {from}");
+        let (same, said) = compared_with_baseline(&header.replacen(from, to, 1));
+        assert!(!same, "{what}: nobody noticed");
+        assert!(
+            said.contains(named) && said.contains("make abi-baseline"),
+            "{what}: {said}"
+        );
+    }
+}
+
 // ------------------------------------------------------------------------------------------------------ the symbols
 
 /// What the preprocessor leaves of the header names only functions before a parenthesis.
