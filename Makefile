@@ -12,6 +12,7 @@ include mk/library.mk
 include mk/abi.mk
 include mk/cli.mk
 include mk/bench.mk
+include mk/locks.mk
 include mk/prove.mk
 
 .PHONY: help
@@ -31,7 +32,7 @@ deps: ## installs what is missing (Debian, Ubuntu), with locked versions
 # ---------------------------------------------------------------------------------------------------------- tests
 
 .PHONY: test
-test: deps lint library test-abi test-rust test-python test-go test-node test-demo bench-smoke ## all tests, every language
+test: deps lint library test-abi test-rust test-python test-go test-node test-demo test-locks bench-smoke ## all tests, every language
 	@echo "make test: passed"
 
 .PHONY: lint
@@ -46,7 +47,7 @@ test-rust:
 	cargo test --quiet --features seam
 
 .PHONY: test-python
-test-python: library
+test-python: library lint-locks
 	cd examples/python && $(CURDIR)/$(PYTHON) -m mypy --strict && $(CURDIR)/$(PYTHON) -m mypy --strict ../demo/demo.py
 	cd examples/python && $(CURDIR)/$(PYTHON) -m pytest -q tests
 	cd tests/second && $(CURDIR)/$(PYTHON) -m mypy --strict peer.py journal.py

@@ -1,10 +1,25 @@
-//! README shows the example programs as they are. `BLESS=1` puts them there. (That they build and run is shown by their
-//! languages' own tests.)
+//! What README says is so: its programs are those of `examples/`, its commands run, its links lead somewhere, and each of
+//! its numbers stands where it comes from. (The table of other locks has a test of its own, `make test-locks`.)
+//!
+//! `BLESS=1` puts the programs there. That they build and run is shown by their languages' own tests.
 
+mod commands;
+mod links;
+mod numbers;
+
+use std::fs;
 use std::path::Path;
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
 /// README with the content of each file that a comment names in the code block after it.
-fn with_examples(readme: &str, root: &Path) -> String {
+fn with_examples(readme: &str) -> String {
     let mut out = String::new();
     let mut lines = readme.lines();
     while let Some(line) = lines.next() {
@@ -17,7 +32,7 @@ fn with_examples(readme: &str, root: &Path) -> String {
         let opening = lines.next().expect("a code block follows");
         assert!(opening.starts_with("```"), "{name}: a code block follows");
         lines.by_ref().find(|line| *line == "```").expect("the code block ends");
-        let example = std::fs::read_to_string(root.join(name)).expect(name);
+        let example = read(name);
         out.push_str(&format!("{opening}\n{example}```\n"));
     }
     out
@@ -25,12 +40,10 @@ fn with_examples(readme: &str, root: &Path) -> String {
 
 #[test]
 fn readme_shows_the_examples_as_they_are() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let path = root.join("README.md");
-    let readme = std::fs::read_to_string(&path).expect("README.md");
-    let made = with_examples(&readme, root);
+    let readme = read("README.md");
+    let made = with_examples(&readme);
     if std::env::var_os("BLESS").is_some() {
-        std::fs::write(&path, &made).expect("README.md can be written");
+        fs::write(root().join("README.md"), &made).expect("README.md can be written");
         return;
     }
     assert!(

@@ -1,0 +1,161 @@
+//! README's commands run as they stand there, in the project of somebody who tries them, with what they install kept apart.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::{read, root};
+
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Scratch {
+        let path = std::env::temp_dir().join(format!("jlock-readme-{}", std::process::id()));
+        fs::create_dir(&path).expect("a new directory");
+        Scratch(path)
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        let path = self.0.join(name);
+        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+        fs::write(path, content).expect(name);
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Go makes its modules read-only, but it downloads none here.
+        fs::remove_dir_all(&self.0).expect("the test's own directory");
+    }
+}
+
+/// A project in every language, which has what README shows and nothing of the library.
+fn project(scratch: &Scratch) {
+    scratch.write("project/quickstart.c", &read("examples/c/quickstart.c"));
+    scratch.write("project/quickstart.py", &read("examples/python/quickstart.py"));
+    scratch.write("project/main.go", &read("examples/go/example_quickstart/main.go"));
+    scratch.write("project/go.mod", "module project\n\ngo 1.21\n");
+    scratch.write("project/package.json", "{ \"private\": true }\n");
+    scratch.write("project/Makefile", "index:\n\t@echo indexed\n");
+    scratch.write(
+        "project/Cargo.toml",
+        "[package]\nname = \"project\"\nedition = \"2021\"\n",
+    );
+    let program = "fn main() {\n    jlock::Lock::open(\".codegraph\").expect(\"open\");\n}\n";
+    scratch.write("project/src/main.rs", program);
+}
+
+/// The lines of README's blocks of shell.
+fn commands() -> String {
+    let readme = read("README.md");
+    let blocks = readme.split("\n```sh\n").skip(1);
+    blocks
+        .map(|rest| rest.split("\n```").next().expect("one at least").to_owned() + "\n")
+        .collect()
+}
+
+fn in_front_of(name: &str, paths: &[PathBuf]) -> OsString {
+    let old = std::env::var_os(name).unwrap_or_default();
+    let all = paths.iter().cloned().chain(std::env::split_paths(&old));
+    std::env::join_paths(all).expect("paths without colons")
+}
+
+/// A shell in which what is installed is at hand, as on a system where it is installed for good.
+fn shell(scratch: &Path) -> Command {
+    let installed = scratch.join("installed");
+    let usr = installed.join("usr");
+    let mut command = Command::new("sh");
+    command
+        .args(["-eux"])
+        .current_dir(scratch.join("project"))
+        .stdin(Stdio::null())
+        .env("JLOCK", root())
+        .env("DESTDIR", &installed)
+        .env("prefix", "/usr")
+        .env(
+            "PATH",
+            in_front_of("PATH", &[scratch.join("venv/bin"), usr.join("bin")]),
+        )
+        .env("LD_LIBRARY_PATH", usr.join("lib"))
+        .env("PKG_CONFIG_PATH", usr.join("lib/pkgconfig"))
+        .env("PKG_CONFIG_SYSROOT_DIR", &installed)
+        .env("PKG_CONFIG_ALLOW_SYSTEM_CFLAGS", "1")
+        .env("PKG_CONFIG_ALLOW_SYSTEM_LIBS", "1")
+        .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+        .env("GOFLAGS", "-mod=mod")
+        .env("GOPROXY", "off")
+        .env("npm_config_prefer_offline", "true")
+        .env("CARGO_NET_OFFLINE", "true")
+        .env(
+            "CARGO_TARGET_DIR",
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme"),
+        );
+    for foreign in [
+        "JLOCK_LIBRARY",
+        "MAKEFLAGS",
+        "MAKELEVEL",
+        "RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+    ] {
+        command.env_remove(foreign);
+    }
+    command
+}
+
+/// Runs to the end; what it wrote to its standard output.
+fn run(command: &mut Command, script: &str) -> String {
+    let output = command.args(["-c", script]).output().expect("sh");
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{}: {out}\n{err}", output.status);
+    out.into_owned()
+}
+
+#[test]
+fn the_commands_run_as_they_stand() {
+    let scratch = Scratch::new();
+    project(&scratch);
+    run(&mut shell(&scratch.0), "python3 -m venv ../venv");
+    let out = run(&mut shell(&scratch.0), &commands());
+
+    assert!(out.lines().any(|line| line == "indexed"), "jlock run: {out}");
+    assert!(scratch.0.join("project/quickstart").is_file(), "cc");
+    let journal = fs::read_to_string(scratch.0.join("project/.codegraph/changes.journal")).expect("a journal");
+    for entry in ["src/a.py", "src/a.go", "src/main.c"] {
+        assert!(journal.lines().any(|line| line == entry), "no {entry}: {journal}");
+    }
+}
+
+#[test]
+fn what_readme_says_to_make_can_be_made() {
+    let readme = read("README.md");
+    let mut rules = read("Makefile");
+    for entry in fs::read_dir(root().join("mk")).expect("mk") {
+        let path = entry.expect("mk").path();
+        if path.extension().is_some_and(|extension| extension == "mk") {
+            rules += &fs::read_to_string(path).expect("rules");
+        }
+    }
+    let quoted = readme
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|code| code.starts_with("make "));
+    let indented = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| line.starts_with("make "));
+    let mut seen = 0;
+    for line in quoted.chain(indented) {
+        let goal = line["make ".len()..].split_whitespace().next().expect(line);
+        assert!(
+            rules.lines().any(|rule| rule.starts_with(&format!("{goal}:"))),
+            "{line}: no such goal"
+        );
+        seen += 1;
+    }
+    assert!(seen >= 5, "only {seen}");
+}
