@@ -465,6 +465,32 @@ fn an_empty_lock_claimed_by_exchange_is_open_to_the_next_shipped_peer() {
     );
 }
 
+// The shipped peer, mended (`docs/codegraph.md`).
+
+const fn mended(libs: usize, mended: usize, ships: usize) -> Lock {
+    Lock {
+        mended,
+        ..Lock::new(libs, ships)
+    }
+}
+
+/// With a flock(1), mended peers, library peers and a shipped peer exclude each other, as P2 has it, and however long anybody
+/// takes from reading a corpse to claiming it.
+#[test]
+fn mended_peers_exclude_each_other_and_all_others() {
+    for corpse in [false, true] {
+        for lock in [mended(1, 2, 1), mended(2, 1, 1), mended(0, 3, 1), mended(1, 3, 0)] {
+            holds(&Lock {
+                corpse,
+                timely: false,
+                acquisitions: if full() { 2 } else { 1 },
+                crashes: 2,
+                ..lock
+            });
+        }
+    }
+}
+
 // The search itself.
 
 /// The search without its reductions: every peer and every end of a process on its own.
