@@ -6,7 +6,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 
 const LOCK_TIMEOUT_MS = 5_000;
-const LOCK_RETRY_MS = 25;
+const LOCK_RETRY_MS = 5;
 /** A holder that is silent for so long is taken for dead: it is stopped, or its PID is another process's by now. */
 const LOCK_STALE_MS = 30_000;
 /** Nobody who creates a lock takes so long to stamp it. */

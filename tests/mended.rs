@@ -88,7 +88,10 @@ impl Scene {
         fs::write(dir.join("changes.journal"), "# codegraph-journal v1 1700000000000\n").expect("a journal");
         fs::write(worker::counter_path(root.path()), "0").expect("a counter");
         writers::fetch_peer();
-        let made = Command::new("node").arg(repository("tests/mended/mend.mjs")).arg(root.path()).output();
+        let made = Command::new("node")
+            .arg(repository("tests/mended/mend.mjs"))
+            .arg(root.path())
+            .output();
         let made = made.expect("node is needed");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         Scene { root, flock }
@@ -147,7 +150,9 @@ fn node(flock: Flock) -> Command {
 fn node_itself() -> PathBuf {
     let path = std::env::var_os("PATH").expect("a path");
     let mut candidates = std::env::split_paths(&path).map(|dir| dir.join("node"));
-    candidates.find(|candidate| candidate.is_file()).expect("node is needed")
+    candidates
+        .find(|candidate| candidate.is_file())
+        .expect("node is needed")
 }
 
 fn wait_until_acquired(root: &Path, name: &str) {
@@ -164,7 +169,11 @@ fn exclude(flock: Flock) {
     let _alone = alone();
     let scene = Scene::new(flock);
     let (peers, library) = (names("mended", 3), names("library", 2));
-    let (by_peer, by_library, kills) = if proving() { (5_000, 40_000, 200) } else { (200, 2_000, 8) };
+    let (by_peer, by_library, kills) = if proving() {
+        (5_000, 40_000, 200)
+    } else {
+        (200, 2_000, 8)
+    };
     let mut holders: Vec<Process> = peers
         .iter()
         .map(|name| scene.holder("mended", name, Some(by_peer)))
@@ -205,9 +214,14 @@ fn unmended_peers_do_not_exclude_each_other() {
     let _alone = alone();
     let scene = Scene::new(Flock::There);
     let peers = names("shipped", 4);
-    let mut holders: Vec<Process> = peers.iter().map(|name| scene.holder("shipped", name, Some(300))).collect();
+    let holders: Vec<Process> = peers
+        .iter()
+        .map(|name| scene.holder("shipped", name, Some(300)))
+        .collect();
     scene.kill_holders("shipped", 4);
-    holders.drain(..).for_each(|holder| drop(holder.wait())); // one that finds no marker to remove fails
+    for holder in holders {
+        holder.wait(); // one that finds no marker to remove fails
+    }
     let seen = Exclusion::judge(scene.path(), &peers);
     say(&format!("4 peers as shipped: {seen:?}"));
     assert!(seen.clashes > 0 && seen.overlaps > 0, "{seen:?}");

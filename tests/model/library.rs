@@ -1,7 +1,7 @@
 //! A library peer, one system call a step; and a mended one (`docs/codegraph-lock.js`), which does the same but for this: its
 //! own file has no `flock`, so that it is judged by its PID; a corpse's `flock` it has only where there is a flock(1).
 
-use super::lock::{Claim, Content, Inode, Lib, Lock, NO_PID, NONE, Pid, REMOVED, SHIPS, State, UNTOLD, name};
+use super::lock::{Claim, Content, Inode, Lib, Lock, NO_PID, NONE, Pid, REMOVED, SHIPS, State, UNTOLD};
 use super::search::Step;
 
 /// The system call that comes next.
@@ -179,19 +179,11 @@ pub fn end(config: &Lock, state: &State, peer: usize, emit: &mut impl FnMut(Step
     next.crashes -= u8::from(at != At::Done);
     let what = if at == At::Done { "its process ends" } else { "CRASHES" };
     emit(Step {
-        by: name_of(state, peer),
+        by: state.name(peer as Pid),
         what,
         next,
         fault: None,
     });
-}
-
-fn name_of(state: &State, peer: usize) -> &'static str {
-    if state.libs[peer].mended {
-        ["M1", "M2", "M3", "M4"][peer]
-    } else {
-        name(peer as Pid)
-    }
 }
 
 /// Its next system call.
@@ -210,7 +202,7 @@ pub fn go(config: &Lock, state: &State, peer: usize, emit: &mut impl FnMut(Step<
         next.claimed(peer);
     }
     emit(Step {
-        by: name_of(state, peer),
+        by: state.name(peer as Pid),
         what,
         next,
         fault,
@@ -510,7 +502,7 @@ fn back(config: &Lock, state: &mut State, peer: usize) -> &'static str {
 
 fn release(config: &Lock, state: &mut State, peer: usize, fault: &mut Option<&'static str>) -> &'static str {
     let own = state.libs[peer].own();
-    let ours = state.lock == own && stamp_is_own(config, state, peer);
+    let ours = state.lock == own && (!config.mended_stamp || stamp_is_own(state, peer));
     if state.libs[peer].at == At::Hold && state.inode(own).aged {
         state.inode_mut(own).aged = false;
         settle(config, state, peer);
@@ -536,13 +528,15 @@ fn release(config: &Lock, state: &mut State, peer: usize, fault: &mut Option<&'s
 }
 
 /// What only a mended peer has to ask, as it may be robbed in its own file.
-fn stamp_is_own(config: &Lock, state: &State, peer: usize) -> bool {
+fn stamp_is_own(state: &State, peer: usize) -> bool {
     let lib = state.libs[peer];
-    !lib.mended || !config.mended_stamp || state.inode(lib.own()).content == Content::Stamp(peer as Pid)
+    !lib.mended || state.inode(lib.own()).content == Content::Stamp(peer as Pid)
 }
 
 fn unlink(config: &Lock, state: &mut State, peer: usize, fault: &mut Option<&'static str>) -> &'static str {
-    if state.lock != state.libs[peer].own() {
+    // A claim in its own file that has not settled yet is no lock: its maker will miss it, and start over.
+    let robbed = !stamp_is_own(state, peer) && state.held_by_another(peer);
+    if state.lock != state.libs[peer].own() || robbed {
         *fault = Some(REMOVED);
     }
     state.lock = NONE;

@@ -201,6 +201,13 @@ impl State {
         }
     }
 
+    pub fn name(&self, pid: Pid) -> &'static str {
+        match self.libs.get(pid as usize) {
+            Some(lib) if lib.mended => ["M1", "M2", "M3", "M4"][pid as usize],
+            _ => name(pid),
+        }
+    }
+
     /// The shipped peers, a bit each, between opening the lock and renaming over it; or, with `releases`,
     /// between opening it and unlinking it.
     pub fn deciding(&self, releases: bool) -> u8 {
@@ -564,13 +571,13 @@ impl Model for Lock {
         let inode = state.inode(state.lock);
         let flock = match inode.flock {
             NO_PID => String::new(),
-            pid => format!(", flocked by {}", name(pid)),
+            pid => format!(", flocked by {}", state.name(pid)),
         };
         let aged = if inode.aged { ", older than 30 s" } else { "" };
         let content = match inode.content {
             Content::Free => unreachable!("the lock is a file"),
-            Content::Empty(pid) => format!("empty, by {}", name(pid)),
-            Content::Stamp(pid) | Content::Old(pid) => format!("stamp of {}", name(pid)),
+            Content::Empty(pid) => format!("empty, by {}", state.name(pid)),
+            Content::Stamp(pid) | Content::Old(pid) => format!("stamp of {}", state.name(pid)),
             Content::Alien => "stamp of a process long gone".into(),
         };
         format!("lock: {content}{flock}{aged}")
