@@ -224,7 +224,7 @@ fn unmended_peers_do_not_exclude_each_other() {
     }
     let seen = Exclusion::judge(scene.path(), &peers);
     say(&format!("4 peers as shipped: {seen:?}"));
-    assert!(seen.clashes > 0 && seen.overlaps > 0, "{seen:?}");
+    assert!(seen.overlaps > 0, "{seen:?}");
 }
 
 // --------------------------------------------------------------------------------------------------------- storms

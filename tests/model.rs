@@ -521,7 +521,6 @@ fn a_robbed_mended_holder_is_told_and_removes_nothing() {
     for flock_command in [true, false] {
         mended_peers_hold(|lock| Lock {
             flock_command,
-            timely: !flock_command,
             freezes: 1,
             crashes: 1,
             ..lock
