@@ -20,6 +20,7 @@ mod writers;
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -115,11 +116,11 @@ impl Scene {
     }
 
     /// Has one after the other acquire and die of it: a mended peer, and a library peer.
-    fn kill_holders(&self, module: &str, kills: u32) {
+    fn kill_holders(&self, kills: u32) {
         for number in 0..kills {
             let name = format!("keeper-{number}");
             let keeper = if number % 2 == 0 {
-                self.holder(module, &name, None)
+                self.holder("mended", &name, None)
             } else {
                 let mut command = worker::command(Job::Keep, self.path(), &name);
                 Process::spawn(&name, command.stdin(Stdio::piped()))
@@ -184,7 +185,7 @@ fn exclude(flock: Flock) {
     };
     let spawn = |name: &String| Process::spawn(name, &mut worker::command(job, scene.path(), name));
     holders.extend(library.iter().map(spawn));
-    scene.kill_holders("mended", kills);
+    scene.kill_holders(kills);
     holders.into_iter().for_each(Process::expect_success);
 
     let expected = Exclusion {
@@ -208,7 +209,7 @@ fn without_flock_they_exclude_each_other_too() {
     exclude(Flock::Missing);
 }
 
-/// What the same oracles say of the lock as it is shipped.
+/// What the same oracles say of the lock as it is shipped, with nobody killed.
 #[test]
 fn unmended_peers_do_not_exclude_each_other() {
     let _alone = alone();
@@ -218,7 +219,6 @@ fn unmended_peers_do_not_exclude_each_other() {
         .iter()
         .map(|name| scene.holder("shipped", name, Some(300)))
         .collect();
-    scene.kill_holders("shipped", 4);
     for holder in holders {
         holder.wait(); // one that finds no marker to remove fails
     }
@@ -283,4 +283,35 @@ fn kills_lose_nothing_beside_library_peers_and_a_peer_as_shipped() {
 #[test]
 fn without_flock_kills_lose_nothing_either() {
     storm(Flock::Missing);
+}
+
+// --------------------------------------------------------------------------------------------------------- adopted
+
+/// Whether a writer through the adopting module can write an entry that only codegraph's own code takes.
+fn writes_what_the_library_refuses(scene: &Scene) -> bool {
+    let mut command = node(Flock::There);
+    command.env("CODEGRAPH_JOURNAL", journal_of(scene.path(), "adopted"));
+    command.env("JLOCK_LIBRARY", writers::shared_object());
+    command.arg(repository("tests/interop/shipped-writer.mjs"));
+    let run = command
+        .arg(scene.path())
+        .args(["#", "1"])
+        .output()
+        .expect("node is needed");
+    let errors = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success() || errors.contains("#/1"), "{errors}");
+    run.status.success()
+}
+
+#[test]
+fn where_the_library_is_missing_the_adopting_module_falls_back() {
+    let scene = Scene::new(Flock::There);
+    assert!(writes_what_the_library_refuses(&scene));
+    if proving() {
+        // Only there is the package for Node known to be installed.
+        let modules = scene.path().join("adopted/node_modules");
+        fs::create_dir(&modules).expect("a directory");
+        symlink(repository("examples/node"), modules.join("jlock")).expect("a link");
+        assert!(!writes_what_the_library_refuses(&scene), "not the library");
+    }
 }

@@ -1,5 +1,10 @@
-// mend.mjs OUT: makes two copies of the shipped peer's journal module, OUT/shipped and OUT/mended. Both let its lock be
-// called by itself; in the second, docs/codegraph-lock.js stands in for the shipped lock, as docs/codegraph.md has it.
+// mend.mjs OUT: makes copies of the shipped peer's journal module, as docs/codegraph.md has it:
+//
+//   OUT/shipped  as it is
+//   OUT/mended   with docs/codegraph-lock.js for its lock
+//   OUT/adopted  the module that adopts the library, with the mended one to fall back on
+//
+// The first two let their lock be called by itself.
 
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,6 +34,12 @@ function write(out, name, journal) {
   writeFileSync(join(root, 'domain/graph/journal.js'), journal);
 }
 
+/** The module of the page's section on adopting the library. */
+function adopting() {
+  const page = readFileSync(fileURLToPath(new URL('../../docs/codegraph.md', HERE)), 'utf8');
+  return /<!-- the module -->\n```js\n([^]*?)```/.exec(page)[1];
+}
+
 const [out] = process.argv.slice(2);
 const shipped = readFileSync(join(DIST, 'domain/graph/journal.js'), 'utf8');
 const lock = ['trySteal', 'tryFreshAcquire', 'isLockStale', 'acquireJournalLock', 'releaseJournalLock'];
@@ -36,3 +47,5 @@ const rest = without(shipped, [...lock, 'isPidAlive', 'sleepSync']);
 const mended = `import { acquireJournalLock, releaseJournalLock } from './journal-lock.js';\n${rest}`;
 write(out, 'shipped', shipped + EXPORT);
 write(out, 'mended', mended + EXPORT);
+write(out, 'adopted', adopting());
+writeFileSync(join(out, 'adopted/domain/graph/journal-own.js'), mended);

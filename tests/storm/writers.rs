@@ -123,7 +123,7 @@ fn build_go(out: &Path) -> PathBuf {
 }
 
 /// The library under test: the one that is named, else the one that cargo made for this test.
-fn shared_object() -> PathBuf {
+pub fn shared_object() -> PathBuf {
     let built = || {
         let exe = std::env::current_exe().expect("this test has a path");
         exe.with_file_name("libjlock.so")
