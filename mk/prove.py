@@ -46,6 +46,7 @@ STEPS = [
     test("stepped", "The real code, one system call at a time", "--features seam"),
     test("fault", "Killed, and failed, at every system call"),
     test("storm", "Storms"),
+    test("mended", "The shipped peer, mended"),
     test("differential", "Against the shipped code itself"),
     Step("fuzz", "Fuzz targets, coverage-guided, with AddressSanitizer", "fuzz/run.sh runs 10000000"),
     Step("address", "AddressSanitizer", "tests/sanitize/run.sh address 500000"),

@@ -465,6 +465,120 @@ fn an_empty_lock_claimed_by_exchange_is_open_to_the_next_shipped_peer() {
     );
 }
 
+// The shipped peer, mended (`docs/codegraph.md`).
+
+const fn mended(libs: usize, mended: usize, ships: usize) -> Lock {
+    Lock {
+        mended,
+        crashes: 2,
+        ..Lock::new(libs, ships)
+    }
+}
+
+/// The crowds that mended peers are tried in.
+const CROWDS: [Lock; 4] = [mended(1, 2, 1), mended(2, 1, 1), mended(0, 3, 1), mended(1, 3, 0)];
+
+fn mended_peers_hold(change: impl Fn(Lock) -> Lock) {
+    for corpse in [false, true] {
+        for crowd in CROWDS {
+            holds(&change(Lock {
+                corpse,
+                acquisitions: if full() { 2 } else { 1 },
+                ..crowd
+            }));
+        }
+    }
+}
+
+/// With a flock(1), mended peers are as good as library peers (P2), however long anybody takes from reading a corpse to
+/// claiming it.
+#[test]
+fn mended_peers_exclude_each_other_and_all_others() {
+    mended_peers_hold(|lock| Lock { timely: false, ..lock });
+}
+
+/// Without one, it is by settling alone: nobody may take longer from reading a corpse to writing to it than others settle.
+#[test]
+fn without_flock_mended_peers_exclude_each_other_as_long_as_nobody_is_stopped_within_a_claim() {
+    let without = |lock| Lock {
+        flock_command: false,
+        ..lock
+    };
+    mended_peers_hold(without);
+    for crowd in [mended(1, 1, 0), mended(0, 2, 0)] {
+        let lock = without(Lock {
+            corpse: true,
+            crashes: 0,
+            ..crowd
+        });
+        needs(&lock, &Lock { timely: false, ..lock }, DOUBLE);
+    }
+}
+
+/// P3: a mended holder that is stopped for 30 s is robbed at most, is told, and removes nothing.
+#[test]
+fn a_robbed_mended_holder_is_told_and_removes_nothing() {
+    for flock_command in [true, false] {
+        mended_peers_hold(|lock| Lock {
+            flock_command,
+            freezes: 1,
+            crashes: 1,
+            ..lock
+        });
+    }
+}
+
+/// It may be robbed in its own file, which the file's identity does not tell it.
+#[test]
+fn a_mended_release_has_to_look_at_the_stamp_too() {
+    let with = Lock {
+        freezes: 1,
+        crashes: 0,
+        ..mended(0, 2, 0)
+    };
+    let without = Lock {
+        mended_stamp: false,
+        ..with
+    };
+    needs(&with, &without, UNTOLD);
+    finds(&without, REMOVED);
+}
+
+/// A stamp that is never missing does not do it: with the takeover by rename put back, two take over one stale lock.
+#[test]
+fn a_mended_peer_that_renames_over_a_stale_lock_is_not_mended() {
+    let with = Lock {
+        corpse: true,
+        crashes: 0,
+        timely: false,
+        ..mended(0, 2, 0)
+    };
+    for flock_command in [true, false] {
+        let trace = finds(
+            &Lock {
+                mended_claim: Claim::Rename,
+                flock_command,
+                ..with
+            },
+            DOUBLE,
+        );
+        assert!(trace.has("M", "rename(parked, lock)"));
+    }
+    holds(&with);
+}
+
+/// Mended peers make nobody else safe: two as shipped, beside them, still rob each other, and them.
+#[test]
+fn one_peer_as_shipped_is_the_limit_for_mended_peers_too() {
+    finds(
+        &Lock {
+            crashes: 0,
+            ..mended(0, 1, 2)
+        },
+        DOUBLE,
+    );
+}
+
 // The search itself.
 
 /// The search without its reductions: every peer and every end of a process on its own.

@@ -1,8 +1,9 @@
-// The journal module of the shipped peer, as fetch-peer.sh unpacked it.
+// The journal module of the shipped peer, as fetch-peer.sh unpacked it; or the copy of it that $CODEGRAPH_JOURNAL names.
 
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
-const SHIPPED = new URL('node_modules/@optave/codegraph/dist/domain/graph/journal.js', import.meta.url);
+const UNPACKED = new URL('node_modules/@optave/codegraph/dist/domain/graph/journal.js', import.meta.url);
+const SHIPPED = process.env.CODEGRAPH_JOURNAL ? pathToFileURL(process.env.CODEGRAPH_JOURNAL) : UNPACKED;
 
 export const {
   JOURNAL_FILENAME,

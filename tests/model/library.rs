@@ -1,6 +1,7 @@
-//! A library peer, one system call a step.
+//! A library peer, one system call a step; and a mended one (`docs/codegraph-lock.js`), which does the same but for this: its
+//! own file has no `flock`, so that it is judged by its PID; a corpse's `flock` it has only where there is a flock(1).
 
-use super::lock::{Claim, Content, Inode, LIBS, Lib, Lock, NO_PID, NONE, Pid, REMOVED, State, UNTOLD, name};
+use super::lock::{Claim, Content, Inode, Lib, Lock, NO_PID, NONE, Pid, REMOVED, SHIPS, State, UNTOLD};
 use super::search::Step;
 
 /// The system call that comes next.
@@ -71,7 +72,16 @@ pub const DEAD: Lib = Lib {
     fd: NONE,
     out: NONE,
     waits: 0,
+    mended: false,
+    late: false,
 };
+
+impl At {
+    /// Has read a corpse and not yet written to it, nor thought better of it.
+    pub fn claims(self) -> bool {
+        matches!(self, At::Ask | At::Write | At::WriteEmpty | At::Rename)
+    }
+}
 
 impl Lib {
     /// The inode that is its lock while it holds.
@@ -81,7 +91,7 @@ impl Lib {
 
     /// Holds, and has not been stopped for so long that it may have been robbed.
     pub fn holds(&self, state: &State) -> bool {
-        self.at == At::Hold && !state.inode(self.own()).aged
+        self.at == At::Hold && !self.late && !state.inode(self.own()).aged
     }
 }
 
@@ -94,6 +104,7 @@ pub fn die(state: &mut State, peer: usize) {
     }
     state.libs[peer] = Lib {
         out: state.libs[peer].out,
+        mended: state.libs[peer].mended,
         ..DEAD
     };
 }
@@ -111,6 +122,13 @@ fn close(state: &mut State, peer: usize) {
 fn park(state: &mut State, peer: usize, config: &Lock) {
     let pid = peer as Pid;
     let lib = state.libs[peer];
+    if lib.mended {
+        if lib.nameless {
+            state.libs[peer].park = state.create(Content::Stamp(pid), NO_PID);
+            state.libs[peer].nameless = false;
+        }
+        return;
+    }
     if lib.nameless || !config.parked {
         if lib.park != NONE && state.inode(lib.park).flock == pid {
             state.inode_mut(lib.park).flock = NO_PID;
@@ -136,6 +154,7 @@ fn again(state: &mut State, peer: usize, config: &Lock) {
 fn finish(state: &mut State, peer: usize, config: &Lock) {
     again(state, peer, config);
     let lib = &mut state.libs[peer];
+    lib.late = false;
     lib.left -= 1;
     if lib.left == 0 {
         lib.at = At::Done;
@@ -156,10 +175,11 @@ pub fn end(config: &Lock, state: &State, peer: usize, emit: &mut impl FnMut(Step
     }
     let mut next = *state;
     die(&mut next, peer);
+    next.claimed(peer);
     next.crashes -= u8::from(at != At::Done);
     let what = if at == At::Done { "its process ends" } else { "CRASHES" };
     emit(Step {
-        by: name(peer as Pid),
+        by: state.name(peer as Pid),
         what,
         next,
         fault: None,
@@ -178,8 +198,11 @@ pub fn go(config: &Lock, state: &State, peer: usize, emit: &mut impl FnMut(Step<
     }
     let mut next = *state;
     let (what, fault) = take(config, &mut next, peer);
+    if lib.at.claims() && !next.libs[peer].at.claims() {
+        next.claimed(peer);
+    }
     emit(Step {
-        by: name(peer as Pid),
+        by: state.name(peer as Pid),
         what,
         next,
         fault,
@@ -219,8 +242,9 @@ fn take(config: &Lock, state: &mut State, peer: usize) -> (&'static str, Option<
 fn link(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     let lib = &mut state.libs[peer];
     match state.lock {
-        NONE if config.parked => {
+        NONE if config.parked || lib.mended => {
             lib.at = At::Hold;
+            lib.nameless = lib.mended; // its private name goes at once
             state.lock = lib.park;
             let park = lib.park;
             state.inode_mut(park).aged = false;
@@ -247,7 +271,13 @@ fn link(config: &Lock, state: &mut State, peer: usize) -> &'static str {
 
 fn contend(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     let lib = state.libs[peer];
-    let judge = if config.recheck { At::Recheck } else { At::Judge };
+    // A mended peer looks too, but only to save itself a settle.
+    let judge = if config.recheck && !lib.mended {
+        At::Recheck
+    } else {
+        At::Judge
+    };
+    let flock = if lib.mended { config.flock_command } else { config.flock };
     match lib.at {
         At::Open if state.lock == NONE => {
             state.libs[peer].at = At::Link;
@@ -255,7 +285,7 @@ fn contend(config: &Lock, state: &mut State, peer: usize) -> &'static str {
         }
         At::Open => {
             state.libs[peer].fd = state.lock;
-            state.libs[peer].at = if config.flock { At::Flock } else { judge };
+            state.libs[peer].at = if flock { At::Flock } else { judge };
             "open(lock)"
         }
         At::Flock if state.inode(lib.fd).flock == NO_PID => {
@@ -281,7 +311,7 @@ fn contend(config: &Lock, state: &mut State, peer: usize) -> &'static str {
 fn judge(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     let lib = state.libs[peer];
     let inode = state.inode(lib.fd);
-    let claim = match config.claim {
+    let claim = match if lib.mended { config.mended_claim } else { config.claim } {
         Claim::InPlace => At::Write,
         Claim::Exchange => At::Exchange,
         Claim::Rename => At::Rename,
@@ -293,6 +323,7 @@ fn judge(config: &Lock, state: &mut State, peer: usize) -> &'static str {
         }
         (At::Judge, Content::Empty(pid)) if !state.alive(pid) || inode.aged => {
             state.libs[peer].at = match config.claim {
+                _ if lib.mended => claim,
                 Claim::InPlace if config.parked && config.empties_in_place => At::WriteEmpty,
                 Claim::InPlace if config.parked => At::Exchange,
                 _ => claim,
@@ -303,7 +334,7 @@ fn judge(config: &Lock, state: &mut State, peer: usize) -> &'static str {
             again(state, peer, config);
             "pread(lock): empty, being stamped: waits"
         }
-        (At::Judge, Content::Stamp(pid)) if config.flock && (pid as usize) < LIBS => {
+        (At::Judge, Content::Stamp(pid)) if config.flock && !lib.mended && is_library(state, pid) => {
             state.libs[peer].at = claim;
             "pread(lock): a library stamp and its flock was free: a corpse"
         }
@@ -315,11 +346,22 @@ fn judge(config: &Lock, state: &mut State, peer: usize) -> &'static str {
             again(state, peer, config);
             "kill(holder, 0) = 0: waits"
         }
+        // With the flock its file would be a living library peer's no more.
+        (_, Content::Stamp(pid))
+            if lib.mended && !config.flock_command && state.alive(pid) && is_library(state, pid) =>
+        {
+            again(state, peer, config);
+            "kill(holder, 0) = 0, and a library stamp: waits, however old it is"
+        }
         _ => {
             state.libs[peer].at = claim;
             "kill(holder, 0) = ESRCH, or older than 30 s: a corpse"
         }
     }
+}
+
+fn is_library(state: &State, pid: Pid) -> bool {
+    state.libs.get(pid as usize).is_some_and(|lib| !lib.mended)
 }
 
 fn claim_in_place(config: &Lock, state: &mut State, peer: usize) -> &'static str {
@@ -382,6 +424,9 @@ fn settle(config: &Lock, state: &mut State, peer: usize) {
     } else {
         0
     };
+    if config.mended > 0 && config.timely {
+        state.libs[peer].waits |= state.claiming() & !(1 << (SHIPS + peer));
+    }
 }
 
 fn claim_by_exchange(config: &Lock, state: &mut State, peer: usize) -> &'static str {
@@ -457,6 +502,7 @@ fn back(config: &Lock, state: &mut State, peer: usize) -> &'static str {
 
 fn release(config: &Lock, state: &mut State, peer: usize, fault: &mut Option<&'static str>) -> &'static str {
     let own = state.libs[peer].own();
+    let ours = state.lock == own && (!config.mended_stamp || stamp_is_own(state, peer));
     if state.libs[peer].at == At::Hold && state.inode(own).aged {
         state.inode_mut(own).aged = false;
         settle(config, state, peer);
@@ -466,14 +512,14 @@ fn release(config: &Lock, state: &mut State, peer: usize, fault: &mut Option<&'s
     if !config.identity {
         return unlink(config, state, peer, fault);
     }
-    if state.lock == own && state.held_by_another(peer) {
+    if ours && state.held_by_another(peer) {
         *fault = Some(UNTOLD);
     }
-    if state.lock == own && !config.torn_release {
+    if ours && !config.torn_release {
         unlink(config, state, peer, fault);
         return "fstatat(lock): its own; unlinkat(lock)";
     }
-    if state.lock == own {
+    if ours {
         state.libs[peer].at = At::Unlink;
         return "fstatat(lock): its own";
     }
@@ -481,8 +527,16 @@ fn release(config: &Lock, state: &mut State, peer: usize, fault: &mut Option<&'s
     "fstatat(lock): not its own: LOST"
 }
 
+/// What only a mended peer has to ask, as it may be robbed in its own file.
+fn stamp_is_own(state: &State, peer: usize) -> bool {
+    let lib = state.libs[peer];
+    !lib.mended || state.inode(lib.own()).content == Content::Stamp(peer as Pid)
+}
+
 fn unlink(config: &Lock, state: &mut State, peer: usize, fault: &mut Option<&'static str>) -> &'static str {
-    if state.lock != state.libs[peer].own() {
+    // A claim in its own file that has not settled yet is no lock: its maker will miss it, and start over.
+    let robbed = !stamp_is_own(state, peer) && state.held_by_another(peer);
+    if state.lock != state.libs[peer].own() || robbed {
         *fault = Some(REMOVED);
     }
     state.lock = NONE;

@@ -57,8 +57,12 @@ pub struct Lib {
     pub fd: File,
     /// What an exchange left under the name of the parked file; stays there when the peer dies.
     pub out: File,
-    /// The shipped peers that the settle still waits for, a bit each.
+    /// Whom the settle still waits for, a bit each: the shipped peers, then the library peers.
     pub waits: u8,
+    /// A shipped peer whose lock was mended in place (`docs/codegraph-lock.js`).
+    pub mended: bool,
+    /// Mended, and held its lock for longer than peers allow that judge by PID.
+    pub late: bool,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -94,6 +98,16 @@ pub enum Claim {
 pub struct Lock {
     pub libs: usize,
     pub ships: usize,
+    /// Shipped peers with a mended lock.
+    pub mended: usize,
+    /// The mended peers find a flock(1) to take the kernel's lock on a corpse with.
+    pub flock_command: bool,
+    /// Nobody is stopped for longer than a settle between reading a corpse and writing to it.
+    pub timely: bool,
+    /// How a mended peer claims a corpse: as it should, or as it did before.
+    pub mended_claim: Claim,
+    /// A mended peer's release looks at the stamp, besides the file.
+    pub mended_stamp: bool,
     /// The second shipped peer starts only when the first is gone.
     pub in_turn: bool,
     pub acquisitions: u8,
@@ -134,6 +148,11 @@ impl Lock {
         Lock {
             libs,
             ships,
+            mended: 0,
+            flock_command: true,
+            timely: true,
+            mended_claim: Claim::InPlace,
+            mended_stamp: true,
             in_turn: false,
             acquisitions: 1,
             crashes: 1,
@@ -182,6 +201,13 @@ impl State {
         }
     }
 
+    pub fn name(&self, pid: Pid) -> &'static str {
+        match self.libs.get(pid as usize) {
+            Some(lib) if lib.mended => ["M1", "M2", "M3", "M4"][pid as usize],
+            _ => name(pid),
+        }
+    }
+
     /// The shipped peers, a bit each, between opening the lock and renaming over it; or, with `releases`,
     /// between opening it and unlinking it.
     pub fn deciding(&self, releases: bool) -> u8 {
@@ -191,6 +217,12 @@ impl State {
             mask |= u8::from(decides) << number;
         }
         mask
+    }
+
+    /// The library peers, a bit each behind those of the shipped ones, between reading a corpse and writing to it.
+    pub fn claiming(&self) -> u8 {
+        let claims = |lib: &Lib| u8::from(lib.at.claims());
+        (0..LIBS).fold(0, |mask, peer| mask | claims(&self.libs[peer]) << (SHIPS + peer))
     }
 
     /// Whether anybody but library peer `peer` holds the lock, and was not itself stopped for too long.
@@ -207,6 +239,13 @@ impl State {
     pub fn decided(&mut self, ship: usize) {
         for lib in &mut self.libs {
             lib.waits &= !(1 << ship);
+        }
+    }
+
+    /// The same for library peer `peer`.
+    pub fn claimed(&mut self, peer: usize) {
+        for lib in &mut self.libs {
+            lib.waits &= !(1 << (SHIPS + peer));
         }
     }
 
@@ -291,6 +330,11 @@ impl State {
             lib.park = files[lib.park as usize];
             lib.fd = files[lib.fd as usize];
             lib.out = files[lib.out as usize];
+            let waits = lib.waits >> SHIPS;
+            lib.waits &= (1 << SHIPS) - 1;
+            for (new, old) in order.into_iter().enumerate() {
+                lib.waits |= (waits >> old & 1) << (SHIPS + new);
+            }
         }
         for ship in &mut next.ships {
             ship.fd = files[ship.fd as usize];
@@ -313,7 +357,9 @@ impl State {
         let mut sign = lib.at as u64;
         let mut push = |bits: u64, width: u32| sign = sign << width | bits;
         push(lib.left.into(), 2);
-        push(lib.waits.into(), 2);
+        push((lib.waits & 3).into(), 2);
+        push((lib.waits >> SHIPS).count_ones().into(), 3);
+        push(lib.late.into(), 1);
         push(lib.nameless.into(), 1);
         for file in [lib.park, lib.fd, lib.out] {
             push((file == self.lock).into(), 1);
@@ -365,7 +411,7 @@ impl State {
             }
         }
         let mut order = [0, 1, 2, 3];
-        let signs = order.map(|peer| (state.sign(peer), more[peer]));
+        let signs = order.map(|peer| (state.libs[peer].mended, state.sign(peer), more[peer]));
         order.sort_by_key(|&peer| signs[peer]);
         (state.renamed(order), order)
     }
@@ -416,7 +462,10 @@ impl State {
         match inode.flock {
             // A lock that a shipped peer has let go of, but not removed, is stale only after 30 s.
             NO_PID => match inode.content {
-                Content::Stamp(pid) | Content::Old(pid) => pid as usize >= LIBS && self.alive(pid) && !inode.aged,
+                Content::Stamp(pid) | Content::Old(pid) => {
+                    let by_pid = self.libs.get(pid as usize).is_none_or(|lib| lib.mended);
+                    by_pid && self.alive(pid) && !inode.aged
+                }
                 _ => false,
             },
             // Whoever is about to acquire and finds its own parked file there has the lock.
@@ -442,8 +491,11 @@ impl Model for Lock {
             crashes: self.crashes,
             freezes: self.freezes,
         };
-        for peer in 0..self.libs {
-            let park = if self.parked {
+        for peer in 0..self.libs + self.mended {
+            let mended = peer >= self.libs;
+            let park = if mended {
+                state.create(Content::Stamp(peer as Pid), NO_PID)
+            } else if self.parked {
                 state.create(Content::Stamp(peer as Pid), peer as Pid)
             } else {
                 NONE
@@ -452,6 +504,7 @@ impl Model for Lock {
                 at: library::At::Link,
                 left: self.acquisitions,
                 park,
+                mended,
                 ..library::DEAD
             };
         }
@@ -474,7 +527,7 @@ impl Model for Lock {
     }
 
     fn steps(&self, state: &State, emit: &mut impl FnMut(Step<State>)) {
-        for peer in 0..self.libs {
+        for peer in 0..LIBS {
             library::steps(self, state, peer, emit);
         }
         for ship in 0..self.ships {
@@ -518,13 +571,13 @@ impl Model for Lock {
         let inode = state.inode(state.lock);
         let flock = match inode.flock {
             NO_PID => String::new(),
-            pid => format!(", flocked by {}", name(pid)),
+            pid => format!(", flocked by {}", state.name(pid)),
         };
         let aged = if inode.aged { ", older than 30 s" } else { "" };
         let content = match inode.content {
             Content::Free => unreachable!("the lock is a file"),
-            Content::Empty(pid) => format!("empty, by {}", name(pid)),
-            Content::Stamp(pid) | Content::Old(pid) => format!("stamp of {}", name(pid)),
+            Content::Empty(pid) => format!("empty, by {}", state.name(pid)),
+            Content::Stamp(pid) | Content::Old(pid) => format!("stamp of {}", state.name(pid)),
             Content::Alien => "stamp of a process long gone".into(),
         };
         format!("lock: {content}{flock}{aged}")
@@ -545,7 +598,8 @@ fn freeze(config: &Lock, state: &State, emit: &mut impl FnMut(Step<State>)) {
     next.inode_mut(state.lock).aged = true;
     let held = match state.inode(state.lock).content {
         Content::Stamp(pid) if (pid as usize) < LIBS => {
-            let lib = &state.libs[pid as usize];
+            let lib = &mut next.libs[pid as usize];
+            lib.late = lib.mended;
             let releases = config.freezes_in_release && lib.at == library::At::Unlink;
             (lib.at == library::At::Hold || releases) && lib.own() == state.lock
         }
@@ -626,7 +680,9 @@ impl<const N: usize> Bits<N> {
             self.push(lib.nameless.into(), 1);
             self.push(lib.fd, 4);
             self.push(lib.out, 4);
-            self.push(lib.waits, 2);
+            self.push(lib.waits, 6);
+            self.push(lib.mended.into(), 1);
+            self.push(lib.late.into(), 1);
         }
         for ship in &state.ships {
             self.push(ship.at as u8, 5);
@@ -653,7 +709,9 @@ impl<const N: usize> Bits<N> {
                 nameless: self.pull(1) != 0,
                 fd: self.pull(4),
                 out: self.pull(4),
-                waits: self.pull(2),
+                waits: self.pull(6),
+                mended: self.pull(1) != 0,
+                late: self.pull(1) != 0,
             }),
             ships: std::array::from_fn(|_| Ship {
                 at: shipped::ALL[self.pull(5) as usize],

@@ -57,10 +57,14 @@ fn node() -> Command {
 
 /// A script of tests/interop, once the shipped peer is there.
 fn interop(script: &str) -> PathBuf {
+    fetch_peer();
+    repository("tests/interop").join(script)
+}
+
+pub fn fetch_peer() {
     static FETCHED: OnceLock<()> = OnceLock::new();
-    let dir = repository("tests/interop");
-    FETCHED.get_or_init(|| succeed(Command::new("sh").arg(dir.join("fetch-peer.sh"))));
-    dir.join(script)
+    let script = repository("tests/interop/fetch-peer.sh");
+    FETCHED.get_or_init(|| succeed(Command::new("sh").arg(script)));
 }
 
 // ------------------------------------------------------------------------------------------------------ languages
@@ -119,7 +123,7 @@ fn build_go(out: &Path) -> PathBuf {
 }
 
 /// The library under test: the one that is named, else the one that cargo made for this test.
-fn shared_object() -> PathBuf {
+pub fn shared_object() -> PathBuf {
     let built = || {
         let exe = std::env::current_exe().expect("this test has a path");
         exe.with_file_name("libjlock.so")
@@ -134,7 +138,7 @@ fn repository(path: &str) -> PathBuf {
 }
 
 /// A file of `1.rs` to `COUNT.rs`, made once.
-fn paths(root: &Path, count: u32) -> PathBuf {
+pub fn paths(root: &Path, count: u32) -> PathBuf {
     let path = root.join(format!("{count}.paths"));
     if !path.exists() {
         let lines: String = (1..=count).map(|number| format!("{number}.rs\n")).collect();

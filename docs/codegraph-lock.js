@@ -1,0 +1,226 @@
+// The lock of codegraph's journal, mended: in place of acquireJournalLock, releaseJournalLock, and what only they use,
+// in domain/graph/journal of @optave/codegraph 3.11.2. docs/codegraph.md says what each step is for.
+
+import { spawnSync } from 'node:child_process';
+import crypto from 'node:crypto';
+import fs from 'node:fs';
+
+const LOCK_TIMEOUT_MS = 5_000;
+const LOCK_RETRY_MS = 5;
+/** A holder that is silent for so long is taken for dead: it is stopped, or its PID is another process's by now. */
+const LOCK_STALE_MS = 30_000;
+/** Nobody who creates a lock takes so long to stamp it. */
+const LOCK_UNSTAMPED_MS = 5_000;
+/** Nobody takes so long from reading a lock to replacing, overwriting or removing it. */
+const LOCK_SETTLE_MS = 100;
+
+/** Stops this thread. It blocks the event loop no more than a busy loop does, and leaves the CPU to the holder. */
+function sleepSync(ms) {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
+function isPidAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (e) {
+    return e.code === 'EPERM';
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------ one's own
+
+/** A private file with a stamp in it: what becomes the lock, all at once. */
+function park(lockPath) {
+  const nonce = `${process.pid}-${crypto.randomBytes(8).toString('hex')}`;
+  const own = { nonce, stamp: `${process.pid}\n${nonce}\n\n`, path: `${lockPath}.${nonce}.tmp`, alive: Date.now() };
+  own.fd = fs.openSync(own.path, 'wx+');
+  try {
+    fs.writeSync(own.fd, own.stamp, 0);
+    return own;
+  } catch (e) {
+    unpark(own);
+    throw e;
+  }
+}
+
+function unpark(own) {
+  fs.closeSync(own.fd);
+  fs.rmSync(own.path, { force: true });
+}
+
+/** Whether the lock's name names this open file. */
+function names(lockPath, fd) {
+  const opened = fs.fstatSync(fd, { bigint: true });
+  const named = fs.statSync(lockPath, { bigint: true, throwIfNoEntry: false });
+  return named !== undefined && named.ino === opened.ino && named.dev === opened.dev;
+}
+
+/** Whether the lock is this file, with our stamp in it: somebody who took us for dead may have claimed the very file. */
+function isOurs(lockPath, { fd, stamp }) {
+  return names(lockPath, fd) && readLock(fd).startsWith(stamp);
+}
+
+/** Whether it is ours even when everybody has done what he decided on before it was. */
+function settles(lockPath, lock) {
+  sleepSync(LOCK_SETTLE_MS);
+  return isOurs(lockPath, lock);
+}
+
+/** One call: the lock is never seen without its stamp. */
+function tryLink(lockPath, own) {
+  try {
+    fs.linkSync(own.path, lockPath);
+    return true;
+  } catch (e) {
+    if (e.code === 'EEXIST') return false;
+    throw e;
+  }
+}
+
+/** Unless this process was stopped for so long that its lock looked dead as it appeared. */
+function isFresh(own) {
+  return Date.now() - own.alive < LOCK_STALE_MS / 2;
+}
+
+// ------------------------------------------------------------------------------------------------ somebody else's
+
+function readLock(fd) {
+  const buffer = Buffer.alloc(4096);
+  return buffer.toString('latin1', 0, fs.readSync(fd, buffer, 0, buffer.length, 0));
+}
+
+/** What is to be thought of the holder of an open lock: `alive`, `silent` or `dead`. */
+function judge(fd) {
+  const content = readLock(fd);
+  const age = Date.now() - fs.fstatSync(fd).mtimeMs;
+  const stamp = /^\s*0*([1-9]\d*)\s*\n\d+-[0-9a-f]{16}\n(jlock\/1 )?/.exec(content);
+  if (stamp === null) {
+    const limit = content === '' ? LOCK_UNSTAMPED_MS : LOCK_STALE_MS; // empty: it is being stamped, not stale
+    return { content, verdict: age > limit ? 'dead' : 'alive' };
+  }
+  if (!isPidAlive(Number(stamp[1]))) return { content, verdict: 'dead' };
+  return { content, verdict: age > LOCK_STALE_MS ? 'silent' : 'alive', library: stamp[2] !== undefined };
+}
+
+/**
+ * The kernel's lock on an open file, which this process keeps until it closes the file or dies. Node has no call for it,
+ * but flock(1) takes it on a file that it inherits. `undefined`: there is no flock(1).
+ */
+function tryFlock(fd) {
+  const { status } = spawnSync('flock', ['-n', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
+  return { 0: true, 1: false }[status];
+}
+
+/** A living library peer has the flock, however silent; where that cannot be asked, it is never robbed. */
+function mayClaim({ verdict, library }, flock) {
+  if (flock === false || verdict === 'alive') return false;
+  return verdict === 'dead' || flock === true || !library;
+}
+
+function openLock(lockPath, flags) {
+  try {
+    return fs.openSync(lockPath, flags);
+  } catch (e) {
+    if (e.code === 'ENOENT' || e.code === 'EACCES') return undefined;
+    throw e;
+  }
+}
+
+/** Looks without the right to write: whoever closes a file that he could write to wakes all who wait for it. */
+function isClaimable(lockPath) {
+  const fd = openLock(lockPath, 'r');
+  if (fd === undefined) return false;
+  try {
+    return judge(fd).verdict !== 'alive';
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** Writes our stamp into a dead holder's lock; never replaces or removes it, for the name may name a live one by now. */
+function tryClaim(lockPath, own) {
+  const fd = isClaimable(lockPath) ? openLock(lockPath, 'r+') : undefined;
+  if (fd === undefined) return null;
+  const lock = { fd, nonce: own.nonce, stamp: own.stamp, alive: Date.now() };
+  let holds = false;
+  try {
+    const flock = tryFlock(fd);
+    const judged = judge(fd); // again: only what is read with the flock counts
+    if (!names(lockPath, fd) || !mayClaim(judged, flock)) return null;
+    const note = /^(?:.*\n){3}(append=\d+:\d+:\d+\n)/.exec(judged.content)?.[1] ?? '';
+    overwrite(fd, lock.stamp + note, judged.content);
+    holds = settles(lockPath, lock);
+    if (holds && note) {
+      mendJournal(lockPath, note);
+      overwrite(fd, lock.stamp, lock.stamp + note);
+    }
+    return holds ? lock : null;
+  } finally {
+    if (!holds) fs.closeSync(fd);
+  }
+}
+
+/** In one call, with blank lines for what was longer: a stamp is seen whole, and nobody's is cut. */
+function overwrite(fd, text, old) {
+  fs.writeSync(fd, text.padEnd(old.length, '\n'), 0, 'latin1');
+}
+
+/** Takes back the append that a library peer was killed in, as the note in its lock says. */
+function mendJournal(lockPath, note) {
+  const journalPath = lockPath.replace(/\.lock$/, '');
+  const [inode, before, after] = note.match(/\d+/g).map(BigInt);
+  const found = fs.statSync(journalPath, { bigint: true, throwIfNoEntry: false });
+  if (found?.ino === inode && before < found.size && found.size < after) fs.truncateSync(journalPath, Number(before));
+}
+
+// ------------------------------------------------------------------------------------------- acquire and release
+
+export function acquireJournalLock(lockPath) {
+  const deadline = performance.now() + LOCK_TIMEOUT_MS;
+  let own = park(lockPath);
+  for (;;) {
+    try {
+      if (tryLink(lockPath, own)) {
+        if (isFresh(own) || settles(lockPath, own)) {
+          fs.rmSync(own.path, { force: true });
+          return own;
+        }
+        unpark(own);
+        own = park(lockPath);
+      }
+      const claimed = tryClaim(lockPath, own);
+      if (claimed) {
+        unpark(own);
+        return claimed;
+      }
+    } catch (e) {
+      unpark(own);
+      if (e.code !== 'ENOENT') throw e;
+      own = park(lockPath); // somebody swept it
+    }
+    if (performance.now() > deadline) {
+      unpark(own);
+      throw new Error(`Failed to acquire journal lock at ${lockPath} within ${LOCK_TIMEOUT_MS}ms`);
+    }
+    sleepSync(1 + Math.random() * LOCK_RETRY_MS);
+  }
+}
+
+/** Returns whether the lock was ours to the end. If not, do again what was done under it. */
+export function releaseJournalLock(lockPath, lock) {
+  try {
+    if (Date.now() - lock.alive > LOCK_STALE_MS - 1_000) {
+      // Somebody may have judged it silent, and be about to take it: make no room for a live one.
+      fs.futimesSync(lock.fd, new Date(), new Date());
+      sleepSync(LOCK_SETTLE_MS);
+    }
+    const ours = isOurs(lockPath, lock);
+    if (ours) fs.unlinkSync(lockPath);
+    return ours;
+  } catch {
+    return false;
+  } finally {
+    fs.closeSync(lock.fd); // last: as long as it is open, its inode's number is nobody else's
+  }
+}

@@ -1,0 +1,45 @@
+// holder.mjs MODULE DIRECTORY ROOT COUNT  enters the critical section so often, by the lock of this journal module
+// holder.mjs MODULE DIRECTORY             acquires, says so, and holds until its standard input ends
+//
+// What it does in there, and says, is what the storms' workers do and say (tests/storm/worker.rs).
+
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+const [module, directory, root, count] = process.argv.slice(2);
+const { acquireJournalLock, releaseJournalLock } = await import(pathToFileURL(module));
+const lockPath = join(directory, 'changes.journal.lock');
+
+/** Counts one hold. `false`: somebody else is in here. */
+function criticalSection() {
+  const [marker, counter] = [join(root, 'marker'), join(root, 'counter')];
+  let alone = true;
+  try {
+    fs.closeSync(fs.openSync(marker, 'wx'));
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error;
+    alone = false;
+  }
+  const counted = Number(fs.readFileSync(counter, 'utf8'));
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0.05); // so that whoever can come in does
+  fs.writeFileSync(counter, String(counted + 1));
+  if (alone) fs.unlinkSync(marker);
+  return alone;
+}
+
+function hold() {
+  const lock = acquireJournalLock(lockPath);
+  const start = process.hrtime.bigint();
+  if (!criticalSection()) console.log('clash');
+  console.log(`held ${start} ${process.hrtime.bigint()}`);
+  if (releaseJournalLock(lockPath, lock) === false) throw new Error('the lock was lost');
+}
+
+if (root === undefined) {
+  acquireJournalLock(lockPath);
+  console.log('acquired');
+  fs.readFileSync(0);
+} else {
+  for (let n = 0; n < Number(count); n++) hold();
+}

@@ -1,0 +1,51 @@
+// mend.mjs OUT: makes copies of the shipped peer's journal module, as docs/codegraph.md has it:
+//
+//   OUT/shipped  as it is
+//   OUT/mended   with docs/codegraph-lock.js for its lock
+//   OUT/adopted  the module that adopts the library, with the mended one to fall back on
+//
+// The first two let their lock be called by itself.
+
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const HERE = new URL('.', import.meta.url);
+const DIST = fileURLToPath(new URL('../interop/node_modules/@optave/codegraph/dist', HERE));
+const MENDED_LOCK = fileURLToPath(new URL('../../docs/codegraph-lock.js', HERE));
+const EXPORT = '\nexport { acquireJournalLock, releaseJournalLock };\n';
+
+/** The source without these functions, nor the comments that belong to them. */
+function without(source, names) {
+  for (const name of names) {
+    const declared = new RegExp(`(/\\*\\*(?:(?!\\*/)[^])*\\*/\\n)?^function ${name}\\([^]*?^}\\n`, 'm');
+    if (!declared.test(source)) throw new Error(`the shipped module has no function ${name}`);
+    source = source.replace(declared, '');
+  }
+  return source;
+}
+
+function write(out, name, journal) {
+  const root = join(out, name);
+  mkdirSync(join(root, 'domain/graph'), { recursive: true });
+  cpSync(join(DIST, 'infrastructure/logger.js'), join(root, 'infrastructure/logger.js'));
+  cpSync(MENDED_LOCK, join(root, 'domain/graph/journal-lock.js'));
+  writeFileSync(join(root, 'package.json'), '{ "type": "module" }\n');
+  writeFileSync(join(root, 'domain/graph/journal.js'), journal);
+}
+
+/** The module of the page's section on adopting the library. */
+function adopting() {
+  const page = readFileSync(fileURLToPath(new URL('../../docs/codegraph.md', HERE)), 'utf8');
+  return /<!-- the module -->\n```js\n([^]*?)```/.exec(page)[1];
+}
+
+const [out] = process.argv.slice(2);
+const shipped = readFileSync(join(DIST, 'domain/graph/journal.js'), 'utf8');
+const lock = ['trySteal', 'tryFreshAcquire', 'isLockStale', 'acquireJournalLock', 'releaseJournalLock'];
+const rest = without(shipped, [...lock, 'isPidAlive', 'sleepSync']);
+const mended = `import { acquireJournalLock, releaseJournalLock } from './journal-lock.js';\n${rest}`;
+write(out, 'shipped', shipped + EXPORT);
+write(out, 'mended', mended + EXPORT);
+write(out, 'adopted', adopting());
+writeFileSync(join(out, 'adopted/domain/graph/journal-own.js'), mended);
