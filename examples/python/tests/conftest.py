@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import typing
@@ -35,6 +36,14 @@ def run(code: str, *arguments: object, **options: typing.Any) -> subprocess.Comp
     """Run Python code in a process of its own."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, **options)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible() -> Iterator[None]:
+    """Ctrl-C works in the tests and in their children, even if they were started with it ignored (nohup, a shell's &)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
