@@ -2,14 +2,15 @@
 #
 # `cargo build --release` gives a libjlock.so that works, and an archive. Neither is for installing: the one has no
 # SONAME and no symbol versions, the other brings global symbols of Rust's own, which clash with those of a second
-# library written in Rust. So what is installed is linked from an archive that is optimised as one whole, which cargo
-# does only where no rlib is wanted beside it: hence the target directory of its own.
+# library written in Rust. And in both, half is what prints a panic's stack trace. So what is installed is linked from an
+# archive of its own, with src/capi/contain.rs in place of std's handlers.
 
 CARGO   ?= cargo
 CC      ?= cc
 LD      ?= ld
 AR      ?= ar
 OBJCOPY ?= objcopy
+READELF ?= readelf
 STRIP   ?= strip
 INSTALL ?= install
 
@@ -23,7 +24,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p;/^\[lib\]/q' Cargo.toml)
 
 SONAME  := libjlock.so.0
 REAL    := libjlock.so.$(VERSION)
-WHOLE   := $(TARGET)/whole/release/libjlock.a
+WHOLE   := $(TARGET)/whole/installed/libjlock.a
 SYSTEM  := -lgcc_s -lpthread -ldl -lm
 EXPORTS := $(shell sed -n 's/^ *\(jlock_[a-z_]*\);$$/\1/p' libjlock.map)
 SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
@@ -39,14 +40,21 @@ cargo-release:
 built: $(DIST)/$(REAL) $(DIST)/libjlock.a $(DIST)/jlock.pc
 
 $(WHOLE): $(SOURCES)
-	@$(CARGO) rustc --quiet --release --lib --crate-type staticlib --target-dir $(TARGET)/whole
+	@$(CARGO) rustc --quiet --profile installed --features installed --lib --crate-type staticlib \
+	    --target-dir $(TARGET)/whole
 	@touch $@
+
+# The name of one of std's handlers, which depends on the compiler's version: core and alloc refer to it, std defines it.
+symbol = $$($(READELF) --wide --symbols $(WHOLE) | sed -n 's/.* UND \([^ ]*$(1)\)$$/\1/p' | sort -u | grep .)
 
 # One object, in which only the functions of the header are global. Groups of sections (COMDAT) would still be merged with
 # those of another Rust library by their names: they are dissolved.
 $(DIST)/jlock.o: $(WHOLE) libjlock.map
 	@mkdir -p $(DIST)
-	@$(LD) -r --gc-sections --force-group-allocation $(EXPORTS:%=-u %) -o $@.all $(WHOLE)
+	@panicked=$(call symbol,rust_begin_unwind) && out_of_memory=$(call symbol,__rust_alloc_error_handler) && \
+	$(LD) -r --gc-sections --force-group-allocation $(EXPORTS:%=-u %) -o $@.all $(WHOLE) \
+	    --wrap=$$panicked --defsym=__wrap_$$panicked=__jlock_panicked \
+	    --wrap=$$out_of_memory --defsym=__wrap_$$out_of_memory=__jlock_out_of_memory
 	@printf '%s\n' $(EXPORTS) >$@.exports
 	@$(OBJCOPY) --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd --keep-global-symbols=$@.exports $@.all $@
 	@rm $@.all $@.exports
@@ -55,10 +63,9 @@ $(DIST)/libjlock.a: $(DIST)/jlock.o
 	@rm -f $@
 	@$(AR) rcsD $@ $<
 
-$(DIST)/$(REAL): $(WHOLE) libjlock.map
-	@mkdir -p $(DIST)
+$(DIST)/$(REAL): $(DIST)/jlock.o libjlock.map
 	@$(CC) $(LDFLAGS) -shared -o $@ -Wl,-soname,$(SONAME) -Wl,--version-script=libjlock.map $(EXPORTS:%=-Wl,-u,%) \
-	    -Wl,--gc-sections -Wl,-O1 -Wl,-z,relro -Wl,-z,now -Wl,-z,defs -Wl,--as-needed $(WHOLE) $(SYSTEM)
+	    -Wl,--gc-sections -Wl,-O1 -Wl,-z,relro -Wl,-z,now -Wl,-z,defs -Wl,--as-needed $< $(SYSTEM)
 	@$(STRIP) --strip-all $@
 	@ln -sf $(REAL) $(DIST)/$(SONAME)
 	@ln -sf $(SONAME) $(DIST)/libjlock.so

@@ -1,8 +1,10 @@
 //! One error type: a code that C sees verbatim, and a message that says who, what, how long and what to do.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::abi;
+use crate::memory::OutOfMemory;
 
 /// The result of every fallible call.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -14,7 +16,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error {
     code: i32,
-    message: Box<str>,
+    message: Cow<'static, str>,
 }
 
 /// What a failure means to a program; [`Error::kind`] gives it.
@@ -48,7 +50,7 @@ pub enum ErrorKind {
 }
 
 impl Error {
-    pub(crate) fn new(code: i32, message: impl Into<Box<str>>) -> Self {
+    pub(crate) fn new(code: i32, message: impl Into<Cow<'static, str>>) -> Self {
         debug_assert!(code < 0);
         Error {
             code,
@@ -88,6 +90,17 @@ impl Error {
     /// The message in full.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The message, without a copy.
+    pub(crate) fn into_message(self) -> Cow<'static, str> {
+        self.message
+    }
+}
+
+impl From<OutOfMemory> for Error {
+    fn from(_: OutOfMemory) -> Error {
+        Error::new(-ENOMEM, text(-ENOMEM)) // allocates nothing
     }
 }
 

@@ -214,8 +214,10 @@ fn make_durable(core: &mut Core, written: Written) -> Result<()> {
     }
     let dir = Arc::clone(&core.dir);
     let os = |e| {
-        let doing = format_args!("{} was written, but may not be on disk", Name(&dir.journal));
-        Error::os(e, doing)
+        Error::os(
+            e,
+            format_args!("{} was written, but may not be on disk", Name(&dir.journal)),
+        )
     };
     let mut written = written;
     loop {

@@ -64,6 +64,7 @@ mod capi;
 mod error;
 mod journal;
 mod lock;
+mod memory;
 mod options;
 #[allow(unsafe_code)]
 mod sys;

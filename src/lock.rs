@@ -19,6 +19,7 @@ use std::time::Duration;
 use crate::abi;
 use crate::error::{EINVAL, Error, ErrorKind, Result};
 use crate::journal::Journal;
+use crate::memory::survive;
 use crate::options::Options;
 use crate::sys::{self, Errno, Fd, fork::Generation};
 
@@ -111,12 +112,16 @@ impl Lock {
 
     fn with_dir(fd: Fd, name: &CStr, options: &Options) -> Result<Lock> {
         let core = Core::new(Dir::new(fd, name)?, options.clone())?;
-        core.sweep();
-        Ok(Lock {
+        let lock = Lock {
             shared: Mutex::new(Shared { core, events: None }),
             waker: Waker::new(),
             generation: Generation::current(),
-        })
+        };
+        lock.with_core(|core, _| {
+            core.sweep();
+            Ok(())
+        })?;
+        Ok(lock)
     }
 
     /// Acquires the lock, waiting as long as [`Options::timeout`] says, and up to [`Options::settle`] longer when it
@@ -256,7 +261,12 @@ impl Lock {
     }
 
     fn enter<T>(&self, act: impl FnOnce(&mut Shared) -> Result<T>) -> Result<T> {
-        act(&mut *self.shared()?)
+        let mut shared = self.shared()?;
+        let was_held = shared.core.hold.is_some();
+        survive(|| act(&mut shared)).unwrap_or_else(|out_of_memory| {
+            shared.core.recover(was_held, &self.waker);
+            Err(out_of_memory.into())
+        })
     }
 }
 
@@ -265,7 +275,10 @@ impl Drop for Lock {
         // A forked child closes its copies and touches nothing else.
         if self.is_ours() {
             let shared = self.shared.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-            shared.core.close();
+            if survive(|| shared.core.close()).is_err() {
+                shared.core.abandon();
+                shared.core.stop();
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ pub(crate) mod fork;
 pub(crate) mod process;
 #[cfg(feature = "seam")]
 pub mod seam;
+pub(crate) mod thread;
 
 pub(crate) use fork::Fd;
 pub(crate) use rustix::io::Errno;

@@ -1,49 +1,65 @@
 //! The boundary: nothing unwinds into C, and nothing of C is trusted.
 
+use std::any::Any;
+use std::borrow::Cow;
 use std::mem::{MaybeUninit, size_of};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::abi;
-use crate::error::{E2BIG, EINVAL, Error, Result};
+use crate::error::{self, E2BIG, EINVAL, Error, Result};
 use crate::lock::Lock;
+use crate::memory::OutOfMemory;
 
 /// A handle. Made by jlock_open() or jlock_open_at(), ended by jlock_close().
 #[allow(non_camel_case_types)]
 pub struct jlock {
     lock: Lock,
     /// The last failure's message.
-    failure: Mutex<Box<str>>,
+    failure: Mutex<Cow<'static, str>>,
     /// A panic was contained: the handle may be half changed.
     poisoned: AtomicBool,
 }
 
 impl jlock {
-    fn failure(&self) -> MutexGuard<'_, Box<str>> {
+    fn failure(&self) -> MutexGuard<'_, Cow<'static, str>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner) // a message is never half written
     }
 
-    pub(super) fn new(lock: Lock) -> Box<jlock> {
-        Box::new(jlock {
+    pub(super) fn new(lock: Lock) -> jlock {
+        jlock {
             lock,
             failure: Mutex::default(),
             poisoned: AtomicBool::new(false),
-        })
+        }
     }
 }
 
 /// Runs `act`; a panic becomes `JLOCK_EPANIC`.
 pub(super) fn contain(act: impl FnOnce() -> Result<i32>) -> i32 {
-    match catch_unwind(AssertUnwindSafe(act)) {
-        Ok(Ok(count)) => count,
-        Ok(Err(error)) => error.code(),
+    attempt(act).unwrap_or_else(|error| error.code())
+}
+
+fn attempt(act: impl FnOnce() -> Result<i32>) -> Result<i32> {
+    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|payload| Err(contained(payload)))
+}
+
+/// What unwound, as an error: of a panic, its message. Allocates nothing.
+fn contained(payload: Box<dyn Any + Send>) -> Error {
+    if payload.is::<OutOfMemory>() {
+        return OutOfMemory.into();
+    }
+    let message = match payload.downcast::<String>() {
+        Ok(message) => Cow::Owned(*message),
         Err(payload) => {
+            let message = payload.downcast_ref::<&'static str>().copied();
             // Dropping a payload runs code that may panic in turn.
             std::mem::forget(payload);
-            abi::JLOCK_EPANIC
+            Cow::Borrowed(message.unwrap_or(error::text(abi::JLOCK_EPANIC)))
         }
-    }
+    };
+    Error::new(abi::JLOCK_EPANIC, message)
 }
 
 /// Runs `act` on a handle's lock; a panic poisons the handle.
@@ -58,17 +74,16 @@ pub(super) unsafe fn with(handle: *const jlock, act: impl FnOnce(&Lock) -> Resul
     if handle.poisoned.load(Ordering::Acquire) {
         return abi::JLOCK_EPANIC;
     }
-    let code = contain(|| {
-        act(&handle.lock).inspect_err(|error| {
-            if error.code() != abi::JLOCK_EFORKED {
-                *handle.failure() = error.message().into();
-            }
-        })
-    });
-    if code == abi::JLOCK_EPANIC {
-        handle.poisoned.store(true, Ordering::Release);
-    }
-    code
+    attempt(|| act(&handle.lock)).unwrap_or_else(|error| {
+        let code = error.code();
+        if code != abi::JLOCK_EFORKED {
+            *handle.failure() = error.into_message();
+        }
+        if code == abi::JLOCK_EPANIC {
+            handle.poisoned.store(true, Ordering::Release);
+        }
+        code
+    })
 }
 
 /// Runs `act` on the last failure's message, which it does not change.
@@ -85,7 +100,7 @@ pub(super) unsafe fn with_message(handle: *const jlock, act: impl FnOnce(&str) -
 }
 
 /// A bad argument.
-pub(super) fn invalid(why: &str) -> Error {
+pub(super) fn invalid(why: &'static str) -> Error {
     Error::new(-EINVAL, why)
 }
 

@@ -175,9 +175,11 @@ unsafe fn open(
             // SAFETY: as the caller promises.
             false => Options::from_abi(&unsafe { read_sized(options, OPTIONS_SIZE) }?)?,
         };
-        let lock = open(&options)?;
-        // SAFETY: as the caller promises.
-        unsafe { out.write(Box::into_raw(jlock::new(lock))) };
+        // First: an open lock is not to be closed again for want of memory.
+        let mut handle = Box::<jlock>::new_uninit();
+        handle.write(jlock::new(open(&options)?));
+        // SAFETY: as the caller promises; the handle was written just now.
+        unsafe { out.write(Box::into_raw(handle.assume_init())) };
         Ok(0)
     })
 }

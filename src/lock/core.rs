@@ -9,6 +9,7 @@ use crate::error::{EAGAIN, ECANCELED, EDEADLK, ETIMEDOUT, Error, Result};
 use crate::journal::Written;
 use crate::journal::intent::Intent;
 use crate::lock::dir::{Dir, Name, read_stamp};
+use crate::lock::inspect::Seconds;
 use crate::lock::keepalive::Keepalive;
 use crate::lock::look::Look;
 use crate::lock::park::Parked;
@@ -98,10 +99,7 @@ impl Core {
         let keepalive = if options.keepalive {
             let every = Duration::from_millis(SHIPPED_STALE_MS.unsigned_abs()).min(options.stale) / 3;
             let started = Keepalive::start(Arc::clone(&dir), every);
-            Some(started.map_err(|e| {
-                let errno = Errno::from_io_error(&e).unwrap_or(Errno::AGAIN);
-                Error::os(errno, "start the keepalive thread")
-            })?)
+            Some(started.map_err(|e| Error::os(e, "start the keepalive thread"))?)
         } else {
             None
         };
@@ -156,8 +154,8 @@ impl Core {
         let mut in_line = gives_way;
         loop {
             if waker.is_canceled() {
-                let waited = (sys::monotonic() - begun).as_secs_f64();
-                let message = format!("{}: canceled after {waited:.1} s", Name(&self.dir.lock));
+                let waited = Seconds(sys::monotonic() - begun);
+                let message = format!("{}: canceled after {waited}", Name(&self.dir.lock));
                 return Err(Error::new(-ECANCELED, message));
             }
             let left = deadline.left();
@@ -201,7 +199,7 @@ impl Core {
         match patience {
             Patience::Try => Error::new(-EAGAIN, format!("{lock}: {holder}")),
             Patience::For(_) => {
-                let message = format!("{lock}: {holder}; gave up after {:.1} s", waited.as_secs_f64());
+                let message = format!("{lock}: {holder}; gave up after {}", Seconds(waited));
                 Error::new(-ETIMEDOUT, message)
             }
         }
@@ -413,8 +411,8 @@ impl Core {
         let Some(hold) = self.hold.as_ref().filter(|hold| intent.is_some() || hold.noted.get()) else {
             return Ok(());
         };
-        hold.noted.set(true);
         let line = intent.map_or_else(String::new, |intent| intent.line());
+        hold.noted.set(true);
         let end = hold.stamp.len() as u64;
         let noted = sys::write_at(hold.writer(), line.as_bytes(), end)
             .and_then(|()| sys::truncate(hold.writer(), end + line.len() as u64));
@@ -553,6 +551,17 @@ impl Core {
         self.parked = None;
     }
 
+    /// After a call that ran out of memory, wherever it was. A hold that it began, or under which it may have left half an
+    /// append, is left as a crash would leave it: what is to be done about that, the next holder knows.
+    pub(crate) fn recover(&mut self, was_held: bool, waker: &Waker) {
+        waker.end();
+        let noted = self.hold.as_ref().is_some_and(|hold| hold.noted.get());
+        if noted || !was_held {
+            self.abandon();
+        }
+        self.queue = Queue::default();
+    }
+
     /// Ends the participant. Whatever fails here leaves what a crash would: others see to it.
     pub(crate) fn close(&mut self) {
         if self.hold.is_some() && self.release().is_err() {
@@ -560,6 +569,11 @@ impl Core {
         }
         self.unpark();
         self.sweep();
+        self.stop();
+    }
+
+    /// Ends what would outlive the participant.
+    pub(crate) fn stop(&mut self) {
         if let Some(keepalive) = self.keepalive.take() {
             keepalive.stop();
         }

@@ -25,13 +25,13 @@ impl Dir {
     pub(crate) fn new(fd: Fd, journal: &CStr) -> Result<Dir> {
         let name = journal.to_bytes();
         if name.is_empty() || name.contains(&b'/') || name == b"." || name == b".." {
-            return Err(Error::new(-EINVAL, format!("{journal:?}: not a file name")));
+            return Err(Error::new(-EINVAL, format!("\"{}\": not a file name", Name(journal))));
         }
         if name.len() + ".lock".len() + PRIVATE_EXTRA > NAME_MAX {
             let code = -sys::errno::ENAMETOOLONG;
             return Err(Error::new(
                 code,
-                format!("{journal:?}: too long beside the names of its lock"),
+                format!("{}: too long beside the names of its lock", Name(journal)),
             ));
         }
         let local = sys::is_local(&fd).map_err(|e| Error::os(e, "look at the file system"))?;

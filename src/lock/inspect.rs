@@ -126,6 +126,16 @@ impl Core {
         } else {
             ""
         };
-        format!("{who}{dead} for {:.1} s", holder.age.as_secs_f64())
+        format!("{who}{dead} for {}", Seconds(holder.age))
+    }
+}
+
+/// A time in a message, to a tenth of a second. (A float's own formatting is larger than the lock.)
+pub(crate) struct Seconds(pub Duration);
+
+impl std::fmt::Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rounded = self.0.saturating_add(Duration::from_millis(50));
+        write!(f, "{}.{} s", rounded.as_secs(), rounded.subsec_millis() / 100)
     }
 }

@@ -1,19 +1,17 @@
 //! The thread behind `JLOCK_KEEPALIVE`: while the lock is held, it renews the mtime, by which a shipped peer judges.
 
-use std::mem::ManuallyDrop;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::lock::core::is_overdue;
 use crate::lock::dir::Dir;
+use crate::sys::thread::Thread;
 use crate::sys::{self, Fd, FileId};
 
 #[derive(Debug)]
 pub(crate) struct Keepalive {
     shared: Arc<Shared>,
-    /// Not joined, nor detached, in a forked child: there is no such thread.
-    thread: ManuallyDrop<JoinHandle<()>>,
+    thread: Thread,
 }
 
 #[derive(Debug)]
@@ -46,20 +44,16 @@ impl Shared {
 
 impl Keepalive {
     /// Starts the thread; it sleeps until something is held.
-    pub(crate) fn start(dir: Arc<Dir>, every: Duration) -> std::io::Result<Keepalive> {
+    pub(crate) fn start(dir: Arc<Dir>, every: Duration) -> sys::Result<Keepalive> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             changed: Condvar::new(),
         });
         let thread = {
             let shared = Arc::clone(&shared);
-            let thread = std::thread::Builder::new().name("jlock-keepalive".to_owned());
-            sys::process::without_signals(|| thread.spawn(move || run(&shared, &dir, every)))?
+            Thread::start(c"jlock-keepalive", move || run(&shared, &dir, every))?
         };
-        Ok(Keepalive {
-            shared,
-            thread: ManuallyDrop::new(thread),
-        })
+        Ok(Keepalive { shared, thread })
     }
 
     /// The lock is held from now on, or has just been given a sign of life.
@@ -88,7 +82,7 @@ impl Keepalive {
     pub(crate) fn stop(self) {
         self.shared.state().stop = true;
         self.shared.changed.notify_one();
-        let _ = ManuallyDrop::into_inner(self.thread).join(); // a panic in it has been reported by the panic hook, and there is nobody else to tell
+        self.thread.join();
     }
 }
 

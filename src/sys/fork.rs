@@ -27,7 +27,9 @@ impl Fd {
         // A poisoned gate guards nothing that could be broken: it is entered for its effect on `fork` alone.
         let _no_fork = GATE.read().unwrap_or_else(PoisonError::into_inner);
         let fd = open()?;
-        Ok(Fd(enter(fd.into_raw_fd())))
+        let slot = enter(fd.as_raw_fd());
+        let _ = fd.into_raw_fd(); // the slot's from now on
+        Ok(Fd(slot))
     }
 
     /// `EBADF` in a forked child.
