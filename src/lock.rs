@@ -13,7 +13,7 @@ use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use crate::abi;
@@ -62,7 +62,8 @@ pub const JOURNAL_FILENAME: &str = "changes.journal";
 /// ```
 #[derive(Debug)]
 pub struct Lock {
-    shared: Mutex<Shared>,
+    /// `None`: it is being dropped.
+    shared: Mutex<Option<Shared>>,
     waker: Waker,
     generation: Generation,
 }
@@ -113,7 +114,7 @@ impl Lock {
         let core = Core::new(Dir::new(fd, name)?, options.clone())?;
         core.sweep();
         Ok(Lock {
-            shared: Mutex::new(Shared { core, events: None }),
+            shared: Mutex::new(Some(Shared { core, events: None })),
             waker: Waker::new(),
             generation: Generation::current(),
         })
@@ -246,7 +247,7 @@ impl Lock {
         Err(Error::new(abi::JLOCK_EFORKED, what))
     }
 
-    fn shared(&self) -> Result<MutexGuard<'_, Shared>> {
+    fn shared(&self) -> Result<MutexGuard<'_, Option<Shared>>> {
         // Before the mutex, which a thread that fork left behind may hold.
         self.check_process()?;
         self.shared.lock().map_err(|_| {
@@ -256,16 +257,23 @@ impl Lock {
     }
 
     fn enter<T>(&self, act: impl FnOnce(&mut Shared) -> Result<T>) -> Result<T> {
-        act(&mut *self.shared()?)
+        match &mut *self.shared()? {
+            Some(shared) => act(shared),
+            None => Err(Error::new(-EINVAL, "the handle is closed")), // never: nobody calls what is being dropped
+        }
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // A forked child closes its copies and touches nothing else.
-        if self.is_ours() {
-            let shared = self.shared.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-            shared.core.close();
+        // A forked child closes its copies and touches nothing else. What a thread that fork left behind was changing
+        // has no whole value: to free it could free it twice. (The fork handler has closed its descriptors.)
+        let is_whole = self.is_ours() || !matches!(self.shared.try_lock(), Err(TryLockError::WouldBlock));
+        let shared = self.shared.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        match shared {
+            Some(mut shared) if self.is_ours() => shared.core.close(),
+            shared if !is_whole => std::mem::forget(shared),
+            _ => {}
         }
     }
 }
