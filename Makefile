@@ -24,6 +24,7 @@ help: ## this list
 .PHONY: deps
 deps: ## installs what is missing (Debian, Ubuntu), with locked versions
 	@mk/deps.sh
+	@mk/deps-sanitize.sh
 	@test -x $(PYTHON) || python3 -m venv $(VENV)
 	@$(PYTHON) -m pip install --quiet --requirement mk/requirements.txt
 	@npm ci --prefix examples/node --silent --no-fund --no-audit
@@ -32,7 +33,7 @@ deps: ## installs what is missing (Debian, Ubuntu), with locked versions
 # ---------------------------------------------------------------------------------------------------------- tests
 
 .PHONY: test
-test: deps lint library test-abi test-rust test-python test-go test-node test-demo test-locks bench-smoke ## all tests, every language
+test: deps lint library test-abi test-rust fuzz sanitize test-python test-go test-node test-demo test-locks bench-smoke ## all tests, every language
 	@echo "make test: passed"
 
 .PHONY: lint
@@ -40,7 +41,7 @@ lint:
 	cargo fmt --check
 	cargo clippy --quiet --all-targets --features seam -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
-	shellcheck mk/*.sh tests/interop/*.sh benches/*.sh fuzz/run.sh tests/sanitize/run.sh cli/completions/jlock.bash .ci/run
+	shellcheck -x mk/*.sh tests/interop/*.sh benches/*.sh fuzz/run.sh tests/sanitize/*.sh cli/completions/jlock.bash .ci/run
 
 .PHONY: test-rust
 test-rust:

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# run.sh runs N | seconds N [TARGET…]: builds the fuzz targets as cargo-fuzz would, and runs each of them, two at a time, so
-# often or so long. What they find lies in target/fuzz/found, what they learned in target/fuzz/corpus.
+# run.sh runs N | seconds N [TARGET…]: builds the fuzz targets as cargo-fuzz would, and runs each of them so often or so
+# long, JLOCK_JOBS (2) at a time. What they find lies in target/fuzz/found, what they learned in target/fuzz/corpus.
 set -euo pipefail
 
 unit=${1:?runs or seconds} amount=${2:?how many}
 shift 2
 cd "$(dirname "$0")"
+# shellcheck source=tests/sanitize/toolchain.sh
+. ../tests/sanitize/toolchain.sh
 [ $# -gt 0 ] || set -- entries names journal stamp structs # the slow ones first
 
-triple=$(rustc -vV | sed -n 's/^host: //p')
 out=$PWD/../target/fuzz
 mkdir -p "$out/found"
 
@@ -16,15 +17,18 @@ coverage=(-Cpasses=sancov-module)
 for option in level=4 inline-8bit-counters pc-table trace-compares; do
     coverage+=("-Cllvm-args=-sanitizer-coverage-$option")
 done
-# Sanitizers are unstable; the compiler is the stable one.
-RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address -Ccodegen-units=1 ${coverage[*]}" \
-    cargo build --quiet --locked --release --target "$triple" --target-dir "$out"
+choose_toolchain address
+RUSTFLAGS+=" -Ccodegen-units=1 ${coverage[*]}"
+"$CARGO" build --quiet --locked --release --target "$triple" --target-dir "$out"
 
 case $unit in
 runs) limit=-runs=$amount ;;
 seconds) limit=-max_total_time=$amount ;;
 *) echo "run.sh: runs or seconds" >&2 && exit 2 ;;
 esac
+
+seed=${JLOCK_SEED:-$(date +%s)}
+echo "JLOCK_SEED=$seed"
 
 # In memory: each execution is some tens of system calls.
 scratch=$(mktemp -d -p /dev/shm)
@@ -33,7 +37,7 @@ trap 'rm -rf "$scratch"' EXIT
 run() {
     local target=$1 log=$scratch/$1.log
     mkdir -p "$out/corpus/$target"
-    if ! JLOCK_FUZZ_DIR=$scratch "$out/$triple/release/$target" "$limit" -dict="dictionaries/$target.dict" -timeout=60 \
+    if ! JLOCK_FUZZ_DIR=$scratch "$out/$triple/release/$target" "$limit" -seed="$seed" -dict="dictionaries/$target.dict" -timeout=60 \
         -artifact_prefix="$out/found/$target-" "$out/corpus/$target" >"$log" 2>&1 </dev/null; then
         tail -n 60 "$log" >&2
         return 1
@@ -41,10 +45,11 @@ run() {
     sed -n "s/^Done \([0-9]*\) runs in \([0-9]*\) second.*/figure: executions, fuzz target $target = \1/p" "$log"
 }
 
+jobs=${JLOCK_JOBS:-2}
 failed=0
 while [ $# -gt 0 ]; do
     running=()
-    for target in "${@:1:2}"; do
+    for target in "${@:1:jobs}"; do
         run "$target" &
         running+=($!)
     done

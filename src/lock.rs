@@ -13,7 +13,7 @@ use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use crate::abi;
@@ -63,7 +63,8 @@ pub const JOURNAL_FILENAME: &str = "changes.journal";
 /// ```
 #[derive(Debug)]
 pub struct Lock {
-    shared: Mutex<Shared>,
+    /// `None`: it is being dropped.
+    shared: Mutex<Option<Shared>>,
     waker: Waker,
     generation: Generation,
 }
@@ -113,7 +114,7 @@ impl Lock {
     fn with_dir(fd: Fd, name: &CStr, options: &Options) -> Result<Lock> {
         let core = Core::new(Dir::new(fd, name)?, options.clone())?;
         let lock = Lock {
-            shared: Mutex::new(Shared { core, events: None }),
+            shared: Mutex::new(Some(Shared { core, events: None })),
             waker: Waker::new(),
             generation: Generation::current(),
         };
@@ -251,7 +252,7 @@ impl Lock {
         Err(Error::new(abi::JLOCK_EFORKED, what))
     }
 
-    fn shared(&self) -> Result<MutexGuard<'_, Shared>> {
+    fn shared(&self) -> Result<MutexGuard<'_, Option<Shared>>> {
         // Before the mutex, which a thread that fork left behind may hold.
         self.check_process()?;
         self.shared.lock().map_err(|_| {
@@ -262,23 +263,36 @@ impl Lock {
 
     fn enter<T>(&self, act: impl FnOnce(&mut Shared) -> Result<T>) -> Result<T> {
         let mut shared = self.shared()?;
+        let Some(shared) = &mut *shared else {
+            return Err(Error::new(-EINVAL, "the handle is closed")); // never: nobody calls what is being dropped
+        };
         let was_held = shared.core.hold.is_some();
-        survive(|| act(&mut shared)).unwrap_or_else(|out_of_memory| {
+        survive(|| act(&mut *shared)).unwrap_or_else(|out_of_memory| {
             shared.core.recover(was_held, &self.waker);
             Err(out_of_memory.into())
         })
     }
 }
 
+impl Shared {
+    fn end(mut self) {
+        if survive(|| self.core.close()).is_err() {
+            self.core.abandon();
+            self.core.stop();
+        }
+    }
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
-        // A forked child closes its copies and touches nothing else.
-        if self.is_ours() {
-            let shared = self.shared.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if survive(|| shared.core.close()).is_err() {
-                shared.core.abandon();
-                shared.core.stop();
-            }
+        // A forked child closes its copies and touches nothing else. What a thread that fork left behind was changing
+        // has no whole value: to free it could free it twice. (The fork handler has closed its descriptors.)
+        let is_whole = self.is_ours() || !matches!(self.shared.try_lock(), Err(TryLockError::WouldBlock));
+        let shared = self.shared.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        match shared {
+            Some(shared) if self.is_ours() => shared.end(),
+            shared if !is_whole => std::mem::forget(shared),
+            _ => {}
         }
     }
 }

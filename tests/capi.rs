@@ -165,6 +165,8 @@ claims! {
         a_child_may_open_a_handle_of_its_own
         a_child_that_outlives_its_killed_parent_does_not_keep_the_lock_alive
         a_fork_during_a_wait_on_the_handle_does_not_block_the_child
+        a_child_forked_while_a_call_fails_may_use_and_close_the_handle
+        a_child_forked_while_a_call_goes_on_may_use_and_close_the_handle
         a_handle_with_keepalive_survives_a_fork
         nothing_of_the_process_is_changed
         the_keepalive_thread_takes_no_signals

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::mem::{MaybeUninit, size_of};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::abi;
 use crate::error::{self, E2BIG, EINVAL, Error, Result};
@@ -33,6 +33,23 @@ impl jlock {
             failure: Mutex::default(),
             poisoned: AtomicBool::new(false),
         }
+    }
+
+    /// Keeps a failure's message; not in a forked child, for which a thread that is not there may have it locked.
+    fn keep(&self, error: Error) {
+        if self.lock.check_process().is_ok() {
+            *self.failure() = error.into_message();
+        }
+    }
+
+    pub(super) fn close(self) {
+        let jlock { lock, failure, .. } = self;
+        // In a forked child: a thread that is not there was changing it, and to free it could free it twice.
+        let is_whole = !matches!(failure.try_lock(), Err(TryLockError::WouldBlock));
+        if !is_whole {
+            std::mem::forget(failure);
+        }
+        drop(lock);
     }
 }
 
@@ -76,12 +93,10 @@ pub(super) unsafe fn with(handle: *const jlock, act: impl FnOnce(&Lock) -> Resul
     }
     attempt(|| act(&handle.lock)).unwrap_or_else(|error| {
         let code = error.code();
-        if code != abi::JLOCK_EFORKED {
-            *handle.failure() = error.into_message();
-        }
         if code == abi::JLOCK_EPANIC {
             handle.poisoned.store(true, Ordering::Release);
         }
+        handle.keep(error);
         code
     })
 }

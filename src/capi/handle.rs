@@ -92,7 +92,7 @@ pub unsafe extern "C" fn jlock_close(lock: *mut jlock) {
     if !lock.is_null() {
         contain(|| {
             // SAFETY: made by Box::into_raw in `open`, and this is its end.
-            drop(unsafe { Box::from_raw(lock) });
+            unsafe { Box::from_raw(lock) }.close();
             Ok(0)
         });
     }

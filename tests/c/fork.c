@@ -1,6 +1,8 @@
 /* Processes: what they inherit through fork and exec, and what the library leaves alone. */
 #include "claim.h"
 
+#include <stdatomic.h>
+
 static struct jlock *inherited;
 
 static void every_call_says_forked(void) {
@@ -112,6 +114,47 @@ static void a_fork_during_a_wait_on_the_handle_does_not_block_the_child(void) {
   jlock_close(inherited);
   jlock_close(other);
 }
+
+static void use_and_close_inherited(void) {
+  alarm(10);                                      /* of its own: the parent's is not inherited */
+  IS(jlock_append(inherited, NULL, 1), -EINVAL);  /* seen before whose handle it is */
+  every_call_says_forked();
+  jlock_close(inherited);
+}
+
+static atomic_int forked_enough;
+
+static void *fail_all_the_time(void *lock) {
+  while (!forked_enough) {
+    IS(jlock_append(lock, NULL, 1), -EINVAL);
+    IS(jlock_release(lock), JLOCK_ENOTHELD);
+  }
+  return NULL;
+}
+
+static void *change_all_the_time(void *lock) {
+  while (!forked_enough) {
+    OK(acquire_and_release(lock));
+    OK(jlock_write_header(lock, 1));
+  }
+  return NULL;
+}
+
+/* Whatever another thread was changing, a lock of the library's or a message: the child neither waits for it nor frees it. */
+static void fork_while(void *(*busy)(void *)) {
+  inherited = open_default();
+  forked_enough = 0;
+  pthread_t thread;
+  CHECK(pthread_create(&thread, NULL, busy, inherited) == 0);
+  for (int i = 0; i < 300; i++) ends_well(child(use_and_close_inherited));
+  forked_enough = 1;
+  pthread_join(thread, NULL);
+  jlock_close(inherited);
+}
+
+static void a_child_forked_while_a_call_fails_may_use_and_close_the_handle(void) { fork_while(fail_all_the_time); }
+
+static void a_child_forked_while_a_call_goes_on_may_use_and_close_the_handle(void) { fork_while(change_all_the_time); }
 
 static void close_keeping_alive(void) {
   every_call_says_forked();
@@ -252,6 +295,8 @@ const struct claim claims[] = {
     CLAIM(a_child_may_open_a_handle_of_its_own),
     CLAIM(a_child_that_outlives_its_killed_parent_does_not_keep_the_lock_alive),
     CLAIM(a_fork_during_a_wait_on_the_handle_does_not_block_the_child),
+    CLAIM(a_child_forked_while_a_call_fails_may_use_and_close_the_handle),
+    CLAIM(a_child_forked_while_a_call_goes_on_may_use_and_close_the_handle),
     CLAIM(a_handle_with_keepalive_survives_a_fork),
     CLAIM(nothing_of_the_process_is_changed),
     CLAIM(the_keepalive_thread_takes_no_signals),

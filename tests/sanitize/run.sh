@@ -6,8 +6,9 @@ set -euo pipefail
 what=${1:?address, thread or valgrind}
 calls=${2:-20000}
 cd "$(dirname "$0")/../.."
+# shellcheck source=tests/sanitize/toolchain.sh
+. tests/sanitize/toolchain.sh
 
-triple=$(rustc -vV | sed -n 's/^host: //p')
 out=$PWD/target/sanitize/$what
 scratch=$(mktemp -d)
 chmod 755 "$scratch" # some claims become nobody
@@ -27,19 +28,9 @@ watched() {
 }
 
 build_with_sanitizer() {
-    local sources
-    sources=$(rustc --print sysroot)/lib/rustlib/src
-    [ -d "$sources" ] || { echo "run.sh: the standard library's sources are needed: rustup component add rust-src" >&2; exit 1; }
-    # Each is unstable; the compiler is the stable one.
-    export RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=$what"
-    cargo build --quiet -Zbuild-std --lib --target "$triple" --target-dir "$out"
+    choose_toolchain "$what" std
+    "$CARGO" build --quiet -Zbuild-std --lib --target "$triple" --target-dir "$out"
     archive=$out/$triple/debug/libjlock.a
-    compiler=(clang "-fsanitize=$what" -fno-omit-frame-pointer)
-    # The compiler's own runtime may be older than Rust's, which knows both.
-    local short=${what:0:1}san
-    # shellcheck disable=SC2054 # the commas are the linker's
-    runtime=(-Wl,--whole-archive "$(rustc --print target-libdir)"/librustc-*_rt."$short".a -Wl,--no-whole-archive
-        -Wl,--export-dynamic -lrt -lresolv)
     export ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1 TSAN_OPTIONS=halt_on_error=1
 }
 
@@ -48,7 +39,7 @@ build_for_valgrind() {
     cargo build --quiet --release
     archive=target/release/libjlock.a
     compiler=(cc)
-    runtime=()
+    linker=(cc)
 }
 
 compile() { # PROGRAM SOURCES...
@@ -56,10 +47,9 @@ compile() { # PROGRAM SOURCES...
     shift
     for source in "$@"; do
         objects+=("$scratch/$(basename "$source").o")
-        "${compiler[@]}" -std=gnu11 -g -O1 -pthread -Iinclude -c -o "${objects[-1]}" "$source"
+        "${compiler[@]}" -std=gnu11 -g -O1 -fno-omit-frame-pointer -pthread -Iinclude -c -o "${objects[-1]}" "$source"
     done
-    # Not the compiler as the driver of its own runtime.
-    ${compiler[0]} -o "$scratch/$program" "${objects[@]}" "$archive" "${runtime[@]}" -lgcc_s -lpthread -ldl -lm
+    "${linker[@]}" -o "$scratch/$program" "${objects[@]}" "$archive" -lgcc_s -lpthread -ldl -lm
 }
 
 # ThreadSanitizer's runtime has a thread of its own, which takes signals.
@@ -106,7 +96,7 @@ address | thread)
     misuse
     examples
     if [ "$what" = thread ]; then
-        cargo test --quiet -Zbuild-std --target "$triple" --target-dir "$out" --test sanitize threads
+        "$CARGO" test --quiet -Zbuild-std --target "$triple" --target-dir "$out" --test sanitize threads
     fi
     ;;
 valgrind)
