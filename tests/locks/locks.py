@@ -53,10 +53,11 @@ class Row:
 
 ROWS = [
     Row(
-        "`flock(2)`: flock(1), filelock's `FileLock`, gofrs/flock",
-        [python("flock"), python("FileLock"), [GO, "flock"]],
+        "`flock(2)`: flock(1), gofrs/flock",
+        [python("flock"), [GO, "flock"]],
         waiting=[python("flock, waiting")],
     ),
+    Row("filelock's `FileLock`, a `flock`", [python("FileLock")]),
     Row(
         "`fcntl(F_SETLK)`, `lockf(3)`",
         [python("fcntl"), python("lockf")],
@@ -252,8 +253,8 @@ def who(row: Row, command: list[str], directory: Path) -> str:
 
 def forked(row: Row, command: list[str], directory: Path) -> str:
     """The holder makes a child, and is killed. What does the child still hold?"""
-    if command[0] != sys.executable or command[-1] == "FileLock":
-        return ""  # they do not fork; FileLock is not to be used in a child
+    if command[0] != sys.executable:
+        return ""  # Go and Node do not fork
     with started(command, directory) as holder:
         assert holder.held()
         child = int(holder.ask("fork"))

@@ -25,7 +25,6 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Go makes its modules read-only, but it downloads none here.
         fs::remove_dir_all(&self.0).expect("the test's own directory");
     }
 }
@@ -44,6 +43,10 @@ fn project(scratch: &Scratch) {
     );
     let program = "fn main() {\n    jlock::Lock::open(\".codegraph\").expect(\"open\");\n}\n";
     scratch.write("project/src/main.rs", program);
+    // Kept, so that the dependencies are compiled but once.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme-target");
+    let config = format!("[build]\ntarget-dir = {target:?}\n");
+    scratch.write("project/.cargo/config.toml", &config);
 }
 
 /// The lines of README's blocks of shell.
@@ -84,13 +87,11 @@ fn shell(scratch: &Path) -> Command {
         .env("PKG_CONFIG_ALLOW_SYSTEM_LIBS", "1")
         .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
         .env("GOFLAGS", "-mod=mod")
+        // Go remembers what pkg-config said of another installation; this makes it ask again.
+        .env("CGO_LDFLAGS", format!("-L{}", usr.join("lib").display()))
         .env("GOPROXY", "off")
         .env("npm_config_prefer_offline", "true")
-        .env("CARGO_NET_OFFLINE", "true")
-        .env(
-            "CARGO_TARGET_DIR",
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme"),
-        );
+        .env("CARGO_NET_OFFLINE", "true");
     for foreign in [
         "JLOCK_LIBRARY",
         "MAKEFLAGS",

@@ -139,8 +139,9 @@ fn measured(readme: &str) -> BTreeMap<String, f64> {
 
 #[test]
 fn the_costs_of_other_locks_are_those_that_were_measured() {
-    const ROWS: [(&str, &[&str]); 7] = [
-        ("`flock(2)`", &["plain `flock`", "filelock `FileLock`", "gofrs/flock"]),
+    const ROWS: [(&str, &[&str]); 8] = [
+        ("`flock(2)`", &["plain `flock`", "gofrs/flock"]),
+        ("filelock's `FileLock`", &["filelock `FileLock`"]),
         ("a file made with `O_EXCL`", &["raw C"]),
         ("liblockfile", &["liblockfile"]),
         ("nightlyone/lockfile", &["nightlyone/lockfile"]),
