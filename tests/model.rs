@@ -567,6 +567,18 @@ fn a_mended_peer_that_renames_over_a_stale_lock_is_not_mended() {
     holds(&with);
 }
 
+/// As for library peers: a shipped peer that read the dead stamp before the claim renames over it after.
+#[test]
+fn without_settle_a_shipped_peer_renames_over_a_lock_that_a_mended_one_claimed() {
+    let with = Lock {
+        corpse: true,
+        crashes: 0,
+        ..mended(0, 1, 1)
+    };
+    let trace = needs(&with, &Lock { settle: false, ..with }, DOUBLE);
+    assert!(trace.has("S", "rename(tmp, lock)"));
+}
+
 /// Mended peers make nobody else safe: two as shipped, beside them, still rob each other, and them.
 #[test]
 fn one_peer_as_shipped_is_the_limit_for_mended_peers_too() {
