@@ -171,7 +171,7 @@ fn exclude(flock: Flock) {
     let scene = Scene::new(flock);
     let (peers, library) = (names("mended", 3), names("library", 2));
     let (by_peer, by_library, kills) = if proving() {
-        (5_000, 40_000, 200)
+        (1_000, 20_000, 100)
     } else {
         (200, 2_000, 8)
     };
@@ -272,7 +272,8 @@ fn storm(flock: Flock) {
         audit.acknowledged
     ));
     assert!(by("mended").count() > 3, "no mended peer was killed");
-    assert!(acknowledged("mended") >= 180 && acknowledged("shipped") >= 60);
+    // The last one killed is not replaced; the others have finished.
+    assert!(acknowledged("mended") >= 120 && acknowledged("shipped") >= 60);
 }
 
 #[test]

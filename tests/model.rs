@@ -521,6 +521,7 @@ fn a_robbed_mended_holder_is_told_and_removes_nothing() {
     for flock_command in [true, false] {
         mended_peers_hold(|lock| Lock {
             flock_command,
+            acquisitions: 1,
             freezes: 1,
             crashes: 1,
             ..lock
