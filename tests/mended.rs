@@ -255,7 +255,8 @@ fn storm(flock: Flock) {
     victims.extend(["mended1", "mended2", "mended3"].map(|label| Slot::new(label, mended(flock, 60))));
     let shipped = Slot::new("shipped", writers::shipped(60, true));
     let mut storm = Storm::new(scene.path(), seed(), victims, vec![shipped]);
-    while storm.kills < kills {
+    let has_killed_mended = |storm: &Storm| storm.names.iter().filter(|name| name.starts_with("mended")).count() > 5;
+    while storm.kills < kills || !has_killed_mended(&storm) {
         storm.kill_one();
     }
     storm.calm();
@@ -269,6 +270,7 @@ fn storm(flock: Flock) {
             .sum()
     };
     let figures = ["mended", "library", "shipped"].map(|label| (label, by(label).count(), acknowledged(label)));
+    let kills = storm.kills;
     say(&format!(
         "{kills} kills; writers and what they were told is there: {figures:?}"
     ));
@@ -277,7 +279,6 @@ fn storm(flock: Flock) {
         "figure: entries acknowledged, none of which is lost = {}",
         audit.acknowledged
     ));
-    assert!(by("mended").count() > 3, "no mended peer was killed");
     // The last one killed is not replaced; the others have finished.
     assert!(acknowledged("mended") >= 120 && acknowledged("shipped") >= 60);
 }
