@@ -44,9 +44,17 @@ function park(lockPath) {
   }
 }
 
+function removePrivateName(own) {
+  try {
+    fs.unlinkSync(own.path);
+  } catch {
+    /* swept, or left to a sweep */
+  }
+}
+
 function unpark(own) {
+  removePrivateName(own);
   fs.closeSync(own.fd);
-  fs.rmSync(own.path, { force: true });
 }
 
 /** Whether the lock's name names this open file. */
@@ -183,7 +191,7 @@ export function acquireJournalLock(lockPath) {
     try {
       if (tryLink(lockPath, own)) {
         if (isFresh(own) || settles(lockPath, own)) {
-          fs.rmSync(own.path, { force: true });
+          removePrivateName(own);
           return own;
         }
         unpark(own);

@@ -115,12 +115,12 @@ impl Scene {
         Process::spawn(name, command.stdin(Stdio::piped()).stdout(log))
     }
 
-    /// Has one after the other acquire and die of it: a mended peer, and a library peer.
-    fn kill_holders(&self, kills: u32) {
+    /// Has one after the other acquire and die of it: one with the lock of `module`, and a library peer.
+    fn kill_holders(&self, module: &str, kills: u32) {
         for number in 0..kills {
             let name = format!("keeper-{number}");
             let keeper = if number % 2 == 0 {
-                self.holder("mended", &name, None)
+                self.holder(module, &name, None)
             } else {
                 let mut command = worker::command(Job::Keep, self.path(), &name);
                 Process::spawn(&name, command.stdin(Stdio::piped()))
@@ -171,7 +171,7 @@ fn exclude(flock: Flock) {
     let scene = Scene::new(flock);
     let (peers, library) = (names("mended", 3), names("library", 2));
     let (by_peer, by_library, kills) = if proving() {
-        (5_000, 40_000, 200)
+        (1_000, 20_000, 100)
     } else {
         (200, 2_000, 8)
     };
@@ -185,7 +185,7 @@ fn exclude(flock: Flock) {
     };
     let spawn = |name: &String| Process::spawn(name, &mut worker::command(job, scene.path(), name));
     holders.extend(library.iter().map(spawn));
-    scene.kill_holders(kills);
+    scene.kill_holders("mended", kills);
     holders.into_iter().for_each(Process::expect_success);
 
     let expected = Exclusion {
@@ -209,22 +209,28 @@ fn without_flock_they_exclude_each_other_too() {
     exclude(Flock::Missing);
 }
 
-/// What the same oracles say of the lock as it is shipped, with nobody killed.
+/// What the same oracles say of the lock as it is shipped: sooner or later, two hold it.
 #[test]
 fn unmended_peers_do_not_exclude_each_other() {
     let _alone = alone();
+    let overlaps = |round: u32| {
+        let seen = shipped_alone();
+        say(&format!("8 peers as shipped, round {round}: {seen:?}"));
+        seen.overlaps > 0
+    };
+    assert!((1..=20).any(overlaps));
+}
+
+fn shipped_alone() -> Exclusion {
     let scene = Scene::new(Flock::There);
-    let peers = names("shipped", 4);
-    let holders: Vec<Process> = peers
-        .iter()
-        .map(|name| scene.holder("shipped", name, Some(300)))
-        .collect();
+    let peers = names("shipped", 8);
+    let spawn = |name: &String| scene.holder("shipped", name, Some(50));
+    let holders: Vec<Process> = peers.iter().map(spawn).collect();
+    scene.kill_holders("shipped", 4);
     for holder in holders {
         holder.wait(); // one that finds no marker to remove fails
     }
-    let seen = Exclusion::judge(scene.path(), &peers);
-    say(&format!("4 peers as shipped: {seen:?}"));
-    assert!(seen.overlaps > 0, "{seen:?}");
+    Exclusion::judge(scene.path(), &peers)
 }
 
 // --------------------------------------------------------------------------------------------------------- storms
@@ -249,7 +255,8 @@ fn storm(flock: Flock) {
     victims.extend(["mended1", "mended2", "mended3"].map(|label| Slot::new(label, mended(flock, 60))));
     let shipped = Slot::new("shipped", writers::shipped(60, true));
     let mut storm = Storm::new(scene.path(), seed(), victims, vec![shipped]);
-    while storm.kills < kills {
+    let has_killed_mended = |storm: &Storm| storm.names.iter().filter(|name| name.starts_with("mended")).count() > 5;
+    while storm.kills < kills || !has_killed_mended(&storm) {
         storm.kill_one();
     }
     storm.calm();
@@ -263,6 +270,7 @@ fn storm(flock: Flock) {
             .sum()
     };
     let figures = ["mended", "library", "shipped"].map(|label| (label, by(label).count(), acknowledged(label)));
+    let kills = storm.kills;
     say(&format!(
         "{kills} kills; writers and what they were told is there: {figures:?}"
     ));
@@ -271,8 +279,8 @@ fn storm(flock: Flock) {
         "figure: entries acknowledged, none of which is lost = {}",
         audit.acknowledged
     ));
-    assert!(by("mended").count() > 3, "no mended peer was killed");
-    assert!(acknowledged("mended") >= 180 && acknowledged("shipped") >= 60);
+    // The last one killed is not replaced; the others have finished.
+    assert!(acknowledged("mended") >= 120 && acknowledged("shipped") >= 60);
 }
 
 #[test]

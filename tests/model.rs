@@ -521,6 +521,7 @@ fn a_robbed_mended_holder_is_told_and_removes_nothing() {
     for flock_command in [true, false] {
         mended_peers_hold(|lock| Lock {
             flock_command,
+            acquisitions: 1,
             freezes: 1,
             crashes: 1,
             ..lock
@@ -565,6 +566,18 @@ fn a_mended_peer_that_renames_over_a_stale_lock_is_not_mended() {
         assert!(trace.has("M", "rename(parked, lock)"));
     }
     holds(&with);
+}
+
+/// As for library peers: a shipped peer that read the dead stamp before the claim renames over it after.
+#[test]
+fn without_settle_a_shipped_peer_renames_over_a_lock_that_a_mended_one_claimed() {
+    let with = Lock {
+        corpse: true,
+        crashes: 0,
+        ..mended(0, 1, 1)
+    };
+    let trace = needs(&with, &Lock { settle: false, ..with }, DOUBLE);
+    assert!(trace.has("S", "rename(tmp, lock)"));
 }
 
 /// Mended peers make nobody else safe: two as shipped, beside them, still rob each other, and them.
