@@ -32,5 +32,5 @@ at_least() {
 }
 at_least rustc "$(rustc --version | cut -d' ' -f2)" 1.89.0 "see https://rustup.rs (the library itself builds with 1.85)"
 at_least node "$(node --version | tr -d v)" 18.0.0
-at_least go "$(go env GOVERSION | tr -d go)" 1.19
+at_least go "$(go env GOVERSION | tr -d go)" 1.21.0
 at_least python3 "$(python3 -c 'import platform; print(platform.python_version())')" 3.9.0

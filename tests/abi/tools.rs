@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -14,7 +15,18 @@ pub fn root() -> &'static Path {
 pub fn tool(name: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(name);
     command.stdin(Stdio::null()).env("LC_ALL", "C");
+    // SAFETY: between fork and exec it calls signal(2), which may be called there, and nothing else.
+    unsafe { command.pre_exec(heed_interrupts) };
     command
+}
+
+/// A test run under nohup, or in the background of a script, ignores these, and so would what it starts.
+fn heed_interrupts() -> std::io::Result<()> {
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT] {
+        // SAFETY: it changes what this process does at a signal, which is a new one about to become another program.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    Ok(())
 }
 
 /// As on a terminal: whatever make runs these tests is another one.

@@ -19,6 +19,14 @@ import journal
 import peer
 
 VECTORS = pathlib.Path(__file__).parent.parent / "vectors"
+KNOWN = {  # here; anything else in them is a failure, lest it pass unseen
+    "stamps": {"text", "base64", "kind", "pid", "nonce", "fields"},
+    "journals": {"text", "base64", "timestamp", "changed", "deleted"},
+    "entries": {"path", "kind", "line"},
+    "appends": {"before", "append", "stamp", "after", "rewritten"},
+    "directories": {"files", "lock", "acquire"},
+}
+KNOWN_OF_FILES = {"name", "text", "base64", "age_s", "flock", "same_as", "type", "swept"}
 LOCK = "changes.journal.lock"
 SETTLE_S = 0.1
 
@@ -29,12 +37,16 @@ def unpack(value):
         return b"".join(map(unpack, value))
     if isinstance(value, dict):
         encoded = value.get("base64")
-        return base64.b64decode(encoded) if encoded else value.get("text", "").encode() * value.get("times", 1)
+        return base64.b64decode(encoded) if encoded else value["text"].encode() * value.get("times", 1)
     return value if value is None else value.encode()
 
 
 def equal(found, expected):
     assert found == expected, f"{found!r}, not {expected!r}"
+
+
+def only(known, members):
+    equal(set(members) - known, set())
 
 
 @contextlib.contextmanager
@@ -68,6 +80,7 @@ def journals(vector):
 
 
 def entries(vector):
+    assert vector["kind"] in ("changed", "deleted")
     try:
         found = journal.line(unpack(vector["path"]), vector["kind"] == "deleted")
     except journal.Malformed:
@@ -108,6 +121,7 @@ class Here:
 
 
 def make(path, here, file, open_files):
+    only(KNOWN_OF_FILES, file)
     name = path / here.fill(file["name"])
     kind = file.get("type")
     if "same_as" in file:
@@ -131,6 +145,7 @@ def look(contender, here, expected):
         return equal(None, expected)
     if fd >= 0:
         os.close(fd)
+    only({"state", "kind", "pid"}, expected)
     pid = int(here.fill(str(expected["pid"] or 0)))
     equal((state, stamp.kind, stamp.pid), (expected["state"], expected["kind"] or "none", pid))
 
@@ -182,10 +197,12 @@ def main(living):
     here, count, failures = Here(int(living)), 0, []
     checks = {"stamps": stamps, "journals": journals, "entries": entries, "appends": appends}
     checks["directories"] = lambda vector: directories(vector, here)
+    equal({path.stem for path in VECTORS.glob("*.json")}, set(KNOWN))
     for file, check in checks.items():
         for vector in json.loads((VECTORS / f"{file}.json").read_bytes()):
             count += 1
             try:
+                only({"name"} | KNOWN[file], vector)
                 check(vector)
             except Exception as error:
                 failures.append(f"{file}: {vector['name']}: {type(error).__name__}: {error}")

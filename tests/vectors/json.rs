@@ -28,6 +28,13 @@ impl Json {
         members.get(key).unwrap_or(&Json::Null)
     }
 
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        let Json::Object(members) = self else {
+            panic!("{self:?} is no object")
+        };
+        members.keys().map(String::as_str)
+    }
+
     pub fn text(&self) -> &str {
         let Json::Text(text) = self else {
             panic!("{self:?} is no string")
