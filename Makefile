@@ -10,6 +10,7 @@ export JLOCK_LIBRARY ?= $(CURDIR)/target/release/libjlock.so
 
 include mk/library.mk
 include mk/abi.mk
+include mk/dist.mk
 include mk/cli.mk
 include mk/bench.mk
 include mk/prove.mk
@@ -31,7 +32,7 @@ deps: ## installs what is missing (Debian, Ubuntu), with locked versions
 # ---------------------------------------------------------------------------------------------------------- tests
 
 .PHONY: test
-test: deps lint library test-abi test-rust test-python test-go test-node test-demo bench-smoke ## all tests, every language
+test: deps lint library test-abi test-dist test-rust test-python test-go test-node test-demo bench-smoke ## all tests, every language
 	@echo "make test: passed"
 
 .PHONY: lint
@@ -39,7 +40,7 @@ lint:
 	cargo fmt --check
 	cargo clippy --quiet --all-targets --features seam -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
-	shellcheck mk/*.sh tests/interop/*.sh benches/*.sh fuzz/run.sh tests/sanitize/run.sh cli/completions/jlock.bash .ci/run
+	shellcheck mk/*.sh tests/interop/*.sh tests/dist/run.sh benches/*.sh fuzz/run.sh tests/sanitize/run.sh cli/completions/jlock.bash .ci/run
 
 .PHONY: test-rust
 test-rust:
