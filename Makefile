@@ -14,6 +14,7 @@ include mk/dist.mk
 include mk/cli.mk
 include mk/bench.mk
 include mk/prove.mk
+include mk/debian.mk
 
 .PHONY: help
 help: ## this list
@@ -40,7 +41,7 @@ lint:
 	cargo fmt --check
 	cargo clippy --quiet --all-targets --features seam -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
-	shellcheck mk/*.sh tests/interop/*.sh tests/dist/run.sh benches/*.sh fuzz/run.sh tests/sanitize/run.sh cli/completions/jlock.bash .ci/run
+	shellcheck mk/*.sh tests/interop/*.sh tests/debian/*.sh tests/dist/run.sh benches/*.sh fuzz/run.sh tests/sanitize/run.sh cli/completions/jlock.bash .ci/run
 
 .PHONY: test-rust
 test-rust:
