@@ -10,10 +10,12 @@ export JLOCK_LIBRARY ?= $(CURDIR)/target/release/libjlock.so
 
 include mk/library.mk
 include mk/abi.mk
+include mk/dist.mk
 include mk/cli.mk
 include mk/bench.mk
 include mk/locks.mk
 include mk/prove.mk
+include mk/debian.mk
 
 .PHONY: help
 help: ## this list
@@ -33,7 +35,7 @@ deps: ## installs what is missing (Debian, Ubuntu), with locked versions
 # ---------------------------------------------------------------------------------------------------------- tests
 
 .PHONY: test
-test: deps lint library test-abi test-rust fuzz sanitize test-python test-go test-node test-demo test-locks bench-smoke ## all tests, every language
+test: deps lint library test-abi test-rust fuzz sanitize test-python test-go test-node test-demo test-locks test-dist bench-smoke ## all tests, every language
 	@echo "make test: passed"
 
 .PHONY: lint
@@ -41,7 +43,8 @@ lint:
 	cargo fmt --check
 	cargo clippy --quiet --all-targets --features seam -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
-	shellcheck -x mk/*.sh tests/interop/*.sh benches/*.sh fuzz/run.sh tests/sanitize/*.sh cli/completions/jlock.bash .ci/run
+	shellcheck -x mk/*.sh tests/interop/*.sh tests/debian/*.sh tests/dist/run.sh benches/*.sh fuzz/run.sh tests/sanitize/*.sh \
+	    cli/completions/jlock.bash .ci/run
 
 .PHONY: test-rust
 test-rust:

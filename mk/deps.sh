@@ -1,19 +1,21 @@
 #!/bin/sh
-# Installs what building and testing need and this machine lacks: with apt on Debian and Ubuntu; elsewhere it says what is
-# missing, and stops.
+# deps.sh [COMMAND:PACKAGE…]: installs what building and testing need, and these, where this machine lacks them: with apt on
+# Debian and Ubuntu; elsewhere it says what is missing, and stops.
 set -eu
 
 # command:package
 needed='cc:gcc g++:g++ clang:clang make:make git:git pkg-config:pkg-config strace:strace valgrind:valgrind node:nodejs
 npm:npm go:golang-go python3:python3 shellcheck:shellcheck column:bsdextrautils cargo:cargo cmake:cmake
 mandoc:mandoc man:man-db groff:groff zsh:zsh setpriv:util-linux unshare:util-linux strip:binutils
-abidiff:abigail-tools'
+abidiff:abigail-tools rustfmt:rustfmt cargo-clippy:rust-clippy'
 
 missing=
-for pair in $needed; do
+for pair in $needed "$@"; do
     command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
 python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
+# A rustup has its own.
+if ! command -v rustup >/dev/null && [ ! -d "$(rustc --print sysroot 2>/dev/null)/lib/rustlib/src" ]; then missing="$missing rust-src"; fi
 
 if [ -n "$missing" ]; then
     command -v apt-get >/dev/null || { echo "deps: please install:$missing" >&2; exit 1; }
@@ -30,7 +32,7 @@ fi
 at_least() {
     printf '%s\n%s\n' "$3" "$2" | sort -V -C || { echo "deps: $1 $3 or newer is needed, this is $2${4:+; $4}" >&2; exit 1; }
 }
-at_least rustc "$(rustc --version | cut -d' ' -f2)" 1.89.0 "see https://rustup.rs (the library itself builds with 1.85)"
+at_least rustc "$(rustc --version | cut -d' ' -f2)" 1.85.0 "see https://rustup.rs"
 at_least node "$(node --version | tr -d v)" 18.0.0
 at_least go "$(go env GOVERSION | tr -d go)" 1.21.0
 at_least python3 "$(python3 -c 'import platform; print(platform.python_version())')" 3.9.0

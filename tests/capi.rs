@@ -252,17 +252,6 @@ fn example(scratch: &Scratch, name: &str) -> PathBuf {
     scratch.path().join(name)
 }
 
-/// Installs the library beneath a prefix of the test's own.
-fn install(scratch: &Scratch) -> PathBuf {
-    let prefix = scratch.path().join("prefix");
-    run(make()
-        .current_dir(root())
-        .args(["-f", "mk/library.mk", "install"])
-        .arg(format!("prefix={}", prefix.display()))
-        .arg(format!("DIST={}", scratch.path().join("dist").display())));
-    prefix
-}
-
 fn journal(scratch: &Scratch) -> String {
     let path = scratch.path().join("journal/changes.journal");
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -274,17 +263,6 @@ const QUICK_START: &str = "# codegraph-journal v1 0\nsrc/main.c\nDELETED src/old
 fn the_quick_start_in_c_appends_both_entries() {
     let scratch = Scratch::new("quickstart");
     run(tool(example(&scratch, "quickstart")).arg(scratch.path().join("journal")));
-    assert_eq!(journal(&scratch), QUICK_START);
-}
-
-#[test]
-fn the_examples_in_c_are_built_from_what_is_installed() {
-    let scratch = Scratch::new("pkg-config");
-    let prefix = install(&scratch);
-    run(make_examples(&scratch).env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")));
-    run(tool(scratch.path().join("quickstart"))
-        .arg(scratch.path().join("journal"))
-        .env("LD_LIBRARY_PATH", prefix.join("lib")));
     assert_eq!(journal(&scratch), QUICK_START);
 }
 
@@ -390,29 +368,4 @@ fn the_cpp_wrapper_does_what_it_says() {
         let program = compile_cpp(compiler, sanitizers, &scratch, "tests/c/wrapper.cpp");
         run(tool(program).arg(scratch.path().join("journal")));
     }
-}
-
-#[test]
-fn the_cpp_example_is_built_by_cmake_from_what_is_installed() {
-    let scratch = Scratch::new("cmake");
-    let prefix = install(&scratch);
-    let build = scratch.path().join("build");
-    run(tool("cmake")
-        .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"))
-        .arg("-S")
-        .arg(root().join("examples/cpp"))
-        .arg("-B")
-        .arg(&build));
-    run(tool("cmake")
-        .arg("--build")
-        .arg(&build)
-        .env_remove("MAKEFLAGS")
-        .env_remove("MAKELEVEL"));
-    let said = text(
-        tool(build.join("example"))
-            .arg(scratch.path().join("journal"))
-            .env("LD_LIBRARY_PATH", prefix.join("lib")),
-    );
-    let expected = "changed src/main.cpp\nchanged src/lock.cpp\ndeleted src/old.cpp\nrefused: ";
-    assert!(said.starts_with(expected), "{said}");
 }

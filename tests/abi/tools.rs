@@ -55,6 +55,7 @@ pub fn text(command: &mut Command) -> String {
 
 /// A file of the library as `cargo build` makes it, in a directory of its own: the tests' may hold one with other
 /// features.
+#[allow(dead_code)] // not every target wants it
 pub fn library(file: &str) -> PathBuf {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     let dir = DIR.get_or_init(|| {

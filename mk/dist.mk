@@ -1,0 +1,11 @@
+# The source tarball; to be read after library.mk, whose variables it uses.
+
+TARBALL := $(TARGET)/jlock-$(VERSION).tar.gz
+
+.PHONY: dist
+dist: ## the source tarball, which builds offline: target/jlock-VERSION.tar.gz
+	@mk/dist.sh $(TARBALL)
+
+.PHONY: test-dist
+test-dist: dist
+	@tests/dist/run.sh $(TARBALL)

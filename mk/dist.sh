@@ -1,0 +1,39 @@
+#!/bin/sh
+# dist.sh TARBALL: the sources, as they stand here, with every crate that they need: nothing is fetched to build them. The
+# same sources make the same tarball, byte for byte.
+set -eu
+umask 022
+
+mkdir -p "$(dirname "$1")"
+tarball=$(realpath "$1")
+name=$(basename "$1" .tar.gz)
+cd "$(dirname "$0")/.."
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+tree=$scratch/$name
+mkdir -p "$tree/.cargo"
+
+# What git knows; in a tree that is unpacked from a tarball, all that was not built there.
+sources() {
+    if [ -e .git ]; then
+        git ls-files -z -- . ':!.ci'
+    else
+        find . \( -name target -o -name node_modules -o -path ./vendor -o -path ./.cargo \) -prune -o -type f -print0
+    fi
+}
+sources | tar --create --null --files-from=- | tar --extract --directory="$tree"
+
+# For the fuzz targets, too, which have a lock file of their own.
+cargo vendor --quiet --locked --versioned-dirs --respect-source-config --sync fuzz/Cargo.toml "$tree/vendor" >/dev/null
+cat >"$tree/.cargo/config.toml" <<END
+[source.crates-io]
+replace-with = "vendored"
+
+[source.vendored]
+directory = "vendor"
+END
+
+date=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
+tar --create --directory="$scratch" --sort=name --format=gnu --mtime="@$date" --owner=0 --group=0 --numeric-owner \
+    --mode=u+w,go=u,go-w "$name" | gzip --no-name -9 >"$tarball"

@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# run.sh [COMMAND…]: on a bare Debian, in a temporary root: the two commands of README, then each language's tests against
+# the installed library; or COMMAND alone, in the checkout there. As root, with network; all of it takes half an hour.
+#
+# The root is made by debootstrap, from the mirror and with the settings that apt has here. DEBIAN_ROOT names a directory
+# that is made once and then kept; DEBIAN_SUITE another release than stable.
+set -euo pipefail
+
+# The mounts are the namespace's, and end with it, and so do the processes, whatever happens here.
+if [ "${1:-}" != --inside ]; then
+    [ "$(id -u)" = 0 ] || { echo "run.sh: this needs root" >&2; exit 1; }
+    exec unshare --mount --pid --fork --kill-child -- "${BASH_SOURCE[0]}" --inside "$@"
+fi
+shift
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+suite=${DEBIAN_SUITE:-stable}
+root=${DEBIAN_ROOT:-}
+if [ -z "$root" ]; then
+    root=$(mktemp -d)
+    trap 'umount -R "$root"/{proc,sys,dev} 2>/dev/null || true; rm -rf --one-file-system "$root"' EXIT
+fi
+[ "$(stat -c %d:%i "$root" 2>/dev/null)" != "$(stat -c %d:%i /)" ] || exit 1
+
+# The first of Debian's own archive; none is debootstrap's default.
+mirror() {
+    # shellcheck disable=SC2016 # apt's own variables
+    apt-get indextargets --format '$(REPO_URI) $(LABEL)' 'Created-By: Packages' |
+        sed -n 's|^\(https\?://[^ ]*\) Debian$|\1|p' | sort -u | head -n 1
+}
+
+# What the machine needs to reach its registries: names and proxies, certificates, apt's and npm's and pip's settings.
+settings() {
+    cp /etc/resolv.conf /etc/hosts "$root/etc/"
+    apt-config dump Acquire >"$root/etc/apt/apt.conf.d/90here"
+    if [ -d /usr/local/share/ca-certificates ]; then
+        cp -r /usr/local/share/ca-certificates "$root/usr/local/share/"
+        chroot "$root" update-ca-certificates >/dev/null
+    fi
+    local file
+    for file in /etc/pip.conf ~/.config/pip/pip.conf ~/.npmrc ~/.cargo/config.toml ~/.config/go/env; do
+        if [ -f "$file" ]; then install -D -m 600 "$file" "$root$file"; fi
+    done
+}
+
+# By debootstrap's own means, and nothing more than what the two commands take to be there.
+make_root() {
+    local mirror
+    mirror=$(mirror)
+    # shellcheck disable=SC2086 # or none
+    debootstrap --variant=minbase --include=ca-certificates "$suite" "$root" $mirror >"$root.log" ||
+        { tail "$root.log" "$root/debootstrap/debootstrap.log" >&2; exit 1; }
+    rm "$root.log"
+    mounts
+    settings
+    inside apt-get update -qq
+    inside apt-get install -qq -y --no-install-recommends make git >/dev/null
+    touch "$root/ready"
+}
+
+mounts() {
+    mount -t proc proc "$root/proc"
+    mount -t sysfs -o ro sysfs "$root/sys"
+    mount --rbind /dev "$root/dev"
+}
+
+checkout=/root/jlock
+
+# Of the environment, only what says how to reach the registries.
+inside() {
+    local names
+    names=$(compgen -e | grep -iE '^(https?|ftp|all|no)_proxy$|^(PIP_(INDEX|EXTRA_INDEX|CERT|PROXY|TRUSTED|DEFAULT)|NPM_CONFIG_|CARGO_(HTTP|NET|REGISTR|SOURCE)_)|^GO(PROXY|SUMDB|NOSUMDB|FLAGS|PRIVATE)$|_CA_|^SSL_CERT' || true)
+    local name given=()
+    for name in $names; do given+=("$name=${!name}"); done
+    env -i "${given[@]}" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
+        TERM=dumb DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"
+}
+
+# What is committed, and nothing of what was built here.
+clone() {
+    mkdir -p "$root$checkout"
+    [ -d "$root$checkout/.git" ] || git init -q "$root$checkout"
+    git -C "$root$checkout" fetch -q "$PWD" HEAD
+    git -C "$root$checkout" checkout -q --force --detach FETCH_HEAD
+}
+
+mkdir -p "$root"
+if [ -e "$root/ready" ]; then mounts; else make_root; fi
+clone
+in_checkout() { inside env --chdir="$checkout" "$@"; }
+if [ $# -gt 0 ]; then
+    in_checkout "$@"
+    exit
+fi
+in_checkout make test
+in_checkout make demo
+in_checkout tests/debian/installed.sh
+echo "test-debian: passed on $(sed -n 's/^PRETTY_NAME=//p' "$root/etc/os-release")"

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# run.sh TARBALL: the source tarball can be made again, byte for byte; it builds and installs where there is no network and
+# no crate besides its own.
+set -euo pipefail
+
+tarball=$(realpath "$1")
+name=$(basename "$tarball" .tar.gz)
+cd "$(dirname "$0")/../.."
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+fail() {
+    echo "run.sh: $*" >&2
+    exit 1
+}
+
+# Another umask, another directory, a later time.
+(umask 077 && mk/dist.sh "$scratch/again/$name.tar.gz")
+cmp "$tarball" "$scratch/again/$name.tar.gz" || fail "made again, the tarball is another one"
+
+foreign=$(tar --list --gzip --file "$tarball" | grep -vE "^$name(/|\$)" || true)
+[ -z "$foreign" ] || fail "not beneath $name: $foreign"
+for unwanted in target .git .ci node_modules; do
+    ! tar --list --gzip --file "$tarball" "$name/$unwanted" >/dev/null 2>&1 || fail "$unwanted is in the tarball"
+done
+
+# Where it may be had, a network without a device; cargo is told not to look in any case.
+alone=()
+for way in "unshare --net" "unshare --net --map-root-user"; do
+    # shellcheck disable=SC2206 # words
+    if $way true 2>/dev/null; then alone=($way) && break; fi
+done
+
+tar --extract --gzip --file "$tarball" --directory "$scratch"
+env -u MAKEFLAGS -u MAKELEVEL -u CARGO_TARGET_DIR CARGO_HOME="$scratch/cargo" CARGO_NET_OFFLINE=true \
+    "${alone[@]}" make --silent -C "$scratch/$name" install DESTDIR="$scratch/root" prefix=/usr
+
+installed=$("$scratch/root/usr/bin/jlock" --version)
+[ "$installed" = "jlock ${name#jlock-}" ] || fail "installed: $installed"
+[ -e "$scratch/root/usr/lib/libjlock.so.0" ] || fail "no library was installed"

@@ -1,0 +1,299 @@
+//! What `make install` puts there is enough: every example is built from it, or finds it, and runs.
+
+mod place;
+#[path = "../abi/tools.rs"]
+mod tools;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use place::{ARCHIVE, OBJECT, SHARED, journal, needs_the_library, pkg_config, prefix, with_library};
+use tools::{Scratch, make, root, run, text, tool};
+
+const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+const QUICK_START: &str = "# codegraph-journal v1 0\nsrc/main.c\nDELETED src/old.c\n";
+
+/// Feeds a writer some paths; all are acknowledged, and in the journal.
+#[track_caller]
+fn writes(scratch: &Scratch, writer: &mut Command) {
+    let paths: Vec<String> = (1..=12).map(|number| format!("path/{number}")).collect();
+    let stdin = scratch.write("paths", &paths.join("\n"));
+    let said = text(
+        writer
+            .args([scratch.path().join("written").as_os_str(), "who".as_ref()])
+            .stdin(fs::File::open(stdin).expect("it was written just now")),
+    );
+    let entries: Vec<String> = paths.iter().map(|path| format!("who/{path}")).collect();
+    let acknowledged: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("ack ")).collect();
+    assert_eq!(acknowledged, entries, "{said}");
+    let journal = journal(&scratch.path().join("written"));
+    let (_header, lines) = journal.split_once('\n').expect("a header");
+    assert_eq!(lines.lines().collect::<Vec<_>>(), entries);
+}
+
+// ------------------------------------------------------------------------------------------------------- C and C++
+
+/// Compiles one file as README says, with what pkg-config tells.
+fn compile(scratch: &Scratch, compiler: &str, standard: &str, source: &Path, libraries: &[String]) -> PathBuf {
+    let program = scratch.path().join("program");
+    run(tool(compiler)
+        .args(STRICT)
+        .arg(standard)
+        .args(pkg_config(&["--cflags"]))
+        .arg("-o")
+        .arg(&program)
+        .arg(source)
+        .args(libraries));
+    program
+}
+
+fn check_examples_in_c(way: place::Way) {
+    let libraries = way.libraries();
+    for name in ["quickstart", "writer"] {
+        let scratch = Scratch::new("c");
+        let source = root().join("examples/c").join(name).with_extension("c");
+        let program = compile(&scratch, "gcc", "-std=c99", &source, &libraries);
+        assert_eq!(needs_the_library(&program), way.is_shared(), "{name}, {way:?}");
+        let mut program = with_library(tool(&program), way);
+        if name == "writer" {
+            writes(&scratch, &mut program);
+        } else {
+            run(program.arg(scratch.path()));
+            assert_eq!(journal(scratch.path()), QUICK_START);
+        }
+    }
+}
+
+fn check_example_in_cpp(way: place::Way) {
+    let scratch = Scratch::new("cpp");
+    let source = root().join("examples/cpp/example.cpp");
+    let program = compile(&scratch, "g++", "-std=c++17", &source, &way.libraries());
+    assert_eq!(needs_the_library(&program), way.is_shared(), "{way:?}");
+    check_what_cpp_says(text(with_library(tool(&program), way).arg(scratch.path())));
+}
+
+fn check_what_cpp_says(said: String) {
+    let expected = "changed src/main.cpp\nchanged src/lock.cpp\ndeleted src/old.cpp\nrefused: ";
+    assert!(said.starts_with(expected), "{said}");
+}
+
+#[test]
+fn the_examples_in_c_run_with_the_shared_library() {
+    check_examples_in_c(SHARED);
+}
+
+#[test]
+fn the_examples_in_c_run_with_the_archive_inside() {
+    check_examples_in_c(ARCHIVE);
+}
+
+#[test]
+fn the_examples_in_c_run_with_the_object_inside() {
+    check_examples_in_c(OBJECT);
+}
+
+#[test]
+fn the_example_in_cpp_runs_with_the_shared_library() {
+    check_example_in_cpp(SHARED);
+}
+
+#[test]
+fn the_example_in_cpp_runs_with_the_archive_inside() {
+    check_example_in_cpp(ARCHIVE);
+}
+
+#[test]
+fn the_examples_own_makefile_takes_what_is_installed() {
+    let scratch = Scratch::new("makefile");
+    let sources = root().join("examples/c");
+    run(make()
+        .current_dir(scratch.path())
+        .arg("-f")
+        .arg(sources.join("Makefile"))
+        .arg(format!("--eval=vpath %.c {}", sources.display()))
+        .env("PKG_CONFIG_PATH", prefix().join("lib/pkgconfig")));
+    let program = scratch.path().join("quickstart");
+    assert!(needs_the_library(&program));
+    run(with_library(tool(program), SHARED).arg(scratch.path()));
+    assert_eq!(journal(scratch.path()), QUICK_START);
+}
+
+#[test]
+fn cmake_finds_what_is_installed() {
+    let scratch = Scratch::new("cmake");
+    let build = scratch.path().join("build");
+    run(tool("cmake")
+        .env("PKG_CONFIG_PATH", prefix().join("lib/pkgconfig"))
+        .arg("-S")
+        .arg(root().join("examples/cpp"))
+        .arg("-B")
+        .arg(&build));
+    run(tool("cmake")
+        .arg("--build")
+        .arg(&build)
+        .env_remove("MAKEFLAGS")
+        .env_remove("MAKELEVEL"));
+    let program = build.join("example");
+    assert!(needs_the_library(&program));
+    check_what_cpp_says(text(
+        with_library(tool(program), SHARED).arg(scratch.path().join("journal")),
+    ));
+}
+
+// ---------------------------------------------------------------------------------------------- the other languages
+
+#[test]
+fn go_finds_it_through_pkg_config() {
+    let scratch = Scratch::new("go");
+    for package in ["./example_quickstart", "./cmd/writer"] {
+        let program = scratch.path().join("program");
+        run(tool("go")
+            .current_dir(root().join("examples/go"))
+            .env("PKG_CONFIG_PATH", prefix().join("lib/pkgconfig"))
+            .args(["build", "-tags", "jlock_pkgconfig", "-o"])
+            .arg(&program)
+            .arg(package));
+        assert!(needs_the_library(&program), "{package}");
+        let mut program = with_library(tool(program), SHARED);
+        if package == "./cmd/writer" {
+            writes(&scratch, &mut program);
+        } else {
+            assert_eq!(text(program.arg(scratch.path())), "[src/a.go] [src/b.go]\n");
+        }
+    }
+}
+
+/// Copies a module out of the checkout, where it would find what was built there.
+fn module(scratch: &Scratch, language: &str, files: &[&str]) -> PathBuf {
+    let to = scratch.path().join(language);
+    fs::create_dir(&to).expect("a directory for the module");
+    let from = root().join("examples").join(language);
+    run(tool("cp")
+        .arg("-R")
+        .args(files.iter().map(|file| from.join(file)))
+        .arg(&to));
+    to
+}
+
+/// Of a program's memory map: where the library is that it has loaded.
+#[track_caller]
+fn loaded_what_is_installed(said: &str) {
+    let library = prefix().join("lib/libjlock.so.0");
+    let library = fs::canonicalize(&library).unwrap_or_else(|error| panic!("{}: {error}", library.display()));
+    let paths = said.lines().filter_map(|line| line.split_whitespace().last());
+    let loaded: Vec<&str> = paths.filter(|path| path.contains("libjlock")).collect();
+    assert!(
+        !loaded.is_empty() && loaded.iter().all(|path| Path::new(path) == library),
+        "{loaded:?}"
+    );
+}
+
+#[test]
+fn python_finds_it_by_its_name() {
+    let scratch = Scratch::new("python");
+    let module = module(&scratch, "python", &["jlock", "writer.py", "quickstart.py"]);
+    let python = || {
+        let mut python = with_library(tool("python3"), SHARED);
+        python.current_dir(&module).env("PYTHONDONTWRITEBYTECODE", "1");
+        python
+    };
+    loaded_what_is_installed(&text(
+        python().args(["-c", "import jlock; print(open('/proc/self/maps').read())"]),
+    ));
+    let said = text(python().arg("quickstart.py").arg(scratch.path()));
+    assert_eq!(said, "src/a.py src/c.py src/d.py\n");
+    writes(&scratch, python().arg("writer.py"));
+}
+
+#[test]
+fn node_finds_it_by_its_name() {
+    let scratch = Scratch::new("node");
+    let module = module(&scratch, "node", &["package.json", "lib", "writer.mjs"]);
+    let modules = root().join("examples/node/node_modules");
+    assert!(modules.is_dir(), "{}: make deps brings it", modules.display());
+    std::os::unix::fs::symlink(modules, module.join("node_modules")).expect("a link to what it depends on");
+    let node = || {
+        let mut node = with_library(tool("node"), SHARED);
+        node.current_dir(&module);
+        node
+    };
+    let maps = "import 'jlock'; import fs from 'fs'; console.log(fs.readFileSync('/proc/self/maps', 'utf8'))";
+    loaded_what_is_installed(&text(node().args(["--input-type=module", "--eval", maps])));
+    writes(&scratch, node().arg("writer.mjs"));
+}
+
+#[test]
+fn the_command_needs_no_library() {
+    let command = prefix().join("bin/jlock");
+    assert!(!needs_the_library(&command));
+    let scratch = Scratch::new("command");
+    run(tool(&command).arg("append").arg(scratch.path()).arg("src/main.c"));
+    assert_eq!(journal(scratch.path()), "# codegraph-journal v1 0\nsrc/main.c\n");
+}
+
+// ------------------------------------------------------------------------------------------------------- the linkers
+
+#[test]
+fn pkg_config_names_what_the_archive_needs_only_to_those_who_take_it() {
+    let mut asked = pkg_config(&["--libs"]);
+    assert_eq!(asked.pop().as_deref(), Some("-ljlock"));
+    assert_eq!(asked, [format!("-L{}", prefix().join("lib").display())]);
+    let told = pkg_config(&["--libs", "--static"]);
+    for library in ["-lgcc_s", "-lpthread", "-ldl", "-lm"] {
+        assert!(told.iter().any(|word| word == library), "{library}: {told:?}");
+    }
+    assert_eq!(pkg_config(&["--modversion"]), [env!("CARGO_PKG_VERSION")]);
+}
+
+/// Another library that is written in Rust.
+fn stranger(scratch: &Scratch) -> PathBuf {
+    let code = "#[no_mangle]\npub extern \"C\" fn stranger() -> usize { std::env::args().map(|a| a.len()).sum() }\n";
+    let source = scratch.write("stranger.rs", code);
+    let archive = scratch.path().join("libstranger.a");
+    run(tool("rustc")
+        .args(["--edition=2021", "--crate-type=staticlib", "-O", "-o"])
+        .arg(&archive)
+        .arg(source));
+    archive
+}
+
+#[test]
+fn the_archive_and_another_of_rusts_fit_whole_into_one_program() {
+    let scratch = Scratch::new("whole");
+    let program = "#include <jlock.h>\nextern size_t stranger(void);\n\
+                   int main(void) { return stranger() == 0 || jlock_version() == 0; }\n";
+    let source = scratch.write("both.c", program);
+    let mut libraries = vec!["-Wl,--whole-archive".to_owned()];
+    libraries.push(stranger(&scratch).display().to_string());
+    for word in ARCHIVE.libraries() {
+        let is_archive = word == place::ARCHIVE_WORD;
+        libraries.push(word);
+        if is_archive {
+            libraries.push("-Wl,--no-whole-archive".to_owned());
+        }
+    }
+    let program = compile(&scratch, "gcc", "-std=c99", &source, &libraries);
+    assert!(!needs_the_library(&program));
+    run(&mut tool(program));
+}
+
+#[test]
+fn uninstall_removes_what_install_put_there() {
+    let scratch = Scratch::new("uninstalled");
+    let staged = scratch.path().join("root");
+    let installed = || {
+        text(tool("find").arg(&staged).args(["-not", "-type", "d"]))
+            .lines()
+            .count()
+    };
+    let do_make = |goal| {
+        run(place::make_in(&scratch.path().join("dist"))
+            .args([goal, "prefix=/usr"])
+            .arg(format!("DESTDIR={}", staged.display())));
+    };
+    do_make("install");
+    assert!(installed() > 10);
+    do_make("uninstall");
+    assert_eq!(installed(), 0);
+}
