@@ -158,8 +158,13 @@ fn parse_pid(line: &str) -> Option<i32> {
     plain.then(|| digits.parse().ok()).flatten().filter(|pid| *pid > 0)
 }
 
+/// Whether a nonce can come of it: a dash comes after digits only.
 fn is_beginning_of_nonce(text: &str) -> bool {
-    let (pid, hex) = text.split_once('-').unwrap_or((text, ""));
+    let (pid, hex) = match text.split_once('-') {
+        Some(("", _)) => return false,
+        Some(parts) => parts,
+        None => (text, ""),
+    };
     pid.len() <= 10 && pid.bytes().all(|b| b.is_ascii_digit()) && hex.len() <= 16 && hex.bytes().all(is_hex)
 }
 

@@ -43,6 +43,13 @@ impl Process {
         self.child.try_wait().expect("a child of ours").is_some()
     }
 
+    /// As the kernel says: the letter after the name in /proc/PID/stat.
+    pub fn is_stopped(&self) -> bool {
+        let stat =
+            std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("a child that we have not reaped");
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    }
+
     /// Its standard input, if it was given one, ends here.
     pub fn close_input(&mut self) {
         self.child.stdin.take();

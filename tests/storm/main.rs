@@ -1,7 +1,7 @@
 //! Many processes on one journal, killed and stopped at random; and oracles that share nothing with the library.
 //!
-//! Processes are this binary again (`worker.rs`), the shipped peer, and with `JLOCK_PROVE=1`, under which the bounds are
-//! larger, the example writers in all languages.
+//! Processes are this binary again (`worker.rs`), the shipped peer, and the example writers: those in C and Python, and
+//! with `JLOCK_PROVE=1`, under which the bounds are larger, in all languages.
 
 mod crowd;
 mod oracle;
@@ -259,7 +259,7 @@ fn kills_and_stops_lose_nothing_beside_a_shipped_peer() {
     let victims = if proving() {
         writers::all_languages(root.path())
     } else {
-        writers::library_only(4)
+        writers::some_languages(root.path())
     };
     let shipped = Slot::new("shipped", writers::shipped(60, true));
     let mut storm = Storm::new(root.path(), seed(), victims, vec![shipped]);
@@ -347,14 +347,65 @@ fn a_stopped_holder_is_waited_for_and_named() {
     wait_for_log(root.path(), "keeper", "acquired\nreleased\n");
 }
 
+/// Whoever waits behind it tries for itself after a pause, retry_ms at the latest.
+#[test]
+fn a_stopped_waiter_holds_up_nobody_and_gets_the_lock_once_it_goes_on() {
+    const HOLDS: u32 = 100;
+    let _alone = alone();
+    let root = root();
+    let mut command = worker::command(Job::Keep, root.path(), "keeper");
+    let mut keeper = Process::spawn("keeper", command.stdin(Stdio::piped()));
+    wait_for_log(root.path(), "keeper", "acquired\n");
+    let holder = |name: &str, count| {
+        let locked = true;
+        let process = spawn(Job::Hold { count, locked }, root.path(), name);
+        wait_until(&format!("{name} waits in line"), || {
+            oracle::waits_in_line(root.path(), process.pid())
+        });
+        process
+    };
+
+    // The first in line stops; the others line up behind it.
+    let stopped = holder("stopped", 1);
+    stopped.signal(Signal::STOP);
+    wait_until("it has stopped", || stopped.is_stopped());
+    let others = names("other", 3);
+    let waiting: Vec<Process> = others.iter().map(|name| holder(name, HOLDS)).collect();
+
+    let begun = oracle::monotonic_ns();
+    keeper.close_input();
+    keeper.expect_success();
+    waiting.into_iter().for_each(Process::expect_success);
+    let longest = oracle::longest_wait(root.path(), &others, begun);
+    say(&format!(
+        "longest time without a holder, behind a stopped waiter: {longest:?}"
+    ));
+    assert!(longest < Duration::from_secs(1), "{longest:?}"); // of which the machine may take its part
+    assert!(stopped.is_stopped());
+
+    stopped.signal(Signal::CONT);
+    stopped.expect_success();
+    let expected = Exclusion {
+        holds: 1 + others.len() * HOLDS as usize,
+        clashes: 0,
+        uncounted: 0,
+        overlaps: 0,
+    };
+    let all = [others, vec!["stopped".to_owned()]].concat();
+    assert_eq!(Exclusion::judge(root.path(), &all), expected);
+    expect_nothing_left(root.path());
+}
+
 fn wait_for_log(root: &Path, name: &str, expected: &str) {
+    wait_until(&format!("{name} says {expected:?}"), || {
+        std::fs::read_to_string(worker::log_path(root, name)).is_ok_and(|log| log == expected)
+    });
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let begun = Instant::now();
-    loop {
-        let log = std::fs::read_to_string(worker::log_path(root, name)).unwrap_or_default(); // not there yet
-        if log == expected {
-            return;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(30), "{name} says {log:?}");
-        std::thread::sleep(Duration::from_millis(1)); // the log tells nobody
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "not after 30 s: {what}");
+        std::thread::sleep(Duration::from_millis(1)); // a file tells nobody
     }
 }

@@ -1,7 +1,9 @@
 //! Who says that something went wrong. None of these uses the library.
 
 use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::worker;
 
@@ -22,18 +24,7 @@ pub struct Exclusion {
 
 impl Exclusion {
     pub fn judge(root: &Path, workers: &[String]) -> Exclusion {
-        let mut intervals = Vec::new();
-        let mut clashes = 0;
-        for name in workers {
-            let log = std::fs::read_to_string(worker::log_path(root, name)).expect("a log");
-            for line in log.lines() {
-                match line.split(' ').collect::<Vec<_>>()[..] {
-                    ["clash"] => clashes += 1,
-                    ["held", start, end] => intervals.push((nanoseconds(start), nanoseconds(end))),
-                    _ => panic!("{line}: nothing that a worker says"),
-                }
-            }
-        }
+        let (intervals, clashes) = logged(root, workers);
         let counter = std::fs::read_to_string(worker::counter_path(root)).expect("a counter");
         let counted: i64 = counter.parse().expect("a number");
         Exclusion {
@@ -43,6 +34,51 @@ impl Exclusion {
             overlaps: overlaps(intervals),
         }
     }
+}
+
+/// The workers' holds, and how many of them found a marker.
+fn logged(root: &Path, workers: &[String]) -> (Vec<(u64, u64)>, usize) {
+    let mut intervals = Vec::new();
+    let mut clashes = 0;
+    for name in workers {
+        let log = std::fs::read_to_string(worker::log_path(root, name)).expect("a log");
+        for line in log.lines() {
+            match line.split(' ').collect::<Vec<_>>()[..] {
+                ["clash"] => clashes += 1,
+                ["held", start, end] => intervals.push((nanoseconds(start), nanoseconds(end))),
+                _ => panic!("{line}: nothing that a worker says"),
+            }
+        }
+    }
+    (intervals, clashes)
+}
+
+/// The longest time, from `begun` on, in which none of the workers held.
+pub fn longest_wait(root: &Path, workers: &[String], begun: u64) -> Duration {
+    let (mut intervals, _) = logged(root, workers);
+    intervals.sort_unstable();
+    let ends = std::iter::once(begun).chain(intervals.iter().map(|(_, end)| *end));
+    let waits = intervals
+        .iter()
+        .zip(ends)
+        .map(|((start, _), end)| start.saturating_sub(end));
+    Duration::from_nanos(waits.max().expect("somebody held"))
+}
+
+/// Whether a process has a ticket: the access time of its private file is none of the wall clock (PROTOCOL.md).
+pub fn waits_in_line(root: &Path, pid: i32) -> bool {
+    let own = format!("changes.journal.lock.{pid}-");
+    let entries = std::fs::read_dir(worker::journal_dir(root)).expect("the directory stands");
+    entries.flatten().any(|entry| {
+        let is_own = entry.file_name().to_string_lossy().starts_with(&own);
+        is_own && entry.metadata().is_ok_and(|file| file.atime() < 1_000_000_000)
+    })
+}
+
+pub fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let ns = now.tv_sec * 1_000_000_000 + now.tv_nsec;
+    ns.try_into().expect("the clock starts at boot")
 }
 
 fn nanoseconds(text: &str) -> u64 {

@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jlock::{Entry, Lock, Options};
 
+use crate::oracle::monotonic_ns;
+
 /// A worker does one of these, in the order of its life.
 #[derive(Clone, Copy, Debug)]
 pub enum Job {
@@ -230,12 +232,6 @@ impl Worker {
         guard.release().expect("nobody took it");
         self.say("released");
     }
-}
-
-fn monotonic_ns() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let ns = now.tv_sec * 1_000_000_000 + now.tv_nsec;
-    ns.try_into().expect("the clock starts at boot")
 }
 
 fn now_ms() -> i64 {

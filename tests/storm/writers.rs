@@ -69,20 +69,37 @@ pub fn fetch_peer() {
 
 // ------------------------------------------------------------------------------------------------------ languages
 
+/// The example writers of the languages that need no packages of their own, and two of Rust.
+pub fn some_languages(root: &Path) -> Vec<Slot> {
+    let mut slots = library_only(2);
+    slots.push(c(root));
+    slots.push(python());
+    slots
+}
+
 /// The example writers, one of each language; one that cannot be run is an error.
 pub fn all_languages(root: &Path) -> Vec<Slot> {
-    let library = shared_object();
-    let c = build_c(root, &library);
     let go = build_go(root);
-    let python = script("python3", "examples/python/writer.py", &library);
-    let node = script("node", "examples/node/writer.mjs", &library);
+    let node = script("node", "examples/node/writer.mjs", &shared_object());
     vec![
-        Slot::new("rust", self::library(PATHS)),
-        Slot::new("c", example(move || Command::new(&c))),
+        Slot::new("rust", library(PATHS)),
+        c(root),
         Slot::new("go", example(move || Command::new(&go))),
-        Slot::new("python", example(python)),
+        python(),
         Slot::new("node", example(node)),
     ]
+}
+
+fn c(root: &Path) -> Slot {
+    let program = build_c(root, &shared_object());
+    Slot::new("c", example(move || Command::new(&program)))
+}
+
+fn python() -> Slot {
+    Slot::new(
+        "python",
+        example(script("python3", "examples/python/writer.py", &shared_object())),
+    )
 }
 
 /// A program that is called as `writer DIR PREFIX < paths` and prints `ack ENTRY`.
