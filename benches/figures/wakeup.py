@@ -19,10 +19,14 @@ A_ROUND = 5
 def measure(bench: Bench) -> Iterator[Row]:
     woken: list[float] = []
     polled: list[float] = []
-    with bench.scratch() as at, running([bench.c("peer", at)] * 2) as (holder, waiter):
-        for _ in range(bench.scale.rounds * A_ROUND):
-            woken.append(_wait(holder, waiter, "a"))
-            polled.append(_wait(holder, waiter, "p"))
+    limit: list[float] = []
+    with bench.scratch() as at:
+        raw = [bench.c("wake_raw", at / "raw.lock")] * 2
+        with running([bench.c("peer", at)] * 2 + raw) as (holder, waiter, raw_holder, raw_waiter):
+            for _ in range(bench.scale.rounds * A_ROUND):
+                woken.append(_wait(holder, waiter, "a"))
+                polled.append(_wait(holder, waiter, "p"))
+                limit.append(_wait(raw_holder, raw_waiter, "w"))
     took = median(woken)
     yield Row(
         "wake-up after release, one waiter: p50",
@@ -33,6 +37,7 @@ def measure(bench: Bench) -> Iterator[Row]:
         f"longest: {seconds(max(woken))}",
     )
     yield compared("the same", "trying every 25 ms", woken, polled, None)
+    yield compared("the same", "the limit: `inotify`, then `open(O_EXCL)` and `write`", woken, limit, None)
 
 
 def _wait(holder: Program, waiter: Program, how: str) -> float:

@@ -1,0 +1,35 @@
+/* wake_raw FILE: the least that a waiter for a lockfile can do; as peer.c does what it is told:
+ *   a  makes the file, and says when it had it
+ *   w  waits by inotify until it is gone, makes it, and says when it had it
+ *   r  removes it, and says when it began to */
+
+#include <inttypes.h>
+#include <sys/inotify.h>
+#include "raw.h"
+
+static const char *path;
+static int held;
+
+static void wait_until_gone(void) {
+  struct inotify_event event;
+  int queue = check(inotify_init1(IN_CLOEXEC), "inotify_init1");
+  check(inotify_add_watch(queue, path, IN_ATTRIB | IN_ONESHOT), path);
+  check(read(queue, &event, sizeof event), "read");
+  held = raw_lock(path);
+  close(queue);
+}
+
+int main(int argc, char **argv) {
+  if (argc != 2) return 2;
+  path = argv[1];
+  for (int told; (told = getchar()) != EOF;) {
+    int64_t at = now_ns();
+    if (told == 'r') raw_unlock(path, held);
+    if (told == 'a') held = raw_lock(path);
+    if (told == 'w') wait_until_gone();
+    if (told != 'r') at = now_ns();
+    printf("%" PRId64 " 0\n", at);
+    fflush(stdout);
+  }
+  return 0;
+}
