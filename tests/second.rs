@@ -69,7 +69,7 @@ fn peer(script: &str) -> Command {
 /// A writer of so many entries in one life.
 fn second(label: &str, count: u32) -> Slot {
     let make = move |root: &Path, name: &str| {
-        let mut command = peer("peer.py");
+        let mut command = peer("storm.py");
         command.arg(journal_dir(root)).arg(name);
         crowd::redirect(&mut command, &log_path(root, name), &paths(root, count));
         command
@@ -85,7 +85,7 @@ fn paths(root: &Path, count: u32) -> PathBuf {
 }
 
 fn second_holder(root: &Path, name: &str, count: u32) -> Process {
-    let mut command = peer("peer.py");
+    let mut command = peer("storm.py");
     command
         .arg("--hold")
         .arg(count.to_string())
@@ -96,7 +96,7 @@ fn second_holder(root: &Path, name: &str, count: u32) -> Process {
 
 /// One that acquires, and waits to be killed.
 fn second_keeper(root: &Path, name: &str) -> Process {
-    let mut command = peer("peer.py");
+    let mut command = peer("storm.py");
     command.arg("--keep").arg(journal_dir(root)).stdin(Stdio::piped());
     Process::spawn(name, command.stdout(File::create(log_path(root, name)).expect("a log")))
 }
@@ -196,7 +196,7 @@ fn expect_nothing_left(root: &Path) {
     wait_until_acquired(root, "last");
     last.kill();
     assert_eq!(oracle::leftovers(root).len(), 2, "the lock and its private file");
-    let mut command = peer("peer.py");
+    let mut command = peer("storm.py");
     command.arg(journal_dir(root)).arg("cleaner");
     crowd::redirect(&mut command, &log_path(root, "cleaner"), &paths(root, 1));
     Process::spawn("cleaner", &mut command).expect_success();

@@ -7,7 +7,6 @@ from typing import NamedTuple
 MAGIC, DELETED = b"# codegraph-journal v1 ", b"DELETED "
 SPACE = "\t\n\v\f\r \xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000\ufeff"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+", re.ASCII)
-PAGE = 4096
 
 
 class Malformed(ValueError):
@@ -23,10 +22,6 @@ def line(path: bytes, deleted: bool = False) -> bytes:
     if not path or trimmed != text(path) or path.startswith(b"#") or set(path) & set(b"\n\r\0") or removed > deleted:
         raise Malformed(f"{path!r} would not read back as it was written")
     return (DELETED if deleted else b"") + path + b"\n"
-
-
-def crosses_page(size: int, length: int) -> bool:
-    return size // PAGE != (size + length - 1) // PAGE
 
 
 class Journal(NamedTuple):

@@ -1,11 +1,7 @@
-#!/usr/bin/env python3
 """A library peer in plain Python, written from PROTOCOL.md alone: it works if the document is complete.
 
-    peer.py DIR PREFIX < PATHS      appends PREFIX/path for each line, every tenth stamped; prints `ack ENTRY`
-    peer.py --hold N DIR ROOT       holds N times, with ROOT/marker and ROOT/counter; prints `held START END` or `clash`
-    peer.py --keep DIR              holds until its standard input ends, or it is killed; prints `acquired`
-
-It polls, and leaves out what is for file systems that have no flock, no hard links or no exchange.
+It leaves out what a peer may (PROTOCOL.md): it polls and does not line up, writes no notes, and works on local file
+systems that have hard links, flock and exchange. All the rest a peer must do; shorter would be unsafe.
 """
 
 import contextlib
@@ -18,24 +14,16 @@ import re
 import secrets
 import socket
 import stat
-import sys
 import time
-from collections.abc import Iterator
 from typing import NamedTuple
 
-from journal import MAGIC, crosses_page, line
+from journal import MAGIC, line
 
 FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-NOREPLACE, EXCHANGE = 1, 2
-LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC, RENAME_EXCHANGE, RENAME_NOREPLACE = ctypes.CDLL(None, use_errno=True), 2, 1
 NOTE = re.compile(rb"\d+\n.*\njlock/1 .*\n(append=(\d+):(\d+):(\d+)\n)")
-PID_MAX = 4194304
+PAGE, PID_MAX = 4096, 4194304
 CUT_SHORT_S, FRESH_S, DOUBTED_S, OLD_S = 5, 1, 15, 29
-
-
-class Lost(OSError):
-    """Somebody else has the lock that was held."""
-
 
 # ------------------------------------------------------------------------------------------------------------ stamps
 
@@ -87,7 +75,7 @@ def gone(pid: int) -> bool:
 
 def is_dead(stamp: Stamp, age: float, stale_s: float) -> bool:
     """Judges a lock whose flock is ours."""
-    if stamp.kind == "library" and stamp.fields.get("flock") == "none":
+    if stamp.fields.get("flock") == "none":
         ours = parse(own_stamp("1-" + "0" * 16)).fields
         near = all(stamp.fields.get(key) == ours[key] for key in ("boot", "pidns"))
         return age > stale_s or near and (gone(stamp.pid) or start_time(stamp.pid) != stamp.fields.get("start"))
@@ -99,11 +87,11 @@ def is_dead(stamp: Stamp, age: float, stale_s: float) -> bool:
 # -------------------------------------------------------------------------------------------------------------- lock
 
 
-class Private:
-    """A private file of ours, or the file through which we hold."""
+class Inode:
+    """One that is ours: a private file, or that through which we hold. The first descriptor has its flock."""
 
-    def __init__(self, name: str, *fds: int, stamp: bytes = b"", alive: float = 0) -> None:
-        self.name, self.fds, self.stamp, self.alive = name, fds, stamp, alive
+    def __init__(self, name: str, stamp: bytes, *fds: int) -> None:
+        self.name, self.stamp, self.fds, self.alive = name, stamp, fds, time.time()
         self.id = file_id(os.fstat(fds[0]))
 
     def touch(self) -> None:
@@ -124,19 +112,14 @@ class Peer:
         self.journal, self.lock = "changes.journal", "changes.journal.lock"
         self.dir = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self.settle_s, self.stale_s = settle_s, stale_s
-        self.parked: Private | None = None
-        self.hold: Private | None = None
+        self.parked: Inode | None = None
+        self.held: Inode | None = None
         self.sweep()
 
-    @property
-    def held(self) -> Private:
-        assert self.hold, "the lock is not held"
-        return self.hold
-
     def close(self) -> None:
-        if self.hold:
+        if self.held:
             self.release()
-        self.give_up_parked()
+        self.give_up(self.parked)
         self.sweep()
         os.close(self.dir)
 
@@ -151,45 +134,48 @@ class Peer:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self.dir)
 
+    def link(self, old: str, new: str) -> None:
+        os.link(old, new, src_dir_fd=self.dir, dst_dir_fd=self.dir)
+
+    def rename(self, old: str, new: str, flags: int = 0) -> None:
+        if LIBC.renameat2(self.dir, os.fsencode(old), self.dir, os.fsencode(new), flags):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), new)
+
     def id_of(self, name: str) -> tuple[int, int] | None:
         try:
             return file_id(os.stat(name, dir_fd=self.dir, follow_symlinks=False))
         except FileNotFoundError:
             return None
 
-    def rename(self, old: str, new: str, flags: int = 0) -> None:
-        if LIBC.renameat2(self.dir, os.fsencode(old), self.dir, os.fsencode(new), flags):
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), new)
-
-    def make_private(self) -> tuple[str, str, int]:
+    def make_private(self, content: bytes | None = None) -> Inode:
+        """A private file with that content, or with the stamp of its name."""
         while True:
             nonce = f"{os.getpid()}-{secrets.token_hex(8)}"
             name = f"{self.lock}.{nonce}.tmp"
-            fd = self.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+            file = Inode(name, own_stamp(nonce), self.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL))
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return nonce, name, fd
-            except BlockingIOError:  # a sweep is looking
-                self.unlink(name)
-                os.close(fd)
+                fcntl.flock(file.fds[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+                with open(os.dup(file.fds[0]), "wb") as out:
+                    out.write(file.stamp if content is None else content)
+                return file
+            except OSError as error:
+                self.give_up(file)
+                if error.errno != errno.EAGAIN:  # a sweep is looking
+                    raise
 
-    def park(self) -> Private:
-        if not self.parked:
-            nonce, name, fd = self.make_private()
-            alive, stamp = time.time(), own_stamp(nonce)
-            os.write(fd, stamp)
-            self.parked = Private(name, fd, stamp=stamp, alive=alive)
+    def park(self) -> Inode:
+        self.parked = self.parked or self.make_private()
         return self.parked
 
-    def give_up_parked(self) -> None:
-        if self.parked:
-            self.unlink(self.parked.name)
-            self.parked.close()
-            self.parked = None
+    def give_up(self, file: Inode | None) -> None:
+        if file:
+            self.unlink(file.name)
+            file.close()
+            self.parked = None if file is self.parked else self.parked
 
     def acquire(self, timeout_s: float = 60) -> None:
         deadline = time.monotonic() + timeout_s
-        while not self.link():
+        while not self.take():
             state, stamp, fd = self.look()
             if state == "abandoned" and self.claim(stamp, fd):
                 return self.sweep()
@@ -198,36 +184,34 @@ class Peer:
             if state == "held":
                 time.sleep(random.uniform(0.0005, 0.002))
 
-    def link(self) -> bool:
+    def take(self) -> bool:
         parked = self.park()
         if time.time() - parked.alive > FRESH_S:
             parked.touch()
         try:
-            os.link(parked.name, self.lock, src_dir_fd=self.dir, dst_dir_fd=self.dir)
+            self.link(parked.name, self.lock)
         except FileExistsError:
             return False
         except FileNotFoundError:  # swept
-            self.give_up_parked()
-            return self.link()
-        self.hold = parked
+            self.give_up(parked)
+            return self.take()
+        self.held = parked
         return time.time() - parked.alive <= DOUBTED_S or self.settle(parked)
 
-    def settle(self, held: Private) -> bool:
+    def settle(self, file: Inode) -> bool:
         """Whether we hold the lock, once whoever read what stood there before has renamed over it."""
         time.sleep(self.settle_s)
-        sure = self.id_of(self.lock) == held.id and os.pread(held.fds[0], 4097, 0) == held.stamp
-        self.hold = held if sure else None
-        if not sure and held is self.parked:
-            self.give_up_parked()
-        elif not sure:
-            held.close()
+        sure = self.id_of(self.lock) == file.id and os.pread(file.fds[0], PAGE, 0) == file.stamp
+        self.held = file if sure else None
+        if not sure:
+            self.give_up(file)
         return sure
 
     def look(self) -> tuple[str, Stamp, int]:
         """`free`, `held` or `abandoned`, whose, and of an abandoned lock the file with its flock."""
         try:
             if not stat.S_ISREG(os.stat(self.lock, dir_fd=self.dir, follow_symlinks=False).st_mode):
-                raise OSError(errno.EINVAL, "no regular file", self.lock)
+                raise OSError(errno.EINVAL, "no regular file", self.lock)  # not even to be opened
             fd = self.open(self.lock, os.O_RDONLY)
         except FileNotFoundError:
             return "free", Stamp("none"), -1
@@ -238,102 +222,103 @@ class Peer:
             busy = False
         except BlockingIOError:
             busy = True
-        stamp, now = parse(os.pread(fd, 4096, 0)), time.time()
-        if self.id_of(self.lock) != file_id(os.fstat(fd)):
-            os.close(fd)
-            return self.look()
-        if not busy and is_dead(stamp, now - os.fstat(fd).st_mtime, self.stale_s):
+        found, stamp = os.fstat(fd), parse(os.pread(fd, PAGE, 0))
+        still = self.id_of(self.lock) == file_id(found)
+        if still and not busy and is_dead(stamp, time.time() - found.st_mtime, self.stale_s):
             return "abandoned", stamp, fd
         os.close(fd)
-        return "held", stamp, -1
+        return ("held", stamp, -1) if still else self.look()
 
     def claim(self, dead: Stamp, fd: int) -> bool:
-        corpse = file_id(os.fstat(fd))
         try:
-            writable = self.open(self.lock, os.O_WRONLY) if dead.kind != "foreign" else -1
-        except (FileNotFoundError, PermissionError) as error:
-            writable = -1
-            if error.errno == errno.ENOENT:
-                os.close(fd)
-                return False
-        if writable < 0:
-            claimed = self.exchange(corpse)
-            os.close(fd)
-            return claimed
-        note = NOTE.match(os.pread(fd, 4096, 0))
-        held = Private("", fd, writable, stamp=self.park().stamp + (note[1] if note else b""), alive=time.time())
-        if file_id(os.fstat(writable)) != corpse:
-            held.close()
+            fds = (fd,) if dead.kind == "foreign" else (fd, self.open(self.lock, os.O_WRONLY))
+        except (FileNotFoundError, PermissionError):
+            fds = (fd,)
+        corpse = Inode("", b"", *fds)
+        if len(fds) == 1:  # not ours to write into
+            return self.exchange(corpse)
+        if file_id(os.fstat(corpse.fds[1])) != corpse.id:
+            corpse.close()
             return False
-        self.overwrite(writable, os.pread(fd, 4096, 0), held.stamp)
-        if not self.settle(held):
+        old = os.pread(fd, PAGE, 0)
+        note = NOTE.match(old)
+        corpse.stamp = self.park().stamp + (note[1] if note else b"")
+        try:
+            self.overwrite(corpse, corpse.stamp)
+        except OSError:
+            self.overwrite(corpse, old)
+            corpse.close()
+            raise
+        if not self.settle(corpse):
             return False
         if dead.kind == "cut short":  # its creator may yet write to it
-            return self.move(held)
+            return self.move(corpse)
         if note:
             self.mend(*map(int, note.groups()[1:]))
-            held.stamp = held.stamp.removesuffix(note[1])
-            os.ftruncate(writable, len(held.stamp))
+            corpse.stamp = corpse.stamp.removesuffix(note[1])
+            self.overwrite(corpse, corpse.stamp)
         remains = f"{self.lock}.{dead.nonce}.tmp"
-        if self.id_of(remains) == corpse:
+        if self.id_of(remains) == corpse.id:
             self.unlink(remains)
         return True
 
-    def overwrite(self, fd: int, old: bytes, new: bytes) -> None:
-        try:
-            os.pwrite(fd, new, 0)
-            os.ftruncate(fd, len(new))
-        except OSError:
-            os.pwrite(fd, old, 0)
-            os.ftruncate(fd, len(old))
-            raise
+    def overwrite(self, file: Inode, content: bytes) -> None:
+        os.pwrite(file.fds[-1], content, 0)
+        os.ftruncate(file.fds[-1], len(content))
 
-    def move(self, old: Private) -> bool:
+    def move(self, corpse: Inode) -> bool:
         parked, self.parked = self.park(), None
         parked.touch()
         self.rename(parked.name, self.lock)
         sure = self.settle(parked)
-        old.close()
+        corpse.close()
         return sure
 
-    def exchange(self, corpse: tuple[int, int]) -> bool:
+    def exchange(self, corpse: Inode) -> bool:
         parked = self.park()
         parked.touch()
-        if self.id_of(self.lock) != corpse:
-            return False
-        self.rename(parked.name, self.lock, EXCHANGE)
-        if self.id_of(parked.name) != corpse:
-            try:
-                self.rename(parked.name, self.lock, EXCHANGE)
-            except FileNotFoundError:
-                parked.close()
+        with contextlib.closing(corpse):
+            if self.id_of(self.lock) != corpse.id:
+                return False
+            self.rename(parked.name, self.lock, RENAME_EXCHANGE)
+            if self.id_of(parked.name) == corpse.id:
                 self.parked = None
-                self.rename(parked.name, self.lock, NOREPLACE)
+                sure = self.settle(parked)
+                self.unlink(parked.name)
+                return sure
+            try:
+                self.rename(parked.name, self.lock, RENAME_EXCHANGE)
+            except FileNotFoundError:
+                self.rename(parked.name, self.lock, RENAME_NOREPLACE)
+                self.give_up(parked)
             return False
-        self.parked = None
-        sure = self.settle(parked)
-        self.unlink(parked.name)
-        return sure
 
-    def check(self) -> None:
-        if self.id_of(self.lock) != self.held.id:
-            self.let_go()
-            self.give_up_parked()
-            raise Lost(errno.ESTALE, "the lock was taken", self.lock)
+    def mend(self, inode: int, before: int, after: int) -> None:
+        """Takes a killed writer's append back, if it was cut in two."""
+        with contextlib.suppress(FileNotFoundError):
+            fd = self.open(self.journal, os.O_RDWR)
+            found = os.fstat(fd)
+            if found.st_ino == inode and before < found.st_size < after:
+                os.ftruncate(fd, before)
+            os.close(fd)
 
-    def release(self) -> None:
-        self.check()
-        if time.time() - self.held.alive > OLD_S:
-            self.held.touch()
+    def holds(self) -> bool:
+        return self.held is not None and self.id_of(self.lock) == self.held.id
+
+    def release(self) -> bool:
+        """Whether it was ours to the end."""
+        held, ours = self.held, self.holds()
+        assert held, "the lock is not held"
+        if ours and time.time() - held.alive > OLD_S:
+            held.touch()
             time.sleep(self.settle_s)
-            self.check()
-        os.unlink(self.lock, dir_fd=self.dir)
-        self.let_go()
-
-    def let_go(self) -> None:
-        if self.hold is not self.parked:
-            self.held.close()
-        self.hold = None
+            ours = self.holds()
+        if ours:
+            os.unlink(self.lock, dir_fd=self.dir)
+        self.held = None
+        if held is not self.parked or not ours:
+            self.give_up(held)
+        return ours
 
     def sweep(self) -> None:
         for name in os.listdir(self.dir):
@@ -346,7 +331,7 @@ class Peer:
         fd = self.open(name, os.O_RDONLY)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            content, old = os.pread(fd, 4096, 0), time.time() - os.fstat(fd).st_mtime > self.stale_s
+            content, old = os.pread(fd, PAGE, 0), time.time() - os.fstat(fd).st_mtime > self.stale_s
             ours = parse(content).kind == "library" or content.startswith(MAGIC)
             if ours or old or pid and gone(pid):
                 self.unlink(name)
@@ -356,145 +341,59 @@ class Peer:
     # ------------------------------------------------------------------------------------------------------- journal
 
     def append(self, *paths: bytes, stamp_ms: int | None = None) -> None:
-        lines = b"".join(map(line, paths))
-        while True:
+        lines, done = b"".join(map(line, paths)), False
+        while not done:
             self.acquire()
             try:
-                while not self.add(lines):
+                while self.holds() and not self.write(lines, stamp_ms):
                     pass
-                while stamp_ms is not None and not self.stamp(stamp_ms):
-                    pass
-                return self.release()
-            except Lost:
-                continue
-            except BaseException:
-                self.release()
-                raise
+            finally:
+                done = self.release()
 
-    def add(self, lines: bytes) -> bool:
+    def write(self, lines: bytes, ms: int | None) -> bool:
+        """Whether it is in the journal; if not, that has become another meanwhile, or the lock is lost."""
         try:
             fd = self.open(self.journal, os.O_RDWR | os.O_APPEND)
         except FileNotFoundError:
-            return self.replace(MAGIC + b"0\n" + lines, None)
+            return self.replace(MAGIC + b"%d\n" % (ms or 0) + lines)
         try:
-            size = os.fstat(fd).st_size
+            size, digits = os.fstat(fd).st_size, b"" if ms is None else b"%d" % ms
             ended = size > 0 and os.pread(fd, 1, size - 1) == b"\n"
-            data = (b"" if ended else b"\n" if size else MAGIC + b"0\n") + lines
-            with self.noted(fd, size, len(data)):
-                written = os.write(fd, data)
-                if written < len(data):
-                    if os.fstat(fd).st_size == size + written and self.id_of(self.lock) == self.held.id:
-                        os.ftruncate(fd, size)
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.journal)
+            added = (b"" if ended else b"\n" if size else MAGIC + b"0\n") + lines
+            header = re.match(re.escape(MAGIC) + rb"(\d+)\n", os.pread(fd, PAGE, 0))
+            in_place = not digits or header and len(header[1]) == len(digits)
+            if not in_place or size // PAGE != (size + len(added) - 1) // PAGE:  # a kill could cut it in two
+                content = os.pread(fd, size, 0) + added
+                if digits:
+                    below = content.partition(b"\n")[2] if content.startswith(b"#") else content
+                    content = MAGIC + digits + b"\n" + below
+                return self.replace(content, fd, size)
+            written = os.write(fd, added)
+            if written < len(added):
+                if os.fstat(fd).st_size == size + written and self.holds():
+                    os.ftruncate(fd, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.journal)
+            if header and digits:
+                fcntl.fcntl(fd, fcntl.F_SETFL, 0)  # not to append: pwrite would
+                os.pwrite(fd, digits, header.start(1))
             return self.id_of(self.journal) == file_id(os.fstat(fd))
         finally:
             os.close(fd)
 
-    @contextlib.contextmanager
-    def noted(self, fd: int, size: int, length: int) -> Iterator[None]:
-        """Notes in the lock what a kill could cut in two, so that whoever claims it can take it back."""
-        if not crosses_page(size, length):
-            yield
-            return
-        end, lock = len(self.held.stamp), self.held.fds[-1]
-        os.pwrite(lock, b"append=%d:%d:%d\n" % (os.fstat(fd).st_ino, size, size + length), end)
+    def replace(self, content: bytes, old: int | None = None, size: int = 0) -> bool:
+        """Makes the journal anew, in one step."""
+        new = self.make_private(content)
         try:
-            yield
-        finally:
-            os.ftruncate(lock, end)
-
-    def mend(self, inode: int, before: int, after: int) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            fd = self.open(self.journal, os.O_RDWR)
-            found = os.fstat(fd)
-            if found.st_ino == inode and before < found.st_size < after:
-                os.ftruncate(fd, before)
-            os.close(fd)
-
-    def stamp(self, ms: int) -> bool:
-        fd = self.open(self.journal, os.O_RDWR)  # not to append: pwrite would
-        try:
-            size, digits = os.fstat(fd).st_size, str(ms).encode()
-            header = re.match(re.escape(MAGIC) + rb"(\d+)\n", os.pread(fd, 4096, 0))
-            if header and len(header[1]) == len(digits):
-                return os.pwrite(fd, digits, header.start(1)) > 0
-            first, _, rest = os.pread(fd, size, 0).partition(b"\n")
-            return self.replace(MAGIC + digits + b"\n" + rest, fd, size)
-        finally:
-            os.close(fd)
-
-    def replace(self, content: bytes, old: int | None, size: int = 0) -> bool:
-        """Makes the journal anew, in one step; `False` if it has become another meanwhile."""
-        _, name, fd = self.make_private()
-        try:
-            os.write(fd, content)
+            os.fdatasync(new.fds[0])
             if old is None:
-                self.check()
-                self.rename(name, self.journal, NOREPLACE)
-                return True
-            os.fchmod(fd, stat.S_IMODE(os.fstat(old).st_mode))
-            os.fdatasync(fd)
-            self.check()
-            if self.id_of(self.journal) != file_id(os.fstat(old)) or os.fstat(old).st_size != size:
+                self.link(new.name, self.journal)
+                return self.holds()
+            os.fchmod(new.fds[0], stat.S_IMODE(os.fstat(old).st_mode))
+            if self.id_of(self.journal) != file_id(os.fstat(old)) or os.fstat(old).st_size != size or not self.holds():
                 return False
-            self.rename(name, self.journal)
-            return os.write(fd, os.pread(old, 2**31 - 1, size)) >= 0
+            self.rename(new.name, self.journal)
+            return os.pwrite(new.fds[0], os.pread(old, 2**31 - 1, size), len(content)) >= 0
         except FileExistsError:
             return False
         finally:
-            self.unlink(name)
-            os.close(fd)
-
-
-# ---------------------------------------------------------------------------------------------------------- programs
-
-
-def write(peer: Peer, prefix: str) -> None:
-    longest = 0.0
-    for number, line in enumerate(sys.stdin, 1):
-        entry, begun = f"{prefix}/{line.rstrip()}", time.monotonic()
-        peer.append(entry.encode(), stamp_ms=None if number % 10 else int(time.time() * 1000))
-        longest = max(longest, time.monotonic() - begun)
-        print("ack", entry, flush=True)
-    print(f"wait {longest * 1000:.3f}", flush=True)
-
-
-def hold(peer: Peer, count: int, root: str) -> None:
-    marker, counter = os.path.join(root, "marker"), os.path.join(root, "counter")
-    for _ in range(count):
-        peer.acquire()
-        start, alone = time.monotonic_ns(), True
-        try:
-            os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
-            alone = False
-            print("clash")
-        counted = int(slurp(counter) or 0)
-        os.sched_yield()
-        with open(counter, "w") as file:
-            file.write(str(counted + 1))
-        if alone:
-            os.unlink(marker)
-        print("held", start, time.monotonic_ns())
-        peer.release()
-
-
-def keep(peer: Peer) -> None:
-    peer.acquire()
-    print("acquired", flush=True)
-    sys.stdin.read()
-
-
-def main(mode: str, *words: str) -> None:
-    directory = {"--hold": words[1:2], "--keep": words[:1]}.get(mode, [mode])[0]
-    with contextlib.closing(Peer(directory)) as peer:
-        if mode == "--hold":
-            hold(peer, int(words[0]), words[2])
-        elif mode == "--keep":
-            keep(peer)
-        else:
-            write(peer, words[0])
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+            self.give_up(new)
