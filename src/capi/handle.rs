@@ -145,8 +145,8 @@ pub extern "C" fn jlock_version() -> u32 {
         value
     }
     const {
-        number(env!("CARGO_PKG_VERSION_MAJOR")) << 16
-            | number(env!("CARGO_PKG_VERSION_MINOR")) << 8
+        (number(env!("CARGO_PKG_VERSION_MAJOR")) << 16)
+            | (number(env!("CARGO_PKG_VERSION_MINOR")) << 8)
             | number(env!("CARGO_PKG_VERSION_PATCH"))
     }
 }

@@ -149,7 +149,7 @@ fn hash(bytes: &[u8]) -> u64 {
 fn word(bytes: &[u8]) -> u64 {
     match bytes.first_chunk::<8>() {
         Some(all) => u64::from_le_bytes(*all),
-        None => bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        None => bytes.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte)),
     }
 }
 

@@ -234,14 +234,14 @@ fn whole_number(digits: &str, radix: u32) -> Option<f64> {
     for digit in digits.chars() {
         let digit = digit.to_digit(radix)?;
         if head >> 100 == 0 {
-            head = head << bits | u128::from(digit);
+            head = (head << bits) | u128::from(digit);
         } else {
             dropped = dropped.saturating_add(i32::try_from(bits).ok()?);
             sticky |= digit != 0;
         }
     }
     // More than 53 bits are in `head` once anything was dropped, so that one more bit decides a tie.
-    let head = head << 1 | u128::from(sticky);
+    let head = (head << 1) | u128::from(sticky);
     Some(head as f64 * 2f64.powi(dropped.saturating_sub(1)))
 }
 
