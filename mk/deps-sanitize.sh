@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the sanitizers need and this machine lacks: a Rust with the sources of its standard library, and a clang
-# with the runtimes of the same LLVM. With apt on Debian and Ubuntu; elsewhere it says what is missing, and stops.
+# Installs what the sanitizers need and this machine lacks: a Rust with the sources of its standard library, and for each
+# Rust without runtimes of its own a clang of the same LLVM, with them. With apt on Debian and Ubuntu; elsewhere it says what is missing, and stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=tests/sanitize/toolchain.sh
@@ -25,10 +25,13 @@ if ! rustc=$(rust_with_sources 2>/dev/null); then
     rustc=$(rust_with_sources)
 fi
 
-for what in address thread; do
-    if ! (choose_toolchain "$what" std) 2>/dev/null; then
-        llvm=$(llvm_of "$rustc")
-        install "clang-$llvm" "libclang-rt-$llvm-dev"
-        (choose_toolchain "$what" std)
-    fi
-done
+runtime_for() { # RUSTC WHAT [std]
+    (choose_toolchain "${@:2}") 2>/dev/null && return
+    local llvm
+    llvm=$(llvm_of "$1")
+    install "clang-$llvm" "libclang-rt-$llvm-dev"
+    (choose_toolchain "${@:2}")
+}
+
+runtime_for rustc address
+runtime_for "$rustc" thread std

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Runs every proof at its full bounds and makes one table of their figures.
 
+The long fuzzing runs beside the other steps, with what they leave of the machine.
+
     prove.py [STEP…]     runs all steps, or these; the table is target/prove/table.md
     prove.py --readme    puts that table into README.md, between its two markers
 
@@ -18,6 +20,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +36,8 @@ class Step:
     what: str
     command: str
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
+    # Runs from the start on, while the others run one after the other.
+    beside: bool = False
 
 
 def test(name: str, what: str, arguments: str = "", threads: str = "", **environment: str) -> Step:
@@ -47,8 +52,9 @@ STEPS = [
     test("fault", "Killed, and failed, at every system call"),
     test("storm", "Storms"),
     test("mended", "The shipped peer, mended"),
+    test("second", "A second implementation, written from PROTOCOL.md, in one crowd with the library and a shipped peer"),
     test("differential", "Against the shipped code itself"),
-    Step("fuzz", "Fuzz targets, coverage-guided, with AddressSanitizer", "fuzz/run.sh runs 10000000"),
+    Step("fuzz", "Fuzz targets, coverage-guided, with AddressSanitizer", "nice fuzz/run.sh runs 10000000", beside=True),
     Step("address", "AddressSanitizer", "tests/sanitize/run.sh address 500000"),
     Step("thread", "ThreadSanitizer", "tests/sanitize/run.sh thread 200000"),
     Step("valgrind", "valgrind", "tests/sanitize/run.sh valgrind"),
@@ -94,7 +100,14 @@ def machine() -> str:
     return f"{today}, {os.cpu_count()} CPUs, {platform.system()} {platform.release().split('-')[0]}"
 
 
-def table(outcomes: list[Outcome]) -> str:
+def run_all(steps: list[Step]) -> list[Outcome]:
+    with ThreadPoolExecutor() as pool:
+        beside = {step.name: pool.submit(run, step) for step in steps if step.beside}
+        in_turn = {step.name: run(step) for step in steps if not step.beside}
+        return [in_turn[step.name] if step.name in in_turn else beside[step.name].result() for step in steps]
+
+
+def table(outcomes: list[Outcome], seconds: float) -> str:
     lines = ["| proof | figure | |", "| --- | --- | ---: |"]
     for outcome in outcomes:
         what = outcome.step.what
@@ -102,8 +115,7 @@ def table(outcomes: list[Outcome]) -> str:
             lines.append(f"| {what} | {name} | {number:,} |")
             what = ""
         lines.append(f"| {what} | {'passed' if outcome.passed else '**failed**'} in | {clock(outcome.seconds)} |")
-    total = sum(outcome.seconds for outcome in outcomes)
-    return "\n".join([*lines, "", f"`make prove`, {machine()}: {clock(total)}.", ""])
+    return "\n".join([*lines, "", f"`make prove`, {machine()}: {clock(seconds)}.", ""])
 
 
 def clock(seconds: float) -> str:
@@ -116,8 +128,10 @@ def prove(names: list[str]) -> int:
         print(f"no such step: {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
     OUT.mkdir(parents=True, exist_ok=True)
-    outcomes = [run(step) for step in STEPS if not names or step.name in names]
-    text = table(outcomes)
+    steps = [step for step in STEPS if not names or step.name in names]
+    begun = time.monotonic()
+    outcomes = run_all(steps)
+    text = table(outcomes, time.monotonic() - begun)
     TABLE.write_text(text)
     print(text)
     return 0 if all(outcome.passed for outcome in outcomes) else 1

@@ -149,6 +149,8 @@ fn holds_never_overlap_while_other_holders_are_killed() {
         overlaps: 0,
     };
     assert_eq!(Exclusion::judge(root.path(), &[peers, library].concat()), expected);
+    println!("figure: holds, none of which overlap = {}", expected.holds);
+    println!("figure: holders killed = {kills}");
     assert_eq!(oracle::leftovers(root.path()), []);
 }
 
@@ -184,6 +186,11 @@ fn kills_lose_nothing_beside_the_library_and_a_shipped_peer() {
             .sum()
     };
     let figures = ["second", "library", "shipped"].map(|label| (label, by(label).count(), acknowledged(label)));
+    println!("figure: writers killed = {kills}");
+    println!(
+        "figure: entries acknowledged, none of which is lost = {}",
+        audit.acknowledged
+    );
     println!("{kills} kills; writers and what they were told is there: {figures:?}");
     assert!(by("second").count() > 2, "none of the second implementation was killed");
     assert!(acknowledged("second") >= 300 && acknowledged("shipped") >= 60);

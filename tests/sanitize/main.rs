@@ -5,10 +5,11 @@
 #[allow(dead_code)]
 mod tools;
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+#[path = "threads/share.rs"]
+mod threads;
 
-use jlock::{Entry, ErrorKind, Lock, Options};
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use tools::{Scratch, library, root, run, tool};
 
 #[test]
@@ -35,45 +36,6 @@ fn whatever_is_called_however_nothing_crashes() {
 
 #[test]
 fn threads_share_a_handle_and_its_snapshots() {
-    const THREADS: u32 = 8;
-    const ENTRIES: u32 = 100;
     let scratch = Scratch::new("threads");
-    let options = Options::new().timeout(Duration::from_secs(30)).keepalive(true);
-    let lock = options.open(scratch.path()).expect("the lock opens");
-    let busy = AtomicU32::new(THREADS);
-    std::thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let (lock, busy) = (&lock, &busy);
-            scope.spawn(move || {
-                append_all(lock, thread, ENTRIES);
-                busy.fetch_sub(1, Ordering::Relaxed);
-            });
-        }
-        while busy.load(Ordering::Relaxed) > 0 {
-            lock.cancel().expect("never waits");
-            lock.inspect().expect("a look");
-        }
-    });
-    let snapshot = lock.journal().read().expect("a journal");
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| assert_eq!(snapshot.changed().count(), (THREADS * ENTRIES) as usize));
-        }
-    });
-}
-
-fn append_all(lock: &Lock, thread: u32, count: u32) {
-    for number in 0..count {
-        let path = format!("{thread}/{number}");
-        // Whoever waited when the cancel came tries again.
-        loop {
-            match lock
-                .journal()
-                .append_stamped([Entry::changed(&path)], 1_700_000_000_000)
-            {
-                Ok(()) => break,
-                Err(error) => assert_eq!(error.kind(), ErrorKind::Canceled, "{error}"),
-            }
-        }
-    }
+    threads::share_a_handle_and_its_snapshots(scratch.path());
 }
