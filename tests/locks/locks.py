@@ -186,9 +186,8 @@ def killed(row: Row, command: list[str], directory: Path) -> str:
         age(lock, 11)
         assert taken(command, directory)
         return "taken over 10 s later"
-    begun = time.monotonic()
     assert taken(command, directory), command
-    assert not row.settles or time.monotonic() - begun >= SETTLE
+    assert not row.settles or hand_over(row, directory) >= SETTLE
     # The dead one's PID is another's now: this program's.
     pid = leave_dead(command, directory)
     first, _, rest = lock.read_text().partition("\n")
@@ -221,6 +220,21 @@ def two_at_once(row: Row, command: list[str], directory: Path) -> str:
             slow.end()
     assert any(held), command
     return "both can get it" if all(held) else "one gets it"
+
+
+def hand_over(row: Row, directory: Path) -> float:
+    """The time from the death of a holder to the hold of one who waits."""
+    [command] = row.waiting
+    with started(command, directory) as holder:
+        assert holder.held()
+        with started(command, directory) as second:
+            until(lambda: will_be_woken(second.process.pid, directory / row.lock))
+            begun = time.monotonic()
+            holder.kill()
+            assert second.held()
+            passed = time.monotonic() - begun
+            second.release()
+            return passed
 
 
 def waiter(row: Row, _: list[str], directory: Path) -> str:
