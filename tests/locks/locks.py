@@ -23,7 +23,6 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PATIENCE = 30.0  # for an answer that must come
-ROBBED = 3_000_000  # µs that a taker is kept before the call that takes over
 SETTLE = 0.1  # settle_ms
 CALLS = {
     "x86_64": {7: "poll", 271: "poll", 72: "fcntl", 73: "flock"},
@@ -118,6 +117,12 @@ class Program:
         self.forget()
         self.process.wait(PATIENCE)
 
+    def end(self) -> None:
+        """For one whose strace was killed: lets go, and waits for its end."""
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.close()
+        self.process.stdout.read()
+
     def forget(self) -> None:
         for stream in (self.process.stdin, self.process.stdout):
             assert stream
@@ -176,14 +181,13 @@ def killed(row: Row, command: list[str], directory: Path) -> str:
         return "stays locked"
     if lock.is_dir():
         assert not taken(command, directory)
-        age(lock, 8)
+        age(lock, 5)
         assert not taken(command, directory)
         age(lock, 11)
         assert taken(command, directory)
         return "taken over 10 s later"
-    begun = time.monotonic()
     assert taken(command, directory), command
-    assert not row.settles or time.monotonic() - begun >= SETTLE
+    assert not row.settles or hand_over(row, directory) >= SETTLE
     # The dead one's PID is another's now: this program's.
     pid = leave_dead(command, directory)
     first, _, rest = lock.read_text().partition("\n")
@@ -197,7 +201,7 @@ def killed(row: Row, command: list[str], directory: Path) -> str:
 
 
 def two_at_once(row: Row, command: list[str], directory: Path) -> str:
-    """One is kept for a while just before it takes over. The other one comes meanwhile."""
+    """One is stopped just before it takes over, until the other one has come."""
     if not row.theft:
         return "no such thing" if killed(row, command, directory) == "free at once" else "neither gets it"
     leave_dead(command, directory)
@@ -205,14 +209,32 @@ def two_at_once(row: Row, command: list[str], directory: Path) -> str:
     if lock.is_dir():
         age(lock, 11)
     log = directory / "strace"
-    inject = f"inject={row.theft}:delay_enter={ROBBED}"
-    under = ["strace", "-f", "-qq", "-e", "signal=none", "-o", str(log), "-e", f"trace={row.theft}", "-e", inject]
+    stop = ["-e", f"trace={row.theft}", "-e", f"inject={row.theft}:delay_enter={int(2 * PATIENCE)}s"]
+    under = ["strace", "-f", "-qq", "-e", "signal=none", "-o", str(log), *stop]
     with started(command, directory, under) as slow:
         until(lambda: log.exists() and f"{row.theft}(" in log.read_text())
         with started(command, directory) as fast:
-            held = [fast.held(), slow.held()]
+            first = fast.held()
+            slow.process.kill()  # that is strace; the taker goes on
+            held = [first, slow.held()]
+            slow.end()
     assert any(held), command
     return "both can get it" if all(held) else "one gets it"
+
+
+def hand_over(row: Row, directory: Path) -> float:
+    """The time from the death of a holder to the hold of one who waits."""
+    [command] = row.waiting
+    with started(command, directory) as holder:
+        assert holder.held()
+        with started(command, directory) as second:
+            until(lambda: will_be_woken(second.process.pid, directory / row.lock))
+            begun = time.monotonic()
+            holder.kill()
+            assert second.held()
+            passed = time.monotonic() - begun
+            second.release()
+            return passed
 
 
 def waiter(row: Row, _: list[str], directory: Path) -> str:
