@@ -4,6 +4,8 @@ It leaves out what a peer may (PROTOCOL.md): it polls and does not line up, writ
 systems that have hard links, flock and exchange. All the rest a peer must do; shorter would be unsafe.
 """
 
+from __future__ import annotations  # Python 3.9
+
 import contextlib
 import ctypes
 import errno
