@@ -1,8 +1,10 @@
 """A library peer in plain Python, written from PROTOCOL.md alone: it works if the document is complete.
 
-It leaves out what a peer may (PROTOCOL.md): it polls and does not line up, writes no notes, and works on local file
-systems that have hard links, flock and exchange. All the rest a peer must do; shorter would be unsafe.
+As a peer may (PROTOCOL.md, *What a peer may leave out*), it polls and does not line up, writes no notes, neither
+refreshes nor forks, and works on local file systems that have hard links, flock and exchange.
 """
+
+from __future__ import annotations  # Python 3.9
 
 import contextlib
 import ctypes

@@ -18,26 +18,29 @@ def test_mypy_finds_nothing() -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-def install(tmp_path: pathlib.Path, source: pathlib.Path, **variables: str) -> list[str]:
-    """Install with pip and without a network; return the files that a program then runs."""
-    target = tmp_path / "site"
+def install(tmp_path: pathlib.Path, source: pathlib.Path, **variables: str) -> pathlib.Path:
+    """Install with pip into a virtual environment, without a network; return the library that a program then loads."""
+    venv = tmp_path / "venv"
     inherited = {name: value for name, value in os.environ.items() if name not in ("JLOCK_LIBRARY", "PYTHONPATH")}
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--target", str(target), str(source)], env={**inherited, **variables}, check=True)
-    assert (target / "jlock" / "py.typed").is_file()
+    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+    python = str(venv / "bin" / "python")
+    pip = [python, "-m", "pip", "install", "--quiet", "--no-index", "--disable-pip-version-check"]
+    subprocess.run([*pip, str(source)], env={**inherited, **variables}, check=True)
     code = """
 import sys, jlock
 with jlock.Lock(sys.argv[1]):
     print(jlock.__file__, *{line.split()[-1] for line in open("/proc/self/maps") if "libjlock" in line})
 """
-    command = [sys.executable, "-c", code, str(tmp_path / "journal")]
-    env = {**inherited, "PYTHONPATH": str(target)}
-    return subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True, cwd=tmp_path).stdout.split()
+    command = [python, "-c", code, str(tmp_path / "journal")]
+    ran = subprocess.run(command, env=inherited, stdout=subprocess.PIPE, text=True, check=True, cwd=tmp_path)
+    module, library = map(pathlib.Path, ran.stdout.split())
+    assert venv in module.parents and (module.parent / "py.typed").is_file()
+    assert library == module.parent / "libjlock.so.0"
+    return library
 
 
 def test_pip_installs_the_checkout_with_the_library_inside(tmp_path: pathlib.Path) -> None:
-    package = tmp_path / "site" / "jlock"
-    assert install(tmp_path, PYTHON) == [str(package / "__init__.py"), str(package / "libjlock.so.0")]
+    install(tmp_path, PYTHON)
 
 
 def test_a_source_distribution_takes_the_library_that_it_is_given(tmp_path: pathlib.Path) -> None:
@@ -47,10 +50,7 @@ def test_a_source_distribution_takes_the_library_that_it_is_given(tmp_path: path
     name = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     given = tmp_path / "given.so"
     shutil.copy(_abi._path(), given)
-    package = tmp_path / "site" / "jlock"
-    ran = install(tmp_path, tmp_path / name, JLOCK_LIBRARY=str(given))
-    assert ran == [str(package / "__init__.py"), str(package / "libjlock.so.0")]
-    assert (package / "libjlock.so.0").read_bytes() == given.read_bytes()
+    assert install(tmp_path, tmp_path / name, JLOCK_LIBRARY=str(given)).read_bytes() == given.read_bytes()
 
 
 def program(name: str, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
