@@ -44,13 +44,14 @@ fn for_c(header: &str) -> String {
         if !in_safety {
             lines.push(constant(line.trim_end().replace('`', "")));
         }
-        if let [.., opening, text, closing] = lines.as_slice()
-            && (opening.trim(), closing.trim()) == ("/**", "*/")
-        {
-            let one = text.replacen("* ", "/** ", 1) + " */";
-            let one = one.replacen(" /**", "/**", 1);
-            lines.truncate(lines.len() - 3);
-            lines.push(one);
+        match lines.as_slice() {
+            [.., opening, text, closing] if (opening.trim(), closing.trim()) == ("/**", "*/") => {
+                let one = text.replacen("* ", "/** ", 1) + " */";
+                let one = one.replacen(" /**", "/**", 1);
+                lines.truncate(lines.len() - 3);
+                lines.push(one);
+            }
+            _ => {}
         }
     }
     lines.join("\n") + "\n"

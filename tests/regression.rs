@@ -262,7 +262,7 @@ fn a_sweep_that_looks_at_a_new_journal_does_not_fail_the_rewrite() {
             .into_iter()
             .find(|path| fs::metadata(path).unwrap().len() == 0);
         let file = File::open(new.expect("a private file")).unwrap();
-        file.lock().unwrap();
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
         keep.replace(Some(file));
         Verdict::Proceed
     });

@@ -6,21 +6,23 @@
 # that is made once and then kept; DEBIAN_SUITE another release than stable.
 set -euo pipefail
 
-# The mounts are the namespace's, and end with it, and so do the processes, whatever happens here.
 if [ "${1:-}" != --inside ]; then
     [ "$(id -u)" = 0 ] || { echo "run.sh: this needs root" >&2; exit 1; }
-    exec unshare --mount --pid --fork --kill-child -- "${BASH_SOURCE[0]}" --inside "$@"
+    if [ -z "${DEBIAN_ROOT:-}" ]; then
+        DEBIAN_ROOT=$(mktemp -d)
+        export DEBIAN_ROOT
+        # Processes that were killed may be at their last works.
+        trap 'until rm -rf --one-file-system "$DEBIAN_ROOT"; do sleep 1; done' EXIT
+    fi
+    # Mounts and processes are the namespaces' own, and end with them, whatever happens.
+    env --default-signal=INT,QUIT unshare --mount --pid --fork --kill-child -- "$0" --inside "$@" &
+    trap 'kill -KILL $!; exit 1' INT TERM HUP
+    wait $!
+    exit
 fi
 shift
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-
-suite=${DEBIAN_SUITE:-stable}
-root=${DEBIAN_ROOT:-}
-if [ -z "$root" ]; then
-    root=$(mktemp -d)
-    trap 'umount -R "$root"/{proc,sys,dev} 2>/dev/null || true; rm -rf --one-file-system "$root"' EXIT
-fi
-[ "$(stat -c %d:%i "$root" 2>/dev/null)" != "$(stat -c %d:%i /)" ] || exit 1
+root=$DEBIAN_ROOT
+cd "$(dirname "$0")/../.."
 
 # The first of Debian's own archive; none is debootstrap's default.
 mirror() {
@@ -45,12 +47,11 @@ settings() {
 
 # By debootstrap's own means, and nothing more than what the two commands take to be there.
 make_root() {
-    local mirror
+    local mirror said
     mirror=$(mirror)
     # shellcheck disable=SC2086 # or none
-    debootstrap --variant=minbase --include=ca-certificates "$suite" "$root" $mirror >"$root.log" ||
-        { tail "$root.log" "$root/debootstrap/debootstrap.log" >&2; exit 1; }
-    rm "$root.log"
+    said=$(debootstrap --variant=minbase --include=ca-certificates "${DEBIAN_SUITE:-stable}" "$root" $mirror 2>&1) ||
+        { tail -n 20 <<<"$said" >&2; exit 1; }
     mounts
     settings
     inside apt-get update -qq

@@ -70,10 +70,10 @@ impl Shipped<'_> {
             if let Some(nonce) = self.try_fresh_acquire()? {
                 return Ok(Some(nonce));
             }
-            if self.is_lock_stale()?
-                && let Some(nonce) = self.try_steal()?
-            {
-                return Ok(Some(nonce));
+            if self.is_lock_stale()? {
+                if let Some(nonce) = self.try_steal()? {
+                    return Ok(Some(nonce));
+                }
             }
             let now = self.seat.state().now;
             if now - start > LOCK_TIMEOUT {
