@@ -49,7 +49,8 @@ $(WHOLE): $(SOURCES)
 symbol = $$($(READELF) --wide --symbols $(WHOLE) | sed -n 's/.* UND \([^ ]*$(1)\)$$/\1/p' | sort -u | grep .)
 
 # One object, in which only the functions of the header are global. Groups of sections (COMDAT) would still be merged with
-# those of another Rust library by their names: they are dissolved.
+# those of another Rust library by their names: they are dissolved. And what nothing refers to any more would still be asked
+# for, however weakly std did: it is stripped.
 $(DIST)/jlock.o: $(WHOLE) libjlock.map
 	@mkdir -p $(DIST)
 	@panicked=$(call symbol,rust_begin_unwind) && out_of_memory=$(call symbol,__rust_alloc_error_handler) && \
@@ -57,7 +58,7 @@ $(DIST)/jlock.o: $(WHOLE) libjlock.map
 	    --wrap=$$panicked --defsym=__wrap_$$panicked=__jlock_panicked \
 	    --wrap=$$out_of_memory --defsym=__wrap_$$out_of_memory=__jlock_out_of_memory
 	@printf '%s\n' $(EXPORTS) >$@.exports
-	@$(OBJCOPY) --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd --keep-global-symbols=$@.exports $@.all $@
+	@$(OBJCOPY) --strip-unneeded --remove-section=.llvmbc --remove-section=.llvmcmd --keep-global-symbols=$@.exports $@.all $@
 	@rm $@.all $@.exports
 
 $(DIST)/libjlock.a: $(DIST)/jlock.o
