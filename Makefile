@@ -42,6 +42,7 @@ test: deps lint library test-abi test-rust fuzz sanitize test-python test-go tes
 lint:
 	cargo fmt --check
 	cargo clippy --quiet --all-targets --features seam -- -D warnings
+	cargo clippy --quiet --lib --features installed -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
 	shellcheck -x mk/*.sh tests/interop/*.sh tests/debian/*.sh tests/dist/run.sh benches/*.sh fuzz/run.sh tests/sanitize/*.sh \
 	    cli/completions/jlock.bash .ci/run

@@ -3,7 +3,8 @@
 # `cargo build --release` gives a libjlock.so that works, and an archive. Neither is for installing: the one has no
 # SONAME and no symbol versions, the other brings global symbols of Rust's own, which clash with those of a second
 # library written in Rust. And in both, half is what prints a panic's stack trace. So what is installed is linked from an
-# archive of its own, with src/capi/contain.rs in place of std's handlers.
+# archive of its own, with src/capi/contain.rs in place of std's handlers. There, what is not marked to be inlined hardly
+# is: that is smaller than with opt-level "s", and reads a million entries a fifth faster.
 
 CARGO   ?= cargo
 CC      ?= cc
@@ -41,14 +42,15 @@ built: $(DIST)/$(REAL) $(DIST)/libjlock.a $(DIST)/jlock.pc
 
 $(WHOLE): $(SOURCES)
 	@$(CARGO) rustc --quiet --profile installed --features installed --lib --crate-type staticlib \
-	    --target-dir $(TARGET)/whole
+	    --target-dir $(TARGET)/whole -- -C llvm-args=-inline-threshold=5
 	@touch $@
 
 # The name of one of std's handlers, which depends on the compiler's version: core and alloc refer to it, std defines it.
 symbol = $$($(READELF) --wide --symbols $(WHOLE) | sed -n 's/.* UND \([^ ]*$(1)\)$$/\1/p' | sort -u | grep .)
 
 # One object, in which only the functions of the header are global. Groups of sections (COMDAT) would still be merged with
-# those of another Rust library by their names: they are dissolved.
+# those of another Rust library by their names: they are dissolved. And what nothing refers to any more would still be asked
+# for, however weakly std did: it is stripped.
 $(DIST)/jlock.o: $(WHOLE) libjlock.map
 	@mkdir -p $(DIST)
 	@panicked=$(call symbol,rust_begin_unwind) && out_of_memory=$(call symbol,__rust_alloc_error_handler) && \
@@ -56,7 +58,7 @@ $(DIST)/jlock.o: $(WHOLE) libjlock.map
 	    --wrap=$$panicked --defsym=__wrap_$$panicked=__jlock_panicked \
 	    --wrap=$$out_of_memory --defsym=__wrap_$$out_of_memory=__jlock_out_of_memory
 	@printf '%s\n' $(EXPORTS) >$@.exports
-	@$(OBJCOPY) --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd --keep-global-symbols=$@.exports $@.all $@
+	@$(OBJCOPY) --strip-unneeded --remove-section=.llvmbc --remove-section=.llvmcmd --keep-global-symbols=$@.exports $@.all $@
 	@rm $@.all $@.exports
 
 $(DIST)/libjlock.a: $(DIST)/jlock.o
@@ -78,15 +80,18 @@ $(DIST)/jlock.pc: jlock.pc.in
 	    -e 's|@version@|$(VERSION)|' $< >$@
 
 # What the archive adds to a program: the smallest that uses all of it, less the same without it.
+SIZE_LIMIT ?= 250000
 .PHONY: sizes
-sizes: built
+sizes: built ## the library's sizes, which must not exceed 250 KB
 	@printf 'int main(void) { return 0; }\n' | $(CC) -O2 -s -x c -o $(DIST)/without -
 	@printf 'int main(void) { return 0; }\n' | $(CC) -O2 -s -x c -o $(DIST)/with - -x none -Wl,--gc-sections \
 	    $(EXPORTS:%=-Wl,-u,%) -Wl,--as-needed $(DIST)/libjlock.a $(SYSTEM)
-	@printf '$(REAL), stripped: %d KB; what libjlock.a adds to a stripped C program: %d KB\n' \
-	    $$(($$(stat -c %s $(DIST)/$(REAL)) / 1000)) \
-	    $$((($$(stat -c %s $(DIST)/with) - $$(stat -c %s $(DIST)/without)) / 1000))
-	@rm $(DIST)/with $(DIST)/without
+	@shared=$$(stat -c %s $(DIST)/$(REAL)); \
+	added=$$(($$(stat -c %s $(DIST)/with) - $$(stat -c %s $(DIST)/without))); \
+	rm $(DIST)/with $(DIST)/without; \
+	printf '$(REAL), stripped: %d KB; what libjlock.a adds to a stripped C program: %d KB\n' \
+	    $$((shared / 1000)) $$((added / 1000)); \
+	test $$shared -le $(SIZE_LIMIT) && test $$added -le $(SIZE_LIMIT) || { echo 'more than $(SIZE_LIMIT) bytes' >&2; exit 1; }
 
 .PHONY: install
 install: built ## installs the library, header and pkg-config file (DESTDIR, prefix, libdir, includedir)

@@ -20,7 +20,8 @@ pub const JLOCK_EHEADER: i32 = -4100;
 pub const JLOCK_EENTRY: i32 = -4101;
 /// What stands at the lock's (or the journal's) path is not a regular file.
 pub const JLOCK_ENOTLOCK: i32 = -4102;
-/// A bug in the library, contained; the handle's further calls say the same, jlock_close() works.
+/// A bug in the library, contained: jlock_message() tells which. The handle's further calls say the same, jlock_close()
+/// works.
 pub const JLOCK_EPANIC: i32 = -4103;
 
 /// jlock_holder.state: nobody holds the lock.

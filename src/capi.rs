@@ -2,7 +2,7 @@
 //! logic here. `include/jlock.h` is made from these files, so their documentation is written for the reader of C.
 
 // The header says what is safe, in prose; a `# Safety` section each is left out of it.
-#[cfg(feature = "installed")]
+#[cfg(all(feature = "installed", not(feature = "seam")))]
 mod contain;
 mod guard;
 mod handle;

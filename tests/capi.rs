@@ -28,8 +28,24 @@ const SANITIZERS: [&str; 3] = [
     "-fno-omit-frame-pointer",
 ];
 
-fn compile_claims(name: &str, sanitizers: &[&str]) -> PathBuf {
-    let kind = if sanitizers.is_empty() { "" } else { "-sanitized" };
+/// The archive that `make install` installs, which differs from cargo's in what it does when something goes wrong in it.
+fn installed() -> PathBuf {
+    static DIST: OnceLock<PathBuf> = OnceLock::new();
+    let dist = DIST.get_or_init(|| {
+        let dist = compiled("dist");
+        run(make()
+            .current_dir(root())
+            .args(["-f", "mk/library.mk", "built"])
+            .arg(format!("DIST={}", dist.display())));
+        dist
+    });
+    dist.join("libjlock.a")
+}
+
+/// What the program `contained` defines in place of the C library.
+const WRAPPED: &str = "-Wl,--wrap=memchr,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=posix_memalign";
+
+fn compile_claims(name: &str, kind: &str, archive: &Path, sanitizers: &[&str]) -> PathBuf {
     let program = compiled(&format!("{name}{kind}"));
     let sources = root().join("tests/c");
     run(tool("gcc")
@@ -48,8 +64,9 @@ fn compile_claims(name: &str, sanitizers: &[&str]) -> PathBuf {
         .arg("-o")
         .arg(&program)
         .args([sources.join(name).with_extension("c"), sources.join("claim.c")])
-        .arg(library("libjlock.a"))
-        .args(SYSTEM));
+        .arg(archive)
+        .args(SYSTEM)
+        .args((name == "contained").then_some(WRAPPED)));
     program
 }
 
@@ -58,15 +75,16 @@ fn prove(program: &Path, claim: &str) {
     run(tool(program).arg(claim).arg(scratch.path()));
 }
 
-/// One module a program, one test a claim, one that none is forgotten, and one that all are clean.
+/// One module a program, one test a claim, one that none is forgotten, one that all are clean, and one that all hold for
+/// what is installed too.
 macro_rules! claims {
-    ($($program:ident { $($claim:ident)* })*) => {$(
+    ($($program:ident of $archive:expr => { $($claim:ident)* })*) => {$(
         mod $program {
             use super::*;
 
             fn program() -> &'static Path {
                 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-                PROGRAM.get_or_init(|| compile_claims(stringify!($program), &[]))
+                PROGRAM.get_or_init(|| compile_claims(stringify!($program), "", &$archive, &[]))
             }
 
             #[test]
@@ -78,7 +96,13 @@ macro_rules! claims {
 
             #[test]
             fn every_claim_holds_under_sanitizers() {
-                let program = compile_claims(stringify!($program), &SANITIZERS);
+                let program = compile_claims(stringify!($program), "-sanitized", &$archive, &SANITIZERS);
+                [$(stringify!($claim)),*].iter().for_each(|claim| prove(&program, claim));
+            }
+
+            #[test]
+            fn every_claim_holds_for_what_is_installed() {
+                let program = compile_claims(stringify!($program), "-installed", &installed(), &[]);
                 [$(stringify!($claim)),*].iter().for_each(|claim| prove(&program, claim));
             }
 
@@ -91,7 +115,7 @@ macro_rules! claims {
 }
 
 claims! {
-    options {
+    options of library("libjlock.a") => {
         init_sets_the_size_and_the_defaults
         init_ignores_null
         null_options_are_the_defaults
@@ -110,7 +134,7 @@ claims! {
         a_longer_holder_ends_in_zeros
         a_holder_without_a_size_is_invalid
     }
-    errors {
+    errors of library("libjlock.a") => {
         null_is_refused_wherever_a_value_is_needed
         null_may_be_closed_and_freed
         nothing_to_append_needs_no_entries
@@ -123,7 +147,7 @@ claims! {
         errno_is_neither_read_nor_set
         the_version_is_the_same_in_both_forms
     }
-    lock {
+    lock of library("libjlock.a") => {
         the_lock_stands_while_it_is_held
         two_handles_exclude_each_other
         acquiring_what_is_held_is_a_deadlock
@@ -159,7 +183,7 @@ claims! {
         inspect_knows_an_empty_lock
         inspect_changes_nothing
     }
-    fork {
+    fork of library("libjlock.a") => {
         a_child_is_told_that_the_handle_is_its_parents
         closing_in_the_child_leaves_the_parents_lock
         a_child_may_open_a_handle_of_its_own
@@ -174,7 +198,7 @@ claims! {
         a_thousand_handles_leave_no_descriptor
         failures_leave_no_descriptor
     }
-    journal {
+    journal of library("libjlock.a") => {
         appending_makes_a_missing_journal_with_a_header_of_zero
         a_call_appends_all_its_entries_in_order
         stamping_appends_and_advances_the_header
@@ -196,7 +220,7 @@ claims! {
         the_working_directory_will_do
         what_is_not_a_file_name_is_refused
     }
-    faults {
+    faults of library("libjlock.a") => {
         a_full_disk_undoes_an_append
         a_full_disk_leaves_the_journal_that_was_to_be_replaced
         a_full_disk_leaves_a_missing_journal_missing
@@ -210,7 +234,7 @@ claims! {
         a_directory_that_is_gone_is_said
         a_parked_stamp_that_was_swept_is_made_again
     }
-    names {
+    names of library("libjlock.a") => {
         a_link_at_the_locks_name_is_refused
         a_dangling_link_at_the_locks_name_is_refused
         a_directory_at_the_locks_name_is_refused
@@ -226,6 +250,18 @@ claims! {
         a_file_without_a_stamp_is_waited_for_and_not_written_into
         an_enormous_file_is_not_read_to_its_end
         links_named_like_parked_stamps_are_not_followed
+    }
+    contained of installed() => {
+        a_panic_is_silent_and_its_message_arrives
+        after_a_panic_a_handle_can_only_be_closed
+        a_thread_that_met_a_panic_goes_on
+        want_of_memory_is_said_and_got_over
+        want_of_memory_under_a_hold_is_got_over
+        want_of_memory_does_not_cost_a_hold
+        want_of_memory_in_a_take_over_is_got_over
+        want_of_memory_while_waiting_is_got_over
+        want_of_memory_keeps_a_handle_from_opening
+        want_of_memory_does_not_keep_a_handle_from_closing
     }
 }
 

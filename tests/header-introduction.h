@@ -24,9 +24,11 @@
  * each: two handles on one journal exclude each other as two processes do.
  *
  * Processes. After fork(), the child's copies of the parent's handles answer JLOCK_EFORKED; jlock_close() frees them. The
- * library prints nothing (save what Rust's panic hook says of a bug), ends nothing, and changes nothing of the process: no
- * signals, no umask, no working directory.
- * Its descriptors are close-on-exec.
+ * library prints nothing, ends nothing, and changes nothing of the process: no signals, no umask, no working directory. Its
+ * descriptors are close-on-exec.
+ *
+ * Memory. Every function that returns int may answer -ENOMEM as well; the handle stays usable. (The library that cargo
+ * builds, instead of make, is like other Rust there: want of memory ends the process, and a contained panic is printed.)
  *
  * Structs that begin with `size` grow at their end: a shorter one than the library's counts as zero there, which means
  * the default. Strings are bytes, NUL-terminated unless a length is given; no encoding is assumed.

@@ -130,6 +130,7 @@ impl Distinct {
 
 /// Eight bytes a step, each folded in by a wide multiplication. Not against an enemy: whoever can write a journal can
 /// spoil it in simpler ways, and a collision costs time alone.
+#[inline]
 fn hash(bytes: &[u8]) -> u64 {
     const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut state = SEED ^ bytes.len() as u64;

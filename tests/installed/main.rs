@@ -297,3 +297,9 @@ fn uninstall_removes_what_install_put_there() {
     do_make("uninstall");
     assert_eq!(installed(), 0);
 }
+
+#[test]
+fn what_is_installed_is_small() {
+    let scratch = Scratch::new("sizes");
+    run(place::make_in(&scratch.path().join("dist")).arg("sizes"));
+}
