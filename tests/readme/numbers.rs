@@ -17,7 +17,6 @@ const FACTS: &[(&str, &str, &str)] = &[
     ),
     ("100 ms", "src/options.rs", "settle: Duration::from_millis(100)"),
     ("5 s", "src/lock/look.rs", "const CUT_MS: i64 = 5_000;"),
-    ("45 minutes", "mk/prove.mk", "about 45 minutes on two cores"),
     ("30 s", "src/lock/core.rs", "const SHIPPED_STALE_MS: i64 = 30_000;"),
     ("4096", "src/abi.rs", "pub const JLOCK_ELOST: i32 = -4097;"),
     ("0 or", "include/jlock.h", "0"),
