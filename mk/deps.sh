@@ -14,8 +14,6 @@ for pair in $needed "$@"; do
     command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
 python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
-# A rustup has its own.
-if ! command -v rustup >/dev/null && [ ! -d "$(rustc --print sysroot 2>/dev/null)/lib/rustlib/src" ]; then missing="$missing rust-src"; fi
 
 if [ -n "$missing" ]; then
     command -v apt-get >/dev/null || { echo "deps: please install:$missing" >&2; exit 1; }
