@@ -30,6 +30,9 @@ esac
 seed=${JLOCK_SEED:-$(date +%s)}
 echo "JLOCK_SEED=$seed"
 
+# What was freed is kept from being used again for a while; a long while would cost more cache than the rest of an execution.
+export ASAN_OPTIONS=quarantine_size_mb=8:${ASAN_OPTIONS:-}
+
 # In memory: each execution is some tens of system calls.
 scratch=$(mktemp -d -p /dev/shm)
 trap 'rm -rf "$scratch"' EXIT

@@ -116,8 +116,8 @@ static void a_fork_during_a_wait_on_the_handle_does_not_block_the_child(void) {
 }
 
 static void use_and_close_inherited(void) {
-  alarm(10);                                      /* of its own: the parent's is not inherited */
-  IS(jlock_append(inherited, NULL, 1), -EINVAL);  /* seen before whose handle it is */
+  alarm(30);                                     /* of its own: the parent's is not inherited */
+  IS(jlock_append(inherited, NULL, 1), -EINVAL); /* seen before whose handle it is */
   every_call_says_forked();
   jlock_close(inherited);
 }
@@ -146,7 +146,7 @@ static void fork_while(void *(*busy)(void *)) {
   forked_enough = 0;
   pthread_t thread;
   CHECK(pthread_create(&thread, NULL, busy, inherited) == 0);
-  for (int i = 0; i < 300; i++) ends_well(child(use_and_close_inherited));
+  for (int64_t end = now_ms() + 2000; now_ms() < end;) ends_well(child(use_and_close_inherited));
   forked_enough = 1;
   pthread_join(thread, NULL);
   jlock_close(inherited);
