@@ -3,15 +3,22 @@
 # Debian and Ubuntu; elsewhere it says what is missing, and stops.
 set -eu
 
-# command:package
+# command:package, or page(section):package
 needed='cc:gcc g++:g++ clang:clang make:make git:git pkg-config:pkg-config strace:strace valgrind:valgrind node:nodejs
 npm:npm go:golang-go python3:python3 shellcheck:shellcheck column:bsdextrautils cargo:cargo cmake:cmake
 mandoc:mandoc man:man-db groff:groff zsh:zsh setpriv:util-linux unshare:util-linux strip:binutils
-abidiff:abigail-tools rustfmt:rustfmt cargo-clippy:rust-clippy'
+abidiff:abigail-tools rustfmt:rustfmt cargo-clippy:rust-clippy fork(2):manpages-dev'
+
+is_here() {
+    case $1 in
+    *\(2\)) man -w 2 "${1%(2)}" ;;
+    *) command -v "$1" ;;
+    esac >/dev/null 2>&1
+}
 
 missing=
 for pair in $needed "$@"; do
-    command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
+    is_here "${pair%%:*}" || missing="$missing ${pair#*:}"
 done
 python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
 

@@ -219,6 +219,13 @@ static unsigned long long blocked_in(const char *thread) {
   return blocked;
 }
 
+static int must_be_blocked(int number) {
+#ifdef __SANITIZE_ADDRESS__
+  if (number == SIGSYS) return 0; /* gcc 14's sanitizer leaves it to a thread that has only just begun */
+#endif
+  return number != SIGKILL && number != SIGSTOP;
+}
+
 static void the_keepalive_thread_takes_no_signals(void) {
   struct jlock *lock = open_with(JLOCK_KEEPALIVE, 100);
   DIR *threads = opendir("/proc/self/task");
@@ -228,7 +235,7 @@ static void the_keepalive_thread_takes_no_signals(void) {
     if (*thread->d_name == '.' || atoi(thread->d_name) == getpid()) continue;
     unsigned long long blocked = blocked_in(thread->d_name);
     for (int number = 1; number < 32; number++) {
-      if (number != SIGKILL && number != SIGSTOP) CHECK(blocked >> (number - 1) & 1);
+      if (must_be_blocked(number)) CHECK(blocked >> (number - 1) & 1);
     }
     others++;
   }

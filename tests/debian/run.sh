@@ -60,6 +60,7 @@ make_root() {
 }
 
 mounts() {
+    mount --bind "$root" "$root" # so that / is a mount, there
     mount -t proc proc "$root/proc"
     mount -t sysfs -o ro sysfs "$root/sys"
     mount --rbind /dev "$root/dev"
