@@ -30,7 +30,7 @@ esac
 seed=${JLOCK_SEED:-$(date +%s)}
 echo "JLOCK_SEED=$seed"
 
-# What was freed is kept from being used again for a while; a long while would cost more cache than the rest of an execution.
+# What was freed is not used again for a while; a long one costs more than the rest of an execution.
 export ASAN_OPTIONS=quarantine_size_mb=8:${ASAN_OPTIONS:-}
 
 # In memory: each execution is some tens of system calls.
@@ -40,7 +40,8 @@ trap 'rm -rf "$scratch"' EXIT
 run() {
     local target=$1 log=$scratch/$1.log
     mkdir -p "$out/corpus/$target"
-    if ! JLOCK_FUZZ_DIR=$scratch "$out/$triple/release/$target" "$limit" -seed="$seed" -dict="dictionaries/$target.dict" -timeout=60 \
+    if ! JLOCK_FUZZ_DIR=$scratch "$out/$triple/release/$target" "$limit" -seed="$seed" \
+        -max_len=512 -dict="dictionaries/$target.dict" -timeout=60 \
         -artifact_prefix="$out/found/$target-" "$out/corpus/$target" >"$log" 2>&1 </dev/null; then
         tail -n 60 "$log" >&2
         return 1
