@@ -20,11 +20,7 @@ const FACTS: &[(&str, &str, &str)] = &[
     ("30 s", "src/lock/core.rs", "const SHIPPED_STALE_MS: i64 = 30_000;"),
     ("4096", "src/abi.rs", "pub const JLOCK_ELOST: i32 = -4097;"),
     ("0 or", "include/jlock.h", "0"),
-    (
-        "10 s",
-        "benches/node/node_modules/proper-lockfile/lib/lockfile.js",
-        "stale: 10000,",
-    ),
+    ("10 s", "tests/locks/locks.py", "taken over 10 s later"),
     ("0.1.0 on", "Cargo.toml", "version = \"0.1.0\""),
     (
         "1.0.0 need",
