@@ -1,5 +1,6 @@
-//! The C interface as the Rust sources define it, read with `syn`: for printing it as C, and as facts.
+//! The C interface as the Rust sources define it, read with `syn`: for printing it as C, and as imports.
 
+use std::fmt::Write;
 use std::fs;
 
 use syn::{Expr, FnArg, Item, Lit, Pat, ReturnType, UnOp, Visibility};
@@ -18,6 +19,7 @@ const SOURCES: [&str; 5] = [
 #[derive(Debug, Default)]
 pub struct Interface {
     constants: Vec<(String, Type, i64)>,
+    opaque: Vec<String>,
     structs: Vec<(String, Vec<Variable>)>,
     functions: Vec<Function>,
 }
@@ -73,6 +75,7 @@ impl Interface {
                 });
                 self.structs.push((item.ident.to_string(), fields.collect()));
             }
+            Item::Struct(item) if is_public(&item.vis) => self.opaque.push(item.ident.to_string()),
             Item::Fn(item) if item.sig.abi.is_some() => self.functions.push(Function::read(&item.sig)),
             _ => {}
         }
@@ -187,63 +190,47 @@ impl Type {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------- as facts
+// ------------------------------------------------------------------------------------------------------- as imports
 
 impl Interface {
-    /// A Rust program that prints each constant, and how each struct lies in memory.
-    pub fn facts_in_rust(&self) -> String {
-        let mut code = "#![allow(non_camel_case_types)]\nuse std::ffi::{c_char, c_int};\n".to_owned();
-        for (name, fields) in &self.structs {
-            let fields: String = fields
-                .iter()
-                .map(|field| format!("    pub {}: {},\n", field.name, field.ty.in_rust()))
-                .collect();
-            code += &format!("#[repr(C)]\npub struct {name} {{\n{fields}}}\n");
-        }
-        code += "fn main() {\n";
+    /// The same as a Rust program would import it: what `ctest` understands.
+    pub fn as_rust_imports(&self) -> String {
+        let mut code = "use std::ffi::{c_char, c_int};\n".to_owned();
         for (name, ty, value) in &self.constants {
-            code += &format!("    println!(\"{name} {{}}\", {value} as {} as i64);\n", ty.in_rust());
+            code += &format!("pub const {name}: {} = {value};\n", ty.in_rust());
+        }
+        for name in &self.opaque {
+            code += &format!("enum {name} {{}}\n");
         }
         for (name, fields) in &self.structs {
-            code += &format!("    println!(\"{name} {{}} {{}}\", size_of::<{name}>(), align_of::<{name}>());\n");
-            for field in fields {
-                code += &format!(
-                    "    println!(\"{name}.{0} {{}} {{}}\", std::mem::offset_of!({name}, {0}), size_of::<{1}>());\n",
-                    field.name,
-                    field.ty.in_rust()
-                );
-            }
+            code += &format!(
+                "#[repr(C)]\n#[derive(Clone, Copy)]\npub struct {name} {{ {} }}\n",
+                in_rust(fields, "pub ")
+            );
+        }
+        code += "extern \"C\" {\n";
+        for function in &self.functions {
+            let result = function
+                .result
+                .as_ref()
+                .map_or(String::new(), |ty| format!(" -> {}", ty.in_rust()));
+            writeln!(
+                code,
+                "fn {}({}){result};",
+                function.name,
+                in_rust(&function.parameters, "")
+            )
+            .expect("a String takes everything");
         }
         code + "}\n"
     }
+}
 
-    /// A C program that prints the same of the header; a field of another type is an error.
-    pub fn facts_in_c(&self) -> String {
-        let mut code = "#include <jlock.h>\n#include <stdio.h>\n".to_owned();
-        for (name, fields) in &self.structs {
-            for field in fields {
-                code += &format!(
-                    "_Static_assert(_Generic(((struct {name} *)0)->{0}, {1}: 1, default: 0), \"{name}.{0}\");\n",
-                    field.name,
-                    field.ty.decayed_in_c()
-                );
-            }
-        }
-        code += "int main(void) {\n";
-        for (name, _, _) in &self.constants {
-            code += &format!("  printf(\"{name} %lld\\n\", (long long)({name}));\n");
-        }
-        for (name, fields) in &self.structs {
-            code += &format!("  printf(\"{name} %zu %zu\\n\", sizeof(struct {name}), _Alignof(struct {name}));\n");
-            for field in fields {
-                code += &format!(
-                    "  printf(\"{name}.{0} %zu %zu\\n\", offsetof(struct {name}, {0}), sizeof ((struct {name} *)0)->{0});\n",
-                    field.name
-                );
-            }
-        }
-        code + "}\n"
-    }
+fn in_rust(variables: &[Variable], visibility: &str) -> String {
+    let each = variables
+        .iter()
+        .map(|v| format!("{visibility}{}: {}", v.name, v.ty.in_rust()));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 impl Type {
@@ -252,14 +239,6 @@ impl Type {
             Type::Named(name) => name.clone(),
             Type::Pointer { mutable, to } => format!("*{} {}", if *mutable { "mut" } else { "const" }, to.in_rust()),
             Type::Array { of, len } => format!("[{}; {len}]", of.in_rust()),
-        }
-    }
-
-    /// As an expression has it: an array is a pointer there.
-    fn decayed_in_c(&self) -> String {
-        match self {
-            Type::Array { of, .. } => format!("{}*", of.in_c()),
-            other => other.in_c(),
         }
     }
 }

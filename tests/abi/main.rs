@@ -69,21 +69,52 @@ fn the_prototypes_are_those_of_the_rust_functions() {
     check("gcc", "-std=c99", "c", &source);
 }
 
+fn rustc_host() -> String {
+    let version = text(tool("rustc").arg("-vV"));
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    host.expect("rustc -vV names its host").to_owned()
+}
+
 #[test]
-fn types_and_constants_are_the_same_in_c_and_rust() {
-    let scratch = Scratch::new("facts");
-    let (interface, program) = (Interface::read(), scratch.path().join("program"));
-    let source = scratch.write("facts.rs", &interface.facts_in_rust());
-    run(tool("rustc").arg("--edition=2024").arg("-o").arg(&program).arg(source));
-    let in_rust = text(&mut tool(&program));
-    let source = scratch.write("facts.c", &interface.facts_in_c());
+fn types_constants_and_addresses_are_the_same_in_c_and_rust() {
+    let scratch = Scratch::new("ctest");
+    let mirror = scratch.write("mirror.rs", &Interface::read().as_rust_imports());
+    let mut generator = ctest::TestGenerator::new();
+    generator
+        .header("jlock.h")
+        .target(&rustc_host())
+        .out_dir(scratch.path())
+        .type_name(|name, _, _| match name {
+            "f64" => "double".to_owned(),
+            _ if name.starts_with("jlock") => format!("struct {name}"),
+            _ => name.to_owned(),
+        });
+    generator.generate_files(&mirror, "checks.rs");
+
+    let object = scratch.path().join("checks.o");
     run(tool("gcc")
-        .args(STRICT)
-        .args(["-std=c11", &include(), "-o"])
+        .args(["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-c", "-o"])
+        .arg(&object)
+        .arg(include())
+        .arg(scratch.path().join("checks.c")));
+    let program = scratch.write(
+        "program.rs",
+        "mod libc { pub use std::ffi::*; }\ninclude!(\"mirror.rs\");\ninclude!(\"checks.rs\");\n",
+    );
+    let binary = scratch.path().join("program");
+    let shared = library("libjlock.so");
+    run(tool("rustc")
+        .args(["--edition=2021", "-Awarnings", "-o"])
+        .arg(&binary)
         .arg(&program)
-        .arg(source));
-    assert_eq!(text(&mut tool(&program)), in_rust);
-    assert!(in_rust.lines().count() > 40, "{in_rust}");
+        .args([&object, &shared].map(|file| format!("-Clink-arg={}", file.display()))));
+    let checked = tool(&binary).env("LD_LIBRARY_PATH", library("")).output();
+    let said = String::from_utf8(checked.expect("it runs").stderr).expect("it is text");
+    let passed = said
+        .lines()
+        .find_map(|line| line.strip_prefix("PASSED ")?.strip_suffix(" tests"));
+    let count: usize = passed.unwrap_or_else(|| panic!("{said}")).parse().expect("a count");
+    assert!(count > 100, "{said}");
 }
 
 // ------------------------------------------------------------------------------------------------------ the baseline
