@@ -30,8 +30,9 @@ esac
 seed=${JLOCK_SEED:-$(date +%s)}
 echo "JLOCK_SEED=$seed"
 
-# What was freed is not used again for a while; a long one costs more than the rest of an execution.
-export ASAN_OPTIONS=quarantine_size_mb=8:${ASAN_OPTIONS:-}
+# What was freed is not used again for a while; a long one costs more than the rest of an execution. So do the stack trace of
+# each allocation, and stacks that outlive their functions: an input that was found is run once more with both.
+export ASAN_OPTIONS=quarantine_size_mb=1:malloc_context_size=0:detect_stack_use_after_return=0:${ASAN_OPTIONS:-}
 
 # In memory: each execution is some tens of system calls.
 scratch=$(mktemp -d -p /dev/shm)

@@ -194,7 +194,12 @@ fn commit_free(core: &mut Core, waker: &Waker, act: impl Fn(&Core) -> Result<Wri
         }
         let is_lost = |error: &Error| error.code() == abi::JLOCK_ELOST;
         match (acted, released) {
-            (Ok(written), Ok(())) => return make_durable(core, written),
+            (Ok(written), Ok(())) => {
+                if core.options.sync {
+                    core.end_share(); // the disk takes longer than others need to wait
+                }
+                return make_durable(core, written);
+            }
             // Not written; or written, but perhaps to a journal that a thief has replaced by an older copy: once more.
             // What is there twice is read once.
             (Err(lost), _) | (Ok(_), Err(lost)) if is_lost(&lost) && overtaken < OVERTAKEN => overtaken += 1,

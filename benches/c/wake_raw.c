@@ -1,6 +1,6 @@
 /* wake_raw FILE: the least that a waiter for a lockfile can do; as peer.c does what it is told:
  *   a  makes the file, and says when it had it
- *   w  waits by inotify until it is gone, makes it, and says when it had it
+ *   w  waits by inotify until it is gone, and says when it was told
  *   r  removes it, and says when it began to */
 
 #include <inttypes.h>
@@ -10,13 +10,15 @@
 static const char *path;
 static int held;
 
-static void wait_until_gone(void) {
-  struct inotify_event event;
+static int64_t wait_until_gone(void) {
+  struct inotify_event event; /* of a file there is no name */
   int queue = check(inotify_init1(IN_CLOEXEC), "inotify_init1");
   check(inotify_add_watch(queue, path, IN_ATTRIB | IN_ONESHOT), path);
   check(read(queue, &event, sizeof event), "read");
-  held = raw_lock(path);
+  int64_t told = now_ns();
   close(queue);
+  held = raw_lock(path);
+  return told;
 }
 
 int main(int argc, char **argv) {
@@ -26,8 +28,8 @@ int main(int argc, char **argv) {
     int64_t at = now_ns();
     if (told == 'r') raw_unlock(path, held);
     if (told == 'a') held = raw_lock(path);
-    if (told == 'w') wait_until_gone();
-    if (told != 'r') at = now_ns();
+    if (told == 'a') at = now_ns();
+    if (told == 'w') at = wait_until_gone();
     printf("%" PRId64 " 0\n", at);
     fflush(stdout);
   }

@@ -37,7 +37,7 @@ def measure(bench: Bench) -> Iterator[Row]:
         f"longest: {seconds(max(woken))}",
     )
     yield compared("the same", "trying every 25 ms", woken, polled, None)
-    yield compared("the same", "the limit: `inotify`, then `open(O_EXCL)` and `write`", woken, limit, None)
+    yield compared("the same", "the limit: told by `inotify` of an `unlink`", woken, limit, None)
 
 
 def _wait(holder: Program, waiter: Program, how: str) -> float:

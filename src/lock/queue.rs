@@ -88,6 +88,14 @@ impl Core {
         self.latest_ticket(None).is_some()
     }
 
+    /// Ends our share before its time: we want nothing of the lock for a while. Whoever leaves us in peace is told.
+    pub(crate) fn end_share(&mut self) {
+        if let (Some(parked), Some(_)) = (&self.parked, self.queue.share_began.take()) {
+            let now = Duration::from_millis(sys::realtime_ms().unsigned_abs());
+            let _ = sys::set_accessed(&parked.file, Accessed::at(now, 0)); // if it cannot be told, it looks by itself
+        }
+    }
+
     /// Takes a ticket, if we have none. Whoever waits for the end of our share watches the access time that it sets.
     fn line_up(&mut self) {
         let (Some(parked), None) = (&self.parked, self.queue.ticket) else {

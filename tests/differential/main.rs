@@ -136,7 +136,7 @@ impl Tally {
 #[test]
 fn both_readers_find_the_same_in_any_journal() {
     let (mut both, mut random) = (Both::new("read"), random());
-    let count = if proving() { 200_000 } else { 12_000 };
+    let count = if proving() { 50_000 } else { 12_000 };
     let mut tally = Tally::default();
     for number in 0..count {
         let content = generate::journal(&mut random);
