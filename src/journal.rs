@@ -111,7 +111,7 @@ impl Journal<'_> {
 
     fn commit(&self, act: impl Fn(&Core) -> Result<Written>) -> Result<()> {
         self.lock.with_core(|core, waker| {
-            if core.hold.is_some() {
+            if core.hold.is_some() || core.forfeited {
                 commit_held(core, act)
             } else {
                 commit_free(core, waker, act)
@@ -141,9 +141,8 @@ impl Standing {
     }
 
     /// Whether it is the journal still.
-    fn stands(&self, dir: &Dir) -> Result<bool> {
-        let named = dir.names(&dir.journal, self.meta.id);
-        named.map_err(|e| Error::os(e, Name(&dir.journal)))
+    fn stands(&self, dir: &Dir) -> sys::Result<bool> {
+        dir.names(&dir.journal, self.meta.id)
     }
 
     fn written(&self) -> Written {

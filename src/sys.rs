@@ -393,6 +393,20 @@ pub(crate) fn set_modified(file: &Fd, modified_ms: i64) -> Result<()> {
     )
 }
 
+/// As [`touch`], and the access time stays.
+pub(crate) fn touch_modified(file: &Fd) -> Result<()> {
+    let (omit, now) = (rustix::fs::UTIME_OMIT, rustix::fs::UTIME_NOW);
+    let [last_access, last_modification] = [omit, now].map(|tv_nsec| Timespec { tv_sec: 0, tv_nsec });
+    let times = rustix::fs::Timestamps {
+        last_access,
+        last_modification,
+    };
+    around("utimensat", || {
+        let file = file.borrow()?;
+        rustix::fs::futimens(file, &times).and_then(|()| written(file))
+    })
+}
+
 fn set_times(file: &Fd, time: Timespec) -> Result<()> {
     let times = rustix::fs::Timestamps {
         last_access: time,
@@ -527,8 +541,8 @@ pub(crate) fn inotify() -> Result<Fd> {
 /// have lined up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Watched {
-    /// Its link count changes or its mtime is set (`IN_ATTRIB`), it goes or is renamed, or somebody who could write to it
-    /// closes it.
+    /// Its link count changes or both its times are set (`IN_ATTRIB`), it goes or is renamed, or somebody who could write
+    /// to it closes it.
     Change,
     /// As before, but its access time instead of its link count: not each acquire and release of one that goes on.
     Share,

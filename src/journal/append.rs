@@ -66,22 +66,21 @@ fn append_to(core: &Core, journal: Standing, lines: &[u8], stamp: Option<Stamp<'
     let mut done = 0;
     let mut stamped = None;
     let appended = (|| {
-        sys::append(&journal.file, &bytes, &mut done)
-            .map_err(|e| Error::os(e, format_args!("append to {}", Name(&dir.journal))))?;
+        sys::append(&journal.file, &bytes, &mut done).map_err(|e| ("append to", e))?;
         if let Some(stamp) = &stamp {
-            stamp
-                .put(&journal.file)
-                .map_err(|e| Error::os(e, format_args!("stamp {}", Name(&dir.journal))))?;
+            stamp.put(&journal.file).map_err(|e| ("stamp", e))?;
             stamped = Some(stamp);
         }
         // codegraph's native engine replaces the journal without taking the lock: what went into the old one is gone.
-        journal.stands(dir)
+        journal.stands(dir).map_err(|e| ("look at", e))
     })();
+    // Before a message is made of the failure, for which there may be no memory.
     if appended.is_err() {
         undo(core, &journal, done as u64, stamped);
     }
     core.forget_note();
-    Ok(appended?.then(|| journal.written()))
+    let stands = appended.map_err(|(what, e)| Error::os(e, format_args!("{what} {}", Name(&dir.journal))))?;
+    Ok(stands.then(|| journal.written()))
 }
 
 /// What must come before the first line: a header where there is nothing, a newline after a tail that was cut.

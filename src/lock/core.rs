@@ -15,7 +15,7 @@ use crate::lock::look::Look;
 use crate::lock::park::Parked;
 use crate::lock::queue::{Queue, Turn};
 use crate::lock::stamp::OwnStamp;
-use crate::lock::wait::{Deadline, Pauses, Waker, Watch};
+use crate::lock::wait::{Deadline, Paused, Pauses, Waker, Watch};
 use crate::options::Options;
 use crate::sys::{self, Errno, Fd, FileId, Meta, Open, Rename};
 
@@ -41,6 +41,8 @@ pub(crate) struct Core {
     pub hold: Option<Hold>,
     /// Whether the last acquire took over from a dead holder.
     pub recovered: bool,
+    /// A hold of the caller's was given up: told by the next call under it, up to its release (P3).
+    pub forfeited: bool,
     pub watch: Watch,
     pub fallback: Fallback,
     /// The journal whose directory entry is known to be on disk. Open, so that its inode number cannot be another's.
@@ -109,6 +111,7 @@ impl Core {
             parked: None,
             hold: None,
             recovered: false,
+            forfeited: false,
             watch: Watch::Untried,
             fallback: Fallback::default(),
             durable: None,
@@ -120,7 +123,7 @@ impl Core {
     // ------------------------------------------------------------------------------------------------- acquire
 
     pub(crate) fn acquire(&mut self, patience: Patience, waker: &Waker) -> Result<()> {
-        if self.hold.is_some() {
+        if self.hold.is_some() || self.forfeited {
             let what = crate::error::text(-EDEADLK);
             return Err(Error::new(-EDEADLK, format!("{}: {what}", Name(&self.dir.lock))));
         }
@@ -161,19 +164,20 @@ impl Core {
             let left = deadline.left();
             if let Some(left) = left.filter(|_| in_line) {
                 match self.turn() {
-                    Turn::After(before) if pauses.pause(&mut self.watch, waker, before.id, left) => {
-                        if self.follow(&before, waker, left)? {
+                    Turn::After(before) => match pauses.pause(&mut self.watch, waker, before.id, left) {
+                        Paused::Reported if self.follow(&before, waker, left)? => return Ok(()),
+                        Paused::Reported => continue,
+                        // We try all the same: the one before us may have stopped.
+                        paused if self.place()? => {
+                            if paused == Paused::Silence {
+                                self.pass_over(&before);
+                            }
                             return Ok(());
                         }
-                        continue;
-                    }
-                    // After silence we try all the same: the one before us may have stopped.
-                    Turn::After(before) if self.place()? => {
-                        self.pass_over(&before);
-                        return Ok(());
-                    }
+                        _ => {}
+                    },
                     Turn::First if self.place()? => return Ok(()),
-                    Turn::After(_) | Turn::First => {}
+                    Turn::First => {}
                 }
             }
             in_line = true;
@@ -369,6 +373,7 @@ impl Core {
     pub(crate) fn still_held(&self) -> Result<Meta> {
         let lock = Name(&self.dir.lock);
         match &self.hold {
+            None if self.forfeited => Err(self.lost()),
             None => {
                 let what = crate::error::text(abi::JLOCK_ENOTHELD);
                 Err(Error::new(abi::JLOCK_ENOTHELD, format!("{lock}: {what}")))
@@ -541,6 +546,7 @@ impl Core {
     /// After a loss. Our stamp is given up as well: should it come to stand at the lock's name again, it must not look
     /// like a living holder's.
     fn forget_lost(&mut self) {
+        self.forfeited = false;
         self.forget_hold();
         self.unpark();
     }
@@ -557,6 +563,7 @@ impl Core {
         waker.end();
         let noted = self.hold.as_ref().is_some_and(|hold| hold.noted.get());
         if noted || !was_held {
+            self.forfeited = was_held;
             self.abandon();
         }
         self.queue = Queue::default();

@@ -59,11 +59,11 @@ impl Parked {
         }
     }
 
-    /// Gives the mtime a new life, unless it is fresh.
+    /// Gives the mtime a new life, unless it is fresh; a ticket stays.
     pub(crate) fn freshen(&mut self, fresh_ms: i64) -> sys::Result<()> {
         let now = sys::realtime_ms();
         if !(0..=fresh_ms).contains(&now.saturating_sub(self.touched_ms)) {
-            sys::touch(&self.file)?;
+            sys::touch_modified(&self.file)?;
             self.touched_ms = now;
         }
         Ok(())

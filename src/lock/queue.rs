@@ -5,9 +5,10 @@
 //! unlink it, and both are reported by the one inotify watch. Nobody is woken but the next in line.
 //!
 //! Who acquires has a **share** of the lock: for so long it may acquire again and again. Then it looks for tickets, and
-//! lines up behind them. Whoever was first in line leaves it in peace for that time, for a lock that goes from process
-//! to process with each hold costs more than the holds. Who got the lock without waiting does not know that others
+//! lines up behind them. Whoever is next in line sleeps for that time, and only now and then sees whether the lock lies
+//! idle: a lock that goes from process to process with each hold costs more than the holds. Who got the lock without waiting does not know that others
 //! wait: they leave a **sign** on the lock, which its release finds, and its share begins.
+//! Who never waits (a try, or no time-out at all) never lines up either.
 //!
 //! Ticket and sign are hints and stand in access times, which mean nothing to shipped peers: the ticket in that of the
 //! waiter's parked file, the sign in that of the lock. They cost nobody a system call who does not wait: a release looks
@@ -27,6 +28,9 @@ const SHARE: Duration = Duration::from_micros(350);
 /// How often the next in line sees whether the lock lies idle within a share.
 const NAP: Duration = Duration::from_micros(100);
 
+/// How long a waiter is passed over that seemed to be stopped.
+const PASSED_OVER: Duration = Duration::from_secs(1);
+
 /// A ticket is a time of the monotonic clock, far below any of the wall clock.
 const TICKETS: std::ops::Range<i64> = 0..1_000_000_000;
 /// A sign is one as well, moved out of their way.
@@ -36,14 +40,16 @@ const SIGNS: std::ops::Range<i64> = 1_000_000_000..1_500_000_000;
 pub(crate) struct Queue {
     /// Since when we wait in line.
     ticket: Option<Accessed>,
-    /// Nobody is before us any more: tickets are taken in the order of their times.
+    /// The one before us has acquired. Tickets are taken in the order of their times: nobody is before us any more, except
+    /// whom it has overtaken.
     is_first: bool,
     /// The last sign that we found on our own lock.
     seen: Option<Accessed>,
     /// When our present share began, as far as we know. `None`: we know of nobody who waits.
     share_began: Option<Duration>,
-    /// Who took this ticket, or one before it, let a free lock lie: it is stopped, and nobody waits for it.
-    silent: Option<Accessed>,
+    /// Tickets whose owners did nothing for long while the lock was free: they may have been stopped. We pass them over,
+    /// until then by the monotonic clock.
+    passed_over: Vec<(Accessed, Duration)>,
 }
 
 fn ticket_of(meta: &Meta) -> Option<Accessed> {
@@ -85,7 +91,13 @@ impl Core {
             return false;
         }
         self.queue.share_began = None;
-        self.latest_ticket(None).is_some()
+        self.has_line() && self.latest_ticket(None).is_some()
+    }
+
+    /// Whether tickets can be told here: from the times of files that do not wait, and from those of another machine, whose
+    /// clock began at another time.
+    fn has_line(&self) -> bool {
+        self.dir.local && sys::realtime_ms() / 1000 >= SIGNS.end
     }
 
     /// Ends our share before its time: we want nothing of the lock for a while. Whoever leaves us in peace is told.
@@ -96,14 +108,18 @@ impl Core {
         }
     }
 
-    /// Takes a ticket, if we have none. Whoever waits for the end of our share watches the access time that it sets.
+    /// Takes a ticket, or sees to it that ours stands: our parked stamp may be another by now, and while it was the lock,
+    /// somebody may have signed it. Whoever waits for the end of our share watches the access time that it sets.
     fn line_up(&mut self) {
-        let (Some(parked), None) = (&self.parked, self.queue.ticket) else {
+        let Some(parked) = self.parked.as_ref().filter(|parked| parked.flock && self.has_line()) else {
             return;
         };
-        let now = Accessed::at(sys::monotonic(), TICKETS.start);
-        if parked.flock && sys::set_accessed(&parked.file, now).is_ok() {
-            self.queue.ticket = Some(now);
+        let now = || Accessed::at(sys::monotonic(), TICKETS.start);
+        let ticket = self.queue.ticket.unwrap_or_else(now);
+        if sys::set_accessed(&parked.file, ticket).is_ok() {
+            // As the file system keeps it, perhaps in seconds: then those of one second are before nobody.
+            let kept = sys::fstat(&parked.file).ok();
+            self.queue.ticket = kept.as_ref().and_then(ticket_of).or(Some(ticket));
         }
     }
 
@@ -130,19 +146,19 @@ impl Core {
     /// Lines up, finds the waiter before us, and watches it.
     pub(crate) fn turn(&mut self) -> Turn {
         self.line_up();
-        let before = match self.queue.ticket {
-            Some(ticket) if !self.queue.is_first => self.latest_ticket(Some(ticket)),
-            _ => None,
-        };
-        // What cannot be looked at, or is gone, is nobody to wait for.
-        before
-            .and_then(|(name, ticket)| self.watch_waiter(&name, ticket))
-            .map_or(Turn::First, Turn::After)
+        let mut ours = self.queue.ticket.filter(|_| !self.queue.is_first);
+        while let Some((name, ticket)) = ours.and_then(|ours| self.latest_ticket(Some(ours))) {
+            match self.watch_waiter(&name, ticket) {
+                Some(before) => return Turn::After(before),
+                None => ours = Some(ticket), // what cannot be looked at, or is gone, is nobody to wait for
+            }
+        }
+        Turn::First
     }
 
     fn watch_waiter(&mut self, name: &CStr, ticket: Accessed) -> Option<Before> {
         let file = sys::open(&self.dir.fd, name, Open::Read).ok()?;
-        if sys::flock_exclusive(&file) != Ok(false) {
+        if sys::flock_exclusive(&file).ok()? {
             drop(file);
             self.sweep(); // it is dead
             return None;
@@ -162,7 +178,7 @@ impl Core {
                 Ok(Some(meta)) => ticket_of(&meta),
                 _ => None,
             };
-            let Some(theirs) = theirs.filter(|theirs| self.queue.silent.is_none_or(|silent| silent < *theirs)) else {
+            let Some(theirs) = theirs.filter(|theirs| !self.is_passed_over(*theirs)) else {
                 continue;
             };
             if ours.is_none_or(|ours| theirs < ours) && last.as_ref().is_none_or(|(_, latest)| *latest < theirs) {
@@ -172,9 +188,21 @@ impl Core {
         last
     }
 
-    /// The one before us did nothing for long, and yet the lock was free.
+    /// The one before us did nothing for all of a pause, and yet the lock was free.
     pub(crate) fn pass_over(&mut self, before: &Before) {
-        self.queue.silent = self.queue.silent.max(Some(before.ticket));
+        let now = sys::monotonic();
+        self.queue.passed_over.retain(|(_, until)| now < *until);
+        self.queue.passed_over.push((before.ticket, now + PASSED_OVER));
+    }
+
+    fn is_passed_over(&self, ticket: Accessed) -> bool {
+        let passed_over = &self.queue.passed_over;
+        !passed_over.is_empty() && {
+            let now = sys::monotonic();
+            passed_over
+                .iter()
+                .any(|(passed, until)| *passed == ticket && now < *until)
+        }
     }
 
     /// The one before us moved. If that was to acquire, we are the first in line, and it has its share: until that is
@@ -185,9 +213,10 @@ impl Core {
         }
         self.queue.is_first = true;
         let ends = sys::monotonic() + SHARE.min(left);
-        // A ticket of the holder's ends the wait as well: it has had its share.
-        if let Some((file, _)) = self.open_lock()?.filter(|(_, id)| *id == before.id) {
-            self.watch.arm(&file, before.id, Watched::Share);
+        // A ticket of the holder's wakes us at once: it has had its share.
+        match self.open_lock() {
+            Ok(Some((file, id))) if id == before.id => self.watch.arm(&file, id, Watched::Share),
+            _ => {} // it has changed, or may not be looked at: that is found below
         }
         while let Some(rest) = ends.checked_sub(sys::monotonic()).filter(|rest| !rest.is_zero()) {
             if waker.is_canceled() {

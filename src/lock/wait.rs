@@ -139,6 +139,17 @@ impl Watch {
     }
 }
 
+/// What came of a pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paused {
+    /// A report, or somebody canceled.
+    Reported,
+    /// Nothing, for as long as a pause can be, though it would have been reported.
+    Silence,
+    /// Nothing, but it was short, or not watched.
+    Short,
+}
+
 /// The sleeps of one wait: as long as the watch allows, short and growing where the watch cannot tell.
 pub(crate) struct Pauses {
     longest: Duration,
@@ -159,8 +170,7 @@ impl Pauses {
     }
 
     /// Sleeps until the lock `busy` changes, somebody cancels, `left` is over, or it is time for another look.
-    /// Whether there was a report.
-    pub(crate) fn pause(&mut self, watch: &mut Watch, waker: &Waker, busy: FileId, left: Duration) -> bool {
+    pub(crate) fn pause(&mut self, watch: &mut Watch, waker: &Waker, busy: FileId, left: Duration) -> Paused {
         // A dying holder's files are closed before its flock is let go: after a report about a lock that is still
         // held, look again soon. (A first report is worth a full pause.)
         let length = match watch.queue_for(busy) {
@@ -168,11 +178,15 @@ impl Pauses {
             _ => self.grow(),
         };
         self.on = Some(busy);
-        let reported = sleep(watch, waker, busy, length.min(left));
-        if reported {
+        let (watched, begun) = (watch.queue_for(busy).is_some(), sys::monotonic());
+        if sleep(watch, waker, busy, length.min(left)) {
             self.next = Self::SHORTEST;
+            return Paused::Reported;
         }
-        reported
+        match watched && sys::monotonic().saturating_sub(begun) >= self.longest {
+            true => Paused::Silence,
+            false => Paused::Short,
+        }
     }
 
     fn grow(&mut self) -> Duration {

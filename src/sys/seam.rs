@@ -142,7 +142,10 @@ pub(super) fn written(file: BorrowedFd<'_>) -> Result<()> {
         tv_nsec: now_ms % 1000 * 1_000_000,
     };
     let times = rustix::fs::Timestamps {
-        last_access: now,
+        last_access: Timespec {
+            tv_sec: 0,
+            tv_nsec: rustix::fs::UTIME_OMIT, // a ticket, perhaps
+        },
         last_modification: now,
     };
     rustix::fs::futimens(file, &times)

@@ -11,6 +11,9 @@ use super::{Errno, Result, process};
 #[derive(Debug)]
 pub(crate) struct Thread(libc::pthread_t);
 
+// SAFETY: a number, or on some systems a pointer that only pthread follows, from whatever thread.
+unsafe impl Send for Thread {}
+
 impl Thread {
     /// Starts a thread that takes none of the program's signals. A panic in `run` ends that thread alone.
     pub(crate) fn start<F: FnOnce() + Send + 'static>(name: &'static CStr, run: F) -> Result<Thread> {
