@@ -54,7 +54,7 @@ STEPS = [
     test("mended", "The shipped peer, mended"),
     test("second", "A second implementation, written from PROTOCOL.md, in one crowd with the library and a shipped peer"),
     test("differential", "Against the shipped code itself"),
-    Step("fuzz", "Fuzz targets, coverage-guided, with AddressSanitizer", "nice fuzz/run.sh runs 10000000", beside=True),
+    Step("fuzz", "Fuzz targets, coverage-guided, with AddressSanitizer", "chrt --idle 0 fuzz/run.sh runs 10000000", beside=True),
     Step("address", "AddressSanitizer", "tests/sanitize/run.sh address 500000"),
     Step("thread", "ThreadSanitizer", "tests/sanitize/run.sh thread 200000"),
     Step("valgrind", "valgrind", "tests/sanitize/run.sh valgrind"),

@@ -27,8 +27,9 @@
  * library prints nothing, ends nothing, and changes nothing of the process: no signals, no umask, no working directory. Its
  * descriptors are close-on-exec.
  *
- * Memory. Every function that returns int may answer -ENOMEM as well; the handle stays usable. (The library that cargo
- * builds, instead of make, is like other Rust there: want of memory ends the process, and a contained panic is printed.)
+ * Memory. Every function that returns int may answer -ENOMEM as well; the handle stays usable. (A hold under which that
+ * could have left half an append is given up: the next call under it answers JLOCK_ELOST. And the library that cargo builds,
+ * instead of make, is like other Rust there: want of memory ends the process, and a contained panic is printed.)
  *
  * Structs that begin with `size` grow at their end: a shorter one than the library's counts as zero there, which means
  * the default. Strings are bytes, NUL-terminated unless a length is given; no encoding is assumed.
