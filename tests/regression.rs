@@ -3,10 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jlock::seam::{self, Hook, Verdict};
 use jlock::{Entry, ErrorKind, Lock, Options};
@@ -545,4 +546,41 @@ fn a_kill_leaves_all_of_an_append_or_nothing() {
         }
     }
     println!("{mended} of 200 kills cut a line");
+}
+
+/// Tickets are times of the monotonic clock.
+fn waiters(scratch: &Scratch) -> usize {
+    let accessed = |path: PathBuf| fs::metadata(path).map(|meta| meta.atime());
+    let times = scratch
+        .private_files()
+        .into_iter()
+        .filter_map(|path| accessed(path).ok());
+    times.filter(|seconds| (0..1_000_000_000).contains(seconds)).count()
+}
+
+#[test]
+fn a_waiter_keeps_its_place_in_line_however_long_it_waits() {
+    let scratch = Scratch::new();
+    let holder = scratch.open();
+    let held = holder.acquire().unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let lock = scratch.open();
+            lock.acquire_for(Duration::from_secs(60)).map(drop)
+        });
+        let begun = Instant::now();
+        while waiters(&scratch) == 0 {
+            assert!(begun.elapsed() < Duration::from_secs(30), "nobody lines up");
+            std::thread::yield_now();
+        }
+        // Its parked stamp is freshened once a second.
+        let in_line = Instant::now();
+        while in_line.elapsed() < Duration::from_secs(2) {
+            assert_eq!(waiters(&scratch), 1, "after {:?}", in_line.elapsed());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        held.release().unwrap();
+        waiting.join().unwrap().unwrap();
+    });
+    assert_eq!(waiters(&scratch), 0);
 }
