@@ -373,44 +373,37 @@ pub(crate) fn chmod(file: &Fd, mode: u32) -> Result<()> {
 
 /// A sign of life: the mtime becomes now, by the file system's own clock.
 pub(crate) fn touch(file: &Fd) -> Result<()> {
-    set_times(
-        file,
-        Timespec {
-            tv_sec: 0,
-            tv_nsec: rustix::fs::UTIME_NOW,
-        },
-    )
+    set_times(file, NOW, NOW)
 }
 
 /// The mtime becomes what it was.
 pub(crate) fn set_modified(file: &Fd, modified_ms: i64) -> Result<()> {
-    set_times(
-        file,
-        Timespec {
-            tv_sec: modified_ms.div_euclid(1000),
-            tv_nsec: modified_ms.rem_euclid(1000) * 1_000_000,
-        },
-    )
+    let then = Timespec {
+        tv_sec: modified_ms.div_euclid(1000),
+        tv_nsec: modified_ms.rem_euclid(1000) * 1_000_000,
+    };
+    set_times(file, then, then)
 }
 
 /// As [`touch`], and the access time stays.
 pub(crate) fn touch_modified(file: &Fd) -> Result<()> {
-    let (omit, now) = (rustix::fs::UTIME_OMIT, rustix::fs::UTIME_NOW);
-    let [last_access, last_modification] = [omit, now].map(|tv_nsec| Timespec { tv_sec: 0, tv_nsec });
+    set_times(file, UNCHANGED, NOW)
+}
+
+/// For a time of a file: now, by the file system's own clock; or what it was.
+const NOW: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: rustix::fs::UTIME_NOW,
+};
+const UNCHANGED: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: rustix::fs::UTIME_OMIT,
+};
+
+fn set_times(file: &Fd, last_access: Timespec, last_modification: Timespec) -> Result<()> {
     let times = rustix::fs::Timestamps {
         last_access,
         last_modification,
-    };
-    around("utimensat", || {
-        let file = file.borrow()?;
-        rustix::fs::futimens(file, &times).and_then(|()| written(file))
-    })
-}
-
-fn set_times(file: &Fd, time: Timespec) -> Result<()> {
-    let times = rustix::fs::Timestamps {
-        last_access: time,
-        last_modification: time,
     };
     around("utimensat", || {
         let file = file.borrow()?;
@@ -425,10 +418,7 @@ pub(crate) fn set_accessed(file: &Fd, time: Accessed) -> Result<()> {
             tv_sec: time.seconds,
             tv_nsec: time.nanoseconds,
         },
-        last_modification: Timespec {
-            tv_sec: 0,
-            tv_nsec: rustix::fs::UTIME_OMIT,
-        },
+        last_modification: UNCHANGED,
     };
     around("utimensat", || rustix::fs::futimens(file.borrow()?, &times))
 }

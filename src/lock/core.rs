@@ -563,7 +563,7 @@ impl Core {
         waker.end();
         let noted = self.hold.as_ref().is_some_and(|hold| hold.noted.get());
         if noted || !was_held {
-            self.forfeited = was_held;
+            self.forfeited |= was_held; // told until it is released, however often memory is wanting
             self.abandon();
         }
         self.queue = Queue::default();
