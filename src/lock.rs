@@ -13,7 +13,7 @@ use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::abi;
@@ -21,7 +21,7 @@ use crate::error::{EINVAL, Error, ErrorKind, Result};
 use crate::journal::Journal;
 use crate::memory::survive;
 use crate::options::Options;
-use crate::sys::{self, Errno, Fd, fork::Generation};
+use crate::sys::{self, Errno, Fd, fork::Generation, fork::is_whole};
 
 pub(crate) mod claim;
 pub(crate) mod core;
@@ -285,9 +285,8 @@ impl Shared {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // A forked child closes its copies and touches nothing else. What a thread that fork left behind was changing
-        // has no whole value: to free it could free it twice. (The fork handler has closed its descriptors.)
-        let is_whole = self.is_ours() || !matches!(self.shared.try_lock(), Err(TryLockError::WouldBlock));
+        // A forked child closes its copies and touches nothing else. (What it cannot drop, the fork handler has closed.)
+        let is_whole = self.is_ours() || is_whole(&self.shared);
         let shared = self.shared.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         match shared {
             Some(shared) if self.is_ours() => shared.end(),

@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use std::mem::{MaybeUninit, size_of};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::abi;
 use crate::error::{self, E2BIG, EINVAL, Error, Result};
 use crate::lock::Lock;
 use crate::memory::OutOfMemory;
+use crate::sys::fork::is_whole;
 
 /// A handle. Made by jlock_open() or jlock_open_at(), ended by jlock_close().
 #[allow(non_camel_case_types)]
@@ -44,9 +45,7 @@ impl jlock {
 
     pub(super) fn close(self) {
         let jlock { lock, failure, .. } = self;
-        // In a forked child: a thread that is not there was changing it, and to free it could free it twice.
-        let is_whole = !matches!(failure.try_lock(), Err(TryLockError::WouldBlock));
-        if !is_whole {
+        if !is_whole(&failure) {
             std::mem::forget(failure);
         }
         drop(lock);

@@ -7,7 +7,7 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
-use std::sync::{OnceLock, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock, RwLockWriteGuard, TryLockError};
 
 use super::{Errno, Result};
 
@@ -195,6 +195,12 @@ fn watch_forks() {
 }
 
 // ------------------------------------------------------------------------------------------- whose process is it
+
+/// Whether what a mutex guards is as its last user left it. In a forked child, a thread that is not there may have been
+/// changing it: to free that could free it twice.
+pub(crate) fn is_whole<T>(guarded: &Mutex<T>) -> bool {
+    !matches!(guarded.try_lock(), Err(TryLockError::WouldBlock))
+}
 
 /// One process's life between forks. A handle remembers the one that it was opened in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
