@@ -1,13 +1,13 @@
 //! Faults that reviews and searches found, each as a test that was red before it was mended.
 
 use std::cell::{Cell, RefCell};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, FileTimes, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jlock::seam::{self, Hook, Verdict};
 use jlock::{Entry, ErrorKind, Lock, Options};
@@ -44,10 +44,7 @@ impl Scratch {
     }
 
     fn private_files(&self) -> Vec<PathBuf> {
-        let names = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
-        names
-            .filter(|path| path.extension().is_some_and(|end| end == "tmp"))
-            .collect()
+        private_files(&self.0)
     }
 }
 
@@ -55,6 +52,13 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         fs::remove_dir_all(&self.0).unwrap();
     }
+}
+
+fn private_files(dir: &Path) -> Vec<PathBuf> {
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    names
+        .filter(|path| path.extension().is_some_and(|end| end == "tmp"))
+        .collect()
 }
 
 fn append_raw(path: &Path, text: &str) {
@@ -89,9 +93,7 @@ impl Hook for Script {
         (self.act)(call, self.number)
     }
     fn realtime_ms(&mut self) -> Option<i64> {
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         Some(i64::try_from(now.as_millis()).unwrap() + self.ahead_ms.get())
     }
     fn pause(&mut self, call: &'static str, _until: Duration) -> bool {
@@ -245,6 +247,26 @@ fn a_hold_that_aged_is_settled_before_its_release() {
     let clock = Clock::default();
     clock.ahead_ms.set(31_000);
     script(&clock, |_, _| Verdict::Proceed, || held.release()).unwrap();
+    assert_eq!(clock.slept.get(), 1);
+}
+
+#[test]
+fn a_hold_that_aged_is_settled_once_and_not_before_each_rewrite() {
+    let scratch = Scratch::new();
+    let lock = scratch.open();
+    let held = lock.acquire().unwrap();
+    let clock = Clock::default();
+    clock.ahead_ms.set(31_000);
+    script(
+        &clock,
+        |_, _| Verdict::Proceed,
+        || {
+            for timestamp_ms in 1..=3 {
+                lock.journal().write_header(timestamp_ms).unwrap();
+            }
+            held.release().unwrap();
+        },
+    );
     assert_eq!(clock.slept.get(), 1);
 }
 
@@ -558,6 +580,18 @@ fn waiters(scratch: &Scratch) -> usize {
     times.filter(|seconds| (0..1_000_000_000).contains(seconds)).count()
 }
 
+fn expect_waiters(scratch: &Scratch, count: usize) {
+    wait_until("they line up", || waiters(scratch) >= count);
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "not after 30 s: {what}");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn a_waiter_keeps_its_place_in_line_however_long_it_waits() {
     let scratch = Scratch::new();
@@ -568,11 +602,7 @@ fn a_waiter_keeps_its_place_in_line_however_long_it_waits() {
             let lock = scratch.open();
             lock.acquire_for(Duration::from_secs(60)).map(drop)
         });
-        let begun = Instant::now();
-        while waiters(&scratch) == 0 {
-            assert!(begun.elapsed() < Duration::from_secs(30), "nobody lines up");
-            std::thread::yield_now();
-        }
+        expect_waiters(&scratch, 1);
         // Its parked stamp is freshened once a second.
         let in_line = Instant::now();
         while in_line.elapsed() < Duration::from_secs(2) {
@@ -583,4 +613,100 @@ fn a_waiter_keeps_its_place_in_line_however_long_it_waits() {
         waiting.join().unwrap().unwrap();
     });
     assert_eq!(waiters(&scratch), 0);
+}
+
+/// A file system that keeps access times coarsely: coarser than any does, so that two never fall into different units.
+struct Coarse {
+    dir: PathBuf,
+    set: &'static AtomicU32,
+}
+
+impl Hook for Coarse {
+    fn before(&mut self, _call: &'static str) -> Verdict {
+        Verdict::Proceed
+    }
+    fn after(&mut self, call: &'static str) {
+        if call != "utimensat" {
+            return;
+        }
+        self.set.fetch_add(1, Ordering::Relaxed);
+        for path in private_files(&self.dir) {
+            let Ok(file) = File::open(path) else { continue }; // it has just gone
+            let seconds = u64::try_from(file.metadata().unwrap().atime()).unwrap();
+            let kept = UNIX_EPOCH + Duration::from_secs(seconds / 1_000 * 1_000);
+            file.set_times(FileTimes::new().set_accessed(kept)).unwrap();
+        }
+    }
+}
+
+/// Else both look again when the lock changes hands, each finds the other before it, and nobody sees it come free.
+#[test]
+fn where_access_times_are_coarse_waiters_do_not_wait_for_each_other() {
+    static SET: AtomicU32 = AtomicU32::new(0);
+    let scratch = Scratch::new();
+    let holder = scratch.open();
+    let held = holder.acquire().unwrap();
+    std::thread::scope(|scope| {
+        let wait = || {
+            let dir = scratch.0.clone();
+            seam::install(Coarse { dir, set: &SET });
+            let options = Options::new().retry(Duration::from_secs(20)); // after which whoever waits looks anyway
+            let lock = options.open(&scratch.0).unwrap();
+            lock.acquire_for(Duration::from_secs(60)).map(drop).unwrap();
+        };
+        let waiting = [scope.spawn(wait), scope.spawn(wait)];
+        expect_waiters(&scratch, 2);
+        let before = SET.load(Ordering::Relaxed);
+        steal(&scratch);
+        held.release().unwrap_err();
+        wait_until("both look", || SET.load(Ordering::Relaxed) >= before + 2);
+        std::thread::sleep(Duration::from_millis(200)); // asleep again, they tell nobody
+        let freed = Instant::now();
+        fs::remove_file(scratch.lock()).unwrap();
+        waiting.into_iter().for_each(|thread| thread.join().unwrap());
+        assert!(freed.elapsed() < Duration::from_secs(10), "{:?}", freed.elapsed());
+    });
+}
+
+/// Other waiters' parked stamps may not be opened: they belong to another user, whose umask is 077.
+struct Guarded {
+    has_listed: bool,
+    refused: &'static AtomicU32,
+}
+
+impl Hook for Guarded {
+    fn before(&mut self, call: &'static str) -> Verdict {
+        // Whoever looks for tickets lists the directory, asks for the times of private files, and opens one of them.
+        let is_theirs = self.has_listed && call == "openat";
+        self.has_listed = call == "getdents64" || (self.has_listed && matches!(call, "close" | "newfstatat"));
+        if is_theirs {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Verdict::Fail(libc::EACCES);
+        }
+        Verdict::Proceed
+    }
+}
+
+#[test]
+fn a_waiter_that_may_not_be_looked_at_is_nobody_to_wait_for() {
+    static REFUSED: AtomicU32 = AtomicU32::new(0);
+    let scratch = Scratch::new();
+    let holder = scratch.open();
+    let held = holder.acquire().unwrap();
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| scratch.open().acquire_for(Duration::from_secs(60)).map(drop));
+        expect_waiters(&scratch, 1);
+        let second = scope.spawn(|| {
+            let lock = scratch.open();
+            seam::install(Guarded {
+                has_listed: false,
+                refused: &REFUSED,
+            });
+            lock.acquire_for(Duration::from_secs(60)).map(drop)
+        });
+        wait_until("it looks", || REFUSED.load(Ordering::Relaxed) > 0);
+        held.release().unwrap();
+        first.join().unwrap().unwrap();
+        second.join().unwrap().unwrap();
+    });
 }

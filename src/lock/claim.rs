@@ -76,7 +76,7 @@ impl Core {
             id: corpse.id,
             stamp: stamp.text,
             noted: Cell::new(!note.is_empty()),
-            touched_ms,
+            touched_ms: Cell::new(touched_ms),
         });
         Ok(true)
     }
@@ -99,7 +99,7 @@ impl Core {
             let touched_ms = sys::realtime_ms();
             sys::touch(&parked.file).map_err(os)?;
             // As late as can be.
-            if is_overdue(claimed.touched_ms) {
+            if is_overdue(claimed.touched_ms.get()) {
                 self.parked = Some(parked);
                 return Ok(false);
             }

@@ -71,7 +71,7 @@ pub(crate) struct Hold {
     /// Whether a note may stand behind the stamp, of an append on its way.
     pub noted: Cell<bool>,
     /// The wall clock at the last sign of life that this handle gave.
-    pub touched_ms: i64,
+    pub touched_ms: Cell<i64>,
 }
 
 impl Hold {
@@ -134,7 +134,7 @@ impl Core {
         self.leave_line(acquired.is_ok());
         acquired?;
         if let (Some(keepalive), Some(hold)) = (&self.keepalive, &self.hold) {
-            keepalive.held(&hold.file, hold.id, hold.touched_ms);
+            keepalive.held(&hold.file, hold.id, hold.touched_ms.get());
         }
         Ok(())
     }
@@ -229,7 +229,7 @@ impl Core {
                 return self.place_by_create();
             }
             self.park()?;
-            let Some(parked) = &mut self.parked else {
+            let Some(parked) = &self.parked else {
                 return Ok(false); // never: it was parked just now
             };
             let dir = &self.dir;
@@ -269,11 +269,11 @@ impl Core {
         let Some(parked) = &self.parked else {
             return Ok(Attempt::Again);
         };
-        let hold = parked.hold(parked.touched_ms);
+        let hold = parked.hold(parked.touched_ms.get());
         if self.fallback.without_link {
             self.parked = None; // its name is the lock's now
         }
-        let late = sys::realtime_ms().saturating_sub(hold.touched_ms);
+        let late = sys::realtime_ms().saturating_sub(hold.touched_ms.get());
         self.hold = Some(hold);
         // This thread stood still between touch and link, so that a shipped peer may have seen an old lock appear
         // and be about to rename over it: settle as after a claim (P2).
@@ -281,8 +281,8 @@ impl Core {
             return Ok(Attempt::Held);
         }
         match self.settle_overdue() {
-            Ok(true) => Ok(Attempt::Held),
-            Ok(false) => {
+            Ok(()) => Ok(Attempt::Held),
+            Err(error) if error.code() == abi::JLOCK_ELOST => {
                 self.forget_lost();
                 Ok(Attempt::Again)
             }
@@ -321,7 +321,7 @@ impl Core {
                 id,
                 stamp: stamp.text,
                 noted: Cell::new(false),
-                touched_ms,
+                touched_ms: Cell::new(touched_ms),
             });
         }
         Ok(held)
@@ -396,17 +396,8 @@ impl Core {
     /// it away, who has judged it stale by its age (P3).
     pub(crate) fn surely_held(&self) -> Result<()> {
         self.still_held()?;
-        for _ in 0..SETTLES {
-            let Some(hold) = self.hold.as_ref().filter(|_| self.is_overdue()) else {
-                break;
-            };
-            let now = sys::realtime_ms();
-            sys::touch(&hold.file).map_err(|e| Error::os(e, format_args!("refresh {}", Name(&self.dir.lock))))?;
-            self.settle();
-            self.still_held()?;
-            if !is_overdue(now) {
-                break;
-            }
+        if self.is_overdue() {
+            self.settle_overdue()?;
         }
         Ok(())
     }
@@ -444,29 +435,24 @@ impl Core {
         Error::new(abi::JLOCK_ELOST, message)
     }
 
-    pub(crate) fn refresh(&mut self) -> Result<()> {
+    pub(crate) fn refresh(&self) -> Result<()> {
         self.still_held()?;
-        if self.is_overdue() {
-            return match self.settle_overdue()? {
-                true => Ok(()),
-                false => Err(self.lost()),
-            };
+        match self.is_overdue() {
+            true => self.settle_overdue(),
+            false => self.touch_hold(),
         }
-        self.touch_hold()
     }
 
-    fn touch_hold(&mut self) -> Result<()> {
-        if let Some(hold) = &mut self.hold {
-            let now = sys::realtime_ms();
-            sys::touch(&hold.file).map_err(|e| Error::os(e, format_args!("refresh {}", Name(&self.dir.lock))))?;
-            hold.touched_ms = now;
-            if let Some(keepalive) = &self.keepalive {
-                keepalive.held(&hold.file, hold.id, now);
-            }
+    fn touch_hold(&self) -> Result<()> {
+        let Some(hold) = &self.hold else { return Ok(()) };
+        let now = sys::realtime_ms();
+        sys::touch(&hold.file).map_err(|e| Error::os(e, format_args!("refresh {}", Name(&self.dir.lock))))?;
+        hold.touched_ms.set(now);
+        if let Some(keepalive) = &self.keepalive {
+            keepalive.held(&hold.file, hold.id, now);
         }
-        match (&mut self.parked, &self.hold) {
-            (Some(parked), Some(hold)) if parked.id == hold.id => parked.touched_ms = hold.touched_ms,
-            _ => {}
+        if let Some(parked) = self.parked.as_ref().filter(|parked| parked.id == hold.id) {
+            parked.touched_ms.set(now);
         }
         Ok(())
     }
@@ -475,26 +461,23 @@ impl Core {
     fn is_overdue(&self) -> bool {
         match (&self.keepalive, &self.hold) {
             (Some(keepalive), _) => keepalive.is_overdue(),
-            (None, Some(hold)) => is_overdue(hold.touched_ms),
+            (None, Some(hold)) => is_overdue(hold.touched_ms.get()),
             (None, None) => false,
         }
     }
 
-    /// Gives a sign of life, then waits for whoever judged by the time before it. `Ok(false)`: somebody took the lock.
-    fn settle_overdue(&mut self) -> Result<bool> {
+    /// Gives a sign of life, then waits for whoever judged by the time before it. `JLOCK_ELOST`: somebody took the lock.
+    fn settle_overdue(&self) -> Result<()> {
         for _ in 0..SETTLES {
             self.touch_hold()?;
             self.settle();
-            let Some(hold) = &self.hold else { return Ok(false) };
-            if !self.is_lock(hold.id)? {
-                return Ok(false);
-            }
+            self.still_held()?;
             // Frozen while it settled, a hold is as silent as before, and may have been judged anew.
             if !self.is_overdue() {
                 break;
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     // ------------------------------------------------------------------------------------------------- release
@@ -502,34 +485,28 @@ impl Core {
     /// Lets the lock go. On `JLOCK_ELOST` it is let go as well, and nothing was removed; on any other failure it is
     /// still held.
     pub(crate) fn release(&mut self) -> Result<()> {
-        match self.still_held() {
-            Ok(meta) => self.queue.observe(&meta),
-            Err(error) => {
-                if error.code() == abi::JLOCK_ELOST {
-                    self.forget_lost();
-                }
-                return Err(error);
-            }
+        let released = self.remove_own();
+        match &released {
+            Ok(()) => self.forget_hold(),
+            Err(error) if error.code() == abi::JLOCK_ELOST => self.forget_lost(),
+            Err(_) => {}
         }
+        released
+    }
+
+    fn remove_own(&mut self) -> Result<()> {
+        let meta = self.still_held()?;
+        self.queue.observe(&meta);
         // Whoever removes a lock that may have been judged stale makes room for a lock that would be renamed over
         // (P2): settle first.
-        if self.is_overdue() && !self.settle_overdue()? {
-            let lost = self.lost();
-            self.forget_lost();
-            return Err(lost);
+        if self.is_overdue() {
+            self.settle_overdue()?;
         }
         // Between the check and this call nobody removes or replaces the lock: library peers do so only with its
         // flock, which is ours, shipped ones only with one that they judged stale (P1, P2).
         match sys::unlink(&self.dir.fd, &self.dir.lock) {
-            Ok(()) => {
-                self.forget_hold();
-                Ok(())
-            }
-            Err(Errno::NOENT) => {
-                let lost = self.lost();
-                self.forget_lost();
-                Err(lost)
-            }
+            Ok(()) => Ok(()),
+            Err(Errno::NOENT) => Err(self.lost()),
             Err(errno) => Err(Error::os(errno, format_args!("release {}", Name(&self.dir.lock)))),
         }
     }

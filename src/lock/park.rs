@@ -19,7 +19,7 @@ pub(crate) struct Parked {
     pub id: FileId,
     pub stamp: OwnStamp,
     /// The wall clock just before the mtime was last renewed: shipped peers compare the two.
-    pub touched_ms: i64,
+    pub touched_ms: Cell<i64>,
     /// Whether the kernel vouches for us.
     pub flock: bool,
 }
@@ -37,7 +37,7 @@ impl Parked {
                 name: private.name,
                 id: meta.id,
                 stamp: private.stamp,
-                touched_ms,
+                touched_ms: Cell::new(touched_ms),
                 flock: private.flock,
             }),
             Err(errno) => {
@@ -55,16 +55,16 @@ impl Parked {
             id: self.id,
             stamp: Arc::clone(&self.stamp.text),
             noted: Cell::new(false),
-            touched_ms,
+            touched_ms: Cell::new(touched_ms),
         }
     }
 
     /// Gives the mtime a new life, unless it is fresh; a ticket stays.
-    pub(crate) fn freshen(&mut self, fresh_ms: i64) -> sys::Result<()> {
+    pub(crate) fn freshen(&self, fresh_ms: i64) -> sys::Result<()> {
         let now = sys::realtime_ms();
-        if !(0..=fresh_ms).contains(&now.saturating_sub(self.touched_ms)) {
+        if !(0..=fresh_ms).contains(&now.saturating_sub(self.touched_ms.get())) {
             sys::touch_modified(&self.file)?;
-            self.touched_ms = now;
+            self.touched_ms.set(now);
         }
         Ok(())
     }

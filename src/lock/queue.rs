@@ -6,9 +6,9 @@
 //!
 //! Who acquires has a **share** of the lock: for so long it may acquire again and again. Then it looks for tickets, and
 //! lines up behind them. Whoever is next in line sleeps for that time, and only now and then sees whether the lock lies
-//! idle: a lock that goes from process to process with each hold costs more than the holds. Who got the lock without waiting does not know that others
-//! wait: they leave a **sign** on the lock, which its release finds, and its share begins.
-//! Who never waits (a try, or no time-out at all) never lines up either.
+//! idle: a lock that goes from process to process with each hold costs more than the holds. Who got the lock without
+//! waiting does not know that others wait: they leave a **sign** on the lock, which its release finds, and its share
+//! begins. Who never waits (a try, or no time-out at all) never lines up either.
 //!
 //! Ticket and sign are hints and stand in access times, which mean nothing to shipped peers: the ticket in that of the
 //! waiter's parked file, the sign in that of the lock. They cost nobody a system call who does not wait: a release looks
