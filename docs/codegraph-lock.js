@@ -1,5 +1,6 @@
 // The lock of codegraph's journal, mended: in place of acquireJournalLock, releaseJournalLock, and what only they use,
-// in domain/graph/journal of @optave/codegraph 3.11.2. docs/codegraph.md says what each step is for.
+// in domain/graph/journal of @optave/codegraph 3.11.2, whose withJournalLock calls runUnderLock. docs/codegraph.md says
+// what each step is for.
 
 import { spawnSync } from 'node:child_process';
 import crypto from 'node:crypto';
@@ -13,6 +14,8 @@ const LOCK_STALE_MS = 30_000;
 const LOCK_UNSTAMPED_MS = 5_000;
 /** Nobody takes so long from reading a lock to replacing, overwriting or removing it. */
 const LOCK_SETTLE_MS = 100;
+/** So often is it done again what was done under a lock that was lost. */
+const LOCK_LOST_TRIES = 4;
 
 /** Stops this thread. It blocks the event loop no more than a busy loop does, and leaves the CPU to the holder. */
 function sleepSync(ms) {
@@ -215,7 +218,7 @@ export function acquireJournalLock(lockPath) {
   }
 }
 
-/** Returns whether the lock was ours to the end. If not, do again what was done under it. */
+/** Returns whether the lock was ours to the end. If not, what was done under it may be lost. */
 export function releaseJournalLock(lockPath, lock) {
   try {
     if (Date.now() - lock.alive > LOCK_STALE_MS - 1_000) {
@@ -231,4 +234,23 @@ export function releaseJournalLock(lockPath, lock) {
   } finally {
     fs.closeSync(lock.fd); // last: as long as it is open, its inode's number is nobody else's
   }
+}
+
+/**
+ * Runs `fn` under the lock; again, if that was lost before it was released: what `fn` did may be lost as well. It is
+ * given a function that says whether the lock is held still, to be asked last before anything is replaced.
+ */
+export function runUnderLock(lockPath, fn) {
+  for (let tries = LOCK_LOST_TRIES; tries > 0; tries--) {
+    const lock = acquireJournalLock(lockPath);
+    let ours = false;
+    let result;
+    try {
+      result = fn(() => isOurs(lockPath, lock));
+    } finally {
+      ours = releaseJournalLock(lockPath, lock);
+    }
+    if (ours) return result;
+  }
+  throw new Error(`Lost the journal lock at ${lockPath} ${LOCK_LOST_TRIES} times`);
 }

@@ -25,6 +25,12 @@ function without(source, names) {
   return source;
 }
 
+/** The source with `from` replaced, as often as it is known to stand there. */
+function replaced(source, count, from, to) {
+  if (source.split(from).length !== count + 1) throw new Error(`not ${count} times in the shipped module: ${from}`);
+  return source.replaceAll(from, to);
+}
+
 function write(out, name, journal) {
   const root = join(out, name);
   mkdirSync(join(root, 'domain/graph'), { recursive: true });
@@ -43,8 +49,16 @@ function adopting() {
 const [out] = process.argv.slice(2);
 const shipped = readFileSync(join(DIST, 'domain/graph/journal.js'), 'utf8');
 const lock = ['trySteal', 'tryFreshAcquire', 'isLockStale', 'acquireJournalLock', 'releaseJournalLock'];
-const rest = without(shipped, [...lock, 'isPidAlive', 'sleepSync']);
-const mended = `import { acquireJournalLock, releaseJournalLock } from './journal-lock.js';\n${rest}`;
+let mended = without(shipped, [...lock, 'isPidAlive', 'sleepSync']);
+const locked = /    const lock = acquireJournalLock\(lockPath\);\n[^]*?\n    }\n(?=})/;
+if (!locked.test(mended)) throw new Error('the shipped module has another withJournalLock');
+mended = mended.replace(locked, '    return runUnderLock(lockPath, fn);\n');
+const opening = (parameters, end) => `withJournalLock(rootDir, ${parameters} => {
+        const journalPath = path.join(rootDir, '.codegraph', JOURNAL_FILENAME);
+        const tmpPath = \`\${journalPath}.${end}\`;`;
+mended = replaced(mended, 2, opening('()', 'tmp'), opening('(isHeld)', 'new'));
+mended = replaced(mended, 2, 'fs.renameSync(tmpPath, journalPath)', 'if (isHeld()) fs.renameSync(tmpPath, journalPath)');
+mended = `import { acquireJournalLock, releaseJournalLock, runUnderLock } from './journal-lock.js';\n${mended}`;
 write(out, 'shipped', shipped + EXPORT);
 write(out, 'mended', mended + EXPORT);
 write(out, 'adopted', adopting());

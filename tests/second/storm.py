@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The second implementation as the storms (../second.rs) ask for it.
+"""The second implementation as the storms (../storm/second.rs) ask for it.
 
     storm.py DIR PREFIX < PATHS     appends PREFIX/path for each line, every tenth stamped; prints `ack ENTRY`
     storm.py --hold N DIR ROOT      holds N times, with ROOT/marker and ROOT/counter; prints `held START END` or `clash`

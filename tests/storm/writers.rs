@@ -150,7 +150,7 @@ pub fn shared_object() -> PathBuf {
 
 // ---------------------------------------------------------------------------------------------------------- tools
 
-fn repository(path: &str) -> PathBuf {
+pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
@@ -164,7 +164,7 @@ pub fn paths(root: &Path, count: u32) -> PathBuf {
     path
 }
 
-fn succeed(command: &mut Command) {
+pub fn succeed(command: &mut Command) {
     let output = command
         .output()
         .unwrap_or_else(|e| panic!("{command:?} is needed: {e}"));

@@ -1,0 +1,228 @@
+//! The shipped peer with its lock mended (`docs/codegraph-lock.js`): many of them, beside library peers and one peer as it
+//! is shipped, killed at random, before the storms' oracles. Once as it is, and once where there is no flock(1).
+
+use std::fs::{self, File};
+use std::ops::Deref;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::crowd::{self, Process};
+use crate::oracle::Exclusion;
+use crate::scene::{
+    Scene, acknowledged, expect_exclusion, expect_nothing_lost, kill_holders, names, proving, say, seed, spawn_holders,
+};
+use crate::weather::{Make, Slot, Storm};
+use crate::worker::{journal_dir, log_path};
+use crate::writers::{self, repository, succeed};
+
+/// Whether the mended peer finds a flock(1), or has to do without.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Flock {
+    There,
+    Missing,
+}
+
+/// A scene with copies of the shipped module: `shipped`, `mended` and `adopted`.
+struct Copies(Scene);
+
+impl Deref for Copies {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Copies {
+    fn new() -> Copies {
+        let scene = Scene::new();
+        writers::fetch_peer();
+        succeed(
+            Command::new("node")
+                .arg(repository("tests/mended/mend.mjs"))
+                .arg(&*scene),
+        );
+        Copies(scene)
+    }
+
+    /// One that holds by the lock of the copy `module`, so often; or, without a count, until it is killed.
+    fn holder(&self, flock: Flock, module: &str, name: &str, count: Option<u32>) -> Process {
+        let mut command = node(flock);
+        command.arg(repository("tests/mended/holder.mjs"));
+        command.arg(journal_of(self, module)).arg(journal_dir(self));
+        if let Some(count) = count {
+            command.arg(&**self).arg(count.to_string());
+        }
+        let log = File::create(log_path(self, name)).expect("a log");
+        Process::spawn(name, command.stdin(Stdio::piped()).stdout(log))
+    }
+}
+
+fn journal_of(root: &Path, module: &str) -> PathBuf {
+    root.join(module).join("domain/graph/journal.js")
+}
+
+fn node(flock: Flock) -> Command {
+    let mut command = Command::new(node_itself());
+    if flock == Flock::Missing {
+        command.env("PATH", "/nowhere");
+    }
+    command
+}
+
+/// Its path, which it is found by even where there is none to look in.
+fn node_itself() -> PathBuf {
+    let path = std::env::var_os("PATH").expect("a path");
+    let mut candidates = std::env::split_paths(&path).map(|dir| dir.join("node"));
+    candidates
+        .find(|candidate| candidate.is_file())
+        .expect("node is needed")
+}
+
+// ------------------------------------------------------------------------------------------------------ exclusion
+
+fn exclude(flock: Flock) {
+    let scene = Copies::new();
+    let (peers, library) = (names("mended", 3), names("library", 2));
+    let (by_peer, by_library, kills) = if proving() {
+        (1_000, 20_000, 100)
+    } else {
+        (200, 2_000, 8)
+    };
+    let holder = |name: &String| scene.holder(flock, "mended", name, Some(by_peer));
+    let mut holders: Vec<Process> = peers.iter().map(holder).collect();
+    holders.extend(spawn_holders(&scene, &library, by_library));
+    kill_holders(&scene, kills, |name| scene.holder(flock, "mended", name, None));
+    holders.into_iter().for_each(Process::expect_success);
+    let holds = 3 * by_peer + 2 * by_library;
+    expect_exclusion(&scene, &[peers, library].concat(), holds as usize);
+    say(&format!("figure: holders killed = {kills}"));
+}
+
+#[test]
+fn mended_and_library_peers_exclude_each_other_while_holders_are_killed() {
+    exclude(Flock::There);
+}
+
+#[test]
+fn without_flock_they_exclude_each_other_too() {
+    exclude(Flock::Missing);
+}
+
+/// What the same oracles say of the lock as it is shipped: sooner or later, two hold it.
+#[test]
+fn unmended_peers_do_not_exclude_each_other() {
+    let overlaps = |round: u32| {
+        let seen = shipped_alone();
+        say(&format!("8 peers as shipped, round {round}: {seen:?}"));
+        seen.overlaps > 0
+    };
+    assert!((1..=20).any(overlaps));
+}
+
+fn shipped_alone() -> Exclusion {
+    let scene = Copies::new();
+    let peers = names("shipped", 8);
+    let holder = |name: &String| scene.holder(Flock::There, "shipped", name, Some(50));
+    let holders: Vec<Process> = peers.iter().map(holder).collect();
+    kill_holders(&scene, 4, |name| scene.holder(Flock::There, "shipped", name, None));
+    for holder in holders {
+        holder.wait(); // one that finds no marker to remove fails
+    }
+    Exclusion::judge(&scene, &peers)
+}
+
+// --------------------------------------------------------------------------------------------------------- storms
+
+/// A writer through the journal module with the mended lock.
+fn mended(flock: Flock, count: u32) -> Make {
+    Box::new(move |root, name| {
+        let mut command = node(flock);
+        command.env("CODEGRAPH_JOURNAL", journal_of(root, "mended"));
+        command.arg(repository("tests/interop/shipped-writer.mjs"));
+        command.arg("--stamped").arg(root).arg(name);
+        crowd::redirect(&mut command, &log_path(root, name), &writers::paths(root, count));
+        command
+    })
+}
+
+fn storm(flock: Flock) {
+    let scene = Copies::new();
+    let kills = if proving() { 500 } else { 30 };
+    let mut victims = writers::library_only(2);
+    victims.extend(["mended1", "mended2", "mended3"].map(|label| Slot::new(label, mended(flock, 60))));
+    let shipped = Slot::new("shipped", writers::shipped(60, true));
+    let mut storm = Storm::new(&scene, seed(), victims, vec![shipped]);
+    let has_killed_mended = |storm: &Storm| storm.names.iter().filter(|name| name.starts_with("mended")).count() > 5;
+    while storm.kills < kills || !has_killed_mended(&storm) {
+        storm.kill_one();
+    }
+    storm.calm();
+
+    expect_nothing_lost(&scene, &storm);
+    // The last one killed is not replaced; the others have finished.
+    assert!(acknowledged(&scene, &storm, "mended") >= 120);
+    assert!(acknowledged(&scene, &storm, "shipped") >= 60);
+}
+
+#[test]
+fn kills_lose_nothing_beside_library_peers_and_a_peer_as_shipped() {
+    storm(Flock::There);
+}
+
+#[test]
+fn without_flock_kills_lose_nothing_either() {
+    storm(Flock::Missing);
+}
+
+// --------------------------------------------------------------------------------------------------------- adopted
+
+/// Whether a writer through the adopting module can write an entry that only codegraph's own code takes.
+fn writes_what_the_library_refuses(scene: &Copies) -> bool {
+    let mut command = node(Flock::There);
+    command.env("CODEGRAPH_JOURNAL", journal_of(scene, "adopted"));
+    command.env("JLOCK_LIBRARY", writers::shared_object());
+    command.arg(repository("tests/interop/shipped-writer.mjs"));
+    let run = command.arg(&**scene).args(["#", "1"]).output().expect("node is needed");
+    let errors = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success() || errors.contains("#/1"), "{errors}");
+    run.status.success()
+}
+
+#[test]
+fn where_the_library_is_missing_the_adopting_module_falls_back() {
+    let scene = Copies::new();
+    assert!(writes_what_the_library_refuses(&scene));
+    if proving() {
+        // Only there is the package for Node known to be installed.
+        let modules = scene.join("adopted/node_modules");
+        fs::create_dir(&modules).expect("a directory");
+        symlink(repository("examples/node"), modules.join("jlock")).expect("a link");
+        assert!(!writes_what_the_library_refuses(&scene), "not the library");
+    }
+}
+
+// --------------------------------------------------------------------------------------------------------- robbed
+
+/// What the journal holds after this call of the mended module, which is robbed in the midst of it.
+fn robbed(call: &str) -> String {
+    let scene = Copies::new();
+    let script = repository("tests/mended/robbed.mjs");
+    let mut command = node(Flock::There);
+    command.arg(script).arg(journal_of(&scene, "mended"));
+    let run = command.arg(&*scene).arg(call).output().expect("node is needed");
+    let errors = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success() && errors.is_empty(), "{errors}");
+    assert_eq!(run.stdout, b"2\n", "it writes once more");
+    fs::read_to_string(journal_dir(&scene).join("changes.journal")).expect("a journal")
+}
+
+/// A writer that is robbed (in "the instant that stays", say) does again what it did, and takes nothing from the robber.
+#[test]
+fn a_robbed_writer_loses_nothing_and_takes_nothing() {
+    assert_eq!(robbed("append"), "# codegraph-journal v1 1700000000000\ntheirs\nours\n");
+    assert_eq!(robbed("stamp"), "# codegraph-journal v1 1800000000000\ntheirs\nours\n");
+    // By then all that it wants: a header and nothing below.
+    assert_eq!(robbed("header"), "# codegraph-journal v1 1800000000000\n");
+}

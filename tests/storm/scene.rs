@@ -1,0 +1,161 @@
+//! What every storm needs: its place, its workers, the verdict.
+
+use std::fs;
+use std::io::Write;
+use std::ops::Deref;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::crowd::Process;
+use crate::oracle::{self, Audit, Exclusion};
+use crate::scratch::Scratch;
+use crate::weather::Storm;
+use crate::worker::{self, Job, journal_dir, log_path};
+
+/// A root for workers, with a journal and a counter. One at a time: storms are to disturb themselves, not each other.
+pub struct Scene {
+    root: Scratch,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Scene {
+    pub fn new() -> Scene {
+        static ALONE: Mutex<()> = Mutex::new(());
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let root = Scratch::new("storm");
+        let dir = journal_dir(root.path());
+        fs::create_dir(&dir).expect("a directory");
+        fs::write(dir.join("changes.journal"), "# codegraph-journal v1 1700000000000\n").expect("a journal");
+        fs::write(worker::counter_path(root.path()), "0").expect("a counter");
+        Scene { root, _alone: alone }
+    }
+}
+
+impl Deref for Scene {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        self.root.path()
+    }
+}
+
+/// Whether the bounds are the large ones.
+pub fn proving() -> bool {
+    std::env::var_os("JLOCK_PROVE").is_some()
+}
+
+/// Says a figure past the test harness, which keeps what a successful test prints to itself.
+pub fn say(figure: &str) {
+    std::io::stderr()
+        .write_all(format!("{figure}\n").as_bytes())
+        .expect("stderr");
+}
+
+/// What decides who is killed and when: printed, so that the same choices can be had again.
+pub fn seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    let seed = std::env::var("JLOCK_SEED").map_or(now.as_secs(), |seed| seed.parse().expect("a number"));
+    say(&format!("JLOCK_SEED={seed}"));
+    seed
+}
+
+// -------------------------------------------------------------------------------------------------------- workers
+
+pub fn names(prefix: &str, count: usize) -> Vec<String> {
+    (1..=count).map(|number| format!("{prefix}-{number}")).collect()
+}
+
+pub fn spawn(job: Job, root: &Path, name: &str) -> Process {
+    Process::spawn(name, &mut worker::command(job, root, name))
+}
+
+pub fn spawn_all(job: Job, root: &Path, names: &[String]) -> Vec<Process> {
+    names.iter().map(|name| spawn(job, root, name)).collect()
+}
+
+/// Holders of the library's, under the lock.
+pub fn spawn_holders(root: &Path, names: &[String], count: u32) -> Vec<Process> {
+    spawn_all(Job::Hold { count, locked: true }, root, names)
+}
+
+/// One of the library's that has acquired, and holds until its standard input ends.
+pub fn keeper(root: &Path, name: &str) -> Process {
+    let keeper = Process::spawn(name, worker::command(Job::Keep, root, name).stdin(Stdio::piped()));
+    wait_for_log(root, name, "acquired\n");
+    keeper
+}
+
+/// Has one after the other acquire and die of it: by turns one of `other`'s, and one of the library's.
+pub fn kill_holders(root: &Path, kills: u32, other: impl Fn(&str) -> Process) {
+    for number in 0..kills {
+        let name = format!("keeper-{number}");
+        let holder = if number % 2 == 0 {
+            let holder = other(&name);
+            wait_for_log(root, &name, "acquired\n");
+            holder
+        } else {
+            keeper(root, &name)
+        };
+        holder.kill();
+    }
+}
+
+pub fn wait_for_log(root: &Path, name: &str, expected: &str) {
+    wait_until(&format!("{name} says {expected:?}"), || {
+        fs::read_to_string(log_path(root, name)).is_ok_and(|log| log == expected)
+    });
+}
+
+pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "not after 60 s: {what}");
+        std::thread::sleep(Duration::from_millis(1)); // a file tells nobody
+    }
+}
+
+// -------------------------------------------------------------------------------------------------------- verdicts
+
+/// All the workers' holds, one after the other.
+pub fn expect_exclusion(root: &Path, workers: &[String], holds: usize) {
+    let expected = Exclusion {
+        holds,
+        clashes: 0,
+        uncounted: 0,
+        overlaps: 0,
+    };
+    assert_eq!(Exclusion::judge(root, workers), expected);
+    say(&format!("figure: holds, none of which overlap = {holds}"));
+}
+
+/// All that the storm's writers were told, in a journal that is whole.
+pub fn expect_nothing_lost(root: &Path, storm: &Storm) {
+    let audit = Audit::of(root, &storm.names);
+    say(&format!(
+        "{} kills and {} stops of {} writers: {} lost, {} malformed",
+        storm.kills,
+        storm.stops,
+        storm.names.len(),
+        audit.lost.len(),
+        audit.malformed.len()
+    ));
+    say(&format!("figure: kills = {}", storm.kills));
+    if storm.stops > 0 {
+        say(&format!("figure: stops = {}", storm.stops));
+    }
+    audit.assert_clean();
+    say(&format!(
+        "figure: entries acknowledged, none of which is lost = {}",
+        audit.acknowledged
+    ));
+}
+
+/// How many entries the storm's writers with this label were told of.
+pub fn acknowledged(root: &Path, storm: &Storm, label: &str) -> usize {
+    let writers = storm.names.iter().filter(|name| name.starts_with(label));
+    let acknowledged = writers.map(|name| oracle::acknowledged(root, name).len()).sum();
+    say(&format!("of them by {label}: {acknowledged}"));
+    acknowledged
+}

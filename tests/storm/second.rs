@@ -1,0 +1,110 @@
+//! A second implementation (`tests/second/peer.py`), written from PROTOCOL.md alone, in one crowd with the library and a
+//! shipped peer: the document is complete if nothing is lost and nobody holds beside another.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::crowd::{self, Process};
+use crate::oracle;
+use crate::scene::{
+    Scene, acknowledged, expect_exclusion, expect_nothing_lost, keeper, kill_holders, names, proving, say, seed,
+    spawn_holders,
+};
+use crate::weather::{Slot, Storm};
+use crate::worker::{journal_dir, log_path};
+use crate::writers;
+
+fn peer(script: &str) -> Command {
+    let second = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/second");
+    let mut command = Command::new("python3");
+    command.arg("-B").arg(second.join(script)); // leaves no __pycache__ in the tree
+    command
+}
+
+/// A writer of so many entries in one life.
+fn writer(root: &Path, name: &str, count: u32) -> Command {
+    let mut command = peer("storm.py");
+    command.arg(journal_dir(root)).arg(name);
+    crowd::redirect(&mut command, &log_path(root, name), &writers::paths(root, count));
+    command
+}
+
+fn holder(root: &Path, name: &str, count: u32) -> Process {
+    let mut command = peer("storm.py");
+    command.arg("--hold").arg(count.to_string());
+    command.arg(journal_dir(root)).arg(root);
+    Process::spawn(name, command.stdout(log(root, name)))
+}
+
+/// One that acquires, and waits to be killed.
+fn holder_for_good(root: &Path, name: &str) -> Process {
+    let mut command = peer("storm.py");
+    command.arg("--keep").arg(journal_dir(root)).stdin(Stdio::piped());
+    Process::spawn(name, command.stdout(log(root, name)))
+}
+
+fn log(root: &Path, name: &str) -> File {
+    File::create(log_path(root, name)).expect("a log")
+}
+
+#[test]
+fn holds_never_overlap_while_other_holders_are_killed() {
+    let scene = Scene::new();
+    let (peers, library) = (names("second", 2), names("library", 2));
+    let (by_peer, by_library, kills) = if proving() {
+        (10_000, 40_000, 100)
+    } else {
+        (500, 2_000, 4)
+    };
+    let mut holders: Vec<Process> = peers.iter().map(|name| holder(&scene, name, by_peer)).collect();
+    holders.extend(spawn_holders(&scene, &library, by_library));
+    kill_holders(&scene, kills, |name| holder_for_good(&scene, name));
+    holders.into_iter().for_each(Process::expect_success);
+
+    expect_exclusion(&scene, &[peers, library].concat(), 2 * (by_peer + by_library) as usize);
+    say(&format!("figure: holders killed = {kills}"));
+    assert_eq!(oracle::leftovers(&scene), []);
+}
+
+#[test]
+fn kills_lose_nothing_beside_the_library_and_a_shipped_peer() {
+    let scene = Scene::new();
+    let (kills, mut victims) = if proving() {
+        (400, writers::all_languages(&scene))
+    } else {
+        (40, writers::library_only(2))
+    };
+    let second = |label: &str| Slot::new(label, Box::new(|root: &Path, name: &str| writer(root, name, 300)));
+    victims.extend(["second1", "second2", "second3"].map(second));
+    let shipped = Slot::new("shipped", writers::shipped(60, true));
+    let mut storm = Storm::new(&scene, seed(), victims, vec![shipped]);
+    while storm.kills < kills {
+        storm.kill_one();
+    }
+    storm.calm();
+
+    expect_nothing_lost(&scene, &storm);
+    let lives = storm.names.iter().filter(|name| name.starts_with("second")).count();
+    assert!(lives > 3, "none of the second implementation was killed");
+    assert!(acknowledged(&scene, &storm, "second") >= 300);
+    assert!(acknowledged(&scene, &storm, "shipped") >= 60);
+    expect_it_leaves_nothing(&scene);
+}
+
+/// What killed writers leave beside the journal, even the last of all, the second peer removes.
+fn expect_it_leaves_nothing(root: &Path) {
+    keeper(root, "last").kill();
+    assert_eq!(oracle::leftovers(root).len(), 2, "the lock and its private file");
+    Process::spawn("cleaner", &mut writer(root, "cleaner", 1)).expect_success();
+    assert_eq!(oracle::acknowledged(root, "cleaner"), ["cleaner/1.rs"]);
+    assert_eq!(oracle::leftovers(root), []);
+}
+
+#[test]
+fn it_keeps_the_test_vectors() {
+    let run = peer("vectors.py").arg(std::process::id().to_string()).output();
+    let run = run.expect("python3 is needed");
+    let said = [run.stdout, run.stderr].concat();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&said));
+}
