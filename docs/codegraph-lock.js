@@ -14,7 +14,7 @@ const LOCK_STALE_MS = 30_000;
 const LOCK_UNSTAMPED_MS = 5_000;
 /** Nobody takes so long from reading a lock to replacing, overwriting or removing it. */
 const LOCK_SETTLE_MS = 100;
-/** So often is it done again what was done under a lock that was lost. */
+/** So often is done what is done under a lock that is lost each time. */
 const LOCK_LOST_TRIES = 4;
 
 /** Stops this thread. It blocks the event loop no more than a busy loop does, and leaves the CPU to the holder. */
@@ -226,11 +226,12 @@ export function releaseJournalLock(lockPath, lock) {
       fs.futimesSync(lock.fd, new Date(), new Date());
       sleepSync(LOCK_SETTLE_MS);
     }
-    const ours = isOurs(lockPath, lock);
-    if (ours) fs.unlinkSync(lockPath);
-    return ours;
-  } catch {
-    return false;
+    if (!isOurs(lockPath, lock)) return false;
+    fs.unlinkSync(lockPath);
+    return true;
+  } catch (e) {
+    if (e.code === 'ENOENT') return false;
+    throw e;
   } finally {
     fs.closeSync(lock.fd); // last: as long as it is open, its inode's number is nobody else's
   }
@@ -243,14 +244,18 @@ export function releaseJournalLock(lockPath, lock) {
 export function runUnderLock(lockPath, fn) {
   for (let tries = LOCK_LOST_TRIES; tries > 0; tries--) {
     const lock = acquireJournalLock(lockPath);
-    let ours = false;
     let result;
     try {
       result = fn(() => isOurs(lockPath, lock));
-    } finally {
-      ours = releaseJournalLock(lockPath, lock);
+    } catch (e) {
+      try {
+        releaseJournalLock(lockPath, lock);
+      } catch {
+        /* why fn failed says more */
+      }
+      throw e;
     }
-    if (ours) return result;
+    if (releaseJournalLock(lockPath, lock)) return result;
   }
   throw new Error(`Lost the journal lock at ${lockPath} ${LOCK_LOST_TRIES} times`);
 }

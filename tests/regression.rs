@@ -656,6 +656,12 @@ fn where_access_times_are_coarse_waiters_do_not_wait_for_each_other() {
         };
         let waiting = [scope.spawn(wait), scope.spawn(wait)];
         expect_waiters(&scratch, 2);
+        // Each takes its ticket, and signs the lock, before it falls asleep.
+        wait_until("both sleep", || {
+            let before = SET.load(Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(50));
+            before >= 4 && before == SET.load(Ordering::Relaxed)
+        });
         let before = SET.load(Ordering::Relaxed);
         steal(&scratch);
         held.release().unwrap_err();

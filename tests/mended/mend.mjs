@@ -53,11 +53,14 @@ let mended = without(shipped, [...lock, 'isPidAlive', 'sleepSync']);
 const locked = /    const lock = acquireJournalLock\(lockPath\);\n[^]*?\n    }\n(?=})/;
 if (!locked.test(mended)) throw new Error('the shipped module has another withJournalLock');
 mended = mended.replace(locked, '    return runUnderLock(lockPath, fn);\n');
-const opening = (parameters, end) => `withJournalLock(rootDir, ${parameters} => {
+const opening = (parameters, name) => `withJournalLock(rootDir, ${parameters} => {
         const journalPath = path.join(rootDir, '.codegraph', JOURNAL_FILENAME);
-        const tmpPath = \`\${journalPath}.${end}\`;`;
-mended = replaced(mended, 2, opening('()', 'tmp'), opening('(isHeld)', 'new'));
+        const tmpPath = \`\${journalPath}.${name}\`;`;
+const prefix = (end) => `const prefix = \`\${JOURNAL_FILENAME}${end}.\`;`;
+mended = replaced(mended, 2, opening('()', 'tmp'), opening('(isHeld)', '${process.pid}.tmp'));
 mended = replaced(mended, 2, 'fs.renameSync(tmpPath, journalPath)', 'if (isHeld()) fs.renameSync(tmpPath, journalPath)');
+mended = replaced(mended, 1, 'fs.writeFileSync(journalPath', 'fs.appendFileSync(journalPath');
+mended = replaced(mended, 1, prefix('${LOCK_SUFFIX}'), prefix(''));
 mended = `import { acquireJournalLock, releaseJournalLock, runUnderLock } from './journal-lock.js';\n${mended}`;
 write(out, 'shipped', shipped + EXPORT);
 write(out, 'mended', mended + EXPORT);

@@ -2,7 +2,8 @@
 // shipped: that takes the lock by a rename, puts a journal in place that it copied before, with an entry of its own, and
 // lets the lock go.
 //
-// CALL is append, stamp or header. Prints how often the call's own write was made.
+// CALL is append, stamp or header, after whose first write it is robbed; or create, which is an append where there is no
+// journal, and is robbed before it. Prints how often the call wrote.
 
 import fs from 'node:fs';
 import { join } from 'node:path';
@@ -24,17 +25,22 @@ function rob(copied) {
   fs.unlinkSync(lockPath);
 }
 
-// Robbed after its first write, which is in nothing that the robber has copied.
-const own = call === 'append' ? 'appendFileSync' : 'writeFileSync';
+const own = call === 'stamp' || call === 'header' ? 'writeFileSync' : 'appendFileSync';
 const real = fs[own];
 let writes = 0;
 fs[own] = (path, content) => {
+  const isFirst = writes++ === 0;
+  if (call === 'create') {
+    if (isFirst) rob('# codegraph-journal v1 1700000000000\n');
+    real(path, content);
+    return;
+  }
   const copied = fs.readFileSync(journalPath, 'utf8');
   real(path, content);
-  if (writes++ === 0) rob(copied);
+  if (isFirst) rob(copied);
 };
 
-if (call === 'append') journal.appendJournalEntries(root, [{ file: 'ours' }]);
-else if (call === 'stamp') journal.appendJournalEntriesAndStampHeader(root, [{ file: 'ours' }], 1_800_000_000_000);
-else journal.writeJournalHeader(root, 1_800_000_000_000);
+if (call === 'stamp') journal.appendJournalEntriesAndStampHeader(root, [{ file: 'ours' }], 1_800_000_000_000);
+else if (call === 'header') journal.writeJournalHeader(root, 1_800_000_000_000);
+else journal.appendJournalEntries(root, [{ file: 'ours' }]);
 console.log(writes);

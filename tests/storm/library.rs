@@ -1,15 +1,16 @@
 //! The library's own peers, alone and beside the peer as it is shipped.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use jlock::Lock;
 
 use crate::crowd::Process;
 use crate::oracle::{self, Audit, Exclusion};
 use crate::scene::{
-    Scene, acknowledged, expect_exclusion, expect_nothing_lost, names, proving, say, seed, spawn_all, spawn_holders,
+    Scene, count_acknowledged, expect_exclusion, expect_nothing_left, expect_nothing_lost, names, proving, say, seed,
+    spawn_all, spawn_holders,
 };
 use crate::weather::{Slot, Storm};
 use crate::worker::{self, Job};
@@ -172,32 +173,14 @@ fn kills_and_stops_lose_nothing_beside_a_shipped_peer() {
     };
     let shipped = Slot::new("shipped", writers::shipped(60, true));
     let mut storm = Storm::new(&scene, seed(), victims, vec![shipped]);
-    while storm.kills < kills {
+    while storm.killed.len() < kills {
         storm.kill_one();
-        if storm.stops * kills < storm.kills * stops {
+        if storm.stops * kills < storm.killed.len() * stops {
             storm.stop_one();
         }
     }
     storm.calm();
     expect_nothing_lost(&scene, &storm);
-    assert!(acknowledged(&scene, &storm, "shipped") >= 60);
+    assert!(count_acknowledged(&scene, &storm, "shipped") >= 60);
     expect_nothing_left(&scene);
-}
-
-/// Nothing remains beside the journal. A private file that its owner was killed before it wrote to may be somebody's who
-/// is about to: it goes once it is old.
-pub fn expect_nothing_left(root: &Path) {
-    let dir = worker::journal_dir(root);
-    for (name, size) in oracle::leftovers(root) {
-        assert!(
-            name.ends_with(".tmp") && size == 0,
-            "{name} was left, with {size} bytes"
-        );
-        let file = File::open(dir.join(&name)).expect("a leftover");
-        let old = SystemTime::now() - Duration::from_secs(31);
-        file.set_modified(old).expect("its time can be set");
-        say(&format!("left: {name}, empty"));
-    }
-    drop(Lock::open(&dir).expect("the lock opens"));
-    assert_eq!(oracle::leftovers(root), []);
 }

@@ -1,12 +1,14 @@
 //! What every storm needs: its place, its workers, the verdict.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::ops::Deref;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use jlock::Lock;
 
 use crate::crowd::Process;
 use crate::oracle::{self, Audit, Exclusion};
@@ -135,13 +137,13 @@ pub fn expect_nothing_lost(root: &Path, storm: &Storm) {
     let audit = Audit::of(root, &storm.names);
     say(&format!(
         "{} kills and {} stops of {} writers: {} lost, {} malformed",
-        storm.kills,
+        storm.killed.len(),
         storm.stops,
         storm.names.len(),
         audit.lost.len(),
         audit.malformed.len()
     ));
-    say(&format!("figure: kills = {}", storm.kills));
+    say(&format!("figure: kills = {}", storm.killed.len()));
     if storm.stops > 0 {
         say(&format!("figure: stops = {}", storm.stops));
     }
@@ -153,9 +155,27 @@ pub fn expect_nothing_lost(root: &Path, storm: &Storm) {
 }
 
 /// How many entries the storm's writers with this label were told of.
-pub fn acknowledged(root: &Path, storm: &Storm, label: &str) -> usize {
+pub fn count_acknowledged(root: &Path, storm: &Storm, label: &str) -> usize {
     let writers = storm.names.iter().filter(|name| name.starts_with(label));
-    let acknowledged = writers.map(|name| oracle::acknowledged(root, name).len()).sum();
-    say(&format!("of them by {label}: {acknowledged}"));
-    acknowledged
+    let count = writers.map(|name| oracle::acknowledged(root, name).len()).sum();
+    say(&format!("of them by {label}: {count}"));
+    count
+}
+
+/// Nothing remains beside the journal. A private file that its owner was killed before it wrote to may be somebody's who
+/// is about to: it goes once it is old.
+pub fn expect_nothing_left(root: &Path) {
+    let dir = worker::journal_dir(root);
+    for (name, size) in oracle::leftovers(root) {
+        assert!(
+            name.ends_with(".tmp") && size == 0,
+            "{name} was left, with {size} bytes"
+        );
+        let file = File::open(dir.join(&name)).expect("a leftover");
+        let old = SystemTime::now() - Duration::from_secs(31);
+        file.set_modified(old).expect("its time can be set");
+        say(&format!("left: {name}, empty"));
+    }
+    drop(Lock::open(&dir).expect("the lock opens"));
+    assert_eq!(oracle::leftovers(root), []);
 }

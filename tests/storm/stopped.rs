@@ -6,16 +6,17 @@ use jlock::{ErrorKind, Options};
 use rustix::process::Signal;
 
 use crate::crowd::Process;
-use crate::library::expect_nothing_left;
 use crate::oracle;
-use crate::scene::{Scene, expect_exclusion, keeper, names, say, spawn_holders, wait_for_log, wait_until};
+use crate::scene::{
+    Scene, expect_exclusion, expect_nothing_left, keeper, names, say, spawn_holders, wait_for_log, wait_until,
+};
 use crate::worker;
 
 #[test]
 fn a_stopped_holder_is_waited_for_and_named() {
     let scene = Scene::new();
-    let mut keeper = keeper(&scene, "keeper");
-    keeper.signal(Signal::STOP);
+    let mut holder = keeper(&scene, "keeper");
+    holder.signal(Signal::STOP);
 
     // However old it looks.
     let options = Options::new()
@@ -26,15 +27,15 @@ fn a_stopped_holder_is_waited_for_and_named() {
     let refused = contender.acquire().expect_err("it is held");
     assert!(begun.elapsed() >= Duration::from_millis(500));
     assert_eq!(refused.kind(), ErrorKind::TimedOut);
-    let named = format!("held by pid {} (library peer)", keeper.pid());
+    let named = format!("held by pid {} (library peer)", holder.pid());
     assert!(refused.message().contains(&named), "{refused}");
 
-    keeper.signal(Signal::CONT);
-    keeper.close_input();
+    holder.signal(Signal::CONT);
+    holder.close_input();
     let held = contender.acquire_for(Duration::from_secs(10)).expect("it was let go");
     assert!(!held.recovered().expect("ours"));
     held.release().expect("ours");
-    keeper.expect_success();
+    holder.expect_success();
     wait_for_log(&scene, "keeper", "acquired\nreleased\n");
 }
 
@@ -43,7 +44,7 @@ fn a_stopped_holder_is_waited_for_and_named() {
 fn a_stopped_waiter_holds_up_nobody_and_gets_the_lock_once_it_goes_on() {
     const HOLDS: u32 = 100;
     let scene = Scene::new();
-    let mut keeper = keeper(&scene, "keeper");
+    let mut holder = keeper(&scene, "keeper");
     let line_up = |names: &[String], count| {
         let holders = spawn_holders(&scene, names, count);
         for holder in &holders {
@@ -62,8 +63,8 @@ fn a_stopped_waiter_holds_up_nobody_and_gets_the_lock_once_it_goes_on() {
     let waiting = line_up(&others, HOLDS);
 
     let begun = oracle::monotonic_ns();
-    keeper.close_input();
-    keeper.expect_success();
+    holder.close_input();
+    holder.expect_success();
     waiting.into_iter().for_each(Process::expect_success);
     let longest = oracle::longest_wait(&scene, &others, begun);
     say(&format!(

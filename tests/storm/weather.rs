@@ -39,8 +39,8 @@ pub struct Storm {
     others: Vec<Slot>,
     /// Every writer that ever was.
     pub names: Vec<String>,
-    pub kills: u32,
-    pub stops: u32,
+    pub killed: Vec<String>,
+    pub stops: usize,
 }
 
 impl Storm {
@@ -51,7 +51,7 @@ impl Storm {
             victims,
             others,
             names: Vec::new(),
-            kills: 0,
+            killed: Vec::new(),
             stops: 0,
         }
     }
@@ -60,8 +60,8 @@ impl Storm {
     pub fn kill_one(&mut self) {
         let victim = self.choose();
         let process = self.victims[victim].process.take().expect("the chosen one runs");
+        self.killed.push(process.name.clone());
         process.kill();
-        self.kills += 1;
     }
 
     /// After a moment, stops one that has begun to write, and lets it go on after another.
@@ -72,6 +72,11 @@ impl Storm {
         self.dice.pause(1_000, 40_000);
         process.signal(Signal::CONT);
         self.stops += 1;
+    }
+
+    /// How many with this label were killed.
+    pub fn has_killed(&self, label: &str) -> usize {
+        self.killed.iter().filter(|name| name.starts_with(label)).count()
     }
 
     /// No more of them are started; those that run finish what they have to do.
