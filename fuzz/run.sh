@@ -51,16 +51,17 @@ run() {
 }
 
 jobs=${JLOCK_JOBS:-2}
-failed=0
-while [ $# -gt 0 ]; do
-    running=()
-    for target in "${@:1:jobs}"; do
-        run "$target" &
-        running+=($!)
-    done
-    for process in "${running[@]}"; do
-        wait "$process" || failed=1
-    done
-    shift $((${#running[@]}))
+failed=0 running=0
+for target; do
+    if [ "$running" -eq "$jobs" ]; then
+        wait -n || failed=1
+        running=$((running - 1))
+    fi
+    run "$target" &
+    running=$((running + 1))
+done
+while [ "$running" -gt 0 ]; do
+    wait -n || failed=1
+    running=$((running - 1))
 done
 exit $failed
