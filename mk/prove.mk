@@ -9,7 +9,7 @@ sanitize: ## the C tests, examples and threads under AddressSanitizer, ThreadSan
 	@for what in address thread valgrind; do tests/sanitize/run.sh $$what; done
 
 .PHONY: prove
-prove: ## every proof at its full bounds, about 45 minutes on two cores; the figures are in target/prove/table.md
+prove: ## every proof at its full bounds, an hour and more on two cores; the figures are in target/prove/table.md
 	@python3 mk/prove.py
 
 .PHONY: prove-readme
