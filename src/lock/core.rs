@@ -394,12 +394,12 @@ impl Core {
 
     /// As [`still_held`](Self::still_held), before a call that nothing can take back: also that nobody is about to take
     /// it away, who has judged it stale by its age (P3).
-    pub(crate) fn surely_held(&self) -> Result<()> {
-        self.still_held()?;
+    pub(crate) fn surely_held(&self) -> Result<Meta> {
+        let meta = self.still_held()?;
         if self.is_overdue() {
             self.settle_overdue()?;
         }
-        Ok(())
+        Ok(meta)
     }
 
     /// Notes in the lock what is about to be appended. A note that could not be taken back is written over.
@@ -495,13 +495,10 @@ impl Core {
     }
 
     fn remove_own(&mut self) -> Result<()> {
-        let meta = self.still_held()?;
+        // Surely: whoever removes a lock that may have been judged stale makes room for a lock that would be renamed over
+        // (P2).
+        let meta = self.surely_held()?;
         self.queue.observe(&meta);
-        // Whoever removes a lock that may have been judged stale makes room for a lock that would be renamed over
-        // (P2): settle first.
-        if self.is_overdue() {
-            self.settle_overdue()?;
-        }
         // Between the check and this call nobody removes or replaces the lock: library peers do so only with its
         // flock, which is ours, shipped ones only with one that they judged stale (P1, P2).
         match sys::unlink(&self.dir.fd, &self.dir.lock) {
