@@ -21,7 +21,10 @@ use crate::error::{EINVAL, Error, ErrorKind, Result};
 use crate::journal::Journal;
 use crate::memory::survive;
 use crate::options::Options;
-use crate::sys::{self, Errno, Fd, fork::Generation, fork::is_whole};
+use crate::sys::{
+    self, Errno, Fd,
+    fork::{Generation, is_whole},
+};
 
 pub(crate) mod claim;
 pub(crate) mod core;

@@ -378,10 +378,7 @@ pub(crate) fn touch(file: &Fd) -> Result<()> {
 
 /// The mtime becomes what it was.
 pub(crate) fn set_modified(file: &Fd, modified_ms: i64) -> Result<()> {
-    let then = Timespec {
-        tv_sec: modified_ms.div_euclid(1000),
-        tv_nsec: modified_ms.rem_euclid(1000) * 1_000_000,
-    };
+    let then = wall_clock(modified_ms);
     set_times(file, then, then)
 }
 
@@ -399,6 +396,13 @@ const UNCHANGED: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: rustix::fs::UTIME_OMIT,
 };
+
+fn wall_clock(ms: i64) -> Timespec {
+    Timespec {
+        tv_sec: ms.div_euclid(1000),
+        tv_nsec: ms.rem_euclid(1000) * 1_000_000,
+    }
+}
 
 fn set_times(file: &Fd, last_access: Timespec, last_modification: Timespec) -> Result<()> {
     let times = rustix::fs::Timestamps {

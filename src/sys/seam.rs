@@ -5,9 +5,7 @@ use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use rustix::time::Timespec;
-
-use super::{Errno, Result};
+use super::{Errno, Result, UNCHANGED, wall_clock};
 
 /// What becomes of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,16 +135,9 @@ pub(super) fn closing() {
 /// After a file was written to: by the test's clock.
 pub(super) fn written(file: BorrowedFd<'_>) -> Result<()> {
     let Some(now_ms) = realtime_ms() else { return Ok(()) };
-    let now = Timespec {
-        tv_sec: now_ms / 1000,
-        tv_nsec: now_ms % 1000 * 1_000_000,
-    };
     let times = rustix::fs::Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: rustix::fs::UTIME_OMIT, // a ticket, perhaps
-        },
-        last_modification: now,
+        last_access: UNCHANGED, // a ticket, perhaps
+        last_modification: wall_clock(now_ms),
     };
     rustix::fs::futimens(file, &times)
 }
