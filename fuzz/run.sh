@@ -52,16 +52,14 @@ run() {
 
 jobs=${JLOCK_JOBS:-2}
 failed=0 running=0
+reap() { # waits for the next that ends
+    wait -n || failed=1
+    running=$((running - 1))
+}
 for target; do
-    if [ "$running" -eq "$jobs" ]; then
-        wait -n || failed=1
-        running=$((running - 1))
-    fi
+    [ "$running" -lt "$jobs" ] || reap
     run "$target" &
     running=$((running + 1))
 done
-while [ "$running" -gt 0 ]; do
-    wait -n || failed=1
-    running=$((running - 1))
-done
+while [ "$running" -gt 0 ]; do reap; done
 exit $failed

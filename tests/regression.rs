@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jlock::seam::{self, Hook, Verdict};
-use jlock::{Entry, ErrorKind, Lock, Options};
+use jlock::{Entry, ErrorKind, Guard, Lock, Options};
 
 struct Scratch(PathBuf);
 
@@ -41,10 +41,6 @@ impl Scratch {
 
     fn content(&self) -> String {
         fs::read_to_string(self.journal()).unwrap()
-    }
-
-    fn private_files(&self) -> Vec<PathBuf> {
-        private_files(&self.0)
     }
 }
 
@@ -239,35 +235,31 @@ fn a_stamp_that_aged_at_its_link_is_settled() {
     assert_eq!(clock.slept.get(), 1);
 }
 
-#[test]
-fn a_hold_that_aged_is_settled_before_its_release() {
+/// How often `act` sleeps under a hold that has aged.
+fn sleeps_under_an_aged_hold(act: impl FnOnce(&Lock, Guard<'_>)) -> usize {
     let scratch = Scratch::new();
     let lock = scratch.open();
     let held = lock.acquire().unwrap();
     let clock = Clock::default();
     clock.ahead_ms.set(31_000);
-    script(&clock, |_, _| Verdict::Proceed, || held.release()).unwrap();
-    assert_eq!(clock.slept.get(), 1);
+    script(&clock, |_, _| Verdict::Proceed, || act(&lock, held));
+    clock.slept.get()
+}
+
+#[test]
+fn a_hold_that_aged_is_settled_before_its_release() {
+    assert_eq!(sleeps_under_an_aged_hold(|_, held| held.release().unwrap()), 1);
 }
 
 #[test]
 fn a_hold_that_aged_is_settled_once_and_not_before_each_rewrite() {
-    let scratch = Scratch::new();
-    let lock = scratch.open();
-    let held = lock.acquire().unwrap();
-    let clock = Clock::default();
-    clock.ahead_ms.set(31_000);
-    script(
-        &clock,
-        |_, _| Verdict::Proceed,
-        || {
-            for timestamp_ms in 1..=3 {
-                lock.journal().write_header(timestamp_ms).unwrap();
-            }
-            held.release().unwrap();
-        },
-    );
-    assert_eq!(clock.slept.get(), 1);
+    let rewrites = |lock: &Lock, held: Guard<'_>| {
+        for timestamp_ms in 1..=3 {
+            lock.journal().write_header(timestamp_ms).unwrap();
+        }
+        held.release().unwrap();
+    };
+    assert_eq!(sleeps_under_an_aged_hold(rewrites), 1);
 }
 
 #[test]
@@ -280,8 +272,7 @@ fn a_sweep_that_looks_at_a_new_journal_does_not_fail_the_rewrite() {
     let keep = Rc::clone(&looked_at);
     let a_sweep_has_it = at("flock", 1, move || {
         // The one that is empty is the new one.
-        let new = sweeper
-            .private_files()
+        let new = private_files(&sweeper.0)
             .into_iter()
             .find(|path| fs::metadata(path).unwrap().len() == 0);
         let file = File::open(new.expect("a private file")).unwrap();
@@ -573,8 +564,7 @@ fn a_kill_leaves_all_of_an_append_or_nothing() {
 /// Tickets are times of the monotonic clock.
 fn waiters(scratch: &Scratch) -> usize {
     let accessed = |path: PathBuf| fs::metadata(path).map(|meta| meta.atime());
-    let times = scratch
-        .private_files()
+    let times = private_files(&scratch.0)
         .into_iter()
         .filter_map(|path| accessed(path).ok());
     times.filter(|seconds| (0..1_000_000_000).contains(seconds)).count()

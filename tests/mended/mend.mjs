@@ -50,13 +50,18 @@ const [out] = process.argv.slice(2);
 const shipped = readFileSync(join(DIST, 'domain/graph/journal.js'), 'utf8');
 const lock = ['trySteal', 'tryFreshAcquire', 'isLockStale', 'acquireJournalLock', 'releaseJournalLock'];
 let mended = without(shipped, [...lock, 'isPidAlive', 'sleepSync']);
-const locked = /    const lock = acquireJournalLock\(lockPath\);\n[^]*?\n    }\n(?=})/;
-if (!locked.test(mended)) throw new Error('the shipped module has another withJournalLock');
-mended = mended.replace(locked, '    return runUnderLock(lockPath, fn);\n');
+const locked = `const lock = acquireJournalLock(lockPath);
+    try {
+        return fn();
+    }
+    finally {
+        releaseJournalLock(lockPath, lock);
+    }`;
 const opening = (parameters, name) => `withJournalLock(rootDir, ${parameters} => {
         const journalPath = path.join(rootDir, '.codegraph', JOURNAL_FILENAME);
         const tmpPath = \`\${journalPath}.${name}\`;`;
 const prefix = (end) => `const prefix = \`\${JOURNAL_FILENAME}${end}.\`;`;
+mended = replaced(mended, 1, locked, 'return runUnderLock(lockPath, fn);');
 mended = replaced(mended, 2, opening('()', 'tmp'), opening('(isHeld)', '${process.pid}.tmp'));
 mended = replaced(mended, 2, 'fs.renameSync(tmpPath, journalPath)', 'if (isHeld()) fs.renameSync(tmpPath, journalPath)');
 mended = replaced(mended, 1, 'fs.writeFileSync(journalPath', 'fs.appendFileSync(journalPath');

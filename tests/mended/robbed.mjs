@@ -30,14 +30,10 @@ const real = fs[own];
 let writes = 0;
 fs[own] = (path, content) => {
   const isFirst = writes++ === 0;
-  if (call === 'create') {
-    if (isFirst) rob('# codegraph-journal v1 1700000000000\n');
-    real(path, content);
-    return;
-  }
+  if (isFirst && call === 'create') rob('# codegraph-journal v1 1700000000000\n');
   const copied = fs.readFileSync(journalPath, 'utf8');
   real(path, content);
-  if (isFirst) rob(copied);
+  if (isFirst && call !== 'create') rob(copied);
 };
 
 if (call === 'stamp') journal.appendJournalEntriesAndStampHeader(root, [{ file: 'ours' }], 1_800_000_000_000);

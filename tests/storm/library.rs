@@ -142,8 +142,8 @@ fn while_others_are_killed_three_finish_and_nothing_is_lost() {
         locked: true,
     };
     let processes = spawn_all(job, &scene, &survivors);
-    let victims = (1..=2).map(|number| Slot::new(format!("victim{number}"), writers::library(1_000)));
-    let mut storm = Storm::new(&scene, seed(), victims.collect(), Vec::new());
+    let victims = Slot::several("victim", 2, || writers::library(1_000));
+    let mut storm = Storm::new(&scene, seed(), victims, Vec::new());
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(20) {
         storm.kill_one();

@@ -7,13 +7,13 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::crowd::{self, Process};
+use crate::crowd::Process;
 use crate::oracle::Exclusion;
 use crate::scene::{
-    Scene, count_acknowledged, expect_exclusion, expect_nothing_lost, kill_holders, names, proving, say, seed,
+    Scene, count_acknowledged, expect_exclusion, expect_kills_lose_nothing, kill_holders, names, proving, say,
     spawn_holders,
 };
-use crate::weather::{Make, Slot, Storm};
+use crate::weather::{Make, Slot};
 use crate::worker::{journal_dir, log_path};
 use crate::writers::{self, repository, succeed};
 
@@ -138,32 +138,22 @@ fn shipped_alone() -> Exclusion {
 
 /// A writer through the journal module with the mended lock.
 fn mended(flock: Flock, count: u32) -> Make {
-    Box::new(move |root, name| {
+    let program = move |root: &Path| {
         let mut command = node(flock);
         command.env("CODEGRAPH_JOURNAL", journal_of(root, "mended"));
-        command.arg(repository("tests/interop/shipped-writer.mjs"));
-        command.arg("--stamped").arg(root).arg(name);
-        crowd::redirect(&mut command, &log_path(root, name), &writers::paths(root, count));
         command
-    })
+    };
+    writers::shipped_by(program, count, true)
 }
 
 fn storm(flock: Flock) {
     let scene = Copies::new();
     let kills = if proving() { 500 } else { 30 };
     let mut victims = writers::library_only(2);
-    victims.extend(["mended1", "mended2", "mended3"].map(|label| Slot::new(label, mended(flock, 60))));
-    let shipped = Slot::new("shipped", writers::shipped(60, true));
-    let mut storm = Storm::new(&scene, seed(), victims, vec![shipped]);
-    while storm.killed.len() < kills || storm.has_killed("mended") < 3 {
-        storm.kill_one();
-    }
-    storm.calm();
-
-    expect_nothing_lost(&scene, &storm);
+    victims.extend(Slot::several("mended", 3, || mended(flock, 60)));
+    let storm = expect_kills_lose_nothing(&scene, kills, "mended", victims);
     // The last one killed is not replaced; the others have finished.
     assert!(count_acknowledged(&scene, &storm, "mended") >= 120);
-    assert!(count_acknowledged(&scene, &storm, "shipped") >= 60);
 }
 
 #[test]

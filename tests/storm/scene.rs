@@ -13,8 +13,9 @@ use jlock::Lock;
 use crate::crowd::Process;
 use crate::oracle::{self, Audit, Exclusion};
 use crate::scratch::Scratch;
-use crate::weather::Storm;
+use crate::weather::{Slot, Storm};
 use crate::worker::{self, Job, journal_dir, log_path};
+use crate::writers;
 
 /// A root for workers, with a journal and a counter. One at a time: storms are to disturb themselves, not each other.
 pub struct Scene {
@@ -69,12 +70,9 @@ pub fn names(prefix: &str, count: usize) -> Vec<String> {
     (1..=count).map(|number| format!("{prefix}-{number}")).collect()
 }
 
-pub fn spawn(job: Job, root: &Path, name: &str) -> Process {
-    Process::spawn(name, &mut worker::command(job, root, name))
-}
-
 pub fn spawn_all(job: Job, root: &Path, names: &[String]) -> Vec<Process> {
-    names.iter().map(|name| spawn(job, root, name)).collect()
+    let spawn = |name: &String| Process::spawn(name, &mut worker::command(job, root, name));
+    names.iter().map(spawn).collect()
 }
 
 /// Holders of the library's, under the lock.
@@ -93,13 +91,11 @@ pub fn keeper(root: &Path, name: &str) -> Process {
 pub fn kill_holders(root: &Path, kills: u32, other: impl Fn(&str) -> Process) {
     for number in 0..kills {
         let name = format!("keeper-{number}");
-        let holder = if number % 2 == 0 {
-            let holder = other(&name);
-            wait_for_log(root, &name, "acquired\n");
-            holder
-        } else {
-            keeper(root, &name)
+        let holder = match number % 2 {
+            0 => other(&name),
+            _ => keeper(root, &name),
         };
+        wait_for_log(root, &name, "acquired\n");
         holder.kill();
     }
 }
@@ -152,6 +148,19 @@ pub fn expect_nothing_lost(root: &Path, storm: &Storm) {
         "figure: entries acknowledged, none of which is lost = {}",
         audit.acknowledged
     ));
+}
+
+/// Has a storm rage among these, beside a peer as it is shipped, until so many are killed, three of them with this label.
+pub fn expect_kills_lose_nothing(root: &Path, kills: usize, label: &str, victims: Vec<Slot>) -> Storm {
+    let shipped = Slot::new("shipped", writers::shipped(60, true));
+    let mut storm = Storm::new(root, seed(), victims, vec![shipped]);
+    while storm.killed.len() < kills || storm.has_killed(label) < 3 {
+        storm.kill_one();
+    }
+    storm.calm();
+    expect_nothing_lost(root, &storm);
+    assert!(count_acknowledged(root, &storm, "shipped") >= 60);
+    storm
 }
 
 /// How many entries the storm's writers with this label were told of.

@@ -28,6 +28,12 @@ impl Slot {
             process: None,
         }
     }
+
+    /// So many, numbered behind the label.
+    pub fn several(label: &str, count: u32, make: impl Fn() -> Make) -> Vec<Slot> {
+        let one = |number| Slot::new(format!("{label}{number}"), make());
+        (1..=count).map(one).collect()
+    }
 }
 
 pub struct Storm {

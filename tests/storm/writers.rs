@@ -24,18 +24,21 @@ pub fn library(count: u32) -> Make {
 }
 
 pub fn library_only(count: u32) -> Vec<Slot> {
-    (1..=count)
-        .map(|number| Slot::new(format!("library{number}"), library(PATHS)))
-        .collect()
+    Slot::several("library", count, || library(PATHS))
 }
 
 // -------------------------------------------------------------------------------------------------- shipped peer
 
 /// The shipped peer, unmodified.
 pub fn shipped(count: u32, stamped: bool) -> Make {
+    shipped_by(|_| node(), count, stamped)
+}
+
+/// Its writer, run by this Node.
+pub fn shipped_by(program: impl Fn(&Path) -> Command + 'static, count: u32, stamped: bool) -> Make {
     let script = interop("shipped-writer.mjs");
     Box::new(move |root, name| {
-        let mut command = node();
+        let mut command = program(root);
         command.arg(&script).args(stamped.then_some("--stamped"));
         command.arg(root).arg(name);
         redirect(&mut command, &log_path(root, name), &paths(root, count));
