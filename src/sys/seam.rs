@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use super::{Errno, Result, UNCHANGED, wall_clock};
+use super::io::{UNCHANGED, wall_clock};
+use super::{Errno, Result};
 
 /// What becomes of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

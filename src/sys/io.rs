@@ -1,0 +1,165 @@
+//! What is in an open file, and what stands beside it: reading, writing, length, mode, times, and getting it to disk.
+
+use std::mem::MaybeUninit;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::time::Timespec;
+
+use super::{Accessed, Errno, Fd, Meta, Result, around, uninterrupted, written};
+
+pub(crate) fn fstat(file: &Fd) -> Result<Meta> {
+    around("fstat", || rustix::fs::fstat(file.borrow()?).map(Meta::from))
+}
+
+/// Fills `buf` from `offset` as far as the file goes; how much that was.
+pub(crate) fn read_at<'b>(file: &Fd, buf: &'b mut [MaybeUninit<u8>], offset: u64) -> Result<&'b mut [u8]> {
+    let mut done = 0;
+    while done < buf.len() {
+        let rest = &mut buf[done..];
+        let got = uninterrupted("pread64", || {
+            let (bytes, _) = rustix::io::pread(file.borrow()?, &mut *rest, offset + done as u64)?;
+            Ok(bytes.len())
+        })?;
+        if got == 0 {
+            break;
+        }
+        done += got;
+    }
+    // SAFETY: `pread` has initialised the first `done` bytes.
+    Ok(unsafe { std::slice::from_raw_parts_mut(buf.as_mut_ptr().cast::<u8>(), done) })
+}
+
+/// The beginning of a file that gives all of itself in one call, as the small ones beneath /proc do.
+pub(crate) fn read_once<'b>(file: &Fd, buf: &'b mut [MaybeUninit<u8>]) -> Result<&'b [u8]> {
+    uninterrupted("pread64", || {
+        rustix::io::pread(file.borrow()?, &mut *buf, 0).map(|(bytes, _)| bytes.len())
+    })
+    // SAFETY: `pread` has initialised so many bytes.
+    .map(|len| unsafe { std::slice::from_raw_parts(buf.as_ptr().cast::<u8>(), len) })
+}
+
+/// Goes on reading where `content` ends, until it is full or the file ends.
+pub(crate) fn read_onto(file: &Fd, content: &mut Vec<u8>) -> Result<()> {
+    let from = content.len();
+    let read = read_at(file, content.spare_capacity_mut(), from as u64)?.len();
+    // SAFETY: `read_at` has initialised as many bytes after the first `from`.
+    unsafe { content.set_len(from + read) };
+    Ok(())
+}
+
+/// Writes all of `bytes` at `offset`. On failure some of them may have been written.
+pub(crate) fn write_at(file: &Fd, bytes: &[u8], offset: u64) -> Result<()> {
+    write_all("pwrite64", bytes, &mut 0, |rest, done| {
+        let file = file.borrow()?;
+        let count = rustix::io::pwrite(file, rest, offset + done)?;
+        written(file).map(|()| count)
+    })
+}
+
+/// Writes all of `bytes` to the end of a file opened to append; `done` says how many were written, also on failure.
+pub(crate) fn append(file: &Fd, bytes: &[u8], done: &mut usize) -> Result<()> {
+    write_all("write", bytes, done, |rest, _| {
+        let file = file.borrow()?;
+        let count = rustix::io::write(file, rest)?;
+        written(file).map(|()| count)
+    })
+}
+
+fn write_all(
+    call: &'static str,
+    bytes: &[u8],
+    done: &mut usize,
+    mut write: impl FnMut(&[u8], u64) -> Result<usize>,
+) -> Result<()> {
+    while *done < bytes.len() {
+        match uninterrupted(call, || write(&bytes[*done..], *done as u64))? {
+            0 => return Err(Errno::IO), // no system does this; without a check it would loop for ever
+            n => *done += n,
+        }
+    }
+    Ok(())
+}
+
+/// Takes `O_APPEND` away, without which `pwrite` would append whatever its offset says (pwrite(2), BUGS).
+pub(crate) fn stop_appending(file: &Fd) -> Result<()> {
+    around("fcntl", || rustix::fs::fcntl_setfl(file.borrow()?, OFlags::NONBLOCK))
+}
+
+pub(crate) fn truncate(file: &Fd, size: u64) -> Result<()> {
+    uninterrupted("ftruncate", || {
+        let file = file.borrow()?;
+        rustix::fs::ftruncate(file, size).and_then(|()| written(file))
+    })
+}
+
+pub(crate) fn chmod(file: &Fd, mode: u32) -> Result<()> {
+    around("fchmod", || {
+        rustix::fs::fchmod(file.borrow()?, Mode::from_raw_mode(mode))
+    })
+}
+
+/// A sign of life: the mtime becomes now, by the file system's own clock.
+pub(crate) fn touch(file: &Fd) -> Result<()> {
+    set_times(file, NOW, NOW)
+}
+
+/// The mtime becomes what it was.
+pub(crate) fn set_modified(file: &Fd, modified_ms: i64) -> Result<()> {
+    let then = wall_clock(modified_ms);
+    set_times(file, then, then)
+}
+
+/// As [`touch`], and the access time stays.
+pub(crate) fn touch_modified(file: &Fd) -> Result<()> {
+    set_times(file, UNCHANGED, NOW)
+}
+
+/// For a time of a file: now, by the file system's own clock; or what it was.
+const NOW: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: rustix::fs::UTIME_NOW,
+};
+pub(super) const UNCHANGED: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: rustix::fs::UTIME_OMIT,
+};
+
+pub(super) fn wall_clock(ms: i64) -> Timespec {
+    Timespec {
+        tv_sec: ms.div_euclid(1000),
+        tv_nsec: ms.rem_euclid(1000) * 1_000_000,
+    }
+}
+
+fn set_times(file: &Fd, last_access: Timespec, last_modification: Timespec) -> Result<()> {
+    let times = rustix::fs::Timestamps {
+        last_access,
+        last_modification,
+    };
+    around("utimensat", || {
+        let file = file.borrow()?;
+        rustix::fs::futimens(file, &times).and_then(|()| written(file))
+    })
+}
+
+/// Sets a file's access time, and leaves its mtime alone.
+pub(crate) fn set_accessed(file: &Fd, time: Accessed) -> Result<()> {
+    let times = rustix::fs::Timestamps {
+        last_access: Timespec {
+            tv_sec: time.seconds,
+            tv_nsec: time.nanoseconds,
+        },
+        last_modification: UNCHANGED,
+    };
+    around("utimensat", || rustix::fs::futimens(file.borrow()?, &times))
+}
+
+/// The data, and as much of the metadata as reading it back needs, is on disk.
+pub(crate) fn sync_data(file: &Fd) -> Result<()> {
+    uninterrupted("fdatasync", || rustix::fs::fdatasync(file.borrow()?))
+}
+
+/// A directory's entries are on disk.
+pub(crate) fn sync_dir(dir: &Fd) -> Result<()> {
+    uninterrupted("fsync", || rustix::fs::fsync(dir.borrow()?))
+}

@@ -1,0 +1,80 @@
+//! What is known of a file: who it is, and the part of `struct stat` that the protocol looks at.
+
+use std::time::Duration;
+
+/// What tells one file from all others, as long as it is held open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    pub(crate) fn inode(self) -> u64 {
+        self.inode
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    Regular,
+    Symlink,
+    Other,
+}
+
+/// The part of `struct stat` that the protocol looks at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Meta {
+    pub id: FileId,
+    pub kind: FileKind,
+    pub size: u64,
+    pub mode: u32,
+    /// Milliseconds since 1970.
+    pub modified_ms: i64,
+    pub accessed: Accessed,
+}
+
+/// A file's access time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Accessed {
+    /// Since 1970.
+    pub seconds: i64,
+    pub(super) nanoseconds: i64,
+}
+
+impl Accessed {
+    /// A time so long after `start`, in seconds since 1970.
+    pub(crate) fn at(after: Duration, start: i64) -> Self {
+        Accessed {
+            seconds: start.saturating_add_unsigned(after.as_secs()),
+            nanoseconds: after.subsec_nanos().into(),
+        }
+    }
+}
+
+impl From<rustix::fs::Stat> for Meta {
+    // The field types of struct stat differ between architectures.
+    #[allow(clippy::unnecessary_cast)]
+    fn from(stat: rustix::fs::Stat) -> Self {
+        Meta {
+            id: FileId {
+                device: stat.st_dev as u64,
+                inode: stat.st_ino as u64,
+            },
+            kind: match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
+                rustix::fs::FileType::RegularFile => FileKind::Regular,
+                rustix::fs::FileType::Symlink => FileKind::Symlink,
+                _ => FileKind::Other,
+            },
+            size: stat.st_size as u64,
+            mode: stat.st_mode & 0o7777,
+            accessed: Accessed {
+                seconds: stat.st_atime as i64,
+                nanoseconds: stat.st_atime_nsec as i64,
+            },
+            modified_ms: (stat.st_mtime as i64)
+                .saturating_mul(1000)
+                .saturating_add(stat.st_mtime_nsec as i64 / 1_000_000),
+        }
+    }
+}
