@@ -14,6 +14,8 @@
 //! Every descriptor is an [`Fd`], known to the fork handler in [`fork`]: a forked child closes its copies at once, so
 //! that it keeps no lock alive (`flock` belongs to the open file, and the child shares it).
 
+#![allow(dead_code, unused_imports)] // until the core that calls the new functions is merged
+
 pub(crate) mod errno;
 mod flock;
 pub(crate) mod fork;
@@ -30,23 +32,26 @@ pub(crate) mod thread;
 mod time;
 mod watch;
 
-pub(crate) use flock::{flock_exclusive, flock_shared, means_no_flock};
+pub(crate) use flock::{Lease, flock_exclusive, flock_shared, means_no_flock, read_lease};
 pub(crate) use fork::Fd;
 pub(crate) use fs::{
-    Open, Rename, borrow_raw, link, list, means_no_link, means_no_rename_flag, mkdir, open, open_dir, open_dir_from,
-    open_proc, rename, stat, unlink,
+    Open, Rename, borrow_raw, link, link_between, list, list_some, means_no_link, means_no_rename_flag, mkdir,
+    mkdir_at, open, open_dir, open_dir_from, open_proc, open_subdir, rename, rmdir_at, stat, stat_path, unlink,
 };
 pub(crate) use io::{
-    append, chmod, fstat, read_at, read_once, read_onto, set_accessed, set_modified, stop_appending, sync_data,
+    append, chmod, chown, fstat, read_at, read_once, read_onto, set_accessed, set_modified, stop_appending, sync_data,
     sync_dir, touch, touch_modified, truncate, write_at,
 };
 pub(crate) use memory::{expect_much, find_byte};
 pub(crate) use meta::{Accessed, FileId, FileKind, Meta};
-pub(crate) use mount::is_local;
+pub(crate) use mount::{fs_name, is_local};
+pub(crate) use process::process_domain;
 pub(crate) use random::random_u64;
 pub(crate) use rustix::io::Errno;
-pub(crate) use time::{monotonic, realtime_ms, sleep_until};
-pub(crate) use watch::{Watched, drain, epoll, eventfd, inotify, poll, wake, watch};
+pub(crate) use time::{boot_ms, monotonic, realtime_ms, sleep_until};
+pub(crate) use watch::{
+    Watched, drain, epoll, epoll_add, epoll_remove, eventfd, inotify, poll, set_timer, timerfd, unwatch, wake, watch,
+};
 
 pub(crate) type Result<T> = std::result::Result<T, Errno>;
 
@@ -71,6 +76,44 @@ fn uninterrupted<T>(call: &'static str, mut run: impl FnMut() -> Result<T>) -> R
         match around(call, &mut run) {
             Err(Errno::INTR) => {}
             other => return other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// A directory of a test's own.
+    pub(super) struct Scratch {
+        pub(super) dir: Fd,
+        path: PathBuf,
+    }
+
+    impl Scratch {
+        pub(super) fn new() -> Scratch {
+            static MADE: AtomicU32 = AtomicU32::new(0);
+            let number = MADE.fetch_add(1, Ordering::Relaxed);
+            let path = std::env::temp_dir().join(format!("jlock-sys-{}-{number}", std::process::id()));
+            std::fs::create_dir(&path).unwrap();
+            let name = CString::new(path.as_os_str().as_bytes()).unwrap();
+            let dir = open_dir(&name).unwrap();
+            Scratch { dir, path }
+        }
+
+        pub(super) fn path_of(&self, name: &str) -> CString {
+            CString::new(self.path.join(name).into_os_string().into_encoded_bytes()).unwrap()
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(&self.path).unwrap();
         }
     }
 }

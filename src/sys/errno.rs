@@ -2,7 +2,31 @@
 
 use std::ffi::CStr;
 
+use super::Errno;
+
 pub(crate) use libc::{E2BIG, EACCES, EAGAIN, ECANCELED, EDEADLK, EINVAL, ENAMETOOLONG, ENOMEM, ETIMEDOUT};
+
+/// What the C library said last in this thread.
+pub(super) fn last_errno() -> Errno {
+    Errno::from_raw_os_error(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
+}
+
+/// Runs `run` and leaves the C library's `errno` as it was: the library reports nothing through it, and a caller may
+/// look at what it holds after a call as before.
+pub(crate) fn preserving_errno<T>(run: impl FnOnce() -> T) -> T {
+    #[cfg(target_os = "android")]
+    use libc::__errno as errno_location;
+    #[cfg(not(target_os = "android"))]
+    use libc::__errno_location as errno_location;
+    // SAFETY: this thread's own, as long as it lives.
+    let place = unsafe { errno_location() };
+    // SAFETY: as above.
+    let before = unsafe { place.read() };
+    let result = run();
+    // SAFETY: as above.
+    unsafe { place.write(before) };
+    result
+}
 
 /// The text of an errno. `strerror` is not thread-safe everywhere and speaks the locale's language.
 pub(crate) fn text(errno: i32) -> &'static CStr {

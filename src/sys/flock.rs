@@ -1,8 +1,11 @@
-//! Who has a file: `flock`.
+//! Who has a file: `flock`, and leases.
+
+use std::os::fd::AsRawFd;
 
 use rustix::fs::FlockOperation;
 
-use super::{Errno, Fd, Result, uninterrupted};
+use super::errno::{last_errno, preserving_errno};
+use super::{Errno, Fd, Result, around, uninterrupted};
 
 /// The `flock` of this open file, if nobody else has it. `Ok(false)`: somebody has.
 pub(crate) fn flock_exclusive(file: &Fd) -> Result<bool> {
@@ -25,4 +28,66 @@ fn flock(file: &Fd, operation: FlockOperation) -> Result<bool> {
 /// Whether a failed `flock` means that the file system has none.
 pub(crate) fn means_no_flock(errno: Errno) -> bool {
     matches!(errno, Errno::OPNOTSUPP | Errno::NOSYS)
+}
+
+/// Whether anybody has a file open for writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lease {
+    /// Nobody has.
+    Granted,
+    /// Somebody has.
+    Refused,
+    /// Another user's file, or a file system without leases.
+    Unknown,
+}
+
+/// Asks for a read lease (fcntl(2)) on a file that is open for reading only, and gives it back at once: the kernel
+/// refuses it if anybody has the file open for writing.
+pub(crate) fn read_lease(file: &Fd) -> Lease {
+    match around("fcntl", || borrow_lease(file)) {
+        Ok(()) => Lease::Granted,
+        Err(Errno::AGAIN) => Lease::Refused,
+        Err(_) => Lease::Unknown,
+    }
+}
+
+/// linux/fcntl.h; not in every version of the `libc` crate.
+const F_SETSIG: i32 = 10;
+
+fn borrow_lease(file: &Fd) -> Result<()> {
+    let fd = file.borrow()?;
+    let set = |command: i32, argument: i32| {
+        // SAFETY: three commands that take an int.
+        match unsafe { libc::fcntl(fd.as_raw_fd(), command, argument) } {
+            -1 => Err(last_errno()),
+            _ => Ok(()),
+        }
+    };
+    preserving_errno(|| {
+        // Whoever opens the file for writing meanwhile has us sent a signal: by default SIGIO, which ends a process. A
+        // process that does nothing about SIGURG does not notice it.
+        set(F_SETSIG, libc::SIGURG)?;
+        set(libc::F_SETLEASE, libc::F_RDLCK as i32)?;
+        set(libc::F_SETLEASE, libc::F_UNLCK as i32)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Open, open};
+    use super::*;
+    use crate::sys::tests::Scratch;
+
+    #[test]
+    fn a_read_lease_says_whether_somebody_could_write() {
+        let scratch = Scratch::new();
+        let writer = open(&scratch.dir, c"file", Open::CreateNew).unwrap();
+        let reader = open(&scratch.dir, c"file", Open::Read).unwrap();
+        let other = open(&scratch.dir, c"file", Open::Read).unwrap();
+        assert_eq!(read_lease(&reader), Lease::Refused);
+        drop(writer);
+        assert_eq!(read_lease(&reader), Lease::Granted);
+        assert_eq!(read_lease(&other), Lease::Granted, "it was given back");
+        assert_eq!(read_lease(&scratch.dir), Lease::Unknown, "no regular file");
+    }
 }

@@ -68,18 +68,46 @@ pub(crate) fn open_proc(path: &CStr) -> Result<Fd> {
     })
 }
 
+/// Opens a directory in `dir`, which must not be a symlink.
+pub(crate) fn open_subdir(dir: &Fd, name: &CStr) -> Result<Fd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    uninterrupted("openat", || {
+        Fd::register(|| rustix::fs::openat(dir.borrow()?, name, flags, Mode::empty()))
+    })
+}
+
 pub(crate) fn mkdir(path: &CStr) -> Result<()> {
+    mkdir_from(|| Ok(rustix::fs::CWD), path, 0o777)
+}
+
+pub(crate) fn mkdir_at(dir: &Fd, name: &CStr, mode: u32) -> Result<()> {
+    mkdir_from(|| dir.borrow(), name, mode)
+}
+
+fn mkdir_from<'d>(dir: impl Fn() -> Result<BorrowedFd<'d>>, name: &CStr, mode: u32) -> Result<()> {
     uninterrupted("mkdirat", || {
-        rustix::fs::mkdirat(rustix::fs::CWD, path, Mode::from_raw_mode(0o777))
+        rustix::fs::mkdirat(dir()?, name, Mode::from_raw_mode(mode))
+    })
+}
+
+pub(crate) fn rmdir_at(dir: &Fd, name: &CStr) -> Result<()> {
+    uninterrupted("unlinkat", || {
+        rustix::fs::unlinkat(dir.borrow()?, name, AtFlags::REMOVEDIR)
     })
 }
 
 /// Looks at a name without following a symlink. `None`: nothing there.
 pub(crate) fn stat(dir: &Fd, name: &CStr) -> Result<Option<Meta>> {
-    let found = uninterrupted("newfstatat", || {
-        rustix::fs::statat(dir.borrow()?, name, AtFlags::SYMLINK_NOFOLLOW)
-    });
-    match found {
+    stat_from(|| dir.borrow(), name, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// Looks at a path and follows symlinks. `None`: nothing there.
+pub(crate) fn stat_path(path: &CStr) -> Result<Option<Meta>> {
+    stat_from(|| Ok(rustix::fs::CWD), path, AtFlags::empty())
+}
+
+fn stat_from<'d>(dir: impl Fn() -> Result<BorrowedFd<'d>>, name: &CStr, flags: AtFlags) -> Result<Option<Meta>> {
+    match uninterrupted("newfstatat", || rustix::fs::statat(dir()?, name, flags)) {
         Ok(stat) => Ok(Some(Meta::from(stat))),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno),
@@ -87,9 +115,13 @@ pub(crate) fn stat(dir: &Fd, name: &CStr) -> Result<Option<Meta>> {
 }
 
 pub(crate) fn link(dir: &Fd, from: &CStr, to: &CStr) -> Result<()> {
+    link_between(dir, from, dir, to)
+}
+
+/// As [`link`], from one directory to another of the same file system.
+pub(crate) fn link_between(from_dir: &Fd, from: &CStr, to_dir: &Fd, to: &CStr) -> Result<()> {
     uninterrupted("linkat", || {
-        let dir = dir.borrow()?;
-        rustix::fs::linkat(dir, from, dir, to, AtFlags::empty())
+        rustix::fs::linkat(from_dir.borrow()?, from, to_dir.borrow()?, to, AtFlags::empty())
     })
 }
 
@@ -136,16 +168,34 @@ pub(crate) fn means_no_rename_flag(errno: Errno) -> bool {
 }
 
 /// Calls `each` with every name in the directory.
-pub(crate) fn list(dir: &Fd, mut each: impl FnMut(&CStr)) -> Result<()> {
+pub(crate) fn list(dir: &Fd, each: impl FnMut(&CStr)) -> Result<()> {
+    list_some(dir, usize::MAX, each).map(drop)
+}
+
+/// Calls `each` with at most `most` names in the directory. Returns whether there are no more.
+pub(crate) fn list_some(dir: &Fd, most: usize, mut each: impl FnMut(&CStr)) -> Result<bool> {
     // An open file of its own: the offset of `dir` is shared with whoever else reads it.
-    let listing = open_dir_from(dir.borrow()?, c".")?;
-    let mut buf = [MaybeUninit::uninit(); 4096];
+    let listing = open_subdir(dir, c".")?;
+    let mut buf = [MaybeUninit::uninit(); 32 * 1024];
     around("getdents64", || {
         let mut entries = rustix::fs::RawDir::new(listing.borrow()?, &mut buf);
+        let mut listed = 0;
         while let Some(entry) = entries.next() {
-            each(entry?.file_name());
+            let name = match &entry {
+                Ok(entry) => entry.file_name(),
+                Err(Errno::INTR) => continue, // it has read nothing, and reads again
+                Err(errno) => return Err(*errno),
+            };
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            if listed == most {
+                return Ok(false);
+            }
+            listed += 1;
+            each(name);
         }
-        Ok(())
+        Ok(true)
     })
 }
 
@@ -159,5 +209,65 @@ pub(crate) fn borrow_raw(fd: i32) -> Option<BorrowedFd<'static>> {
             Some(unsafe { BorrowedFd::borrow_raw(fd) })
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::boot_ms;
+    use super::*;
+    use crate::sys::tests::Scratch;
+
+    #[test]
+    fn a_listing_ends_where_it_is_told_to() {
+        let scratch = Scratch::new();
+        for name in [c"a", c"b", c"c"] {
+            open(&scratch.dir, name, Open::CreateNew).unwrap();
+        }
+        let names = |most| {
+            let mut names = Vec::new();
+            let ended = list_some(&scratch.dir, most, |name| names.push(name.to_owned())).unwrap();
+            (names.len(), ended)
+        };
+        assert_eq!(names(0), (0, false));
+        assert_eq!(names(2), (2, false));
+        assert_eq!(names(3), (3, true));
+        assert_eq!(names(usize::MAX), (3, true));
+    }
+
+    #[test]
+    fn directories_are_made_opened_linked_into_and_removed() {
+        let scratch = Scratch::new();
+        mkdir_at(&scratch.dir, c"d", 0o700).unwrap();
+        assert_eq!(mkdir_at(&scratch.dir, c"d", 0o700), Err(Errno::EXIST));
+        let sub = open_subdir(&scratch.dir, c"d").unwrap();
+        open(&scratch.dir, c"a", Open::CreateNew).unwrap();
+        link_between(&scratch.dir, c"a", &sub, c"b").unwrap();
+        let linked = stat(&sub, c"b").unwrap().unwrap();
+        assert_eq!(linked.nlink, 2);
+        assert_eq!(stat(&scratch.dir, c"a").unwrap().unwrap().id, linked.id);
+        assert!(linked.changed_ms >= boot_ms() && linked.changed_ms <= super::super::realtime_ms());
+        assert_eq!(linked.uid, rustix::process::geteuid().as_raw());
+        assert_eq!(rmdir_at(&scratch.dir, c"d"), Err(Errno::NOTEMPTY));
+        unlink(&sub, c"b").unwrap();
+        rmdir_at(&scratch.dir, c"d").unwrap();
+        assert!(open_subdir(&scratch.dir, c"d").is_err());
+    }
+
+    #[test]
+    fn a_path_is_followed_and_a_name_is_not() {
+        let scratch = Scratch::new();
+        rustix::fs::symlinkat(c"/", scratch.dir.borrow().unwrap(), c"link").unwrap();
+        assert_eq!(
+            stat(&scratch.dir, c"link").unwrap().unwrap().kind,
+            super::super::FileKind::Symlink
+        );
+        assert!(open_subdir(&scratch.dir, c"link").is_err());
+        let path = scratch.path_of("link");
+        assert_eq!(
+            stat_path(&path).unwrap().unwrap().id,
+            stat_path(c"/").unwrap().unwrap().id
+        );
+        assert!(stat_path(&scratch.path_of("none")).unwrap().is_none());
     }
 }

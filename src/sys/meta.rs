@@ -29,8 +29,14 @@ pub(crate) struct Meta {
     pub kind: FileKind,
     pub size: u64,
     pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    /// How many names it has.
+    pub nlink: u64,
     /// Milliseconds since 1970.
     pub modified_ms: i64,
+    /// When anything about the file last changed, in milliseconds since 1970. Nobody can set it.
+    pub changed_ms: i64,
     pub accessed: Accessed,
 }
 
@@ -68,13 +74,19 @@ impl From<rustix::fs::Stat> for Meta {
             },
             size: stat.st_size as u64,
             mode: stat.st_mode & 0o7777,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            nlink: stat.st_nlink as u64,
             accessed: Accessed {
                 seconds: stat.st_atime as i64,
                 nanoseconds: stat.st_atime_nsec as i64,
             },
-            modified_ms: (stat.st_mtime as i64)
-                .saturating_mul(1000)
-                .saturating_add(stat.st_mtime_nsec as i64 / 1_000_000),
+            modified_ms: milliseconds(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+            changed_ms: milliseconds(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
         }
     }
+}
+
+fn milliseconds(seconds: i64, nanoseconds: i64) -> i64 {
+    seconds.saturating_mul(1000).saturating_add(nanoseconds / 1_000_000)
 }

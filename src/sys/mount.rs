@@ -1,32 +1,191 @@
 //! What file system a directory is on.
 
-use super::{Fd, Result, uninterrupted};
+use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
+
+use super::{Errno, Fd, Result, uninterrupted};
+
+/// The types whose locks are this kernel's alone, with their magic numbers (linux/magic.h).
+const LOCAL: [(u32, &[&str]); 17] = [
+    (0xef53, &["ext4", "ext3", "ext2"]),
+    (0x5846_5342, &["xfs"]),
+    (0x9123_683e, &["btrfs"]),
+    (0x0102_1994, &["tmpfs", "devtmpfs", "rootfs"]),
+    (0x8584_58f6, &["ramfs", "rootfs"]),
+    (0x794c_7630, &["overlay"]),
+    (0xf2f5_2010, &["f2fs"]),
+    (0x2fc1_2fc1, &["zfs"]),
+    (0xca45_1a4e, &["bcachefs"]),
+    (0x7371_7368, &["squashfs"]),
+    (0x4d44, &["vfat", "msdos"]),
+    (0x2011_bab0, &["exfat"]),
+    (0x5265_4973, &["reiserfs"]),
+    (0x3153_464a, &["jfs"]),
+    (0x3434, &["nilfs2"]),
+    (0x2405_1905, &["ubifs"]),
+    (0xe0f5_e1e2, &["erofs"]),
+];
 
 /// Whether the file system keeps its locks on this machine alone. What is not known to do so is taken for a network's.
+///
+/// The magic number is not enough: a 9p mount passes on the number of its server's file system. The mount's own type
+/// decides, but only where the number says "local", for it takes longer to find out.
 pub(crate) fn is_local(dir: &Fd) -> Result<bool> {
-    // linux/magic.h: ext, xfs, btrfs, tmpfs, ramfs, overlayfs, f2fs, zfs, bcachefs, squashfs, vfat, exfat, reiserfs,
-    // jfs, nilfs, ubifs, erofs.
-    const LOCAL: [u32; 17] = [
-        0xef53,
-        0x5846_5342,
-        0x9123_683e,
-        0x0102_1994,
-        0x8584_58f6,
-        0x794c_7630,
-        0xf2f5_2010,
-        0x2fc1_2fc1,
-        0xca45_1a4e,
-        0x7371_7368,
-        0x4d44,
-        0x2011_bab0,
-        0x5265_4973,
-        0x3153_464a,
-        0x3434,
-        0x2405_1905,
-        0xe0f5_e1e2,
-    ];
-    // f_type is signed on some architectures and wider than the magic number on others.
-    #[allow(clippy::unnecessary_cast, clippy::cast_possible_truncation)]
-    let magic = uninterrupted("fstatfs", || rustix::fs::fstatfs(dir.borrow()?))?.f_type as u32;
-    Ok(LOCAL.contains(&magic))
+    uninterrupted("fstatfs", || {
+        let dir = dir.borrow()?;
+        let magic = magic(dir)?;
+        Ok(match LOCAL.iter().find(|(number, _)| *number == magic) {
+            Some((_, names)) => Mount::of(dir).is_some_and(|mount| mount.is_one_of(names)),
+            None => false,
+        })
+    })
+}
+
+/// The type of the file system, for a message.
+pub(crate) fn fs_name(dir: &Fd) -> String {
+    let Ok(dir) = dir.borrow() else {
+        return "unknown".into();
+    };
+    let named = Mount::of(dir).and_then(|mount| mount_type(mount.id));
+    named.unwrap_or_else(|| match magic(dir) {
+        Ok(magic) => format!("type {magic:#x}"),
+        Err(_) => "unknown".into(),
+    })
+}
+
+// f_type is signed on some architectures and wider than the magic number on others.
+#[allow(clippy::unnecessary_cast, clippy::cast_possible_truncation)]
+fn magic(dir: BorrowedFd<'_>) -> Result<u32> {
+    Ok(rustix::fs::fstatfs(dir)?.f_type as u32)
+}
+
+/// A mount of this process's mount namespace.
+#[derive(Clone, Copy)]
+struct Mount {
+    id: u64,
+    device: (u32, u32),
+}
+
+impl Mount {
+    /// `None`: a kernel before 5.8, or one that is not allowed to say so.
+    fn of(dir: BorrowedFd<'_>) -> Option<Mount> {
+        let statx = rustix::fs::statx(dir, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
+        let knows = statx.stx_mask & StatxFlags::MNT_ID.bits() != 0;
+        knows.then_some(Mount {
+            id: statx.stx_mnt_id,
+            device: (statx.stx_dev_major, statx.stx_dev_minor),
+        })
+    }
+
+    /// Whether its type is one of these. Asked once for each mount: to read the table of mounts takes longer than all
+    /// else that opening a handle does.
+    fn is_one_of(self, names: &[&str]) -> bool {
+        if let Some(known) = self.remembered() {
+            return known;
+        }
+        let is = mount_type(self.id).is_some_and(|name| names.contains(&name.as_str()));
+        self.remember(is);
+        is
+    }
+
+    /// All that tells it from other mounts in 63 bits, and one for what is remembered of it. `None`: larger numbers
+    /// than any kernel has so far.
+    fn key(self) -> Option<u64> {
+        let (major, minor) = self.device;
+        let fits = major < 1 << 12 && minor < 1 << 20 && self.id < 1 << 31;
+        fits.then_some(u64::from(major) << 52 | u64::from(minor) << 32 | self.id << 1)
+    }
+
+    fn remembered(self) -> Option<bool> {
+        let key = self.key()?;
+        let known = KNOWN.iter().map(|entry| entry.load(Ordering::Relaxed));
+        known
+            .filter(|entry| entry & !1 == key)
+            .map(|entry| entry & 1 == 1)
+            .next()
+    }
+
+    fn remember(self, is: bool) {
+        if let Some(key) = self.key() {
+            let entry = &KNOWN[NEXT.fetch_add(1, Ordering::Relaxed) % KNOWN.len()];
+            entry.store(key | u64::from(is), Ordering::Relaxed);
+        }
+    }
+}
+
+/// The last mounts that were asked for. Each is one number: no reader sees half of one, and nobody waits.
+static KNOWN: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// A mount's type, from the table of mounts. `None`: unknown.
+fn mount_type(id: u64) -> Option<String> {
+    let table = mounts().ok()?;
+    let mut lines = table.split(|byte| *byte == b'\n');
+    lines.find_map(|line| type_in(std::str::from_utf8(line).ok()?, id))
+}
+
+/// proc_pid_mountinfo(5): the ID comes first, the type after the fields that are optional.
+fn type_in(line: &str, id: u64) -> Option<String> {
+    let (number, rest) = line.split_once(' ')?;
+    if number.parse() != Ok(id) {
+        return None;
+    }
+    let (_, described) = rest.split_once(" - ")?;
+    described.split(' ').next().map(str::to_owned)
+}
+
+/// Not through the seam: it is a part of the one question that [`is_local`] asks, and not asked each time.
+fn mounts() -> Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let file = rustix::fs::open(c"/proc/self/mountinfo", flags, Mode::empty())?;
+    let mut content = Vec::new();
+    loop {
+        content.try_reserve(4096).map_err(|_| Errno::NOMEM)?;
+        let length = content.len();
+        let room: &mut [MaybeUninit<u8>] = content.spare_capacity_mut();
+        match rustix::io::pread(&file, room, length as u64).map(|(read, _)| read.len()) {
+            Ok(0) => return Ok(content),
+            // SAFETY: `pread` has initialised so many bytes more.
+            Ok(read) => unsafe { content.set_len(length + read) },
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_type_follows_the_optional_fields() {
+        let line = "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
+        assert_eq!(type_in(line, 36).as_deref(), Some("ext3"));
+        assert_eq!(
+            type_in("36 35 98:0 / /a\\040-\\040b rw - 9p host rw", 36).as_deref(),
+            Some("9p")
+        );
+        assert_eq!(type_in(line, 35), None);
+        assert_eq!(type_in("", 35), None);
+    }
+
+    #[test]
+    fn what_the_mount_says_counts_and_not_what_the_server_passes_on() {
+        let shm = super::super::open_dir(c"/dev/shm").unwrap();
+        assert_eq!(is_local(&shm), Ok(true));
+        assert_eq!(is_local(&shm), Ok(true)); // as remembered
+        assert_eq!(fs_name(&shm), "tmpfs");
+        let proc = super::super::open_dir(c"/proc").unwrap();
+        assert_eq!(is_local(&proc), Ok(false));
+        assert_eq!(fs_name(&proc), "proc");
+        let mount = Mount::of(shm.borrow().unwrap()).unwrap();
+        let other = Mount {
+            id: mount.id + (1 << 30),
+            ..mount
+        };
+        assert!(!other.is_one_of(&["tmpfs"]), "no such mount");
+    }
 }

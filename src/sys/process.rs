@@ -49,6 +49,15 @@ impl Identity {
     }
 }
 
+/// Which of the processes that a test simulates in this one the thread belongs to; 0 without the seam. What the library
+/// shares among the handles of a process, it shares among those of one domain.
+pub(crate) fn process_domain() -> u64 {
+    #[cfg(feature = "seam")]
+    return super::seam::process();
+    #[cfg(not(feature = "seam"))]
+    0
+}
+
 /// The host's name, without what would break the stamp's line.
 fn host() -> String {
     let uname = rustix::system::uname();

@@ -38,6 +38,14 @@ pub trait Hook {
     fn realtime_ms(&mut self) -> Option<i64> {
         None
     }
+    /// When the machine booted, by the wall clock in milliseconds, if the test has a boot of its own.
+    fn boot_ms(&mut self) -> Option<i64> {
+        None
+    }
+    /// Which simulated process this thread is: what a process shares among its threads, the simulated ones do not.
+    fn process(&mut self) -> u64 {
+        0
+    }
     /// The random part of a nonce, if the test draws its own.
     fn random(&mut self) -> Option<u64> {
         None
@@ -113,6 +121,14 @@ pub(super) fn monotonic() -> Option<Duration> {
 
 pub(super) fn realtime_ms() -> Option<i64> {
     with(None, |i| i.hook.realtime_ms())
+}
+
+pub(super) fn boot_ms() -> Option<i64> {
+    with(None, |i| i.hook.boot_ms())
+}
+
+pub(super) fn process() -> u64 {
+    with(0, |i| i.hook.process())
 }
 
 pub(super) fn random() -> Option<u64> {

@@ -13,6 +13,10 @@ pub(crate) fn monotonic() -> Duration {
     if let Some(time) = seam::monotonic() {
         return time;
     }
+    kernel_monotonic()
+}
+
+pub(super) fn kernel_monotonic() -> Duration {
     since_start(rustix::time::clock_gettime(rustix::time::ClockId::Monotonic))
 }
 
@@ -24,6 +28,16 @@ pub(crate) fn realtime_ms() -> i64 {
     }
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
     now.tv_sec.saturating_mul(1000) + now.tv_nsec / 1_000_000
+}
+
+/// When this machine booted, in milliseconds since 1970, by the wall clock of today: it moves when that is set.
+pub(crate) fn boot_ms() -> i64 {
+    #[cfg(feature = "seam")]
+    if let Some(time) = seam::boot_ms() {
+        return time;
+    }
+    let up = since_start(rustix::time::clock_gettime(rustix::time::ClockId::Boottime));
+    realtime_ms().saturating_sub(up.as_millis().try_into().unwrap_or(i64::MAX))
 }
 
 fn since_start(time: Timespec) -> Duration {
@@ -40,10 +54,15 @@ pub(crate) fn sleep_until(deadline: Duration) {
     if seam::pause("clock_nanosleep", deadline) {
         return;
     }
-    let until = Timespec {
-        tv_sec: deadline.as_secs().try_into().unwrap_or(i64::MAX),
-        tv_nsec: deadline.subsec_nanos().into(),
-    };
+    let until = timespec(deadline);
     // EINTR is the one error that a valid time can meet.
     while rustix::thread::clock_nanosleep_absolute(rustix::thread::ClockId::Monotonic, &until).is_err() {}
+}
+
+/// A time beyond the kernel's range is its last.
+pub(super) fn timespec(time: Duration) -> Timespec {
+    Timespec {
+        tv_sec: time.as_secs().try_into().unwrap_or(i64::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    }
 }

@@ -7,6 +7,7 @@ use rustix::time::Timespec;
 
 #[cfg(feature = "seam")]
 use super::seam;
+use super::time::timespec;
 use super::{Errno, Fd, Result, around, fork, uninterrupted};
 
 /// A new inotify queue.
@@ -28,8 +29,8 @@ pub(crate) enum Watched {
     Share,
 }
 
-/// Has `queue` report what becomes of the file. One watch of a file replaces another.
-pub(crate) fn watch(queue: &Fd, file: &Fd, what: Watched) -> Result<()> {
+/// Has `queue` report what becomes of the file. One watch of a file replaces another. Returns the watch's number.
+pub(crate) fn watch(queue: &Fd, file: &Fd, what: Watched) -> Result<i32> {
     use rustix::fs::inotify::WatchFlags;
     let events = WatchFlags::CLOSE_WRITE | WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF | WatchFlags::ONESHOT;
     let events = match what {
@@ -38,8 +39,16 @@ pub(crate) fn watch(queue: &Fd, file: &Fd, what: Watched) -> Result<()> {
     };
     around("inotify_add_watch", || {
         let path = fork::proc_path(file)?;
-        rustix::fs::inotify::add_watch(queue.borrow()?, path.as_c_str(), events).map(drop)
+        rustix::fs::inotify::add_watch(queue.borrow()?, path.as_c_str(), events)
     })
+}
+
+/// Ends a watch. One that has reported, or whose file is gone, has ended by itself: the kernel says EINVAL. Any other
+/// failure leaves a watch that reports once more at most.
+pub(crate) fn unwatch(queue: &Fd, number: i32) {
+    let _ = around("inotify_rm_watch", || {
+        rustix::fs::inotify::remove_watch(queue.borrow()?, number)
+    });
 }
 
 /// An eventfd that polls readable once [`wake`] was called.
@@ -72,22 +81,83 @@ pub(crate) fn drain(queue: &Fd) -> Result<()> {
     }
 }
 
+/// A timer that polls readable from its time on, until [`set_timer`] sets another or [`drain`] reads it.
+pub(crate) fn timerfd() -> Result<Fd> {
+    use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
+    around("timerfd_create", || {
+        Fd::register(|| {
+            timerfd_create(
+                TimerfdClockId::Monotonic,
+                TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
+            )
+        })
+    })
+}
+
+/// Sets a timer to a time on the clock of [`monotonic`](super::monotonic): a time that is past makes it readable at
+/// once. `None`: it never becomes readable.
+pub(crate) fn set_timer(timer: &Fd, at: Option<Duration>) -> Result<()> {
+    use rustix::time::{Itimerspec, TimerfdTimerFlags, timerfd_settime};
+    const NEVER: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // Zero would switch it off.
+    let it_value = at.map_or(NEVER, |at| timespec(on_kernel_clock(at).max(Duration::from_nanos(1))));
+    let new = Itimerspec {
+        it_interval: NEVER,
+        it_value,
+    };
+    around("timerfd_settime", || {
+        timerfd_settime(timer.borrow()?, TimerfdTimerFlags::ABSTIME, &new).map(drop)
+    })
+}
+
+/// A time of the clock that a test keeps, on the kernel's.
+#[cfg(feature = "seam")]
+fn on_kernel_clock(at: Duration) -> Duration {
+    match seam::monotonic() {
+        Some(now) => super::time::kernel_monotonic().saturating_add(at.saturating_sub(now)),
+        None => at,
+    }
+}
+
+#[cfg(not(feature = "seam"))]
+fn on_kernel_clock(at: Duration) -> Duration {
+    at
+}
+
 /// Waits until one of the descriptors is readable or the time is over. `Ok(false)`: it is over, or a signal came.
-pub(crate) fn poll(fds: &[Option<&Fd>; 2], timeout: Duration) -> Result<bool> {
+pub(crate) fn poll(fds: &[Option<&Fd>], timeout: Duration) -> Result<bool> {
     #[cfg(feature = "seam")]
     if seam::pause("ppoll", super::monotonic().saturating_add(timeout)) {
         return Ok(false);
     }
     use rustix::event::{PollFd, PollFlags};
-    let mut waiting = Vec::with_capacity(fds.len());
-    for fd in fds.iter().flatten() {
-        waiting.push(PollFd::from_borrowed_fd(fd.borrow()?, PollFlags::IN));
+    fn readable<'f>(fd: &&'f Fd) -> Result<PollFd<'f>> {
+        Ok(PollFd::from_borrowed_fd(fd.borrow()?, PollFlags::IN))
     }
-    let timeout = Timespec {
-        tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
-        tv_nsec: timeout.subsec_nanos().into(),
+    let mut open = fds.iter().flatten();
+    let count = open.clone().count();
+    let (mut none, mut few, mut many);
+    let waiting: &mut [PollFd<'_>] = match open.next() {
+        None => {
+            none = [];
+            &mut none
+        }
+        // Without a heap for as many as any caller has.
+        Some(first) if count <= 4 => {
+            let first = readable(first)?;
+            few = std::array::from_fn::<_, 4, _>(|_| first.clone());
+            for (place, fd) in few[1..].iter_mut().zip(open) {
+                *place = readable(fd)?;
+            }
+            &mut few[..count]
+        }
+        Some(_) => {
+            many = fds.iter().flatten().map(readable).collect::<Result<Vec<_>>>()?;
+            &mut many
+        }
     };
-    match around("ppoll", || rustix::event::poll(&mut waiting, Some(&timeout))) {
+    let timeout = timespec(timeout);
+    match around("ppoll", || rustix::event::poll(waiting, Some(&timeout))) {
         Ok(ready) => Ok(ready > 0),
         Err(Errno::INTR) => Ok(false),
         Err(errno) => Err(errno),
@@ -96,12 +166,104 @@ pub(crate) fn poll(fds: &[Option<&Fd>; 2], timeout: Duration) -> Result<bool> {
 
 /// One descriptor that polls readable when any of `fds` does.
 pub(crate) fn epoll(fds: &[&Fd]) -> Result<Fd> {
-    use rustix::event::epoll::{CreateFlags, EventData, EventFlags, add, create};
+    use rustix::event::epoll::{CreateFlags, create};
     around("epoll_create1", || {
         let epoll = Fd::register(|| create(CreateFlags::CLOEXEC))?;
-        for fd in fds {
-            add(epoll.borrow()?, fd.borrow()?, EventData::new_u64(0), EventFlags::IN)?;
-        }
+        fds.iter().try_for_each(|fd| add(&epoll, fd))?;
         Ok(epoll)
     })
+}
+
+/// From now on `epoll` polls readable when `fd` does, too.
+pub(crate) fn epoll_add(epoll: &Fd, fd: &Fd) -> Result<()> {
+    around("epoll_ctl", || add(epoll, fd))
+}
+
+fn add(epoll: &Fd, fd: &Fd) -> Result<()> {
+    use rustix::event::epoll::{EventData, EventFlags};
+    rustix::event::epoll::add(epoll.borrow()?, fd.borrow()?, EventData::new_u64(0), EventFlags::IN)
+}
+
+/// Ends what [`epoll_add`] began.
+pub(crate) fn epoll_remove(epoll: &Fd, fd: &Fd) -> Result<()> {
+    around("epoll_ctl", || {
+        rustix::event::epoll::delete(epoll.borrow()?, fd.borrow()?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Open, monotonic, open};
+    use super::*;
+    use crate::sys::tests::Scratch;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn poll_takes_any_number_of_descriptors() {
+        let all: Vec<Fd> = (0..6).map(|_| eventfd().unwrap()).collect();
+        for count in 0..=all.len() {
+            let fds: Vec<Option<&Fd>> = all[..count].iter().map(Some).chain([None]).collect();
+            assert_eq!(poll(&fds, Duration::ZERO), Ok(false), "{count}");
+            for ready in &all[..count] {
+                wake(ready);
+                assert_eq!(poll(&fds, LONG), Ok(true), "{count}");
+                drain(ready).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_timer_is_readable_from_its_time_on() {
+        let timer = timerfd().unwrap();
+        let ready = |within| poll(&[Some(&timer)], within);
+        assert_eq!(ready(Duration::ZERO), Ok(false));
+        for past in [Duration::ZERO, Duration::from_nanos(1), monotonic()] {
+            set_timer(&timer, Some(past)).unwrap();
+            assert_eq!(ready(LONG), Ok(true), "{past:?}");
+        }
+        set_timer(&timer, None).unwrap();
+        assert_eq!(ready(Duration::ZERO), Ok(false));
+        let soon = monotonic() + Duration::from_millis(20);
+        set_timer(&timer, Some(soon)).unwrap();
+        assert_eq!(ready(LONG), Ok(true));
+        assert!(monotonic() >= soon);
+        drain(&timer).unwrap();
+        assert_eq!(ready(Duration::ZERO), Ok(false));
+        set_timer(&timer, Some(Duration::MAX)).unwrap();
+        assert_eq!(ready(Duration::ZERO), Ok(false));
+    }
+
+    #[test]
+    fn an_epoll_descriptor_grows_and_shrinks() {
+        let (one, other) = (eventfd().unwrap(), eventfd().unwrap());
+        let either = epoll(&[&one]).unwrap();
+        let ready = || poll(&[Some(&either)], Duration::ZERO);
+        wake(&other);
+        assert_eq!(ready(), Ok(false));
+        epoll_add(&either, &other).unwrap();
+        assert_eq!(ready(), Ok(true));
+        epoll_remove(&either, &other).unwrap();
+        assert_eq!(ready(), Ok(false));
+    }
+
+    #[test]
+    fn a_watch_that_was_ended_reports_nothing() {
+        let scratch = Scratch::new();
+        let file = open(&scratch.dir, c"file", Open::CreateNew).unwrap();
+        let queue = inotify().unwrap();
+        let ready = || poll(&[Some(&queue)], Duration::ZERO);
+        let touch = || super::super::touch(&file).unwrap();
+        let spent = watch(&queue, &file, Watched::Change).unwrap();
+        touch();
+        assert_eq!(ready(), Ok(true));
+        drain(&queue).unwrap();
+        unwatch(&queue, spent);
+        drain(&queue).unwrap();
+        let number = watch(&queue, &file, Watched::Change).unwrap();
+        unwatch(&queue, number);
+        drain(&queue).unwrap(); // IN_IGNORED
+        touch();
+        assert_eq!(ready(), Ok(false));
+    }
 }
