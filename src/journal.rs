@@ -84,23 +84,25 @@ impl Journal<'_> {
         self.commit(|core| rewrite::write_header(core, timestamp_ms))
     }
 
-    /// What a consumer calls when it has processed a snapshot: a new header, and every entry that was appended after
-    /// the snapshot is kept.
+    /// What a consumer calls when it has processed a snapshot: writes a new header, drops what the snapshot held, and keeps
+    /// every entry that was appended after it.
     ///
-    /// A journal that somebody replaced between the two (shipped peers do when they stamp) keeps all its entries:
-    /// what has been processed may be seen again, nothing is lost.
+    /// Returns whether it dropped what the snapshot held. It does not if somebody replaced the journal in between (shipped
+    /// peers do when they stamp): then all entries are kept, and what has been processed may be seen again.
     ///
     /// # Errors
     /// As [`append_stamped`](Self::append_stamped).
-    pub fn checkpoint(&self, snapshot: &Snapshot, timestamp_ms: i64) -> Result<()> {
-        self.commit(|core| rewrite::checkpoint(core, snapshot, timestamp_ms))
+    pub fn checkpoint(&self, snapshot: &Snapshot, timestamp_ms: i64) -> Result<bool> {
+        let dropped = std::cell::Cell::new(false);
+        self.commit(|core| rewrite::checkpoint(core, snapshot, timestamp_ms, &dropped))?;
+        Ok(dropped.get())
     }
 
     /// Reads the journal. Takes no lock.
     ///
     /// # Errors
-    /// `ENOENT`: there is none; [`Header`](crate::ErrorKind::Header): its first line is no header with a timestamp
-    /// above 0; any errno.
+    /// `ENOENT`: there is none; [`Unstamped`](crate::ErrorKind::Unstamped): its header says 0;
+    /// [`Header`](crate::ErrorKind::Header): its first line is no header with a number in it; any errno.
     pub fn read(&self) -> Result<Snapshot> {
         self.lock.with_core(|core, _| Snapshot::read(&core.dir))
     }

@@ -71,7 +71,7 @@ mod sys;
 
 pub use error::{Error, ErrorKind, Result};
 pub use journal::{Entry, Journal, Kind, Snapshot};
-pub use lock::{Guard, Holder, JOURNAL_FILENAME, Lock, Peer, State};
+pub use lock::{Guard, Holder, JOURNAL_FILENAME, Lock, Peer, Place, State};
 pub use options::Options;
 
 #[cfg(feature = "seam")]

@@ -13,11 +13,12 @@ use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::abi;
-use crate::error::{EINVAL, Error, ErrorKind, Result};
+use crate::error::{EALREADY, ECANCELED, EINVAL, Error, ErrorKind, Result};
 use crate::journal::Journal;
 use crate::memory::survive;
 use crate::options::Options;
@@ -35,6 +36,7 @@ mod keepalive;
 mod look;
 mod park;
 pub(crate) mod private;
+pub(crate) mod probe;
 mod queue;
 pub(crate) mod stamp;
 mod sweep;
@@ -43,7 +45,9 @@ pub(crate) mod wait;
 use self::core::{Core, Patience};
 use dir::Dir;
 pub use inspect::{Holder, Peer, State};
-use wait::Waker;
+pub use probe::Place;
+pub(crate) use probe::probe;
+use wait::{Deadline, Waker};
 
 /// The file name of codegraph's journal.
 pub const JOURNAL_FILENAME: &str = "changes.journal";
@@ -69,6 +73,7 @@ pub struct Lock {
     /// `None`: it is being dropped.
     shared: Mutex<Option<Shared>>,
     waker: Waker,
+    cancelled: AtomicBool,
     generation: Generation,
 }
 
@@ -76,6 +81,8 @@ pub struct Lock {
 struct Shared {
     core: Core,
     events: Option<events::Events>,
+    /// The acquire that was started.
+    started: Option<Deadline>,
 }
 
 /// The lock is held as long as this lives.
@@ -117,8 +124,13 @@ impl Lock {
     fn with_dir(fd: Fd, name: &CStr, options: &Options) -> Result<Lock> {
         let core = Core::new(Dir::new(fd, name)?, options.clone())?;
         let lock = Lock {
-            shared: Mutex::new(Some(Shared { core, events: None })),
+            shared: Mutex::new(Some(Shared {
+                core,
+                events: None,
+                started: None,
+            })),
             waker: Waker::new(),
+            cancelled: AtomicBool::new(false),
             generation: Generation::current(),
         };
         lock.with_core(|core, _| {
@@ -133,7 +145,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`TimedOut`](crate::ErrorKind::TimedOut), with a message that names the holder;
-    /// [`Canceled`](crate::ErrorKind::Canceled); [`Deadlock`](crate::ErrorKind::Deadlock): this handle holds it;
+    /// [`Cancelled`](crate::ErrorKind::Cancelled); [`Deadlock`](crate::ErrorKind::Deadlock): this handle holds it;
     /// [`NotLock`](crate::ErrorKind::NotLock), `ELOOP`: no regular file at the lock's name; any errno of the system
     /// calls (`EACCES`, `EROFS`, `ENOSPC`, `EMFILE`, `ENOENT`, …). Nothing is held then, and the handle stays usable.
     pub fn acquire(&self) -> Result<Guard<'_>> {
@@ -165,13 +177,44 @@ impl Lock {
         self.enter(|shared| {
             let patience = patience.unwrap_or(Patience::For(shared.core.options.timeout));
             let acquired = shared.core.acquire(patience, &self.waker);
-            let busy = acquired
-                .as_ref()
-                .is_err_and(|e| matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
-            if let Some(events) = shared.events.as_ref().filter(|_| busy) {
-                let _ = events.arm(&shared.core); // a watch that fails is made up for by the caller's retry
-            }
             acquired
+        })
+    }
+
+    /// Starts to acquire, without waiting. `false`: in progress; wait until [`wait_fd`](Self::wait_fd) polls readable, and
+    /// [`poll`](Self::poll).
+    pub(crate) fn start(&self, timeout: Option<Duration>) -> Result<bool> {
+        self.enter(|shared| {
+            if shared.started.is_some() {
+                return Err(Error::new(-EALREADY, crate::error::text(-EALREADY)));
+            }
+            shared.started = Some(Deadline::after(timeout));
+            self.cancelled.store(false, Ordering::Release);
+            shared.poll(&self.waker, false)
+        })
+    }
+
+    /// Goes on with the acquire that was started.
+    pub(crate) fn poll(&self) -> Result<bool> {
+        self.enter(|shared| {
+            if shared.started.is_none() {
+                return Err(Error::new(-EINVAL, "no acquire is in progress on this handle"));
+            }
+            shared.poll(&self.waker, self.cancelled.load(Ordering::Acquire))
+        })
+    }
+
+    /// Releases, if the lock is held, and closes; says what came of the release.
+    ///
+    /// # Errors
+    /// As [`Guard::release`].
+    pub fn close(self) -> Result<()> {
+        if !self.is_ours() {
+            return Ok(());
+        }
+        self.enter(|shared| match shared.core.hold.is_some() || shared.core.forfeited {
+            true => shared.core.release(),
+            false => Ok(()),
         })
     }
 
@@ -203,6 +246,7 @@ impl Lock {
     pub fn cancel(&self) -> Result<()> {
         self.check_process()?;
         self.waker.cancel();
+        self.cancelled.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -219,19 +263,18 @@ impl Lock {
         Journal { lock: self }
     }
 
-    /// For event loops: a descriptor, owned by this handle, that polls readable when trying again is worth it, after
-    /// [`try_acquire`](Self::try_acquire) said [`WouldBlock`](crate::ErrorKind::WouldBlock). Try again at the latest
-    /// after [`Options::retry`]: not everything can be watched.
+    /// For event loops: a descriptor, owned by this handle, that polls readable when [`poll`](Self::poll) is worth
+    /// calling.
     ///
     /// # Errors
-    /// The system's errno where there is no inotify to be had: then retry by time alone.
+    /// The system's errno if it cannot be made.
     pub fn wait_fd(&self) -> Result<i32> {
         self.enter(|shared| {
             if shared.events.is_none() {
                 shared.events = Some(events::Events::new()?);
             }
             match &shared.events {
-                Some(events) => events.arm(&shared.core).and_then(|()| events.number()),
+                Some(events) => events.arm(shared.started.is_some()).and_then(|()| events.number()),
                 None => Err(Error::new(-EINVAL, "no descriptor to wait on")), // never: it was made just now
             }
         })
@@ -278,6 +321,29 @@ impl Lock {
 }
 
 impl Shared {
+    fn poll(&mut self, waker: &Waker, cancelled: bool) -> Result<bool> {
+        let left = self.started.and_then(Deadline::left);
+        let tried = match left {
+            _ if cancelled => {
+                let message = format!("{}: cancelled", dir::Name(&self.core.dir.lock));
+                Err(Error::new(-ECANCELED, message))
+            }
+            Some(_) => self.core.acquire(Patience::Try, waker),
+            None => self.core.acquire(Patience::For(Some(Duration::ZERO)), waker),
+        };
+        let over = !tried.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        if over {
+            self.started = None;
+        }
+        if let Some(events) = &self.events {
+            events.arm(!over)?;
+        }
+        match over {
+            true => tried.map(|()| true),
+            false => Ok(false),
+        }
+    }
+
     fn end(mut self) {
         if survive(|| self.core.close()).is_err() {
             self.core.abandon();

@@ -16,6 +16,7 @@ use rustix::time::Timespec;
 
 pub(crate) mod errno;
 pub(crate) mod fork;
+pub(crate) mod place;
 pub(crate) mod process;
 #[cfg(feature = "seam")]
 pub mod seam;
@@ -608,15 +609,32 @@ pub(crate) fn poll(fds: &[Option<&Fd>; 2], timeout: Duration) -> Result<bool> {
     }
 }
 
-/// One descriptor that polls readable when any of `fds` does.
-pub(crate) fn epoll(fds: &[&Fd]) -> Result<Fd> {
-    use rustix::event::epoll::{CreateFlags, EventData, EventFlags, add, create};
-    around("epoll_create1", || {
-        let epoll = Fd::register(|| create(CreateFlags::CLOEXEC))?;
-        for fd in fds {
-            add(epoll.borrow()?, fd.borrow()?, EventData::new_u64(0), EventFlags::IN)?;
-        }
-        Ok(epoll)
+/// A timer that is not running.
+pub(crate) fn timer() -> Result<Fd> {
+    use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
+    around("timerfd_create", || {
+        Fd::register(|| {
+            timerfd_create(
+                TimerfdClockId::Monotonic,
+                TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
+            )
+        })
+    })
+}
+
+/// Has the timer poll readable once so much time has gone by; never, if it is zero.
+pub(crate) fn set_timer(timer: &Fd, after: Duration) -> Result<()> {
+    use rustix::time::{Itimerspec, TimerfdTimerFlags, timerfd_settime};
+    const NEVER: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let time = Itimerspec {
+        it_interval: NEVER,
+        it_value: Timespec {
+            tv_sec: after.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: after.subsec_nanos().into(),
+        },
+    };
+    around("timerfd_settime", || {
+        timerfd_settime(timer.borrow()?, TimerfdTimerFlags::empty(), &time).map(drop)
     })
 }
 

@@ -1,5 +1,6 @@
 //! A new journal in place of the old, or of none: for a new header, and for a checkpoint.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -18,16 +19,17 @@ pub(crate) enum Body<'b> {
     Empty,
     /// All entries of the old one, and these lines.
     All { then: &'b [u8] },
-    /// What was appended to the old one after the snapshot.
-    Since(&'b Snapshot),
+    /// What was appended to the old one after the snapshot; and whether the rest was dropped.
+    Since(&'b Snapshot, &'b Cell<bool>),
 }
 
 pub(crate) fn write_header(core: &Core, timestamp_ms: i64) -> Result<Written> {
     rewrite(core, &format::header(timestamp_ms)?, Body::Empty)
 }
 
-pub(crate) fn checkpoint(core: &Core, snapshot: &Snapshot, timestamp_ms: i64) -> Result<Written> {
-    rewrite(core, &format::header(timestamp_ms)?, Body::Since(snapshot))
+pub(crate) fn checkpoint(core: &Core, snapshot: &Snapshot, timestamp_ms: i64, dropped: &Cell<bool>) -> Result<Written> {
+    dropped.set(false);
+    rewrite(core, &format::header(timestamp_ms)?, Body::Since(snapshot, dropped))
 }
 
 /// Writes the new journal beside the old one and renames it over.
@@ -35,7 +37,7 @@ pub(crate) fn rewrite(core: &Core, header: &[u8], body: Body<'_>) -> Result<Writ
     let dir = &core.dir;
     let then = match body {
         Body::All { then } => then,
-        Body::Empty | Body::Since(_) => b"",
+        Body::Empty | Body::Since(..) => b"",
     };
     for _ in 0..REPLACED {
         let written = match Standing::open(dir)? {
@@ -74,7 +76,11 @@ fn replace(core: &Core, old: &Standing, header: &[u8], body: Body<'_>, then: &[u
     // Only in the very file that was read is it known what came after. A journal that was rewritten meanwhile keeps all it
     // has: to process an entry twice does no harm, to lose one does.
     let kept = match body {
-        Body::Since(snapshot) => snapshot.since(&content, old.meta.id),
+        Body::Since(snapshot, dropped) => {
+            let kept = snapshot.since(&content, old.meta.id);
+            dropped.set(kept.is_some());
+            kept
+        }
         Body::All { .. } | Body::Empty => None,
     };
     let kept = kept.unwrap_or_else(|| entries(&content));

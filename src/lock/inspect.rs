@@ -10,6 +10,7 @@ use std::time::Duration;
 
 /// The lock's state; [`Holder::state`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum State {
     /// Nobody holds it.
     Free,
@@ -23,6 +24,7 @@ pub enum State {
 
 /// What kind of program stamped the lock; [`Holder::peer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Peer {
     /// There is no lock.
     None,
@@ -46,6 +48,8 @@ pub struct Holder {
     pub pid: i32,
     /// Since the lock's last sign of life (its mtime).
     pub age: Duration,
+    /// Since the holder acquired the lock; `None`: unknown, or nobody holds it.
+    pub held: Option<Duration>,
     /// The holder's nonce; empty: unknown.
     pub nonce: String,
     /// The holder's host name; empty: unknown.
@@ -64,6 +68,7 @@ impl Core {
             peer: Peer::None,
             pid: 0,
             age: Duration::ZERO,
+            held: None,
             nonce: String::new(),
             host: String::new(),
             without_link: self.fallback.without_link,

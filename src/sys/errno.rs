@@ -2,7 +2,9 @@
 
 use std::ffi::CStr;
 
-pub(crate) use libc::{E2BIG, EACCES, EAGAIN, ECANCELED, EDEADLK, EINVAL, ENAMETOOLONG, ENOMEM, ETIMEDOUT};
+pub(crate) use libc::{
+    E2BIG, EACCES, EAGAIN, EALREADY, ECANCELED, EDEADLK, EINPROGRESS, EINVAL, ENAMETOOLONG, ENOMEM, ETIMEDOUT,
+};
 
 /// The text of an errno. `strerror` is not thread-safe everywhere and speaks the locale's language.
 pub(crate) fn text(errno: i32) -> &'static CStr {
@@ -20,9 +22,9 @@ const TEXTS: &[(i32, &CStr)] = &[
     (libc::EINTR, c"interrupted by a signal"),
     (libc::EIO, c"input/output error"),
     (libc::ENXIO, c"no such device or address"),
-    (libc::E2BIG, c"structure from a newer version of the library"),
+    (libc::E2BIG, c"argument list too long"),
     (libc::EBADF, c"bad file descriptor"),
-    (libc::EAGAIN, c"held by somebody else"),
+    (libc::EAGAIN, c"resource temporarily unavailable"),
     (libc::ENOMEM, c"out of memory"),
     (libc::EACCES, c"permission denied"),
     (libc::EFAULT, c"bad address"),
@@ -44,7 +46,7 @@ const TEXTS: &[(i32, &CStr)] = &[
     (libc::EMLINK, c"too many links"),
     (libc::EPIPE, c"broken pipe"),
     (libc::ERANGE, c"result out of range"),
-    (libc::EDEADLK, c"this handle holds the lock already"),
+    (libc::EDEADLK, c"resource deadlock avoided"),
     (libc::ENAMETOOLONG, c"file name too long"),
     (libc::ENOLCK, c"no locks available"),
     (libc::ENOSYS, c"function not implemented"),
@@ -67,6 +69,8 @@ const TEXTS: &[(i32, &CStr)] = &[
     (libc::EHOSTUNREACH, c"no route to host"),
     (libc::ESTALE, c"stale file handle"),
     (libc::EDQUOT, c"disk quota exceeded"),
-    (libc::ECANCELED, c"canceled"),
+    (libc::ECANCELED, c"cancelled"),
+    (libc::EALREADY, c"operation already in progress"),
+    (libc::EINPROGRESS, c"operation in progress"),
     (libc::EOWNERDEAD, c"owner died"),
 ];
