@@ -1,38 +1,52 @@
 /* jlock: one lockfile, one stamp, one journal, shared by programs in any language.
  *
  *     struct jlock *lock;
- *     int rc = jlock_open("build/.codegraph", NULL, &lock);
+ *     int rc = jlock_open("build/.codegraph", NULL, 0, &lock);
  *     if (rc) return fprintf(stderr, "%s\n", jlock_strerror(rc)), 1;
  *
  *     struct jlock_entry entry = { "src/main.c", SIZE_MAX, JLOCK_CHANGED, 0 };
- *     rc = jlock_append(lock, &entry, 1);            (takes the lock and lets it go)
+ *     rc = jlock_append_stamped(lock, &entry, 1, now_ms);          (takes the lock and releases it)
  *     if (rc) { char why[256]; jlock_message(lock, why, sizeof why); fprintf(stderr, "%s\n", why); }
  *
- *     jlock_close(lock);
+ *     rc = jlock_close(lock);
+ *
+ * The header of a new journal says 0, and jlock_read() returns JLOCK_EUNSTAMPED until somebody stamps it: so stamp it,
+ * as above, or once after a full scan with jlock_write_header(). After that jlock_append() is enough.
  *
  * Guarantees (PROTOCOL.md has the proof and the fine print):
  *   P1  Any number of programs that use this library exclude each other, whatever crashes and whenever.
  *   P2  They and one shipped peer (@optave/codegraph 3.11.2, which cannot be changed) exclude each other.
- *   P3  Whoever loses its lock all the same is told: JLOCK_ELOST, and nothing of the new holder is removed.
+ *   P3  A program that loses its lock nevertheless gets JLOCK_ELOST, and nothing of the new holder is removed.
  *
  * Errors. A function that can fail returns int: 0 (or a count, where said) on success, negative on failure. A system
  * call's error is its negative errno, verbatim; the library's own states lie below -4096. errno is neither read nor set.
- * jlock_strerror() knows both; jlock_message() tells the last failure of a handle in full.
+ * jlock_strerror() knows both; jlock_message() gives the last failure of a handle in full.
  *
- * Threads. A handle is one participant, whoever calls. Every function may be called from any thread; calls on one handle
- * are serialised inside, except jlock_cancel(), which never waits. Threads that want to exclude each other open a handle
- * each: two handles on one journal exclude each other as two processes do.
+ * Threads. A handle is one participant, whichever thread calls, and every function may be called from any thread. Calls
+ * that acquire (acquire, append, header, checkpoint) are served one after another, each waiting for its turn no longer
+ * than its own timeout. jlock_inspect(), jlock_read(), jlock_message(), jlock_recovered(), jlock_wait_fd() and
+ * jlock_cancel() never wait for another thread's call. Threads that want to exclude each other open a handle each: two
+ * handles on one journal exclude each other as two processes do. A thread is cancelled (pthread_cancel) only between
+ * calls. Do not longjmp() out of a signal handler across a call.
  *
- * Processes. After fork(), the child's copies of the parent's handles answer JLOCK_EFORKED; jlock_close() frees them. The
- * library prints nothing, ends nothing, and changes nothing of the process: no signals, no umask, no working directory. Its
- * descriptors are close-on-exec.
+ * Event loops. jlock_acquire_start(), then wait for the descriptor of jlock_wait_fd(), then jlock_acquire_poll(), and so
+ * on while it returns -EINPROGRESS. None of the three sleeps.
  *
- * Memory. Every function that returns int may answer -ENOMEM as well; the handle stays usable. (A hold under which that
- * could have left half an append is given up: the next call under it answers JLOCK_ELOST. And the library that cargo builds,
- * instead of make, is like other Rust there: want of memory ends the process, and a contained panic is printed.)
+ * Processes. After fork(), calls on the child's copies of the parent's handles return JLOCK_EFORKED; jlock_close() frees
+ * them. The library prints nothing, ends nothing, and changes nothing of the process: no signals, no umask, no working
+ * directory. Its descriptors are close-on-exec and never 0, 1 or 2. A program that closes them, or gives their numbers to
+ * other files, gets JLOCK_ELOST or -EBADF; the library does not write to, lock or close a file that is not its own.
  *
- * Structs that begin with size grow at their end: a shorter one than the library's counts as zero there, which means
- * the default. Strings are bytes, NUL-terminated unless a length is given; no encoding is assumed.
+ * Memory. Every function that returns int may also return -ENOMEM; the handle stays usable. (A hold under which that
+ * could have left half an append is given up, and the next call under it returns JLOCK_ELOST. The library that cargo
+ * builds, instead of make, behaves like other Rust code there: running out of memory ends the process, and a contained
+ * panic is printed.)
+ *
+ * Structs that the caller allocates are passed with their size, sizeof by the caller's compiler. If it is shorter than
+ * the library's, the rest counts as zero, and nothing beyond it is read or written; if it is longer, -E2BIG unless the
+ * tail is zero. Fields are only ever added at the end, and zero in an added field means its default. Unknown flags are
+ * -EINVAL. Strings are bytes, NUL-terminated unless a length is given; no encoding is assumed. Timestamps are
+ * milliseconds since 1970.
  */
 
 #ifndef JLOCK_H
@@ -69,10 +83,16 @@
 #define JLOCK_ENOTLOCK (-4102)
 
 /**
- * A bug in the library, contained: jlock_message() tells which. The handle's further calls say the same, jlock_close()
- * works.
+ * A bug in the library, contained: jlock_message() says which. The handle's further calls return the same;
+ * jlock_close() still works.
  */
 #define JLOCK_EPANIC (-4103)
+
+/**
+ * The journal has never been stamped: its header says 0, as after the first append. jlock_append_stamped() or
+ * jlock_write_header() stamps it.
+ */
+#define JLOCK_EUNSTAMPED (-4104)
 
 /** jlock_holder.state: nobody holds the lock. */
 #define JLOCK_FREE 0
@@ -98,11 +118,38 @@
 /** jlock_holder.peer: the lock carries no stamp (yet). */
 #define JLOCK_PEER_UNKNOWN 3
 
-/** jlock_holder.fallback: the file system has no hard links. */
+/** jlock_holder.fallback, jlock_place.missing: there are no hard links. */
 #define JLOCK_WITHOUT_LINK 1u
 
-/** jlock_holder.fallback: the file system has no flock; a holder's death is judged by PID and age. */
+/** jlock_holder.fallback, jlock_place.missing: there is no flock that excludes; a holder's death is judged by PID and age. */
 #define JLOCK_WITHOUT_FLOCK 2u
+
+/** jlock_place.missing: there are no leases, which show that a shipped peer still has its lock open. */
+#define JLOCK_WITHOUT_LEASE 4u
+
+/** jlock_place.missing: there is no inotify here; a wait looks again every retry_ms. */
+#define JLOCK_WITHOUT_INOTIFY 8u
+
+/** jlock_place.missing: there is no rename that leaves an existing file alone (RENAME_NOREPLACE). */
+#define JLOCK_WITHOUT_NOREPLACE 16u
+
+/** jlock_place.promises: processes that reach the directory through the same mount exclude each other. */
+#define JLOCK_PLACE_PROCESSES_OF_MOUNT 1u
+
+/** jlock_place.promises: so do all processes of this machine, through whatever mount. */
+#define JLOCK_PLACE_PROCESSES_OF_MACHINE 2u
+
+/** jlock_place.promises: so do processes of other machines that share the file system. */
+#define JLOCK_PLACE_OTHER_MACHINES 4u
+
+/** jlock_place.promises: the lock of a dead library peer is taken over at once. */
+#define JLOCK_PLACE_TAKEOVER 8u
+
+/** jlock_place.promises: with JLOCK_SYNC, what was acknowledged survives a power cut. */
+#define JLOCK_PLACE_DURABLE 16u
+
+/** jlock_place.promises: waiters are woken and served in the order in which they came. */
+#define JLOCK_PLACE_ORDER 32u
 
 /** jlock_entry.kind: the path was changed. */
 #define JLOCK_CHANGED 0u
@@ -121,11 +168,9 @@ struct jlock_snapshot;
 
 /** How a handle behaves. Call jlock_options_init() first, then change what should differ. */
 struct jlock_options {
-  /** sizeof(struct jlock_options). */
-  uint32_t size;
   /** JLOCK_NO_CREATE, JLOCK_SYNC, JLOCK_KEEPALIVE; 0. */
   uint32_t flags;
-  /** Milliseconds to wait for the lock: 5000. Negative: for ever. 0: do not wait. */
+  /** Milliseconds to wait for the lock: 5000. Negative: forever. 0: do not wait. */
   int32_t timeout_ms;
   /** Longest sleep, in milliseconds, between two looks at the lock: 25. Not 0. */
   uint32_t retry_ms;
@@ -135,10 +180,20 @@ struct jlock_options {
   uint32_t settle_ms;
 };
 
+/** What a directory can promise, as jlock_probe() found out by trying. */
+struct jlock_place {
+  /** JLOCK_PLACE_PROCESSES_OF_MOUNT and so on: what holds. */
+  uint32_t promises;
+  /** JLOCK_WITHOUT_LINK and so on: what was found missing; 0: the full protocol. */
+  uint32_t missing;
+  /** The file system's name, NUL-terminated: "ext4", "nfs", "fuse"; its magic number in hexadecimal if it has no name here. */
+  char file_system[32];
+  /** Why something is not promised, in a sentence or a few, NUL-terminated, cut to fit; empty: all is promised. */
+  char reason[256];
+};
+
 /** Who holds the lock, as jlock_inspect() saw it. */
 struct jlock_holder {
-  /** sizeof(struct jlock_holder), set by the caller. */
-  uint32_t size;
   /** JLOCK_FREE, JLOCK_HELD, JLOCK_MINE or JLOCK_ABANDONED. */
   int32_t state;
   /** JLOCK_PEER_NONE, JLOCK_PEER_LIBRARY, JLOCK_PEER_SHIPPED or JLOCK_PEER_UNKNOWN. */
@@ -151,6 +206,8 @@ struct jlock_holder {
   char nonce[64];
   /** The holder's host name, NUL-terminated, cut to fit; empty: unknown. */
   char host[64];
+  /** Milliseconds since the holder acquired the lock; -1: unknown, or nobody holds it. */
+  int64_t held_ms;
   /**
    * JLOCK_WITHOUT_LINK, JLOCK_WITHOUT_FLOCK: the fallbacks that this handle works under here, as far as it has
    * acquired yet; 0: the full protocol.
@@ -177,33 +234,40 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Sets the size and the defaults: flags 0, timeout_ms 5000, retry_ms 25, stale_ms 30000, settle_ms 100.
+ * Sets the defaults: flags 0, timeout_ms 5000, retry_ms 25, stale_ms 30000, settle_ms 100. size is
+ * sizeof(struct jlock_options).
  *
- * Thread-safe. NULL is ignored.
+ * Thread-safe. NULL is ignored, and so is a size that jlock_open() would refuse.
  */
-void jlock_options_init(struct jlock_options *options);
+void jlock_options_init(struct jlock_options *options, size_t size);
 
 /**
  * Opens the lock of the journal changes.journal in the directory dir (codegraph 3.11.2: ROOT/.codegraph), creating
  * the directory and those above it if missing, and removes what dead peers have left there.
  *
- * options may be NULL: the defaults. *out becomes the handle, to be closed with jlock_close(); NULL after a
- * failure. Nothing is acquired yet, and the directory need not be writable until then.
+ * options may be NULL, which means the defaults; size is sizeof(struct jlock_options), and ignored without options.
+ * *out becomes the handle, which jlock_close() ends; NULL after a failure. Nothing is acquired yet, and the directory
+ * need not be writable until then.
+ *
+ * The handle follows the path. If the directory was removed, moved away or replaced since, the next acquire opens it
+ * anew, at the latest a second later, and makes it unless the options say JLOCK_NO_CREATE.
  *
  * Returns 0.
- * Errors: -EINVAL (a NULL, unknown flag, size below 24, retry_ms or stale_ms 0); -E2BIG (options from a newer
- * version); -ENOENT (with JLOCK_NO_CREATE), -ENOTDIR, -EACCES, -EROFS, -EMFILE, … (what the system says of the
- * directory); -EAGAIN (with JLOCK_KEEPALIVE: no thread to be had).
+ * Errors: -EINVAL (NULL; an unknown flag; a size below 20; retry_ms or stale_ms 0); -E2BIG (options of a newer version,
+ * or a size above 4096); -ENOENT (with JLOCK_NO_CREATE), -ENOTDIR, -EACCES, -EROFS, -EMFILE, … (the system's own word
+ * about the directory); -EAGAIN (with JLOCK_KEEPALIVE: the thread could not be started).
  */
 int jlock_open(const char *dir,
                const struct jlock_options *options,
+               size_t size,
                struct jlock **out);
 
 /**
  * As jlock_open(), for any journal: the file journal (a name without a slash) beneath the open directory dirfd, or
- * beneath the working directory (AT_FDCWD). Its lock is called as the journal, with ".lock" after it.
+ * beneath the working directory (AT_FDCWD). Its lock has the journal's name with ".lock" after it.
  *
- * The directory must exist. dirfd stays the caller's and may be closed afterwards.
+ * The directory must exist, and the handle stays with it wherever its path goes. dirfd stays the caller's and may be
+ * closed afterwards.
  *
  * Returns 0.
  * Errors: as jlock_open(); -EINVAL (not a file name), -ENAMETOOLONG, -EBADF, -ENOTDIR.
@@ -211,15 +275,33 @@ int jlock_open(const char *dir,
 int jlock_open_at(int dirfd,
                   const char *journal,
                   const struct jlock_options *options,
+                  size_t size,
                   struct jlock **out);
 
 /**
- * Closes the handle: releases the lock if it is held, removes what the handle kept in the directory, and frees it. In a
- * forked child it closes the child's copies and touches nothing on disk.
+ * Closes the handle: releases the lock if it is held, removes what the handle kept in the directory, and frees it. It
+ * frees the handle whatever it returns, and must not be called again. An acquire that was started ends. In a forked child
+ * it closes the child's copies, touches nothing on disk and returns 0.
  *
- * NULL is fine. No other call on this handle may be in progress or follow. Snapshots stay valid.
+ * NULL is fine: 0. No other call on this handle may be in progress or follow. Snapshots stay valid.
+ *
+ * Returns 0.
+ * Errors, all of them about the release of a lock that was held: JLOCK_ELOST (it had been taken away); JLOCK_EPANIC (the
+ * handle had met a bug); any errno (the lock is left behind as a dead holder's, which the next to acquire takes over).
  */
-void jlock_close(struct jlock *lock);
+int jlock_close(struct jlock *lock);
+
+/**
+ * Finds out by trying what the directory dir can promise. size is sizeof(struct jlock_place). Takes a second at most,
+ * needs no handle, takes no lock and leaves nothing behind. The directory must exist and be writable.
+ *
+ * Returns 0.
+ * Errors: -EINVAL (NULL; a size below 296), -E2BIG (a size above 4096); -ENOENT, -ENOTDIR, -EACCES, -EROFS, -ENOSPC, …
+ * (the system's own word about the directory). *out is left alone then.
+ */
+int jlock_probe(const char *dir,
+                struct jlock_place *out,
+                size_t size);
 
 /**
  * The last failure on this handle in full, such as
@@ -235,7 +317,12 @@ int jlock_message(struct jlock *lock,
                   char *buf,
                   size_t size);
 
-/** The meaning of any return value: a static text in English, never NULL, not to be freed. Thread-safe. */
+/**
+ * The meaning of any return value: a static text in English, never NULL, not to be freed. Thread-safe.
+ *
+ * 0 is "success". A positive number, which no function of the library returns as a failure, is taken for an errno, so
+ * that jlock_strerror(EACCES) is "permission denied" as well.
+ */
 const char *jlock_strerror(int rc);
 
 /** The library's version: major << 16 | minor << 8 | patch. Thread-safe. */
@@ -246,7 +333,8 @@ const char *jlock_version_string(void);
 
 /**
  * Acquires the lock, waiting as long as the options' timeout_ms says, and up to settle_ms longer when it takes over
- * from a dead holder. Waiting sleeps; it needs no signal and no thread.
+ * from a dead holder. Waiting sleeps; it needs no signal and no thread. The time includes the wait for another thread's
+ * call that acquires on the same handle.
  *
  * Returns 0: this handle holds the lock, until jlock_release() or jlock_close().
  * Errors: -ETIMEDOUT (jlock_message() names the holder); -ECANCELED (jlock_cancel()); -EDEADLK (this handle holds it
@@ -255,7 +343,7 @@ const char *jlock_version_string(void);
  */
 int jlock_acquire(struct jlock *lock);
 
-/** As jlock_acquire(), but waits timeout_ms milliseconds; negative: for ever; 0: not at all. */
+/** As jlock_acquire(), but waits timeout_ms milliseconds; negative: forever; 0: not at all. */
 int jlock_acquire_for(struct jlock *lock, int32_t timeout_ms);
 
 /**
@@ -265,6 +353,33 @@ int jlock_acquire_for(struct jlock *lock, int32_t timeout_ms);
  * Errors: -EAGAIN (held by somebody else); else as jlock_acquire().
  */
 int jlock_try_acquire(struct jlock *lock);
+
+/**
+ * Starts to acquire the lock, for event loops and for languages that must stay interruptible. It never sleeps. While it
+ * returns -EINPROGRESS, wait until the descriptor of jlock_wait_fd() polls readable, and call jlock_acquire_poll(). The
+ * handle's place in line is kept from here to the end. timeout_ms is as in jlock_acquire_for(); 0 ends the acquire in
+ * this very call unless the lock is free or its holder is dead.
+ *
+ * Until the acquire is over, other calls that acquire on this handle (jlock_acquire(), jlock_append() and so on) wait for
+ * their turn. jlock_cancel() and jlock_close() end it.
+ *
+ * Returns 0: this handle holds the lock, as after jlock_acquire(); or -EINPROGRESS.
+ * Errors: -EALREADY (an acquire that was started on this handle is not over); else as jlock_acquire().
+ */
+int jlock_acquire_start(struct jlock *lock,
+                        int32_t timeout_ms);
+
+/**
+ * Goes on with the acquire that jlock_acquire_start() began, from any thread. It never sleeps, and may be called at any
+ * time; it is worth it once jlock_wait_fd() polls readable. After 0 the hold is like any other: end it with
+ * jlock_release() or jlock_close().
+ *
+ * Returns 0: this handle holds the lock; or -EINPROGRESS: wait on.
+ * Errors, after which the acquire is over and nothing is held: -ETIMEDOUT (at the latest settle_ms after its time, if it
+ * was about to take over from a dead holder); -ECANCELED (jlock_cancel()); else as jlock_acquire(). -EINVAL (no acquire is
+ * in progress on this handle).
+ */
+int jlock_acquire_poll(struct jlock *lock);
 
 /**
  * Releases the lock.
@@ -294,8 +409,9 @@ int jlock_refresh(struct jlock *lock);
 int jlock_recovered(const struct jlock *lock);
 
 /**
- * Ends the wait in progress on this handle, if there is one: it answers -ECANCELED. Without one it does nothing; it
- * does not end a wait that begins later. From any thread; never waits. (Not from a signal handler.)
+ * Ends the wait in progress on this handle, if there is one: the call that waits returns -ECANCELED. For an acquire that
+ * was started, jlock_wait_fd() becomes readable and the next jlock_acquire_poll() returns -ECANCELED. Without a wait it
+ * does nothing; it does not end one that begins later. From any thread; never waits. (Not from a signal handler.)
  *
  * Returns 0.
  * Errors: -EINVAL, JLOCK_EFORKED, JLOCK_EPANIC.
@@ -303,28 +419,30 @@ int jlock_recovered(const struct jlock *lock);
 int jlock_cancel(struct jlock *lock);
 
 /**
- * For event loops: a descriptor that polls readable when trying again is worth it, after jlock_try_acquire() said
- * -EAGAIN. Try again then, and at the latest after retry_ms: not everything can be watched. Each failed try makes it
- * unreadable again. Do not read from it.
+ * A descriptor that polls readable whenever jlock_acquire_poll() is worth calling, whether the lock changed, the time is
+ * over, or somebody called jlock_cancel(): a timer is inside, so an event loop needs none of its own. While no acquire is
+ * in progress it is not readable. Do not read from it, write to it or close it.
  *
- * Returns the descriptor. It is the handle's and is closed with it.
- * Errors: -EMFILE, -ENFILE, -ENOMEM, … (no inotify to be had: retry by time alone); JLOCK_EFORKED.
+ * Returns the descriptor. It belongs to the handle, is the same for the handle's life, and is closed with it.
+ * Errors: -EMFILE, -ENFILE, -ENOMEM, … (the descriptor could not be made); JLOCK_EFORKED.
  */
 int jlock_wait_fd(struct jlock *lock);
 
 /**
- * Says who holds the lock. Looks only: takes and changes nothing. What it says may be out of date as it returns.
- *
- * Set out->size first.
+ * Says who holds the lock. Looks only: takes and changes nothing, and never waits for another thread's call. What it says
+ * may be out of date as it returns. size is sizeof(struct jlock_holder).
  *
  * Returns 0.
- * Errors: -EINVAL (NULL, or the size is too small), -E2BIG (or too large), JLOCK_ENOTLOCK, -ELOOP, any errno.
+ * Errors: -EINVAL (NULL; a size below 152), -E2BIG (a size above 4096), JLOCK_ENOTLOCK, -ELOOP, any errno. *out is left
+ * alone then.
  */
 int jlock_inspect(struct jlock *lock,
-                  struct jlock_holder *out);
+                  struct jlock_holder *out,
+                  size_t size);
 
 /**
- * Appends count entries to the journal: all or none. A missing journal is made, with a header that says 0.
+ * Appends count entries to the journal: all or none. A missing journal is made, with a header that says 0; it can be
+ * read once it has been stamped.
  *
  * Takes the lock and lets it go, unless this handle holds it already: then it works under that hold. With JLOCK_SYNC it
  * returns once the entries are on disk.
@@ -335,6 +453,7 @@ int jlock_inspect(struct jlock *lock,
  * those of jlock_acquire(); JLOCK_ELOST (under a hold of the caller's: it was taken away); -ENOSPC, -EIO, -EDQUOT, …
  * (the journal is as it was). When it is only the release, or with JLOCK_SYNC the disk, that fails after the entries were
  * written, the message says so: then they stand in the journal.
+ * After -EIO from the disk under JLOCK_SYNC they may be missing from it, and must be appended again.
  */
 int jlock_append(struct jlock *lock,
                  const struct jlock_entry *entries,
@@ -364,13 +483,13 @@ int jlock_write_header(struct jlock *lock,
                        int64_t timestamp_ms);
 
 /**
- * What a consumer calls when it has processed a snapshot: a new header, and every entry that was appended after the
- * snapshot is kept.
+ * What a consumer calls when it has processed a snapshot: writes a new header, drops what the snapshot held, and keeps
+ * every entry that was appended after it. The snapshot stays the caller's.
  *
- * A journal that somebody replaced between the two (shipped peers do when they stamp) keeps all its entries: what has
- * been processed may be seen again, nothing is lost. The snapshot stays the caller's.
+ * If somebody replaced the journal in between (shipped peers do when they stamp), all entries are kept: what has been
+ * processed may be seen again, and nothing is lost.
  *
- * Returns 0.
+ * Returns 1: what the snapshot held is dropped; or 0: all entries were kept, as the journal had been replaced.
  * Errors: as jlock_append_stamped().
  */
 int jlock_checkpoint(struct jlock *lock,
@@ -378,13 +497,14 @@ int jlock_checkpoint(struct jlock *lock,
                      int64_t timestamp_ms);
 
 /**
- * Reads the journal as it is now. Takes no lock.
+ * Reads the journal as it is now. Takes no lock, and never waits for another thread's call.
  *
- * *out becomes the snapshot, to be freed with jlock_snapshot_free(); NULL after a failure.
+ * *out becomes the snapshot, which jlock_snapshot_free() frees; NULL after a failure.
  *
  * Returns 0.
- * Errors: -ENOENT (there is no journal); JLOCK_EHEADER (its first line is not a header with a timestamp above 0, as
- * after appends alone); JLOCK_ENOTLOCK, -ELOOP (no regular file at its name); -ENOMEM; any errno.
+ * Errors: -ENOENT (there is no journal); JLOCK_EUNSTAMPED (it has only been appended to: its header says 0; stamp it with
+ * jlock_append_stamped() or, after a full scan, with jlock_write_header()); JLOCK_EHEADER (its first line is no header
+ * with a timestamp); JLOCK_ENOTLOCK, -ELOOP (no regular file at its name); -ENOMEM; any errno.
  */
 int jlock_read(struct jlock *lock,
                struct jlock_snapshot **out);

@@ -28,7 +28,7 @@ pub enum ErrorKind {
     /// Held by somebody else, and the call does not wait (`-EAGAIN`).
     WouldBlock,
     /// Another thread called [`cancel`](crate::Lock::cancel) (`-ECANCELED`).
-    Canceled,
+    Cancelled,
     /// Acquire on a lock that is already held (`-EDEADLK`).
     Deadlock,
     /// The lock was taken away from this holder (`JLOCK_ELOST`).
@@ -39,6 +39,8 @@ pub enum ErrorKind {
     Forked,
     /// The journal's header is missing or malformed (`JLOCK_EHEADER`).
     Header,
+    /// The journal has never been stamped: its header says 0 (`JLOCK_EUNSTAMPED`).
+    Unstamped,
     /// An entry that the journal's format cannot carry (`JLOCK_EENTRY`).
     Entry,
     /// Not a regular file where the lock or the journal should be (`JLOCK_ENOTLOCK`).
@@ -58,10 +60,11 @@ impl Error {
         }
     }
 
-    /// A system call's errno, with what was being done to what.
+    /// A system call's errno, with what was being done to what. The text is the errno's own: `EAGAIN` from a call other
+    /// than the lock's does not mean that somebody holds it.
     pub(crate) fn os(errno: crate::sys::Errno, doing: impl fmt::Display) -> Self {
-        let code = -errno.raw_os_error();
-        Error::new(code, format!("{doing}: {}", text(code)))
+        let errno = errno.raw_os_error();
+        Error::new(-errno, format!("{doing}: {}", text(errno)))
     }
 
     /// The code as the C interface returns it: a negated errno, or one of the `JLOCK_E…` constants.
@@ -76,12 +79,13 @@ impl Error {
             abi::JLOCK_ENOTHELD => ErrorKind::NotHeld,
             abi::JLOCK_EFORKED => ErrorKind::Forked,
             abi::JLOCK_EHEADER => ErrorKind::Header,
+            abi::JLOCK_EUNSTAMPED => ErrorKind::Unstamped,
             abi::JLOCK_EENTRY => ErrorKind::Entry,
             abi::JLOCK_ENOTLOCK => ErrorKind::NotLock,
             abi::JLOCK_EPANIC => ErrorKind::Panic,
             code if code == -ETIMEDOUT => ErrorKind::TimedOut,
             code if code == -EAGAIN => ErrorKind::WouldBlock,
-            code if code == -ECANCELED => ErrorKind::Canceled,
+            code if code == -ECANCELED => ErrorKind::Cancelled,
             code if code == -EDEADLK => ErrorKind::Deadlock,
             code => ErrorKind::Os(-code),
         }
@@ -104,7 +108,9 @@ impl From<OutOfMemory> for Error {
     }
 }
 
-pub(crate) use crate::sys::errno::{E2BIG, EACCES, EAGAIN, ECANCELED, EDEADLK, EINVAL, ENOMEM, ETIMEDOUT};
+pub(crate) use crate::sys::errno::{
+    E2BIG, EACCES, EAGAIN, EALREADY, ECANCELED, EDEADLK, EINPROGRESS, EINVAL, ENOMEM, ETIMEDOUT,
+};
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -121,22 +127,18 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {}
 
 impl From<Error> for std::io::Error {
-    /// An errno becomes that OS error; the library's own states become [`std::io::ErrorKind::Other`] carrying this
-    /// error.
+    /// An errno becomes that OS error, whose `raw_os_error` gives it back; `std` has no room for the message beside it.
+    /// The library's own states become [`std::io::ErrorKind::Other`], which carries this error.
     fn from(error: Error) -> Self {
-        match error.kind() {
-            ErrorKind::TimedOut => std::io::Error::new(std::io::ErrorKind::TimedOut, error),
-            ErrorKind::WouldBlock => std::io::Error::new(std::io::ErrorKind::WouldBlock, error),
-            ErrorKind::Os(errno) => {
-                let kind = std::io::Error::from_raw_os_error(errno).kind();
-                std::io::Error::new(kind, error)
-            }
-            _ => std::io::Error::other(error),
+        match error.code > abi::JLOCK_ELOST {
+            true => std::io::Error::from_raw_os_error(-error.code),
+            false => std::io::Error::other(error),
         }
     }
 }
 
-/// The static text of any code, with its terminating NUL: what `jlock_strerror` returns.
+/// The static text of any code, with its terminating NUL: what `jlock_strerror` returns. A negative errno has the meaning
+/// that it has for the lock, a positive one its own.
 pub(crate) fn text_c(code: i32) -> &'static std::ffi::CStr {
     match code {
         abi::JLOCK_ELOST => c"the lock was taken away from this holder",
@@ -146,8 +148,16 @@ pub(crate) fn text_c(code: i32) -> &'static std::ffi::CStr {
         abi::JLOCK_EENTRY => c"an entry that the journal's format cannot carry",
         abi::JLOCK_ENOTLOCK => c"not a regular file where the lock or the journal should be",
         abi::JLOCK_EPANIC => c"a bug in the library, contained; only jlock_close works on this handle",
-        code if code >= 0 => c"success",
-        code => crate::sys::errno::text(code.wrapping_neg()),
+        abi::JLOCK_EUNSTAMPED => {
+            c"the journal has never been stamped (its header says 0): append with a timestamp, or write a header"
+        }
+        0 => c"success",
+        code if code == -EAGAIN => c"held by somebody else",
+        code if code == -EDEADLK => c"this handle holds the lock already",
+        code if code == -EINPROGRESS => c"the acquire is still in progress",
+        code if code == -EALREADY => c"an acquire is in progress on this handle already",
+        code if code == -E2BIG => c"structure from a newer version of the library",
+        code => crate::sys::errno::text(code.checked_abs().unwrap_or(i32::MAX)),
     }
 }
 
@@ -162,7 +172,7 @@ mod tests {
 
     #[test]
     fn every_code_has_a_text_and_a_kind_of_its_own() {
-        let own = -4103..=-4097;
+        let own = -4104..=-4097;
         for code in own.clone() {
             assert_ne!(text(code), "unknown error", "{code}");
             assert!(!matches!(Error::new(code, "").kind(), ErrorKind::Os(_)), "{code}");
@@ -171,7 +181,22 @@ mod tests {
         assert_eq!(text(-4000), "unknown error");
         assert_eq!(text(i32::MIN), "unknown error");
         assert_eq!(text(0), "success");
+        assert_eq!(text(13), "permission denied");
+        assert_eq!(text(i32::MAX), "unknown error");
+        assert_eq!(text(-EAGAIN), "held by somebody else");
+        assert_eq!(text(EAGAIN), "resource temporarily unavailable");
         assert_eq!(Error::new(-2, "").kind(), ErrorKind::Os(2));
         assert_eq!(Error::new(-ETIMEDOUT, "").kind(), ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn an_io_error_keeps_the_errno_or_carries_the_state() {
+        use std::io::Error as IoError;
+        for errno in [EACCES, EAGAIN, ETIMEDOUT, ECANCELED] {
+            assert_eq!(IoError::from(Error::new(-errno, "")).raw_os_error(), Some(errno));
+        }
+        let lost = IoError::from(Error::new(abi::JLOCK_ELOST, "gone"));
+        let inner = lost.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+        assert_eq!(inner.map(Error::kind), Some(ErrorKind::Lost));
     }
 }

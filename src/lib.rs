@@ -62,6 +62,7 @@ pub mod abi;
 #[allow(unsafe_code)]
 mod capi;
 mod error;
+mod handle;
 mod journal;
 mod lock;
 mod memory;
@@ -70,8 +71,9 @@ mod options;
 mod sys;
 
 pub use error::{Error, ErrorKind, Result};
-pub use journal::{Entry, Journal, Kind, Snapshot};
-pub use lock::{Guard, Holder, JOURNAL_FILENAME, Lock, Peer, State};
+pub use handle::{Acquiring, Guard, JOURNAL_FILENAME, Journal, Lock, Unreleased};
+pub use journal::{Entry, Kind, Snapshot};
+pub use lock::{Holder, Peer, Place, State};
 pub use options::Options;
 
 #[cfg(feature = "seam")]

@@ -24,7 +24,7 @@ pub struct Options {
     pub(crate) create: bool,
     pub(crate) sync: bool,
     pub(crate) keepalive: bool,
-    /// `None`: for ever.
+    /// `None`: forever.
     pub(crate) timeout: Option<Duration>,
     pub(crate) retry: Duration,
     pub(crate) stale: Duration,
@@ -70,7 +70,7 @@ impl Options {
         self
     }
 
-    /// How long to wait for the lock; `None` for ever, zero not at all (default: 5 s).
+    /// How long to wait for the lock; `None` forever, zero not at all (default: 5 s).
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();
         self
@@ -136,7 +136,7 @@ impl Options {
     }
 }
 
-/// Milliseconds as C gives them: negative means for ever.
+/// Milliseconds as C gives them: negative means forever.
 pub(crate) fn timeout_from_ms(ms: i32) -> Option<Duration> {
     u64::try_from(ms).ok().map(Duration::from_millis)
 }

@@ -1,36 +1,50 @@
 /* jlock: one lockfile, one stamp, one journal, shared by programs in any language.
  *
  *     struct jlock *lock;
- *     int rc = jlock_open("build/.codegraph", NULL, &lock);
+ *     int rc = jlock_open("build/.codegraph", NULL, 0, &lock);
  *     if (rc) return fprintf(stderr, "%s\n", jlock_strerror(rc)), 1;
  *
  *     struct jlock_entry entry = { "src/main.c", SIZE_MAX, JLOCK_CHANGED, 0 };
- *     rc = jlock_append(lock, &entry, 1);            (takes the lock and lets it go)
+ *     rc = jlock_append_stamped(lock, &entry, 1, now_ms);          (takes the lock and releases it)
  *     if (rc) { char why[256]; jlock_message(lock, why, sizeof why); fprintf(stderr, "%s\n", why); }
  *
- *     jlock_close(lock);
+ *     rc = jlock_close(lock);
+ *
+ * The header of a new journal says 0, and jlock_read() returns JLOCK_EUNSTAMPED until somebody stamps it: so stamp it,
+ * as above, or once after a full scan with jlock_write_header(). After that jlock_append() is enough.
  *
  * Guarantees (PROTOCOL.md has the proof and the fine print):
  *   P1  Any number of programs that use this library exclude each other, whatever crashes and whenever.
  *   P2  They and one shipped peer (@optave/codegraph 3.11.2, which cannot be changed) exclude each other.
- *   P3  Whoever loses its lock all the same is told: JLOCK_ELOST, and nothing of the new holder is removed.
+ *   P3  A program that loses its lock nevertheless gets JLOCK_ELOST, and nothing of the new holder is removed.
  *
  * Errors. A function that can fail returns int: 0 (or a count, where said) on success, negative on failure. A system
  * call's error is its negative errno, verbatim; the library's own states lie below -4096. errno is neither read nor set.
- * jlock_strerror() knows both; jlock_message() tells the last failure of a handle in full.
+ * jlock_strerror() knows both; jlock_message() gives the last failure of a handle in full.
  *
- * Threads. A handle is one participant, whoever calls. Every function may be called from any thread; calls on one handle
- * are serialised inside, except jlock_cancel(), which never waits. Threads that want to exclude each other open a handle
- * each: two handles on one journal exclude each other as two processes do.
+ * Threads. A handle is one participant, whichever thread calls, and every function may be called from any thread. Calls
+ * that acquire (acquire, append, header, checkpoint) are served one after another, each waiting for its turn no longer
+ * than its own timeout. jlock_inspect(), jlock_read(), jlock_message(), jlock_recovered(), jlock_wait_fd() and
+ * jlock_cancel() never wait for another thread's call. Threads that want to exclude each other open a handle each: two
+ * handles on one journal exclude each other as two processes do. A thread is cancelled (pthread_cancel) only between
+ * calls. Do not longjmp() out of a signal handler across a call.
  *
- * Processes. After fork(), the child's copies of the parent's handles answer JLOCK_EFORKED; jlock_close() frees them. The
- * library prints nothing, ends nothing, and changes nothing of the process: no signals, no umask, no working directory. Its
- * descriptors are close-on-exec.
+ * Event loops. jlock_acquire_start(), then wait for the descriptor of jlock_wait_fd(), then jlock_acquire_poll(), and so
+ * on while it returns -EINPROGRESS. None of the three sleeps.
  *
- * Memory. Every function that returns int may answer -ENOMEM as well; the handle stays usable. (A hold under which that
- * could have left half an append is given up: the next call under it answers JLOCK_ELOST. And the library that cargo builds,
- * instead of make, is like other Rust there: want of memory ends the process, and a contained panic is printed.)
+ * Processes. After fork(), calls on the child's copies of the parent's handles return JLOCK_EFORKED; jlock_close() frees
+ * them. The library prints nothing, ends nothing, and changes nothing of the process: no signals, no umask, no working
+ * directory. Its descriptors are close-on-exec and never 0, 1 or 2. A program that closes them, or gives their numbers to
+ * other files, gets JLOCK_ELOST or -EBADF; the library does not write to, lock or close a file that is not its own.
  *
- * Structs that begin with `size` grow at their end: a shorter one than the library's counts as zero there, which means
- * the default. Strings are bytes, NUL-terminated unless a length is given; no encoding is assumed.
+ * Memory. Every function that returns int may also return -ENOMEM; the handle stays usable. (A hold under which that
+ * could have left half an append is given up, and the next call under it returns JLOCK_ELOST. The library that cargo
+ * builds, instead of make, behaves like other Rust code there: running out of memory ends the process, and a contained
+ * panic is printed.)
+ *
+ * Structs that the caller allocates are passed with their size, sizeof by the caller's compiler. If it is shorter than
+ * the library's, the rest counts as zero, and nothing beyond it is read or written; if it is longer, -E2BIG unless the
+ * tail is zero. Fields are only ever added at the end, and zero in an added field means its default. Unknown flags are
+ * -EINVAL. Strings are bytes, NUL-terminated unless a length is given; no encoding is assumed. Timestamps are
+ * milliseconds since 1970.
  */

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::borrow::Cow;
+use std::ffi::c_char;
 use std::mem::{MaybeUninit, size_of};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::abi;
 use crate::error::{self, E2BIG, EINVAL, Error, Result};
-use crate::lock::Lock;
+use crate::handle::Lock;
 use crate::memory::OutOfMemory;
 use crate::sys::fork::is_whole;
 
@@ -43,12 +44,12 @@ impl jlock {
         }
     }
 
-    pub(super) fn close(self) {
+    pub(super) fn close(self) -> Result<()> {
         let jlock { lock, failure, .. } = self;
         if !is_whole(&failure) {
             std::mem::forget(failure);
         }
-        drop(lock);
+        lock.close()
     }
 }
 
@@ -118,22 +119,27 @@ pub(super) fn invalid(why: &'static str) -> Error {
     Error::new(-EINVAL, why)
 }
 
-/// Copies a struct that begins with its size, by the kernel's rule for growing ones (openat2(2)): what a shorter one
-/// lacks is zero, and what a longer one has beyond ours must be.
+/// The size that a struct of the caller's has, if one of some version can have it.
+fn check_size(size: usize, first_size: usize) -> Result<()> {
+    match size {
+        _ if size < first_size => Err(invalid("the struct's size is below that of the first version")),
+        _ if size > MAX_SIZE => Err(Error::new(-E2BIG, "the struct's size is beyond that of any version")),
+        _ => Ok(()),
+    }
+}
+
+/// Copies a struct of `size` bytes, by the kernel's rule for growing ones (openat2(2)): fields that a shorter one lacks
+/// are zero, and those that a longer one has beyond ours must be.
 ///
 /// # Safety
-/// `from` is NULL or points to as many readable bytes as its first field says.
-pub(super) unsafe fn read_sized<T: Copy>(from: *const T, first_size: usize) -> Result<T> {
+/// `from` is NULL or points to `size` readable bytes.
+pub(super) unsafe fn read_sized<T: Copy>(from: *const T, size: usize, first_size: usize) -> Result<T> {
     let bytes = from.cast::<u8>();
     if bytes.is_null() {
         return Err(invalid("NULL"));
     }
-    // SAFETY: the size is the first field. The struct is the caller's, and may be unaligned.
-    let size = unsafe { bytes.cast::<u32>().read_unaligned() } as usize;
-    if size < first_size {
-        return Err(invalid("the struct's size field is too small; was it set?"));
-    }
-    for at in size_of::<T>()..size.min(MAX_SIZE) {
+    check_size(size, first_size)?;
+    for at in size_of::<T>()..size {
         // SAFETY: within the size that the caller gave.
         if unsafe { bytes.add(at).read() } != 0 {
             return Err(Error::new(
@@ -141,9 +147,6 @@ pub(super) unsafe fn read_sized<T: Copy>(from: *const T, first_size: usize) -> R
                 "a struct with fields that this version does not know",
             ));
         }
-    }
-    if size > MAX_SIZE {
-        return Err(Error::new(-E2BIG, "the struct's size field is too large"));
     }
     let mut value = MaybeUninit::<T>::zeroed();
     // SAFETY: the shorter of the two is readable there and fits here.
@@ -154,31 +157,44 @@ pub(super) unsafe fn read_sized<T: Copy>(from: *const T, first_size: usize) -> R
     }
 }
 
-/// Writes to a struct that begins with its size: as much as fits there, and zeros beyond.
-///
-/// # Safety
-/// `to` is NULL or points to as many writable bytes as its first field says.
-pub(super) unsafe fn write_sized<T: Copy>(value: &T, to: *mut T, first_size: usize) -> Result<()> {
-    let bytes = to.cast::<u8>();
-    if bytes.is_null() {
-        return Err(invalid("NULL"));
-    }
-    const FIRST: usize = size_of::<u32>(); // the size field stays the caller's
-    // SAFETY: as above; only bytes within the given size are written.
-    unsafe {
-        let size = bytes.cast::<u32>().read_unaligned() as usize;
-        if size < first_size {
-            return Err(invalid("the struct's size field is too small; was it set?"));
+/// A struct of the caller's that a call is to fill, its size checked.
+#[derive(Clone, Copy)]
+pub(super) struct Room<T> {
+    to: *mut T,
+    size: usize,
+}
+
+impl<T: Copy> Room<T> {
+    pub(super) fn new(to: *mut T, size: usize, first_size: usize) -> Result<Room<T>> {
+        if to.is_null() {
+            return Err(invalid("NULL"));
         }
-        if size > MAX_SIZE {
-            return Err(Error::new(-E2BIG, "the struct's size field is too large"));
-        }
-        let from = std::ptr::from_ref(value).cast::<u8>();
-        let common = size.min(size_of::<T>());
-        std::ptr::copy_nonoverlapping(from.add(FIRST), bytes.add(FIRST), common - FIRST);
-        std::ptr::write_bytes(bytes.add(common), 0, size - common);
+        check_size(size, first_size)?;
+        Ok(Room { to, size })
     }
-    Ok(())
+
+    /// Writes as much of `value` as there is room for, and zeros beyond it.
+    ///
+    /// # Safety
+    /// The caller's struct has as many writable bytes as the caller said.
+    pub(super) unsafe fn fill(self, value: &T) {
+        let common = self.size.min(size_of::<T>());
+        let (from, to) = (std::ptr::from_ref(value).cast::<u8>(), self.to.cast::<u8>());
+        // SAFETY: within the size that the caller gave, and within the value.
+        unsafe {
+            std::ptr::copy_nonoverlapping(from, to, common);
+            std::ptr::write_bytes(to.add(common), 0, self.size - common);
+        }
+    }
+}
+
+/// Text for a struct: NUL-terminated, cut to fit.
+pub(super) fn chars<const N: usize>(text: &str) -> [c_char; N] {
+    let mut chars = [0; N];
+    for (to, from) in chars[..N - 1].iter_mut().zip(text.bytes()) {
+        *to = from as c_char;
+    }
+    chars
 }
 
 /// No struct of any version is larger: as the kernel's page.

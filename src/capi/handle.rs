@@ -2,77 +2,91 @@
 
 use std::ffi::{CStr, c_char, c_int};
 
-use super::guard::{contain, invalid, jlock, read_sized, with_message};
-use crate::abi::jlock_options;
+use super::guard::{Room, chars, contain, invalid, jlock, read_sized, with_message};
+use crate::abi::{self, jlock_options, jlock_place};
 use crate::error::{self, Error, Result};
-use crate::lock::Lock;
+use crate::handle::Lock;
+use crate::lock::{Place, probe};
 use crate::options::Options;
 use crate::sys;
 
 /// The size of the first version's options.
-const OPTIONS_SIZE: usize = 24;
+const OPTIONS_SIZE: usize = 20;
+/// The size of the first version's place.
+const PLACE_SIZE: usize = 296;
 
-/// Sets the size and the defaults: flags 0, timeout_ms 5000, retry_ms 25, stale_ms 30000, settle_ms 100.
+/// Sets the defaults: flags 0, timeout_ms 5000, retry_ms 25, stale_ms 30000, settle_ms 100. `size` is
+/// sizeof(struct jlock_options).
 ///
-/// Thread-safe. NULL is ignored.
+/// Thread-safe. NULL is ignored, and so is a size that jlock_open() would refuse.
 ///
 /// # Safety
-/// `options` is NULL or points to a writable struct jlock_options.
+/// `options` is NULL or points to `size` writable bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn jlock_options_init(options: *mut jlock_options) {
+pub unsafe extern "C" fn jlock_options_init(options: *mut jlock_options, size: usize) {
     let defaults = jlock_options {
-        size: size_of::<jlock_options>() as u32,
         flags: 0,
         timeout_ms: 5000,
         retry_ms: 25,
         stale_ms: 30_000,
         settle_ms: 100,
     };
-    if !options.is_null() {
-        // SAFETY: as the caller promises; it may be unaligned.
-        unsafe { options.write_unaligned(defaults) };
+    if let Ok(room) = Room::new(options, size, OPTIONS_SIZE) {
+        // SAFETY: as the caller promises.
+        unsafe { room.fill(&defaults) };
     }
 }
 
 /// Opens the lock of the journal `changes.journal` in the directory `dir` (codegraph 3.11.2: ROOT/.codegraph), creating
 /// the directory and those above it if missing, and removes what dead peers have left there.
 ///
-/// `options` may be NULL: the defaults. `*out` becomes the handle, to be closed with jlock_close(); NULL after a
-/// failure. Nothing is acquired yet, and the directory need not be writable until then.
+/// `options` may be NULL, which means the defaults; `size` is sizeof(struct jlock_options), and ignored without options.
+/// `*out` becomes the handle, which jlock_close() ends; NULL after a failure. Nothing is acquired yet, and the directory
+/// need not be writable until then.
+///
+/// The handle follows the path. If the directory was removed, moved away or replaced since, the next acquire opens it
+/// anew, at the latest a second later, and makes it unless the options say JLOCK_NO_CREATE.
 ///
 /// Returns 0.
-/// Errors: -EINVAL (a NULL, unknown flag, size below 24, retry_ms or stale_ms 0); -E2BIG (options from a newer
-/// version); -ENOENT (with JLOCK_NO_CREATE), -ENOTDIR, -EACCES, -EROFS, -EMFILE, … (what the system says of the
-/// directory); -EAGAIN (with JLOCK_KEEPALIVE: no thread to be had).
+/// Errors: -EINVAL (NULL; an unknown flag; a size below 20; retry_ms or stale_ms 0); -E2BIG (options of a newer version,
+/// or a size above 4096); -ENOENT (with JLOCK_NO_CREATE), -ENOTDIR, -EACCES, -EROFS, -EMFILE, … (the system's own word
+/// about the directory); -EAGAIN (with JLOCK_KEEPALIVE: the thread could not be started).
 ///
 /// # Safety
-/// `dir` is a NUL-terminated string; `options` is NULL or a struct with its size set; `out` is writable.
+/// `dir` is a NUL-terminated string; `options` is NULL or has `size` readable bytes; `out` is writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn jlock_open(dir: *const c_char, options: *const jlock_options, out: *mut *mut jlock) -> c_int {
+pub unsafe extern "C" fn jlock_open(
+    dir: *const c_char,
+    options: *const jlock_options,
+    size: usize,
+    out: *mut *mut jlock,
+) -> c_int {
     // SAFETY: as the caller promises.
-    unsafe { open(options, out, |options| Lock::open_dir(string(dir)?, options)) }
+    unsafe { open(options, size, out, |options| Lock::open_dir(string(dir)?, options)) }
 }
 
 /// As jlock_open(), for any journal: the file `journal` (a name without a slash) beneath the open directory `dirfd`, or
-/// beneath the working directory (AT_FDCWD). Its lock is called as the journal, with ".lock" after it.
+/// beneath the working directory (AT_FDCWD). Its lock has the journal's name with ".lock" after it.
 ///
-/// The directory must exist. `dirfd` stays the caller's and may be closed afterwards.
+/// The directory must exist, and the handle stays with it wherever its path goes. `dirfd` stays the caller's and may be
+/// closed afterwards.
 ///
 /// Returns 0.
 /// Errors: as jlock_open(); -EINVAL (not a file name), -ENAMETOOLONG, -EBADF, -ENOTDIR.
 ///
 /// # Safety
-/// `journal` is a NUL-terminated string; `options` is NULL or a struct with its size set; `out` is writable.
+/// `journal` is a NUL-terminated string; `options` is NULL or has `size` readable bytes; `out` is writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jlock_open_at(
     dirfd: c_int,
     journal: *const c_char,
     options: *const jlock_options,
+    size: usize,
     out: *mut *mut jlock,
 ) -> c_int {
     // SAFETY: as the caller promises.
     unsafe {
-        open(options, out, |options| {
+        open(options, size, out, |options| {
             let name = string(journal)?;
             let from = sys::borrow_raw(dirfd).ok_or_else(|| Error::os(sys::Errno::BADF, "dirfd"))?;
             Lock::open_at_raw(from, name, options)
@@ -80,21 +94,71 @@ pub unsafe extern "C" fn jlock_open_at(
     }
 }
 
-/// Closes the handle: releases the lock if it is held, removes what the handle kept in the directory, and frees it. In a
-/// forked child it closes the child's copies and touches nothing on disk.
+/// Closes the handle: releases the lock if it is held, removes what the handle kept in the directory, and frees it. It
+/// frees the handle whatever it returns, and must not be called again. An acquire that was started ends. In a forked child
+/// it closes the child's copies, touches nothing on disk and returns 0.
 ///
-/// NULL is fine. No other call on this handle may be in progress or follow. Snapshots stay valid.
+/// NULL is fine: 0. No other call on this handle may be in progress or follow. Snapshots stay valid.
+///
+/// Returns 0.
+/// Errors, all of them about the release of a lock that was held: JLOCK_ELOST (it had been taken away); JLOCK_EPANIC (the
+/// handle had met a bug); any errno (the lock is left behind as a dead holder's, which the next to acquire takes over).
 ///
 /// # Safety
 /// `lock` is NULL or was made by jlock_open() or jlock_open_at() and is not used any more.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn jlock_close(lock: *mut jlock) {
-    if !lock.is_null() {
-        contain(|| {
-            // SAFETY: made by Box::into_raw in `open`, and this is its end.
-            unsafe { Box::from_raw(lock) }.close();
-            Ok(0)
-        });
+pub unsafe extern "C" fn jlock_close(lock: *mut jlock) -> c_int {
+    if lock.is_null() {
+        return 0;
+    }
+    // SAFETY: made by Box::into_raw in `open`, and this is its end.
+    contain(|| unsafe { Box::from_raw(lock) }.close().map(|()| 0))
+}
+
+/// Finds out by trying what the directory `dir` can promise. `size` is sizeof(struct jlock_place). Takes a second at most,
+/// needs no handle, takes no lock and leaves nothing behind. The directory must exist and be writable.
+///
+/// Returns 0.
+/// Errors: -EINVAL (NULL; a size below 296), -E2BIG (a size above 4096); -ENOENT, -ENOTDIR, -EACCES, -EROFS, -ENOSPC, …
+/// (the system's own word about the directory). `*out` is left alone then.
+///
+/// # Safety
+/// `dir` is a NUL-terminated string; `out` points to `size` writable bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn jlock_probe(dir: *const c_char, out: *mut jlock_place, size: usize) -> c_int {
+    contain(|| {
+        let room = Room::new(out, size, PLACE_SIZE)?;
+        // SAFETY: as the caller promises.
+        unsafe { room.fill(&to_abi(&probe(string(dir)?)?)) };
+        Ok(0)
+    })
+}
+
+fn to_abi(place: &Place) -> jlock_place {
+    let flags = |pairs: &[(bool, u32)]| {
+        pairs
+            .iter()
+            .filter(|(set, _)| *set)
+            .fold(0, |all, (_, flag)| all | flag)
+    };
+    jlock_place {
+        promises: flags(&[
+            (place.processes_of_mount, abi::JLOCK_PLACE_PROCESSES_OF_MOUNT),
+            (place.processes_of_machine, abi::JLOCK_PLACE_PROCESSES_OF_MACHINE),
+            (place.other_machines, abi::JLOCK_PLACE_OTHER_MACHINES),
+            (place.takeover, abi::JLOCK_PLACE_TAKEOVER),
+            (place.durable, abi::JLOCK_PLACE_DURABLE),
+            (place.order, abi::JLOCK_PLACE_ORDER),
+        ]),
+        missing: flags(&[
+            (place.without_link, abi::JLOCK_WITHOUT_LINK),
+            (place.without_flock, abi::JLOCK_WITHOUT_FLOCK),
+            (place.without_lease, abi::JLOCK_WITHOUT_LEASE),
+            (place.without_inotify, abi::JLOCK_WITHOUT_INOTIFY),
+            (place.without_noreplace, abi::JLOCK_WITHOUT_NOREPLACE),
+        ]),
+        file_system: chars(&place.file_system),
+        reason: chars(&place.reason),
     }
 }
 
@@ -128,6 +192,9 @@ pub unsafe extern "C" fn jlock_message(lock: *mut jlock, buf: *mut c_char, size:
 }
 
 /// The meaning of any return value: a static text in English, never NULL, not to be freed. Thread-safe.
+///
+/// 0 is "success". A positive number, which no function of the library returns as a failure, is taken for an errno, so
+/// that jlock_strerror(EACCES) is "permission denied" as well.
 #[unsafe(no_mangle)]
 pub extern "C" fn jlock_strerror(rc: c_int) -> *const c_char {
     error::text_c(rc).as_ptr()
@@ -158,9 +225,10 @@ pub extern "C" fn jlock_version_string() -> *const c_char {
 }
 
 /// # Safety
-/// `options` is NULL or a struct with its size set; `out` is NULL or writable.
+/// `options` is NULL or has `size` readable bytes; `out` is NULL or writable.
 unsafe fn open(
     options: *const jlock_options,
+    size: usize,
     out: *mut *mut jlock,
     open: impl FnOnce(&Options) -> Result<Lock>,
 ) -> c_int {
@@ -173,9 +241,9 @@ unsafe fn open(
         let options = match options.is_null() {
             true => Options::new(),
             // SAFETY: as the caller promises.
-            false => Options::from_abi(&unsafe { read_sized(options, OPTIONS_SIZE) }?)?,
+            false => Options::from_abi(&unsafe { read_sized(options, size, OPTIONS_SIZE) }?)?,
         };
-        // First: an open lock is not to be closed again for want of memory.
+        // First, so that no lock is opened only to be closed again because memory ran out.
         let mut handle = Box::<jlock>::new_uninit();
         handle.write(jlock::new(open(&options)?));
         // SAFETY: as the caller promises; the handle was written just now.

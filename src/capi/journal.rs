@@ -14,7 +14,8 @@ pub struct jlock_snapshot {
     snapshot: Snapshot,
 }
 
-/// Appends `count` entries to the journal: all or none. A missing journal is made, with a header that says 0.
+/// Appends `count` entries to the journal: all or none. A missing journal is made, with a header that says 0; it can be
+/// read once it has been stamped.
 ///
 /// Takes the lock and lets it go, unless this handle holds it already: then it works under that hold. With JLOCK_SYNC it
 /// returns once the entries are on disk.
@@ -25,6 +26,7 @@ pub struct jlock_snapshot {
 /// those of jlock_acquire(); JLOCK_ELOST (under a hold of the caller's: it was taken away); -ENOSPC, -EIO, -EDQUOT, …
 /// (the journal is as it was). When it is only the release, or with JLOCK_SYNC the disk, that fails after the entries were
 /// written, the message says so: then they stand in the journal.
+/// After -EIO from the disk under JLOCK_SYNC they may be missing from it, and must be appended again.
 ///
 /// # Safety
 /// `lock` is NULL or an open handle; `entries` points to `count` entries with readable paths.
@@ -78,13 +80,13 @@ pub unsafe extern "C" fn jlock_write_header(lock: *mut jlock, timestamp_ms: i64)
     unsafe { with(lock, |lock| lock.journal().write_header(timestamp_ms).map(|()| 0)) }
 }
 
-/// What a consumer calls when it has processed a snapshot: a new header, and every entry that was appended after the
-/// snapshot is kept.
+/// What a consumer calls when it has processed a snapshot: writes a new header, drops what the snapshot held, and keeps
+/// every entry that was appended after it. The snapshot stays the caller's.
 ///
-/// A journal that somebody replaced between the two (shipped peers do when they stamp) keeps all its entries: what has
-/// been processed may be seen again, nothing is lost. The snapshot stays the caller's.
+/// If somebody replaced the journal in between (shipped peers do when they stamp), all entries are kept: what has been
+/// processed may be seen again, and nothing is lost.
 ///
-/// Returns 0.
+/// Returns 1: what the snapshot held is dropped; or 0: all entries were kept, as the journal had been replaced.
 /// Errors: as jlock_append_stamped().
 ///
 /// # Safety
@@ -99,18 +101,21 @@ pub unsafe extern "C" fn jlock_checkpoint(
     unsafe {
         with(lock, |lock| {
             let snapshot = snapshot.as_ref().ok_or_else(|| invalid("NULL"))?;
-            lock.journal().checkpoint(&snapshot.snapshot, timestamp_ms).map(|()| 0)
+            lock.journal()
+                .checkpoint(&snapshot.snapshot, timestamp_ms)
+                .map(i32::from)
         })
     }
 }
 
-/// Reads the journal as it is now. Takes no lock.
+/// Reads the journal as it is now. Takes no lock, and never waits for another thread's call.
 ///
-/// `*out` becomes the snapshot, to be freed with jlock_snapshot_free(); NULL after a failure.
+/// `*out` becomes the snapshot, which jlock_snapshot_free() frees; NULL after a failure.
 ///
 /// Returns 0.
-/// Errors: -ENOENT (there is no journal); JLOCK_EHEADER (its first line is not a header with a timestamp above 0, as
-/// after appends alone); JLOCK_ENOTLOCK, -ELOOP (no regular file at its name); -ENOMEM; any errno.
+/// Errors: -ENOENT (there is no journal); JLOCK_EUNSTAMPED (it has only been appended to: its header says 0; stamp it with
+/// jlock_append_stamped() or, after a full scan, with jlock_write_header()); JLOCK_EHEADER (its first line is no header
+/// with a timestamp); JLOCK_ENOTLOCK, -ELOOP (no regular file at its name); -ENOMEM; any errno.
 ///
 /// # Safety
 /// `lock` is NULL or an open handle; `out` is writable.

@@ -1,10 +1,12 @@
 //! The lock.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::c_int;
+use std::time::Duration;
 
-use super::guard::{jlock, with, write_sized};
+use super::guard::{Room, chars, jlock, with};
 use crate::abi::{self, jlock_holder};
-use crate::lock::core::Patience;
+use crate::error::EINPROGRESS;
+use crate::lock::acquire::Patience;
 use crate::lock::{Holder, Peer, State};
 use crate::options::timeout_from_ms;
 
@@ -12,7 +14,8 @@ use crate::options::timeout_from_ms;
 const HOLDER_SIZE: usize = 152;
 
 /// Acquires the lock, waiting as long as the options' timeout_ms says, and up to settle_ms longer when it takes over
-/// from a dead holder. Waiting sleeps; it needs no signal and no thread.
+/// from a dead holder. Waiting sleeps; it needs no signal and no thread. The time includes the wait for another thread's
+/// call that acquires on the same handle.
 ///
 /// Returns 0: this handle holds the lock, until jlock_release() or jlock_close().
 /// Errors: -ETIMEDOUT (jlock_message() names the holder); -ECANCELED (jlock_cancel()); -EDEADLK (this handle holds it
@@ -27,7 +30,7 @@ pub unsafe extern "C" fn jlock_acquire(lock: *mut jlock) -> c_int {
     unsafe { with(lock, |lock| lock.hold(None).map(|()| 0)) }
 }
 
-/// As jlock_acquire(), but waits `timeout_ms` milliseconds; negative: for ever; 0: not at all.
+/// As jlock_acquire(), but waits `timeout_ms` milliseconds; negative: forever; 0: not at all.
 ///
 /// # Safety
 /// `lock` is NULL or an open handle.
@@ -49,6 +52,46 @@ pub unsafe extern "C" fn jlock_acquire_for(lock: *mut jlock, timeout_ms: i32) ->
 pub unsafe extern "C" fn jlock_try_acquire(lock: *mut jlock) -> c_int {
     // SAFETY: as the caller promises.
     unsafe { with(lock, |lock| lock.hold(Some(Patience::Try)).map(|()| 0)) }
+}
+
+/// Starts to acquire the lock, for event loops and for languages that must stay interruptible. It never sleeps. While it
+/// returns -EINPROGRESS, wait until the descriptor of jlock_wait_fd() polls readable, and call jlock_acquire_poll(). The
+/// handle's place in line is kept from here to the end. `timeout_ms` is as in jlock_acquire_for(); 0 ends the acquire in
+/// this very call unless the lock is free or its holder is dead.
+///
+/// Until the acquire is over, other calls that acquire on this handle (jlock_acquire(), jlock_append() and so on) wait for
+/// their turn. jlock_cancel() and jlock_close() end it.
+///
+/// Returns 0: this handle holds the lock, as after jlock_acquire(); or -EINPROGRESS.
+/// Errors: -EALREADY (an acquire that was started on this handle is not over); else as jlock_acquire().
+///
+/// # Safety
+/// `lock` is NULL or an open handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn jlock_acquire_start(lock: *mut jlock, timeout_ms: i32) -> c_int {
+    // SAFETY: as the caller promises.
+    unsafe { with(lock, |lock| lock.start(timeout_from_ms(timeout_ms)).map(progress)) }
+}
+
+/// Goes on with the acquire that jlock_acquire_start() began, from any thread. It never sleeps, and may be called at any
+/// time; it is worth it once jlock_wait_fd() polls readable. After 0 the hold is like any other: end it with
+/// jlock_release() or jlock_close().
+///
+/// Returns 0: this handle holds the lock; or -EINPROGRESS: wait on.
+/// Errors, after which the acquire is over and nothing is held: -ETIMEDOUT (at the latest settle_ms after its time, if it
+/// was about to take over from a dead holder); -ECANCELED (jlock_cancel()); else as jlock_acquire(). -EINVAL (no acquire is
+/// in progress on this handle).
+///
+/// # Safety
+/// `lock` is NULL or an open handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn jlock_acquire_poll(lock: *mut jlock) -> c_int {
+    // SAFETY: as the caller promises.
+    unsafe { with(lock, |lock| lock.poll().map(progress)) }
+}
+
+fn progress(held: bool) -> c_int {
+    if held { 0 } else { -EINPROGRESS }
 }
 
 /// Releases the lock.
@@ -93,8 +136,9 @@ pub unsafe extern "C" fn jlock_recovered(lock: *const jlock) -> c_int {
     unsafe { with(lock, |lock| lock.recovered().map(i32::from)) }
 }
 
-/// Ends the wait in progress on this handle, if there is one: it answers -ECANCELED. Without one it does nothing; it
-/// does not end a wait that begins later. From any thread; never waits. (Not from a signal handler.)
+/// Ends the wait in progress on this handle, if there is one: the call that waits returns -ECANCELED. For an acquire that
+/// was started, jlock_wait_fd() becomes readable and the next jlock_acquire_poll() returns -ECANCELED. Without a wait it
+/// does nothing; it does not end one that begins later. From any thread; never waits. (Not from a signal handler.)
 ///
 /// Returns 0.
 /// Errors: -EINVAL, JLOCK_EFORKED, JLOCK_EPANIC.
@@ -107,12 +151,12 @@ pub unsafe extern "C" fn jlock_cancel(lock: *mut jlock) -> c_int {
     unsafe { with(lock, |lock| lock.cancel().map(|()| 0)) }
 }
 
-/// For event loops: a descriptor that polls readable when trying again is worth it, after jlock_try_acquire() said
-/// -EAGAIN. Try again then, and at the latest after retry_ms: not everything can be watched. Each failed try makes it
-/// unreadable again. Do not read from it.
+/// A descriptor that polls readable whenever jlock_acquire_poll() is worth calling, whether the lock changed, the time is
+/// over, or somebody called jlock_cancel(): a timer is inside, so an event loop needs none of its own. While no acquire is
+/// in progress it is not readable. Do not read from it, write to it or close it.
 ///
-/// Returns the descriptor. It is the handle's and is closed with it.
-/// Errors: -EMFILE, -ENFILE, -ENOMEM, … (no inotify to be had: retry by time alone); JLOCK_EFORKED.
+/// Returns the descriptor. It belongs to the handle, is the same for the handle's life, and is closed with it.
+/// Errors: -EMFILE, -ENFILE, -ENOMEM, … (the descriptor could not be made); JLOCK_EFORKED.
 ///
 /// # Safety
 /// `lock` is NULL or an open handle.
@@ -122,21 +166,22 @@ pub unsafe extern "C" fn jlock_wait_fd(lock: *mut jlock) -> c_int {
     unsafe { with(lock, |lock| lock.wait_fd()) }
 }
 
-/// Says who holds the lock. Looks only: takes and changes nothing. What it says may be out of date as it returns.
-///
-/// Set `out->size` first.
+/// Says who holds the lock. Looks only: takes and changes nothing, and never waits for another thread's call. What it says
+/// may be out of date as it returns. `size` is sizeof(struct jlock_holder).
 ///
 /// Returns 0.
-/// Errors: -EINVAL (NULL, or the size is too small), -E2BIG (or too large), JLOCK_ENOTLOCK, -ELOOP, any errno.
+/// Errors: -EINVAL (NULL; a size below 152), -E2BIG (a size above 4096), JLOCK_ENOTLOCK, -ELOOP, any errno. `*out` is left
+/// alone then.
 ///
 /// # Safety
-/// `lock` is NULL or an open handle; `out` points to as many writable bytes as `out->size` says.
+/// `lock` is NULL or an open handle; `out` points to `size` writable bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn jlock_inspect(lock: *mut jlock, out: *mut jlock_holder) -> c_int {
+pub unsafe extern "C" fn jlock_inspect(lock: *mut jlock, out: *mut jlock_holder, size: usize) -> c_int {
     // SAFETY: as the caller promises.
     unsafe {
         with(lock, |lock| {
-            write_sized(&to_abi(&lock.inspect()?), out, HOLDER_SIZE)?;
+            let room = Room::new(out, size, HOLDER_SIZE)?;
+            room.fill(&to_abi(&lock.inspect()?));
             Ok(0)
         })
     }
@@ -151,7 +196,6 @@ fn to_abi(holder: &Holder) -> jlock_holder {
         fallback |= abi::JLOCK_WITHOUT_FLOCK;
     }
     jlock_holder {
-        size: size_of::<jlock_holder>() as u32,
         state: match holder.state {
             State::Free => abi::JLOCK_FREE,
             State::Held => abi::JLOCK_HELD,
@@ -165,19 +209,15 @@ fn to_abi(holder: &Holder) -> jlock_holder {
             Peer::Unknown => abi::JLOCK_PEER_UNKNOWN,
         },
         pid: holder.pid,
-        age_ms: i64::try_from(holder.age.as_millis()).unwrap_or(i64::MAX),
+        age_ms: milliseconds(holder.age),
         nonce: chars(&holder.nonce),
         host: chars(&holder.host),
+        held_ms: holder.held.map_or(-1, milliseconds),
         fallback,
         reserved: 0,
     }
 }
 
-/// NUL-terminated, cut to fit.
-fn chars(text: &str) -> [c_char; 64] {
-    let mut chars = [0; 64];
-    for (to, from) in chars[..63].iter_mut().zip(text.bytes()) {
-        *to = from as c_char;
-    }
-    chars
+fn milliseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString};
 
 use crate::error::{EINVAL, Error, Result};
 use crate::lock::stamp;
-use crate::sys::{self, Fd, FileId, FileKind, Meta};
+use crate::sys::{self, Errno, Fd, FileId, FileKind, Meta, Open};
 
 /// The longest file name that Linux takes.
 const NAME_MAX: usize = 255;
@@ -17,7 +17,11 @@ pub(crate) struct Dir {
     pub fd: Fd,
     pub journal: CString,
     pub lock: CString,
-    /// Whether the file system's locks are this machine's alone.
+    /// Where waiters line up.
+    pub line: CString,
+    /// The directory itself, as long as `fd` keeps it open.
+    pub id: FileId,
+    /// Whether the file system is known to be this kernel's alone.
     pub local: bool,
 }
 
@@ -34,11 +38,15 @@ impl Dir {
                 format!("{}: too long beside the names of its lock", Name(journal)),
             ));
         }
-        let local = sys::is_local(&fd).map_err(|e| Error::os(e, "look at the file system"))?;
+        // What cannot be looked at is not known to be local.
+        let local = sys::is_local(&fd).unwrap_or(false);
+        let id = sys::fstat(&fd).map_err(|e| Error::os(e, "look at the directory"))?.id;
         Ok(Dir {
             fd,
             journal: journal.to_owned(),
             lock: suffixed(journal, ".lock"),
+            line: suffixed(journal, ".lock.line"),
+            id,
             local,
         })
     }
@@ -60,16 +68,61 @@ impl Dir {
         std::str::from_utf8(rest).ok()?.split_once('-')?.0.parse().ok()
     }
 
+    /// What stands at `name`. `None`: nothing, or what somebody else removes just now.
+    pub(crate) fn stat(&self, name: &CStr) -> sys::Result<Option<Meta>> {
+        match sys::stat(&self.fd, name) {
+            Err(errno) if is_gone(errno) => Ok(None),
+            other => other,
+        }
+    }
+
     /// Whether `name` still names this file.
     pub(crate) fn names(&self, name: &CStr, id: FileId) -> sys::Result<bool> {
-        Ok(sys::stat(&self.fd, name)?.is_some_and(|meta| meta.id == id))
+        Ok(self.stat(name)?.is_some_and(|meta| meta.id == id))
+    }
+
+    /// Whether the lock's name still names this file.
+    pub(crate) fn is_lock(&self, id: FileId) -> Result<bool> {
+        self.names(&self.lock, id).map_err(|e| Error::os(e, Name(&self.lock)))
+    }
+
+    /// Opens what stands at the lock's name. `None`: nothing there, or not for long.
+    ///
+    /// For reading, that a contender does not wake all others when it closes the file.
+    pub(crate) fn open_lock(&self) -> Result<Option<(Fd, FileId)>> {
+        let os = |e| Error::os(e, Name(&self.lock));
+        // Before the open: opening a device or a FIFO can have effects of its own.
+        let Some(meta) = self.stat(&self.lock).map_err(os)? else {
+            return Ok(None);
+        };
+        self.expect_regular(&self.lock, &meta)?;
+        let opened = sys::open(&self.fd, &self.lock, Open::Read).and_then(|file| Ok((sys::fstat(&file)?, file)));
+        let (meta, file) = match opened {
+            Ok(opened) => opened,
+            Err(errno) if is_gone(errno) => return Ok(None),
+            Err(errno) => return Err(os(errno)),
+        };
+        self.expect_regular(&self.lock, &meta)?;
+        Ok(Some((file, meta.id)))
+    }
+
+    /// An error that a missing directory explains, if it does: its path may name another one by now.
+    pub(crate) fn explain(&self, error: Error) -> Error {
+        let removed = error.code() == -sys::errno::ENOENT && sys::fstat(&self.fd).is_ok_and(|meta| meta.nlink == 0);
+        match removed {
+            true => Error::new(
+                -sys::errno::ESTALE,
+                format!("{}: its directory was removed", Name(&self.journal)),
+            ),
+            false => error,
+        }
     }
 
     /// Refuses what is not a regular file.
     pub(crate) fn expect_regular(&self, name: &CStr, meta: &Meta) -> Result<()> {
         match meta.kind {
             FileKind::Regular => Ok(()),
-            FileKind::Symlink => Err(Error::os(sys::Errno::LOOP, Name(name))),
+            FileKind::Symlink => Err(Error::os(Errno::LOOP, Name(name))),
             FileKind::Other => {
                 let what = crate::error::text(crate::abi::JLOCK_ENOTLOCK);
                 Err(Error::new(
@@ -79,6 +132,11 @@ impl Dir {
             }
         }
     }
+}
+
+/// Whether a file is missing that somebody else has removed. A network file system can say so late.
+pub(crate) fn is_gone(errno: Errno) -> bool {
+    matches!(errno, Errno::NOENT | Errno::STALE)
 }
 
 /// A file's name in a message.

@@ -1,15 +1,21 @@
 //! Who holds the lock: a look that takes and changes nothing.
 
-use crate::error::{Error, Result};
-use crate::lock::core::Core;
-use crate::lock::dir::{Name, read_stamp};
-use crate::lock::look::{age_ms, is_dead};
-use crate::lock::stamp::Stamp;
-use crate::sys;
 use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::lock::dir::{Dir, Name, is_gone, read_stamp};
+use crate::lock::evidence::{Flock, Verdict};
+use crate::lock::look::verdict;
+use crate::lock::participant::Participant;
+use crate::lock::place::Way;
+use crate::lock::stamp::Stamp;
+use crate::lock::time::{Seconds, wall_age};
+use crate::options::Options;
+use crate::sys::{self, Errno, Fd, FileId, Meta};
 
 /// The lock's state; [`Holder::state`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum State {
     /// Nobody holds it.
     Free,
@@ -23,6 +29,7 @@ pub enum State {
 
 /// What kind of program stamped the lock; [`Holder::peer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Peer {
     /// There is no lock.
     None,
@@ -46,62 +53,103 @@ pub struct Holder {
     pub pid: i32,
     /// Since the lock's last sign of life (its mtime).
     pub age: Duration,
+    /// For how long it has been held; `None`: unknown.
+    pub held: Option<Duration>,
     /// The holder's nonce; empty: unknown.
     pub nonce: String,
     /// The holder's host name; empty: unknown.
     pub host: String,
     /// Whether this handle works without hard links here: the file system has none.
     pub without_link: bool,
-    /// Whether this handle works without `flock` here: the file system has none, and a holder's death is judged by
-    /// PID and age.
+    /// Whether this handle works without `flock` here: the file system has none that reaches everybody, and a holder's
+    /// death is judged by PID and age.
     pub without_flock: bool,
 }
 
-impl Core {
-    pub(crate) fn inspect(&self) -> Result<Holder> {
-        let mut holder = Holder {
+impl Holder {
+    fn none() -> Holder {
+        Holder {
             state: State::Free,
             peer: Peer::None,
             pid: 0,
             age: Duration::ZERO,
+            held: None,
             nonce: String::new(),
             host: String::new(),
-            without_link: self.fallback.without_link,
-            without_flock: self.fallback.without_flock,
-        };
-        let Some((file, id)) = self.open_lock()? else {
-            return Ok(holder);
-        };
-        let os = |e| Error::os(e, Name(&self.dir.lock));
-        // Shared, and only for a moment: two who look do not take each other for a holder, and a contender that meets
-        // us looks again.
-        let locked = match sys::flock_shared(&file) {
-            Ok(locked) => Some(locked),
-            Err(errno) if sys::means_no_flock(errno) || errno == sys::Errno::BADF => None,
-            Err(errno) => return Err(os(errno)),
-        };
-        let stamp = Stamp::parse(&read_stamp(&file).map_err(os)?);
-        let meta = sys::fstat(&file).map_err(os)?;
-        let dead = locked != Some(false) && is_dead(&stamp, &meta, locked.is_some(), self.options.stale, &self.dir);
-        holder.state = if self.hold.as_ref().is_some_and(|hold| hold.id == id) {
-            State::Mine
-        } else if dead {
-            State::Abandoned
-        } else {
-            State::Held
-        };
-        holder.age = Duration::from_millis(age_ms(&meta).unsigned_abs());
+            without_link: false,
+            without_flock: false,
+        }
+    }
+
+    fn of(stamp: Stamp, meta: &Meta) -> Holder {
         let (pid, nonce) = stamp.holder();
-        (holder.pid, holder.nonce) = (pid, nonce.to_owned());
-        holder.peer = match stamp {
-            Stamp::Library(stamp) => {
-                holder.host = stamp.host;
-                Peer::Library
-            }
-            Stamp::Shipped { .. } => Peer::Shipped,
-            Stamp::Cut { .. } | Stamp::Foreign => Peer::Unknown,
+        let (pid, nonce) = (pid, nonce.to_owned());
+        let age = wall_age(meta);
+        let (peer, host, since_ms) = match stamp {
+            Stamp::Library(stamp) => (Peer::Library, stamp.host, stamp.since_ms),
+            Stamp::Shipped { .. } => (Peer::Shipped, String::new(), 0),
+            Stamp::Cut { .. } | Stamp::Foreign => (Peer::Unknown, String::new(), 0),
         };
-        Ok(holder)
+        let since_ms = if since_ms > 0 { since_ms } else { meta.modified_ms };
+        let held_ms = sys::realtime_ms().saturating_sub(since_ms).max(0);
+        Holder {
+            peer,
+            pid,
+            age,
+            held: (peer != Peer::Unknown).then(|| Duration::from_millis(held_ms.unsigned_abs()).max(age)),
+            nonce,
+            host,
+            ..Holder::none()
+        }
+    }
+}
+
+/// Looks at the lock in `dir`; `mine`: the inode that the asking handle holds.
+pub(crate) fn inspect(dir: &Dir, options: &Options, mine: Option<FileId>) -> Result<Holder> {
+    let Some((file, id)) = dir.open_lock()? else {
+        return Ok(Holder::none());
+    };
+    match inspect_open(dir, options, &file) {
+        Ok(holder) if mine == Some(id) => Ok(Holder {
+            state: State::Mine,
+            ..holder
+        }),
+        Ok(holder) => Ok(holder),
+        Err(errno) if is_gone(errno) => Ok(Holder::none()),
+        Err(errno) => Err(Error::os(errno, Name(&dir.lock))),
+    }
+}
+
+fn inspect_open(dir: &Dir, options: &Options, file: &Fd) -> sys::Result<Holder> {
+    // Shared, and only for a moment: two who look do not take each other for a holder, and a contender that meets us looks
+    // again.
+    let flock = match sys::flock_shared(file) {
+        Ok(true) => Flock::Free,
+        Ok(false) => Flock::Busy,
+        Err(errno) if sys::means_no_flock(errno) || errno == Errno::BADF => Flock::None,
+        Err(errno) => return Err(errno),
+    };
+    let stamp = Stamp::parse(&read_stamp(file)?);
+    let meta = sys::fstat(file)?;
+    let (verdict, _) = verdict(&stamp, &meta, file, flock, wall_age(&meta), dir, options);
+    let state = match verdict {
+        Verdict::Dead => State::Abandoned,
+        Verdict::Alive | Verdict::CannotTell(_) | Verdict::AskLease => State::Held,
+    };
+    Ok(Holder {
+        state,
+        ..Holder::of(stamp, &meta)
+    })
+}
+
+impl Participant {
+    pub(crate) fn inspect(&self) -> Result<Holder> {
+        let mine = self.holding.hold().map(|hold| hold.id);
+        Ok(Holder {
+            without_link: self.place.way != Way::Link,
+            without_flock: !self.place.flock,
+            ..inspect(&self.dir, &self.options, mine)?
+        })
     }
 
     /// "held by pid 4711 (shipped peer) for 6.2 s": for messages. A failure to look says so, in its place.
@@ -121,21 +169,16 @@ impl Core {
             (pid, "") => format!("held by pid {pid} ({peer})"),
             (pid, host) => format!("held by pid {pid} ({peer}) on {host}"),
         };
-        let dead = if holder.state == State::Abandoned {
-            ", which is dead,"
-        } else {
-            ""
+        let dead = match holder.state {
+            State::Abandoned => ", which is dead,",
+            State::Free | State::Held | State::Mine => "",
         };
-        format!("{who}{dead} for {}", Seconds(holder.age))
-    }
-}
-
-/// A time in a message, to a tenth of a second. (A float's own formatting is larger than the lock.)
-pub(crate) struct Seconds(pub Duration);
-
-impl std::fmt::Display for Seconds {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let rounded = self.0.saturating_add(Duration::from_millis(50));
-        write!(f, "{}.{} s", rounded.as_secs(), rounded.subsec_millis() / 100)
+        let held = holder.held.unwrap_or(holder.age);
+        // A holder that renews its sign of life: then both say something.
+        let sign = match held.saturating_sub(holder.age) > Duration::from_secs(1) {
+            true => format!(" (last sign of life {} ago)", Seconds(holder.age)),
+            false => String::new(),
+        };
+        format!("{who}{dead} for {}{sign}", Seconds(held))
     }
 }

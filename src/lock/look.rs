@@ -1,159 +1,235 @@
-//! A look at a lock that stands: is its holder alive?
+//! A look at the lock that stands: gathers the evidence that `evidence.rs` judges by.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{EACCES, Error, Result};
-use crate::lock::core::Core;
-use crate::lock::dir::{Dir, Name, read_stamp};
-use crate::lock::stamp::{LibraryStamp, Stamp};
+use crate::error::{EACCES, EAGAIN, Error, Result};
+use crate::lock::dir::{Dir, Name, is_gone, read_stamp};
+use crate::lock::evidence::{Boot, Flock, Kind, Lease, Process, Seen, Verdict, judge};
+use crate::lock::participant::Participant;
+use crate::lock::stamp::{LibraryStamp, Stamp, postscript_of};
+use crate::lock::time::Observed;
+use crate::options::Options;
 use crate::sys::process::{Identity, is_alive, start_time_of};
 use crate::sys::{self, Errno, Fd, FileId, Meta, Open, Watched};
 
-/// A lock without a whole stamp is being stamped just now, unless it has been so for this long.
-const CUT_MS: i64 = 5_000;
+/// Why one looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To wait for the lock: its next change is reported.
+    Wait,
+    /// To see whether to go on waiting for something else.
+    Glance,
+    /// Not to wait at all.
+    Try,
+}
 
 /// What a contender finds at the lock's name.
+#[derive(Debug)]
 pub(crate) enum Look {
     /// Nothing, or something else than a moment ago: try again at once.
     Changed,
-    /// Our own parked stamp: a network file system lost the answer to our link.
+    /// Our own parked stamp: a network file system lost what our link returned.
     Ours,
-    /// Somebody alive holds it.
-    Busy(FileId),
+    /// Somebody holds it, alive or not known to be dead.
+    Busy(Busy),
     /// Its holder is dead, and we have its `flock`.
     Corpse(Corpse),
 }
 
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Busy {
+    pub id: FileId,
+    /// When to judge again, on the monotonic clock, if its holder may be dead then.
+    pub until: Option<Duration>,
+}
+
 /// A dead holder's lock. As long as its `flock` is ours, no other library peer can claim it (P1).
+#[derive(Debug)]
 pub(crate) struct Corpse {
     pub file: Arc<Fd>,
     pub id: FileId,
     pub stamp: Stamp,
     pub content: Vec<u8>,
     pub modified_ms: i64,
+    /// Whether nobody has it open for writing: no frozen maker can write into it any more.
+    pub is_closed: bool,
 }
 
-impl Core {
-    /// Looks at the lock; with `watch`, so that the next change of it is reported.
-    pub(crate) fn look(&mut self, watch: bool) -> Result<Look> {
-        let (file, id) = match self.open_lock() {
+impl Corpse {
+    /// What its holder left behind its stamp.
+    pub(crate) fn postscript(&self) -> &[u8] {
+        postscript_of(&self.content)
+    }
+}
+
+impl Participant {
+    /// Looks at the lock. `since`: when we began to wait.
+    pub(crate) fn look(&mut self, purpose: Purpose, since: Duration) -> Result<Look> {
+        let (file, id) = match self.dir.open_lock() {
             Ok(Some(opened)) => opened,
             Ok(None) => return Ok(Look::Changed),
-            // Another user's, whose death we cannot see; but a release we can.
-            Err(error) if error.code() == -EACCES => return self.look_at_closed(error),
+            // Another user's, or leased to a file server's client: its holder's death cannot be seen, but a release can.
+            Err(error) if [-EACCES, -EAGAIN].contains(&error.code()) => return self.look_at_closed(error),
             Err(error) => return Err(error),
         };
         if self.parked.as_ref().is_some_and(|parked| parked.id == id) {
             return Ok(Look::Ours);
         }
-        if watch {
+        if purpose == Purpose::Wait {
             self.watch.arm(&file, id, Watched::Change);
         }
-        let os = |e| Error::os(e, Name(&self.dir.lock));
-        let (file, locked) = match sys::flock_exclusive(&file) {
-            Ok(locked) => (file, Some(locked)),
+        match self.look_at(file, id, purpose, since) {
+            Err(errno) if is_gone(errno) => Ok(Look::Changed),
+            looked => looked.map_err(|e| Error::os(e, Name(&self.dir.lock))),
+        }
+    }
+
+    fn look_at(&mut self, file: Fd, id: FileId, purpose: Purpose, since: Duration) -> sys::Result<Look> {
+        let (file, flock) = match sys::flock_exclusive(&file) {
+            Ok(true) => (file, Flock::Free),
+            Ok(false) => (file, Flock::Busy),
             Err(Errno::BADF) => self.flock_for_writing(id)?, // NFS: an exclusive flock needs a file open for writing
-            Err(errno) if sys::means_no_flock(errno) => (file, None),
-            Err(errno) => return Err(os(errno)),
+            Err(errno) if sys::means_no_flock(errno) => (file, Flock::None),
+            Err(errno) => return Err(errno),
         };
-        // From here on nobody of this library can claim this inode. But is it still the lock? It may have been
-        // released, and another be there (P1).
-        if !self.dir.names(&self.dir.lock, id).map_err(os)? {
+        // From here on nobody of this library can claim this inode. But is it still the lock? It may have been released,
+        // and another be there (P1).
+        if !self.dir.names(&self.dir.lock, id)? {
             return Ok(Look::Changed);
         }
-        if locked == Some(false) {
-            if watch {
-                self.sign(&file);
-            }
-            // One who only inspects has it shared, and for a moment. Who waits looks again anyway.
-            let only_inspected = !watch && sys::flock_shared(&file) == Ok(true);
-            return Ok(if only_inspected { Look::Changed } else { Look::Busy(id) });
+        if flock == Flock::Busy {
+            return self.look_at_busy(&file, id, purpose, since);
         }
         // Read only now: before the flock, a claim may have been going on.
-        let content = read_stamp(&file).map_err(os)?;
-        let meta = sys::fstat(&file).map_err(os)?;
+        let content = read_stamp(&file)?;
+        let meta = sys::fstat(&file)?;
         let stamp = Stamp::parse(&content);
-        if is_dead(&stamp, &meta, locked.is_some(), self.options.stale, &self.dir) {
-            let file = Arc::new(file);
-            Ok(Look::Corpse(Corpse {
-                file,
-                id,
-                stamp,
-                content,
-                modified_ms: meta.modified_ms,
-            }))
-        } else {
-            Ok(Look::Busy(id))
+        let age = Observed::age(&mut self.observed, &meta);
+        let (verdict, lease) = verdict(&stamp, &meta, &file, flock, age, &self.dir, &self.options);
+        let until = match verdict {
+            Verdict::CannotTell(left) => Some(sys::monotonic().saturating_add(left)),
+            Verdict::Alive | Verdict::AskLease => None,
+            Verdict::Dead => {
+                return Ok(Look::Corpse(Corpse {
+                    file: Arc::new(file),
+                    id,
+                    stamp,
+                    content,
+                    modified_ms: meta.modified_ms,
+                    is_closed: lease == Some(Lease::Granted),
+                }));
+            }
+        };
+        Ok(Look::Busy(Busy { id, until }))
+    }
+
+    fn look_at_busy(&mut self, file: &Fd, id: FileId, purpose: Purpose, since: Duration) -> sys::Result<Look> {
+        match purpose {
+            Purpose::Wait => self.call(file, since),
+            Purpose::Glance => {}
+            // One who only inspects has it shared, and for a moment. Whoever waits looks again anyway.
+            Purpose::Try if sys::flock_shared(file) == Ok(true) => return Ok(Look::Changed),
+            Purpose::Try => {}
         }
+        Ok(Look::Busy(Busy { id, until: None }))
     }
 
-    /// Opens what stands at the lock's name, for reading: a contender that could write would wake all others as it
-    /// closes the file. `None`: nothing there, or not for long.
-    pub(crate) fn open_lock(&self) -> Result<Option<(Fd, FileId)>> {
-        let dir = &self.dir;
-        let os = |e| Error::os(e, Name(&dir.lock));
-        // Before the open: to open a device or a FIFO can have effects of its own.
-        let Some(meta) = sys::stat(&dir.fd, &dir.lock).map_err(os)? else {
-            return Ok(None);
-        };
-        dir.expect_regular(&dir.lock, &meta)?;
-        let file = match sys::open(&dir.fd, &dir.lock, Open::Read) {
-            Ok(file) => file,
-            Err(Errno::NOENT) => return Ok(None),
-            Err(errno) => return Err(os(errno)),
-        };
-        let meta = sys::fstat(&file).map_err(os)?;
-        dir.expect_regular(&dir.lock, &meta)?;
-        Ok(Some((file, meta.id)))
-    }
-
-    /// A lock that may not be read.
+    /// A lock that may not be opened.
     fn look_at_closed(&self, error: Error) -> Result<Look> {
-        match sys::stat(&self.dir.fd, &self.dir.lock) {
-            Ok(Some(meta)) => Ok(Look::Busy(meta.id)),
+        match self.dir.stat(&self.dir.lock) {
+            Ok(Some(meta)) => Ok(Look::Busy(Busy {
+                id: meta.id,
+                until: None,
+            })),
             Ok(None) => Ok(Look::Changed),
             Err(_) => Err(error), // it is the directory that is closed
         }
     }
 
-    fn flock_for_writing(&self, id: FileId) -> Result<(Fd, Option<bool>)> {
-        let dir = &self.dir;
-        let os = |e| Error::os(e, Name(&dir.lock));
-        let file = sys::open(&dir.fd, &dir.lock, Open::ReadWrite).map_err(os)?;
-        let same = sys::fstat(&file).map_err(os)?.id == id;
-        let locked = same && sys::flock_exclusive(&file).map_err(os)?;
-        Ok((file, Some(locked)))
+    fn flock_for_writing(&self, id: FileId) -> sys::Result<(Fd, Flock)> {
+        let file = sys::open(&self.dir.fd, &self.dir.lock, Open::ReadWrite)?;
+        let same = sys::fstat(&file)?.id == id;
+        let locked = same && sys::flock_exclusive(&file)?;
+        Ok((file, if locked { Flock::Free } else { Flock::Busy }))
     }
 }
 
-/// Whether the holder of a lock is dead, whose `flock` could be had (`locked`), or where there is none to be had.
-pub(crate) fn is_dead(stamp: &Stamp, meta: &Meta, locked: bool, stale: Duration, dir: &Dir) -> bool {
-    let age_ms = age_ms(meta);
-    let is_stale = age_ms > i64::try_from(stale.as_millis()).unwrap_or(i64::MAX);
+/// What is to be thought of the holder of an open lock, and the lease if it was asked for.
+pub(crate) fn verdict(
+    stamp: &Stamp,
+    meta: &Meta,
+    file: &Fd,
+    flock: Flock,
+    age: Duration,
+    dir: &Dir,
+    options: &Options,
+) -> (Verdict, Option<Lease>) {
+    let mut seen = Seen {
+        kind: kind_of(stamp, meta),
+        local: dir.local,
+        flock,
+        process: process_of(stamp),
+        lease: None,
+        age,
+        stale: options.stale,
+        settle: options.settle,
+    };
+    let mut verdict = judge(&seen);
+    if verdict == Verdict::AskLease {
+        seen.lease = Some(sys::read_lease(file));
+        verdict = judge(&seen);
+    }
+    (verdict, seen.lease)
+}
+
+fn kind_of(stamp: &Stamp, meta: &Meta) -> Kind {
     match stamp {
-        // The kernel let go of a flock whose holder lived: it does not live any more. Only where the flock may be
-        // another machine's matter, also wait until it is silent.
-        Stamp::Library(stamp) if stamp.flock && locked => {
-            dir.local || stamp.boot == Identity::current().boot || is_stale
-        }
-        Stamp::Library(stamp) => is_stale || is_gone(stamp),
-        Stamp::Shipped { pid, .. } => is_stale || !is_alive(*pid),
-        Stamp::Cut { pid: Some(pid) } if is_alive(*pid) => is_stale,
-        Stamp::Cut { .. } => age_ms > CUT_MS.min(i64::try_from(stale.as_millis()).unwrap_or(i64::MAX)),
-        Stamp::Foreign => is_stale,
+        Stamp::Library(stamp) => Kind::Library {
+            flock: stamp.flock,
+            boot: boot_of(stamp, meta),
+        },
+        Stamp::Shipped { .. } | Stamp::Cut { pid: Some(_) } => Kind::Pid,
+        Stamp::Cut { pid: None } => Kind::Cut,
+        Stamp::Foreign => Kind::Foreign,
     }
 }
 
-/// Whether a holder without `flock` is gone for sure: a process of this PID namespace, which does not live, or whose
-/// number is another's by now.
-fn is_gone(stamp: &LibraryStamp) -> bool {
+fn boot_of(stamp: &LibraryStamp, meta: &Meta) -> Boot {
     let me = Identity::current();
-    let near = stamp.boot == me.boot && stamp.pid_namespace == me.pid_namespace;
-    near && (!is_alive(stamp.pid) || start_time_of(stamp.pid).is_some_and(|start| start != stamp.start))
+    match (stamp.boot.as_str(), me.boot.as_str()) {
+        ("", _) | (_, "") => Boot::Unknown,
+        (theirs, ours) if theirs == ours => Boot::Ours,
+        _ if meta.modified_ms < sys::boot_ms() => Boot::Earlier,
+        _ => Boot::Unknown,
+    }
 }
 
-/// Milliseconds since a file's last sign of life. A clock that is behind the file system's sees none.
-pub(crate) fn age_ms(meta: &Meta) -> i64 {
-    sys::realtime_ms().saturating_sub(meta.modified_ms).max(0)
+/// Whether the process that a stamp names lives. What is unknown of one is not equal to what is unknown of another.
+fn process_of(stamp: &Stamp) -> Process {
+    match stamp {
+        Stamp::Library(stamp) => library_process(stamp),
+        // A shipped peer judges by the number alone, and so does everybody who judges it.
+        Stamp::Shipped { pid, .. } | Stamp::Cut { pid: Some(pid) } => match is_alive(*pid) {
+            true => Process::Lives,
+            false => Process::Gone,
+        },
+        Stamp::Cut { pid: None } | Stamp::Foreign => Process::Unknown,
+    }
+}
+
+fn library_process(stamp: &LibraryStamp) -> Process {
+    let me = Identity::current();
+    let same_boot = !me.boot.is_empty() && stamp.boot == me.boot;
+    let same_namespace = me.pid_namespace != 0 && stamp.pid_namespace == me.pid_namespace;
+    if !same_boot || !same_namespace {
+        return Process::Unknown;
+    }
+    // A start time counts from a moment of its own in each time namespace.
+    let same_clock = me.time_namespace != 0 && stamp.time_namespace == me.time_namespace && stamp.start != 0;
+    let is_another = || same_clock && start_time_of(stamp.pid).is_some_and(|start| start != stamp.start);
+    match is_alive(stamp.pid) && !is_another() {
+        true => Process::Lives,
+        false => Process::Gone,
+    }
 }

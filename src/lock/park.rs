@@ -1,43 +1,44 @@
-//! The parked stamp: a private file, complete before anyone can see it as the lock. To acquire is to link it to the lock's
-//! name, so the lock is never seen empty (P1, P2), and costs no write.
+//! The parked stamp: a private file, complete before anyone can see it as the lock. Acquiring means to link it to the lock's
+//! name, so the lock is never seen empty (P1, P2), and that costs no write.
 
-use std::cell::Cell;
 use std::ffi::CString;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::lock::core::Hold;
 use crate::lock::dir::{Dir, Name};
+use crate::lock::hold::{Hold, Life};
 use crate::lock::private::Private;
 use crate::lock::stamp::OwnStamp;
-use crate::sys::{self, Fd, FileId};
+use crate::lock::time::SignOfLife;
+use crate::sys::{self, FileId};
 
 #[derive(Debug)]
 pub(crate) struct Parked {
-    pub file: Arc<Fd>,
     pub name: CString,
     pub id: FileId,
+    pub life: Arc<Life>,
     pub stamp: OwnStamp,
-    /// The wall clock just before the mtime was last renewed: shipped peers compare the two.
-    pub touched_ms: Cell<i64>,
     /// Whether the kernel vouches for us.
     pub flock: bool,
 }
 
 impl Parked {
-    /// Parks a stamp. Nothing is left behind on failure.
-    pub(crate) fn new(dir: &Dir) -> Result<Parked> {
-        let private = Private::create(dir)?;
-        // Before the write, that our note is never younger than the mtime, however long the process stands still.
-        let touched_ms = sys::realtime_ms();
+    /// Parks a stamp. `flock`: whether it is known to reach everybody, or not known yet. Nothing is left behind on failure.
+    pub(crate) fn new(dir: &Dir, flock: bool) -> Result<Parked> {
+        let mut private = Private::create(dir)?;
+        if private.flock && !flock {
+            private.flock = false;
+            private.stamp.without_flock();
+        }
+        // Before the write: the sign that we remember is never younger than the mtime, however long the process stands still.
+        let sign = SignOfLife::now();
         let stamped = sys::write_at(&private.file, private.stamp.text.as_bytes(), 0);
         match stamped.and_then(|()| sys::fstat(&private.file)) {
             Ok(meta) => Ok(Parked {
-                file: private.file,
                 name: private.name,
                 id: meta.id,
+                life: Arc::new(Life::new(private.file, dir.local, sign)),
                 stamp: private.stamp,
-                touched_ms: Cell::new(touched_ms),
                 flock: private.flock,
             }),
             Err(errno) => {
@@ -48,24 +49,13 @@ impl Parked {
     }
 
     /// The hold that this stamp gives, now that it stands at the lock's name.
-    pub(crate) fn hold(&self, touched_ms: i64) -> Hold {
-        Hold {
-            file: Arc::clone(&self.file),
-            writer: None,
-            id: self.id,
-            stamp: Arc::clone(&self.stamp.text),
-            noted: Cell::new(false),
-            touched_ms: Cell::new(touched_ms),
-        }
+    pub(crate) fn hold(&self) -> Hold {
+        let flocked = Arc::clone(&self.life.file);
+        Hold::new(self.id, flocked, Arc::clone(&self.life), self.stamp.clone())
     }
 
-    /// Gives the mtime a new life, unless it is fresh; a ticket stays.
-    pub(crate) fn freshen(&self, fresh_ms: i64) -> sys::Result<()> {
-        let now = sys::realtime_ms();
-        if !(0..=fresh_ms).contains(&now.saturating_sub(self.touched_ms.get())) {
-            sys::touch_modified(&self.file)?;
-            self.touched_ms.set(now);
-        }
-        Ok(())
+    /// Whether it is another user's than this process is now.
+    pub(crate) fn is_anothers(&self) -> bool {
+        sys::fstat(&self.life.file).is_ok_and(|meta| meta.uid != sys::process::effective_uid())
     }
 }

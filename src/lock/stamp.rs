@@ -3,10 +3,12 @@
 //! ```text
 //! <pid>\n
 //! <nonce>\n                       the nonce is <pid>-<16 lowercase hex digits>
-//! jlock/1 boot=… pidns=… start=… host=…[ flock=none]\n
+//! jlock/1 since=… boot=… pidns=… timens=… start=… host=…[ flock=none]\n
+//! [<postscript>\n]
 //! ```
 //!
-//! A shipped peer reads the first line and looks for its own nonce; the third line marks a library peer.
+//! A shipped peer reads the first line and looks for its own nonce. The third line marks a library peer. The postscript is
+//! opaque to the lock: whoever claims a dead holder's lock hands it on.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -19,22 +21,49 @@ pub(crate) const MAX_LEN: usize = 4096;
 /// A stamp of this process's own.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnStamp {
-    pub nonce: String,
     pub text: Arc<str>,
 }
+
+/// Where a stamp has room for the time since when its lock is held: 13 digits, as many as milliseconds since 1970 have for
+/// the next 250 years. Zeros: the mtime says it, for the holder has not renewed it.
+const SINCE: &str = " since=0000000000000";
 
 impl OwnStamp {
     /// With a fresh nonce, of a holder that keeps the lock's `flock`.
     pub(crate) fn new() -> sys::Result<Self> {
         let me = Identity::current();
         let nonce = format!("{}-{:016x}", me.pid, sys::random_u64()?);
-        let mut text = format!("{}\n{nonce}\njlock/1 boot={}", me.pid, me.boot);
+        let mut text = format!("{}\n{nonce}\njlock/1{SINCE} boot={}", me.pid, me.boot);
         // Writing to a String cannot fail.
-        let _ = writeln!(text, " pidns={} start={} host={}", me.pid_namespace, me.start, me.host);
-        Ok(OwnStamp {
-            nonce,
-            text: text.into(),
-        })
+        let _ = write!(text, " pidns={} timens={}", me.pid_namespace, me.time_namespace);
+        let _ = writeln!(text, " start={} host={}", me.start, me.host);
+        Ok(OwnStamp { text: text.into() })
+    }
+
+    /// What tells it from all others.
+    pub(crate) fn nonce(&self) -> &str {
+        self.text.lines().nth(1).unwrap_or("")
+    }
+
+    /// What no other stamp begins with: the first two lines.
+    pub(crate) fn head(&self) -> &[u8] {
+        let third = self.text.find("jlock/1").unwrap_or(self.text.len());
+        &self.text.as_bytes()[..third]
+    }
+
+    /// The digits that say since when the lock is held, and where they stand.
+    pub(crate) fn since(&self, since_ms: i64) -> (u64, String) {
+        let at = self.text.find(SINCE).unwrap_or(0) + SINCE.len() - 13;
+        (at as u64, format!("{:013}", since_ms.clamp(0, 9_999_999_999_999)))
+    }
+
+    /// Says since when the lock is held.
+    pub(crate) fn held_since(mut self, since_ms: i64) -> OwnStamp {
+        let (at, digits) = self.since(since_ms);
+        let mut text = self.text.to_string();
+        text.replace_range(at as usize..at as usize + digits.len(), &digits);
+        self.text = text.into();
+        self
     }
 
     /// Says that the kernel does not vouch for the holder, because the file system has no `flock`.
@@ -51,7 +80,8 @@ pub(crate) enum Stamp {
         pid: i32,
         nonce: String,
     },
-    /// Empty, or the beginning of a stamp: somebody is writing it just now, or died at it.
+    /// Empty, zeros, or the beginning of a stamp, perhaps with the line of the PID whole: somebody is writing it just now, or
+    /// died at it, or stamps with nothing else.
     Cut {
         pid: Option<i32>,
     },
@@ -67,12 +97,20 @@ pub(crate) struct LibraryStamp {
     pub pid_namespace: u64,
     pub start: u64,
     pub host: String,
+    /// In which the start time counts; 0: unknown.
+    pub time_namespace: u64,
+    /// Since when the lock is held, in milliseconds since 1970; 0: since its mtime.
+    pub since_ms: i64,
     /// Whether its holder keeps the lock's `flock`, so that the kernel knows when it dies.
     pub flock: bool,
 }
 
 impl Stamp {
     pub(crate) fn parse(bytes: &[u8]) -> Stamp {
+        // A power cut can leave a file of zeros: its size reached the disk, its content did not.
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Stamp::Cut { pid: None };
+        }
         let Ok(text) = std::str::from_utf8(bytes) else {
             return Stamp::Foreign;
         };
@@ -120,6 +158,17 @@ impl Stamp {
     }
 }
 
+/// What follows the stamp of a library peer: opaque, and whole only with its newline.
+pub(crate) fn postscript_of(content: &[u8]) -> &[u8] {
+    let is_newline = |byte: &u8| *byte == b'\n';
+    let mut lines = content.splitn(4, is_newline);
+    let (_, _, third) = (lines.next(), lines.next(), lines.next());
+    match (third, lines.next()) {
+        (Some(third), Some(rest)) if third.starts_with(b"jlock/1 ") && rest.ends_with(b"\n") => rest,
+        _ => b"",
+    }
+}
+
 impl LibraryStamp {
     fn parse(pid: i32, nonce: &str, line: &str) -> Option<Self> {
         let mut stamp = LibraryStamp {
@@ -129,6 +178,8 @@ impl LibraryStamp {
             pid_namespace: 0,
             start: 0,
             host: String::new(),
+            time_namespace: 0,
+            since_ms: 0,
             flock: true,
         };
         // Fields that a later version adds are passed over.
@@ -141,6 +192,8 @@ impl LibraryStamp {
             match field.split_once('=') {
                 Some(("boot", value)) => stamp.boot = value.to_owned(),
                 Some(("pidns", value)) => stamp.pid_namespace = value.parse().unwrap_or(0),
+                Some(("timens", value)) => stamp.time_namespace = value.parse().unwrap_or(0),
+                Some(("since", value)) => stamp.since_ms = value.parse().unwrap_or(0),
                 Some(("start", value)) => stamp.start = value.parse().unwrap_or(0),
                 Some(("host", value)) => stamp.host = value.to_owned(),
                 Some(("flock", value)) => stamp.flock = value != "none",
@@ -154,6 +207,7 @@ impl LibraryStamp {
 /// A positive number, as a shipped peer's `Number()` reads the first line, white space around it allowed.
 fn parse_pid(line: &str) -> Option<i32> {
     let digits = line.trim();
+    let digits = digits.strip_prefix('+').unwrap_or(digits);
     let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     plain.then(|| digits.parse().ok()).flatten().filter(|pid| *pid > 0)
 }
@@ -201,7 +255,7 @@ mod tests {
                 panic!("{}", own.text)
             };
             assert_eq!(read.pid, std::process::id() as i32);
-            assert_eq!(read.nonce, own.nonce);
+            assert_eq!(read.nonce, own.nonce());
             assert_eq!(read.flock, flock);
             assert!(read.start > 0 && read.pid_namespace > 0 && !read.boot.is_empty());
             assert!(own.text.len() < 512);
@@ -209,8 +263,40 @@ mod tests {
     }
 
     #[test]
+    fn a_postscript_is_what_follows_the_third_line_and_only_whole() {
+        let own = OwnStamp::new().unwrap();
+        let with = |postscript: &str| [own.text.as_bytes(), postscript.as_bytes()].concat();
+        assert_eq!(postscript_of(&with("append=1:2:3\n")), b"append=1:2:3\n");
+        assert_eq!(postscript_of(&with("append=1:2:3")), b"");
+        assert_eq!(postscript_of(&with("")), b"");
+        assert_eq!(
+            postscript_of(format!("4711\n{NONCE}\nsomething\nmore\n").as_bytes()),
+            b""
+        );
+    }
+
+    #[test]
+    fn the_time_of_a_hold_has_its_place_in_the_stamp() {
+        let own = OwnStamp::new().unwrap();
+        let (at, digits) = own.since(1_700_000_000_000);
+        let mut text = own.text.to_string();
+        text.replace_range(at as usize..at as usize + 13, &digits);
+        assert!(text.as_bytes().starts_with(own.head()));
+        let Stamp::Library(read) = Stamp::parse(text.as_bytes()) else {
+            panic!("{text}")
+        };
+        assert_eq!(read.since_ms, 1_700_000_000_000);
+    }
+
+    #[test]
+    fn zeros_are_cut_short_and_a_pid_line_may_have_a_sign() {
+        assert_eq!(Stamp::parse(&[0; 40]), Stamp::Cut { pid: None });
+        assert_eq!(Stamp::parse(b" +4711\r\n"), Stamp::Cut { pid: Some(4711) });
+    }
+
+    #[test]
     fn a_nonce_is_never_given_twice() {
-        assert_ne!(OwnStamp::new().unwrap().nonce, OwnStamp::new().unwrap().nonce);
+        assert_ne!(OwnStamp::new().unwrap().nonce(), OwnStamp::new().unwrap().nonce());
     }
 
     #[test]

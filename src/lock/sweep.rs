@@ -1,68 +1,123 @@
 //! Leftovers: the private files of the dead, parked stamps and journals that did not come to be.
+//!
+//! A directory can hold a hundred thousand other files, and most have no leftovers. So nobody lists it to open, to close or
+//! to take over: whoever claims a dead holder's lock knows the name of that one's private file, and waiters find dead
+//! waiters by themselves. For the rest, a process looks through the beginning of the directory when it parks a stamp, at
+//! most once a second.
 
 use std::ffi::{CStr, CString};
 
-use crate::lock::core::Core;
-use crate::lock::dir::read_stamp;
-use crate::lock::look::age_ms;
+use crate::lock::dir::{Dir, is_gone, read_stamp};
+use crate::lock::participant::Participant;
 use crate::lock::stamp::Stamp;
+use crate::lock::time::wall_age;
 use crate::sys::process::is_alive;
 use crate::sys::{self, FileKind, Open};
 
-impl Core {
-    /// Removes what dead peers have left. What cannot be looked at or removed now is left to the next sweep.
-    pub(crate) fn sweep(&self) {
-        for name in self.others_private_files() {
-            let _ = self.sweep_one(&name);
+/// How many names of a directory are looked at in one sweep.
+const NAMES: usize = 1024;
+/// How many private files are opened in one sweep whose PID lives here: it may be another process of that number, but most
+/// are an idle handle's.
+const LIVING: usize = 8;
+
+impl Participant {
+    /// Removes what dead peers have left, if nobody of this process has looked for it lately. What cannot be looked at or
+    /// removed now is left to the next sweep.
+    pub(crate) fn sweep_at_times(&self) {
+        if !self.seat.is_sweep_due() {
+            return;
+        }
+        let found = leftovers(&self.dir);
+        if found.line {
+            self.sweep_line();
+        }
+        let (living, gone): (Vec<CString>, Vec<CString>) = found
+            .private_files
+            .into_iter()
+            .partition(|name| self.dir.private_owner(name).is_some_and(is_alive));
+        // Not always the same of the living.
+        let skipped = (sys::monotonic().as_millis() as usize) % living.len().max(1);
+        let some = living.iter().cycle().skip(skipped).take(living.len().min(LIVING));
+        for name in gone.iter().chain(some) {
+            let _ = self.sweep_one(name);
         }
     }
 
-    /// None, where the directory cannot be read.
-    pub(crate) fn others_private_files(&self) -> Vec<CString> {
-        let mut names = Vec::new();
-        let listed = sys::list(&self.dir.fd, |name| {
-            if self.dir.is_private_name(name.to_bytes()) && !self.is_own_parked(name) {
-                names.push(name.to_owned());
+    /// Removes the tickets of the dead, and the waiters' directory if nobody is in line.
+    fn sweep_line(&self) {
+        let dir = &self.dir;
+        let Ok(line) = sys::open_subdir(&dir.fd, &dir.line) else {
+            return; // another user's, or gone by now
+        };
+        let mut tickets = Vec::new();
+        let _ = sys::list_some(&line, NAMES, |name| tickets.push(name.to_owned())); // as many as could be read
+        for ticket in tickets
+            .iter()
+            .filter(|name| name.to_bytes().first().is_some_and(u8::is_ascii_digit))
+        {
+            let dead = sys::open(&line, ticket, Open::Read).and_then(|file| sys::flock_exclusive(&file));
+            if dead == Ok(true) {
+                let _ = sys::unlink(&line, ticket); // if it stays, the next sweep finds it
             }
-        });
-        if listed.is_err() {
-            names.clear();
         }
-        names
-    }
-
-    fn is_own_parked(&self, name: &CStr) -> bool {
-        self.parked.as_ref().is_some_and(|parked| *parked.name == *name)
+        let _ = sys::rmdir_at(&dir.fd, &dir.line); // not while somebody is in line
     }
 
     fn sweep_one(&self, name: &CStr) -> sys::Result<()> {
         let dir = &self.dir;
-        if sys::stat(&dir.fd, name)?.is_none_or(|meta| meta.kind != FileKind::Regular) {
+        if dir.stat(name)?.is_none_or(|meta| meta.kind != FileKind::Regular) {
             return Ok(());
         }
-        let file = sys::open(&dir.fd, name, Open::Read)?;
+        let file = match sys::open(&dir.fd, name, Open::Read) {
+            Err(errno) if is_gone(errno) => return Ok(()),
+            other => other?,
+        };
         // The flock first, then the content: a library peer writes to its file once it has locked it, so what it wrote,
         // without a living lock, is a dead one's. A file that is still empty may have an owner on its way.
         let unlocked = match sys::flock_exclusive(&file) {
-            Ok(locked) => locked,
             Err(errno) if sys::means_no_flock(errno) => true,
-            Err(errno) => return Err(errno),
+            other => other?,
         };
         if !unlocked {
             return Ok(());
         }
         let meta = sys::fstat(&file)?;
         let content = read_stamp(&file)?;
-        let of_library = content.starts_with(crate::journal::HEADER_PREFIX)
-            || matches!(Stamp::parse(&content), Stamp::Library(stamp) if stamp.flock);
-        let by_flock = of_library && dir.local;
+        let says_flock = match Stamp::parse(&content) {
+            Stamp::Library(stamp) => stamp.flock,
+            // Something else than a stamp that a library peer prepares in a private file: a header begins so.
+            _ => content.starts_with(b"# "),
+        };
+        let by_flock = says_flock && dir.local;
         // No content yet, or a shipped peer's, which may be about to rename it: not if the PID in the name is gone. (An
         // owner in another PID namespace finds its file missing, and makes another.)
         let by_pid = dir.private_owner(name).is_some_and(|pid| !is_alive(pid));
-        let stale = i128::from(age_ms(&meta)) > self.options.stale.as_millis() as i128;
+        let stale = wall_age(&meta) > self.options.stale;
         if (by_flock || by_pid || stale) && dir.names(name, meta.id)? {
             sys::unlink(&dir.fd, name)?;
         }
         Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Leftovers {
+    private_files: Vec<CString>,
+    /// Whether the waiters' directory is there.
+    line: bool,
+}
+
+/// What may be a leftover. Nothing, where the directory cannot be read.
+fn leftovers(dir: &Dir) -> Leftovers {
+    let mut found = Leftovers::default();
+    let listed = sys::list_some(&dir.fd, NAMES, |name| {
+        if dir.is_private_name(name.to_bytes()) {
+            found.private_files.push(name.to_owned());
+        }
+        found.line |= *name == *dir.line;
+    });
+    match listed {
+        Ok(_) => found,
+        Err(_) => Leftovers::default(),
     }
 }

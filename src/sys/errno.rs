@@ -4,7 +4,10 @@ use std::ffi::CStr;
 
 use super::Errno;
 
-pub(crate) use libc::{E2BIG, EACCES, EAGAIN, ECANCELED, EDEADLK, EINVAL, ENAMETOOLONG, ENOMEM, ETIMEDOUT};
+pub(crate) use libc::{
+    E2BIG, EACCES, EAGAIN, EALREADY, ECANCELED, EDEADLK, EINPROGRESS, EINVAL, ENAMETOOLONG, ENOENT, ENOMEM, ESTALE,
+    ETIMEDOUT,
+};
 
 /// What the C library said last in this thread.
 pub(super) fn last_errno() -> Errno {
@@ -44,9 +47,9 @@ const TEXTS: &[(i32, &CStr)] = &[
     (libc::EINTR, c"interrupted by a signal"),
     (libc::EIO, c"input/output error"),
     (libc::ENXIO, c"no such device or address"),
-    (libc::E2BIG, c"structure from a newer version of the library"),
+    (libc::E2BIG, c"argument list too long"),
     (libc::EBADF, c"bad file descriptor"),
-    (libc::EAGAIN, c"held by somebody else"),
+    (libc::EAGAIN, c"resource temporarily unavailable"),
     (libc::ENOMEM, c"out of memory"),
     (libc::EACCES, c"permission denied"),
     (libc::EFAULT, c"bad address"),
@@ -68,7 +71,7 @@ const TEXTS: &[(i32, &CStr)] = &[
     (libc::EMLINK, c"too many links"),
     (libc::EPIPE, c"broken pipe"),
     (libc::ERANGE, c"result out of range"),
-    (libc::EDEADLK, c"this handle holds the lock already"),
+    (libc::EDEADLK, c"resource deadlock avoided"),
     (libc::ENAMETOOLONG, c"file name too long"),
     (libc::ENOLCK, c"no locks available"),
     (libc::ENOSYS, c"function not implemented"),
@@ -91,6 +94,8 @@ const TEXTS: &[(i32, &CStr)] = &[
     (libc::EHOSTUNREACH, c"no route to host"),
     (libc::ESTALE, c"stale file handle"),
     (libc::EDQUOT, c"disk quota exceeded"),
-    (libc::ECANCELED, c"canceled"),
+    (libc::ECANCELED, c"cancelled"),
+    (libc::EALREADY, c"operation already in progress"),
+    (libc::EINPROGRESS, c"operation in progress"),
     (libc::EOWNERDEAD, c"owner died"),
 ];

@@ -16,6 +16,8 @@ pub(crate) struct Identity {
     /// In clock ticks since boot.
     pub start: u64,
     pub host: String,
+    /// In which the start time counts.
+    pub time_namespace: u64,
 }
 
 impl Identity {
@@ -42,9 +44,10 @@ impl Identity {
         Identity {
             pid: rustix::process::getpid().as_raw_nonzero().get(),
             boot: proc_file(c"/proc/sys/kernel/random/boot_id").unwrap_or_default(),
-            pid_namespace: pid_namespace().unwrap_or(0),
+            pid_namespace: namespace(c"/proc/self/ns/pid").unwrap_or(0),
             start: start_time(c"/proc/self/stat").unwrap_or(0),
             host: host(),
+            time_namespace: namespace(c"/proc/self/ns/time").unwrap_or(0),
         }
     }
 }
@@ -73,10 +76,15 @@ fn proc_file(path: &CStr) -> Option<String> {
     Some(String::from_utf8_lossy(bytes).trim_end().to_owned())
 }
 
-fn pid_namespace() -> Option<u64> {
+fn namespace(path: &CStr) -> Option<u64> {
     let cwd = rustix::fs::CWD; // the path is absolute
-    let stat = rustix::fs::statat(cwd, c"/proc/self/ns/pid", rustix::fs::AtFlags::empty()).ok()?;
+    let stat = rustix::fs::statat(cwd, path, rustix::fs::AtFlags::empty()).ok()?;
     Some(stat.st_ino)
+}
+
+/// Whose rights this process has now.
+pub(crate) fn effective_uid() -> u32 {
+    rustix::process::geteuid().as_raw()
 }
 
 /// When a process began: field 22 of /proc/PID/stat, counted after the name, which may contain anything.

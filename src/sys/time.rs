@@ -49,14 +49,15 @@ fn since_start(time: Timespec) -> Duration {
 }
 
 /// Sleeps until the monotonic clock shows `deadline`, whatever signals arrive.
-pub(crate) fn sleep_until(deadline: Duration) {
+pub(crate) fn sleep_until(deadline: Duration) -> super::Result<()> {
     #[cfg(feature = "seam")]
     if seam::pause("clock_nanosleep", deadline) {
-        return;
+        return Ok(());
     }
     let until = timespec(deadline);
     // EINTR is the one error that a valid time can meet.
     while rustix::thread::clock_nanosleep_absolute(rustix::thread::ClockId::Monotonic, &until).is_err() {}
+    Ok(())
 }
 
 /// A time beyond the kernel's range is its last.

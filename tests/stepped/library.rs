@@ -57,6 +57,10 @@ impl Hook for Stepper {
         Some(self.seat.state().now)
     }
 
+    fn process(&mut self) -> u64 {
+        self.seat.me as u64 + 1
+    }
+
     fn realtime_ms(&mut self) -> Option<i64> {
         Some(self.seat.state().realtime_ms())
     }
@@ -145,7 +149,7 @@ impl<'s> Life<'s> {
                     .violate("a robbed holder was told that all was well".to_owned());
                 Err(Died)
             }
-            (_, released) => self.accept("release", released).map(drop),
+            (_, released) => self.accept("release", released.map_err(Into::into)).map(drop),
         }
     }
 
@@ -181,7 +185,14 @@ impl<'s> Life<'s> {
         let snapshot = match self.lock.journal().read() {
             Ok(snapshot) => snapshot,
             // There is none yet, or nobody has stamped it.
-            Err(error) if matches!(error.kind(), ErrorKind::Os(2) | ErrorKind::Header) => return Ok(()),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::Os(2) | ErrorKind::Header | ErrorKind::Unstamped
+                ) =>
+            {
+                return Ok(());
+            }
             Err(error) => return Err(fail(self.seat, "read", &error)),
         };
         let now = {
@@ -192,7 +203,7 @@ impl<'s> Life<'s> {
             state.oracle.consume(seen);
             state.realtime_ms()
         };
-        let written = self.lock.journal().checkpoint(&snapshot, now);
+        let written = self.lock.journal().checkpoint(&snapshot, now).map(drop);
         self.accept("checkpoint", written).map(drop)
     }
 
@@ -229,7 +240,7 @@ pub fn aftermath(seat: &Seat) -> jlock::Result<()> {
         let (path, entry) = seat.new_entry();
         lock.journal().append([Entry::changed(&path)])?;
         seat.acknowledge(entry);
-        guard.release()
+        Ok(guard.release()?)
     })();
     seam::uninstall();
     done
@@ -282,5 +293,5 @@ impl Hook for Alone {
 
 /// What is read once a process is read before any schedule: which steps are made must not depend on which is first.
 pub fn warm_up(dir: &Path) -> jlock::Result<()> {
-    Lock::open(dir)?.acquire()?.release()
+    Ok(Lock::open(dir)?.acquire()?.release()?)
 }

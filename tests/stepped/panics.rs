@@ -14,8 +14,8 @@ use jlock::seam::{self, Hook, Verdict};
 type Handle = *mut c_void;
 
 unsafe extern "C" {
-    fn jlock_open(dir: *const c_char, options: *const jlock_options, out: *mut Handle) -> c_int;
-    fn jlock_close(lock: Handle);
+    fn jlock_open(dir: *const c_char, options: *const jlock_options, size: usize, out: *mut Handle) -> c_int;
+    fn jlock_close(lock: Handle) -> c_int;
     fn jlock_acquire(lock: Handle) -> c_int;
     fn jlock_release(lock: Handle) -> c_int;
     fn jlock_refresh(lock: Handle) -> c_int;
@@ -51,7 +51,7 @@ impl Open {
         let dir = CString::new(dir.as_os_str().as_bytes()).expect("no NUL");
         let mut handle = ptr::null_mut();
         // SAFETY: a string, no options, and a place for the handle.
-        let rc = unsafe { jlock_open(dir.as_ptr(), ptr::null(), &mut handle) };
+        let rc = unsafe { jlock_open(dir.as_ptr(), ptr::null(), 0, &mut handle) };
         assert_eq!(rc, 0);
         Open(handle)
     }

@@ -1,0 +1,351 @@
+//! The handle: one participant in the lock and the journal of one directory, whoever uses it, from whatever thread.
+//!
+//! | what | file |
+//! | --- | --- |
+//! | where the path leads now | `whereabouts.rs` |
+//! | whose turn it is among threads that acquire | `turn.rs` |
+//! | acquiring: blocking, and in steps | `acquire.rs` |
+//! | the guard of a hold | `guard.rs` |
+//! | the journal under the lock | `journal.rs` |
+//!
+//! Nothing waits with the handle's state locked, save for the disk: a thread that acquires locks it for each step alone. So a
+//! release, an inspection, a read or a cancel never waits for another thread's wait.
+
+use std::ffi::CStr;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::abi;
+use crate::error::{Error, Result};
+use crate::journal::Durable;
+use crate::lock::Participant;
+use crate::lock::acquire::Acquire;
+use crate::lock::bell::Bell;
+use crate::lock::dir::Dir;
+use crate::lock::inspect::{Holder, inspect};
+use crate::lock::site::Seat;
+use crate::lock::wait::WaitFd;
+use crate::memory::survive;
+use crate::options::Options;
+use crate::sys::FileId;
+use crate::sys::fork::{Generation, is_whole};
+
+mod acquire;
+mod guard;
+mod journal;
+mod turn;
+mod whereabouts;
+
+pub use acquire::Acquiring;
+pub use guard::{Guard, Unreleased};
+pub use journal::Journal;
+use turn::Turns;
+use whereabouts::Whereabouts;
+
+/// The file name of codegraph's journal.
+pub const JOURNAL_FILENAME: &str = "changes.journal";
+
+/// One participant in the lock of one journal.
+///
+/// Whoever uses it, from whatever thread, is the same participant: calls that acquire are served one after another, each
+/// waiting no longer than its own timeout, and acquiring while held is an error. Threads that want to exclude each other open
+/// a `Lock` each; two of them in one process exclude each other like two processes. Dropping it releases.
+///
+/// Opened by its path, it follows the path: a directory that was removed, moved away or replaced is opened anew by the next
+/// acquire, at the latest a second later.
+///
+/// ```
+/// # let dir = std::env::temp_dir().join(format!("jlock-doc-lock-{}", std::process::id()));
+/// let lock = jlock::Lock::open(&dir)?;
+/// {
+///     let _held = lock.acquire()?;
+///     // … whatever must not happen at the same time anywhere …
+/// } // released
+/// # drop(lock); std::fs::remove_dir_all(&dir).unwrap();
+/// # Ok::<(), jlock::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Lock {
+    /// `None`: it is being closed. Locked for a step or a journal call, never for a wait.
+    inner: Mutex<Option<Inner>>,
+    /// What others may look at meanwhile.
+    seen: Mutex<Seen>,
+    whereabouts: Whereabouts,
+    turns: Turns,
+    bell: Arc<Bell>,
+    wait_fd: OnceLock<WaitFd>,
+    options: Options,
+    generation: Generation,
+}
+
+#[derive(Debug)]
+struct Inner {
+    participant: Participant,
+    durable: Durable,
+    /// The acquire that was started and goes on with each poll.
+    started: Option<Acquire>,
+}
+
+/// What the participant was like after the last call.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    mine: Option<FileId>,
+    recovered: bool,
+    without_link: bool,
+    without_flock: bool,
+}
+
+impl Lock {
+    /// Opens the lock of the journal `changes.journal` in `dir`, the directory that holds it, with the default
+    /// [`Options`]. A missing directory is created.
+    ///
+    /// # Errors
+    /// What the system says of the directory: `ENOENT`, `ENOTDIR`, `EACCES`, `EROFS`, `EMFILE`, …
+    pub fn open(dir: impl AsRef<Path>) -> Result<Lock> {
+        Options::new().open(dir)
+    }
+
+    pub(crate) fn open_dir(path: &CStr, options: &Options) -> Result<Lock> {
+        Lock::new(Whereabouts::of_path(path, options)?, options)
+    }
+
+    pub(crate) fn open_at_raw(from: BorrowedFd<'_>, name: &CStr, options: &Options) -> Result<Lock> {
+        Lock::new(Whereabouts::beneath(from, name)?, options)
+    }
+
+    fn new(whereabouts: Whereabouts, options: &Options) -> Result<Lock> {
+        let bell = Arc::new(Bell::default());
+        let dir = whereabouts.known();
+        let seat = Seat::new(&dir, &bell);
+        let inner = Inner {
+            participant: Participant::new(dir, options.clone(), seat)?,
+            durable: Durable::default(),
+            started: None,
+        };
+        Ok(Lock {
+            inner: Mutex::new(Some(inner)),
+            seen: Mutex::default(),
+            whereabouts,
+            turns: Turns::default(),
+            bell,
+            wait_fd: OnceLock::new(),
+            options: options.clone(),
+            generation: Generation::current(),
+        })
+    }
+
+    /// Renews the sign of life by which shipped peers judge; to be called at least every 30 s under a long hold.
+    ///
+    /// # Errors
+    /// [`NotHeld`](crate::ErrorKind::NotHeld); [`Lost`](crate::ErrorKind::Lost): the lock was taken away; any errno.
+    pub fn refresh(&self) -> Result<()> {
+        self.enter(|inner| {
+            self.follow(inner)?;
+            inner.participant.refresh()
+        })
+    }
+
+    /// Releases without a guard.
+    pub(crate) fn let_go(&self) -> Result<()> {
+        self.enter(|inner| {
+            self.follow(inner)?;
+            inner.participant.release()
+        })
+    }
+
+    /// Whether the last acquire took over from a dead holder: what the lock protects may be half done.
+    ///
+    /// # Errors
+    /// [`Forked`](crate::ErrorKind::Forked).
+    pub fn recovered(&self) -> Result<bool> {
+        self.check_process()?;
+        Ok(self.seen().recovered)
+    }
+
+    /// Ends the waits in progress on this handle, from another thread. Never waits itself, and has no effect on a wait that
+    /// begins later.
+    ///
+    /// # Errors
+    /// [`Forked`](crate::ErrorKind::Forked).
+    pub fn cancel(&self) -> Result<()> {
+        self.check_process()?;
+        if self.bell.cancel() {
+            self.turns.wake_all();
+        }
+        Ok(())
+    }
+
+    /// Who holds the lock. Takes and changes nothing.
+    ///
+    /// # Errors
+    /// [`NotLock`](crate::ErrorKind::NotLock), `ELOOP`: no regular file at the lock's name; any errno.
+    pub fn inspect(&self) -> Result<Holder> {
+        self.check_process()?;
+        let dir = self.whereabouts.dir(None)?;
+        let seen = *self.seen();
+        self.surviving(|| inspect(&dir, &self.options, seen.mine))
+            .map(|holder| Holder {
+                without_link: seen.without_link,
+                without_flock: seen.without_flock,
+                ..holder
+            })
+    }
+
+    /// The journal that this lock guards.
+    pub fn journal(&self) -> Journal<'_> {
+        Journal::of(self)
+    }
+
+    /// For event loops: a descriptor, owned by this handle, that polls readable when an acquire that was
+    /// [started](Self::start_acquire) may go on. It is the same for the handle's life. Do not read from it.
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENFILE`, `ENOMEM`; [`Forked`](crate::ErrorKind::Forked).
+    pub fn wait_fd(&self) -> Result<i32> {
+        self.check_process()?;
+        self.waiter()?.number()
+    }
+
+    /// Releases the lock, if it is held, and closes the handle. Says what the release said; the handle is gone in any case.
+    ///
+    /// # Errors
+    /// As [`Guard::release`].
+    pub fn close(self) -> Result<()> {
+        self.end()
+    }
+
+    // ------------------------------------------------------------------------------------------------- inside
+
+    /// Whether this is the process that opened the lock.
+    fn is_ours(&self) -> bool {
+        self.generation == Generation::current()
+    }
+
+    pub(crate) fn check_process(&self) -> Result<()> {
+        if self.is_ours() {
+            return Ok(());
+        }
+        let what = crate::error::text(abi::JLOCK_EFORKED);
+        Err(Error::new(abi::JLOCK_EFORKED, what))
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner) // a copy of a few values
+    }
+
+    fn inner(&self) -> Result<MutexGuard<'_, Option<Inner>>> {
+        // Before the mutex, which a thread that fork left behind may have locked.
+        self.check_process()?;
+        self.inner.lock().map_err(|_| {
+            let what = crate::error::text(abi::JLOCK_EPANIC);
+            Error::new(abi::JLOCK_EPANIC, what)
+        })
+    }
+
+    fn enter<T>(&self, act: impl FnOnce(&mut Inner) -> Result<T>) -> Result<T> {
+        let mut inner = self.inner()?;
+        self.act(&mut inner, act)
+    }
+
+    /// Acts on the handle's state, puts it in order if memory runs out, and shows what has become of it.
+    fn act<T>(&self, inner: &mut Option<Inner>, act: impl FnOnce(&mut Inner) -> Result<T>) -> Result<T> {
+        let Some(inner) = inner else {
+            return Err(Error::new(-crate::error::EINVAL, "the handle is closed"));
+        };
+        let was_held = inner.participant.holding.hold().is_some();
+        let acted = survive(|| act(&mut *inner)).unwrap_or_else(|out_of_memory| {
+            inner.participant.recover(was_held);
+            inner.started = None;
+            Err(out_of_memory.into())
+        });
+        *self.seen() = inner.seen();
+        acted
+    }
+
+    fn surviving<T>(&self, act: impl FnOnce() -> Result<T>) -> Result<T> {
+        survive(act).unwrap_or_else(|out_of_memory| Err(out_of_memory.into()))
+    }
+
+    /// Sees to it that the participant is where the path leads now.
+    fn follow(&self, inner: &mut Inner) -> Result<()> {
+        let held = inner.participant.holding.hold().is_some();
+        let dir = match self.whereabouts.dir(Some(&self.options).filter(|_| !held)) {
+            Ok(dir) => dir,
+            // Gone, and not made again: what was held there is lost.
+            Err(error) if !held => return Err(error),
+            Err(_) => {
+                inner.participant.forfeit();
+                return Ok(());
+            }
+        };
+        if !Arc::ptr_eq(&dir, &inner.participant.dir) {
+            inner.move_to(dir, &self.bell);
+        }
+        Ok(())
+    }
+
+    fn end(&self) -> Result<()> {
+        // A forked child closes its copies and touches nothing else. (What it cannot drop, the fork handler has closed.)
+        let is_ours = self.is_ours();
+        if !is_ours && !is_whole(&self.inner) {
+            return Ok(());
+        }
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut inner) = inner.filter(|_| is_ours) else {
+            return Ok(());
+        };
+        survive(|| inner.close(&self.bell)).unwrap_or_else(|out_of_memory| {
+            inner.participant.abandon();
+            inner.participant.stop();
+            Err(out_of_memory.into())
+        })
+    }
+}
+
+impl Inner {
+    fn seen(&self) -> Seen {
+        let (without_link, without_flock) = self.participant.fallback();
+        Seen {
+            mine: self.participant.holding.hold().map(|hold| hold.id),
+            recovered: self.participant.recovered,
+            without_link,
+            without_flock,
+        }
+    }
+
+    fn move_to(&mut self, dir: Arc<Dir>, bell: &Arc<Bell>) {
+        let seat = Seat::new(&dir, bell);
+        self.participant.move_to(dir, seat);
+        self.durable = Durable::default();
+    }
+
+    fn close(&mut self, bell: &Bell) -> Result<()> {
+        if let Some(started) = self.started.take() {
+            started.abandon(&mut self.participant, bell);
+        }
+        self.participant.close()
+    }
+}
+
+#[cfg(test)]
+impl Lock {
+    /// Memory runs out while a postscript stands in the lock.
+    pub(crate) fn run_out_in_an_append(&self) -> Result<()> {
+        self.enter(|inner| {
+            inner.participant.put_postscript("append=0:0:0\n")?;
+            std::panic::resume_unwind(Box::new(crate::memory::OutOfMemory))
+        })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.end(); // whoever wants to know closes it
+        if !self.is_ours() && !is_whole(&self.inner) {
+            // A thread that is not there was changing it: freeing that could free it twice.
+            let inner = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+            std::mem::forget(inner);
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Acquiring on a handle: a call that blocks, or steps for an event loop. Both drive the same state machine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::guard::Handle;
+use super::turn::Turn;
+use super::{Guard, Inner, Lock};
+use crate::error::{EAGAIN, EALREADY, ECANCELED, EINVAL, ETIMEDOUT, Error, Result};
+use crate::journal::note;
+use crate::lock::acquire::{Acquire, Patience, Step};
+use crate::lock::dir::Name;
+use crate::lock::time::{Deadline, Seconds};
+use crate::lock::wait::WaitFd;
+use crate::sys;
+
+impl Lock {
+    /// Acquires the lock, waiting as long as [`Options::timeout`](crate::Options::timeout) says, and up to
+    /// [`Options::settle`](crate::Options::settle) longer when it takes over from a dead holder.
+    ///
+    /// # Errors
+    /// [`TimedOut`](crate::ErrorKind::TimedOut), with a message that names the holder;
+    /// [`Cancelled`](crate::ErrorKind::Cancelled); [`Deadlock`](crate::ErrorKind::Deadlock): this handle holds it;
+    /// [`NotLock`](crate::ErrorKind::NotLock), `ELOOP`: no regular file at the lock's name; any errno of the system
+    /// calls (`EACCES`, `EROFS`, `ENOSPC`, `EMFILE`, `ENOENT`, …). Nothing is held then, and the handle stays usable.
+    pub fn acquire(&self) -> Result<Guard<'_>> {
+        self.hold(None)?;
+        Ok(Guard::of(Handle::Borrowed(self)))
+    }
+
+    /// As [`acquire`](Self::acquire), but waits so long; `None` forever, zero not at all.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    pub fn acquire_for(&self, timeout: impl Into<Option<Duration>>) -> Result<Guard<'_>> {
+        self.hold(Some(Patience::For(timeout.into())))?;
+        Ok(Guard::of(Handle::Borrowed(self)))
+    }
+
+    /// Acquires the lock if nobody holds it. Takes up to [`Options::settle`](crate::Options::settle) when the holder is dead,
+    /// else never waits.
+    ///
+    /// # Errors
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock): somebody holds it; else as [`acquire`](Self::acquire).
+    pub fn try_acquire(&self) -> Result<Guard<'_>> {
+        self.hold(Some(Patience::Try))?;
+        Ok(Guard::of(Handle::Borrowed(self)))
+    }
+
+    /// As [`acquire`](Self::acquire), with a guard that owns its share of the lock: it can be kept in a struct, and moved
+    /// into a thread or a task.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    pub fn acquire_owned(self: &Arc<Self>) -> Result<Guard<'static>> {
+        self.hold(None)?;
+        Ok(Guard::of(Handle::Owned(Arc::clone(self))))
+    }
+
+    /// For event loops: begins to acquire, and never waits. Its place in line is kept until it is over, or dropped. `None`
+    /// for a timeout: forever.
+    ///
+    /// # Errors
+    /// `EALREADY`: an acquire is in progress on this handle; else as [`acquire`](Self::acquire).
+    pub fn start_acquire(&self, timeout: impl Into<Option<Duration>>) -> Result<Acquiring<'_>> {
+        Acquiring::start(Handle::Borrowed(self), timeout.into())
+    }
+
+    /// As [`start_acquire`](Self::start_acquire), of a guard that owns its share of the lock.
+    ///
+    /// # Errors
+    /// As [`start_acquire`](Self::start_acquire).
+    pub fn start_acquire_owned(self: &Arc<Self>, timeout: impl Into<Option<Duration>>) -> Result<Acquiring<'static>> {
+        Acquiring::start(Handle::Owned(Arc::clone(self)), timeout.into())
+    }
+
+    /// Acquires without a guard: what C does. `None`: as long as the options say.
+    pub(crate) fn hold(&self, patience: Option<Patience>) -> Result<()> {
+        let patience = patience.unwrap_or(Patience::For(self.options.timeout));
+        self.hold_within(patience, |_| Ok(()))
+    }
+
+    /// Acquires, and acts before anybody else can use the handle.
+    pub(super) fn hold_within<T>(&self, patience: Patience, act: impl FnOnce(&mut Inner) -> Result<T>) -> Result<T> {
+        self.check_process()?;
+        let deadline = Deadline::after(patience.timeout());
+        let _turn = match self.turns.try_take() {
+            Some(turn) => turn,
+            None => self.wait_for_turn(patience, deadline)?,
+        };
+        let mut inner = self.inner()?;
+        let mut acquire = self.act(&mut inner, |inner| {
+            self.follow(inner)?;
+            Acquire::begin(&mut inner.participant, patience.less(deadline), &self.bell)
+        })?;
+        loop {
+            let wait = match self.act(&mut inner, |inner| inner.step(&mut acquire, &self.bell))? {
+                Step::Held => return self.act(&mut inner, act),
+                Step::Wait(wait) => wait,
+            };
+            drop(inner);
+            wait.block(&self.bell, || acquire.is_over(&self.bell))?;
+            inner = self.inner()?;
+        }
+    }
+
+    fn wait_for_turn(&self, patience: Patience, deadline: Deadline) -> Result<Turn<'_>> {
+        let what = "another thread's acquire on this handle goes on";
+        let lock = self.whereabouts.known();
+        let lock = Name(&lock.lock);
+        if patience == Patience::Try {
+            return Err(Error::new(-EAGAIN, format!("{lock}: {what}")));
+        }
+        let begun = sys::monotonic();
+        let waiting = self.bell.begin();
+        let cancelled = || self.bell.is_cancelled(waiting);
+        let turn = self.turns.take(|| deadline.left(sys::monotonic()), cancelled);
+        let waited = Seconds(sys::monotonic().saturating_sub(begun));
+        let was_cancelled = cancelled();
+        self.bell.end(waiting);
+        turn.ok_or_else(|| match was_cancelled {
+            true => Error::new(-ECANCELED, format!("{lock}: cancelled after {waited}")),
+            false => Error::new(-ETIMEDOUT, format!("{lock}: {what}; gave up after {waited}")),
+        })
+    }
+
+    // ------------------------------------------------------------------------------------------------- in steps
+
+    pub(super) fn waiter(&self) -> Result<&WaitFd> {
+        if let Some(known) = self.wait_fd.get() {
+            return Ok(known);
+        }
+        let made = WaitFd::new(&self.bell)?;
+        Ok(self.wait_fd.get_or_init(|| made))
+    }
+
+    /// Starts to acquire. `false`: it goes on, with each [`poll`](Self::poll).
+    pub(crate) fn start(&self, timeout: Option<Duration>) -> Result<bool> {
+        self.check_process()?;
+        let waiter = self.waiter()?;
+        let Some(turn) = self.turns.try_take() else {
+            return Err(already());
+        };
+        let is_held = self.enter(|inner| {
+            self.follow(inner)?;
+            let patience = Patience::For(timeout);
+            inner.started = Some(Acquire::begin(&mut inner.participant, patience, &self.bell)?);
+            self.go_on(inner, waiter)
+        })?;
+        if !is_held {
+            turn.keep(); // until it is over
+        }
+        Ok(is_held)
+    }
+
+    /// Goes on with the acquire that was started.
+    pub(crate) fn poll(&self) -> Result<bool> {
+        self.check_process()?;
+        let waiter = self.waiter()?;
+        let mut was_started = false;
+        let polled = self.enter(|inner| {
+            was_started = inner.started.is_some();
+            match was_started {
+                true => self.go_on(inner, waiter),
+                false => Err(Error::new(-EINVAL, "no acquire was started on this handle")),
+            }
+        });
+        if was_started && !matches!(polled, Ok(false)) {
+            self.turns.give_back();
+        }
+        polled
+    }
+
+    fn go_on(&self, inner: &mut Inner, waiter: &WaitFd) -> Result<bool> {
+        let Some(mut acquire) = inner.started.take() else {
+            return Ok(false);
+        };
+        self.bell.clear();
+        let armed = match inner.step(&mut acquire, &self.bell) {
+            Ok(Step::Wait(wait)) => waiter.arm(&wait).map(|()| false),
+            Ok(Step::Held) => Ok(true),
+            Err(error) => Err(error),
+        };
+        match &armed {
+            Ok(false) => inner.started = Some(acquire),
+            Ok(true) => waiter.disarm(),
+            Err(_) => {
+                waiter.disarm();
+                acquire.abandon(&mut inner.participant, &self.bell);
+            }
+        }
+        armed
+    }
+
+    /// Gives up an acquire that was started.
+    fn give_up(&self) {
+        let given_up = self.enter(|inner| {
+            let started = inner.started.take();
+            let was_started = started.is_some();
+            if let Some(started) = started {
+                started.abandon(&mut inner.participant, &self.bell);
+            }
+            Ok(was_started)
+        });
+        if let (Some(waiter), Ok(true)) = (self.wait_fd.get(), given_up) {
+            waiter.disarm();
+            self.turns.give_back();
+        }
+    }
+}
+
+fn already() -> Error {
+    Error::new(-EALREADY, "an acquire is in progress on this handle already")
+}
+
+impl Inner {
+    /// A step of an acquire. Once it holds, what the dead holder left behind its stamp is acted upon.
+    fn step(&mut self, acquire: &mut Acquire, bell: &crate::lock::bell::Bell) -> Result<Step> {
+        let step = acquire.step(&mut self.participant, bell)?;
+        if let (Step::Held, false) = (&step, self.participant.inherited.is_empty()) {
+            note::act_upon(&self.participant.dir, &self.participant.inherited);
+            self.participant.inherited = Vec::new();
+            let _ = self.participant.clear_postscript(); // one that stays is written over, or acted upon once more
+        }
+        Ok(step)
+    }
+}
+
+/// An acquire in progress; [`Lock::start_acquire`] gives it. Dropping it gives it up.
+///
+/// Wait until [`Lock::wait_fd`] polls readable, then [`poll`](Self::poll), and so on. Neither ever waits.
+#[derive(Debug)]
+#[must_use = "it is given up as soon as it is dropped"]
+pub struct Acquiring<'l> {
+    /// `None`: it is over.
+    lock: Option<Handle<'l>>,
+    is_held: bool,
+}
+
+impl<'l> Acquiring<'l> {
+    fn start(handle: Handle<'l>, timeout: Option<Duration>) -> Result<Self> {
+        let is_held = handle.lock().start(timeout)?;
+        let lock = Some(handle);
+        Ok(Acquiring { lock, is_held })
+    }
+
+    /// `None`: it goes on. After a guard or an error it is over.
+    ///
+    /// # Errors
+    /// As [`Lock::acquire`]; `EINVAL`: it is over already.
+    pub fn poll(&mut self) -> Result<Option<Guard<'l>>> {
+        let Some(handle) = self.lock.take() else {
+            return Err(Error::new(-EINVAL, "this acquire is over"));
+        };
+        match self.is_held || handle.lock().poll()? {
+            true => Ok(Some(Guard::of(handle))),
+            false => {
+                self.lock = Some(handle);
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl Drop for Acquiring<'_> {
+    fn drop(&mut self) {
+        match self.lock.take() {
+            Some(handle) if self.is_held => drop(Guard::of(handle)),
+            Some(handle) => handle.lock().give_up(),
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The journal under the lock: each call takes the lock and releases it, or works under the hold of its caller.
+
+use super::{Inner, Lock};
+use crate::abi;
+use crate::error::{Error, Result};
+use crate::journal::{self, Entry, Snapshot, Written};
+use crate::lock::Participant;
+use crate::lock::acquire::Patience;
+
+/// How often a commit is done again that was overtaken by a thief of the lock.
+const OVERTAKEN: usize = 3;
+
+/// The journal of a [`Lock`]; [`Lock::journal`] gives it.
+///
+/// Each call takes the lock and releases it, unless this handle holds it already: then it works under that hold.
+///
+/// ```
+/// # let dir = std::env::temp_dir().join(format!("jlock-doc-journal-{}", std::process::id()));
+/// use jlock::{Entry, Lock};
+/// let lock = Lock::open(&dir)?;
+/// lock.journal().append_stamped([Entry::changed("src/lib.rs"), Entry::deleted("old.rs")], 1_700_000_000_000)?;
+/// let snapshot = lock.journal().read()?;
+/// assert_eq!(snapshot.changed().collect::<Vec<_>>(), [b"src/lib.rs"]);
+/// // … process it; then keep what was appended meanwhile:
+/// lock.journal().checkpoint(&snapshot, 1_700_000_000_001)?;
+/// # drop(lock); std::fs::remove_dir_all(&dir).unwrap();
+/// # Ok::<(), jlock::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Journal<'l> {
+    lock: &'l Lock,
+}
+
+impl<'l> Journal<'l> {
+    pub(super) fn of(lock: &'l Lock) -> Journal<'l> {
+        Journal { lock }
+    }
+}
+
+impl Journal<'_> {
+    /// Appends the entries: all or none.
+    ///
+    /// # Errors
+    /// [`Entry`](crate::ErrorKind::Entry): one that the format cannot carry, nothing was written; those of
+    /// [`Lock::acquire`]; [`Lost`](crate::ErrorKind::Lost): the lock was taken away from a hold of the caller's; any
+    /// errno (`ENOSPC`, `EIO`, `EDQUOT`, …): the journal is as it was.
+    pub fn append<'e>(&self, entries: impl IntoIterator<Item = Entry<'e>>) -> Result<()> {
+        let lines = self.encode(entries)?;
+        self.commit(|participant| Ok((journal::append(participant, &lines)?, ())))
+    }
+
+    /// Appends the entries and advances the header's timestamp, at a cost that does not grow with the journal.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append); `EINVAL`: a timestamp below 0.
+    pub fn append_stamped<'e>(&self, entries: impl IntoIterator<Item = Entry<'e>>, timestamp_ms: i64) -> Result<()> {
+        let lines = self.encode(entries)?;
+        self.commit(|participant| Ok((journal::append_stamped(participant, &lines, timestamp_ms)?, ())))
+    }
+
+    /// Replaces the journal by one that holds only a header.
+    ///
+    /// # Errors
+    /// As [`append_stamped`](Self::append_stamped).
+    pub fn write_header(&self, timestamp_ms: i64) -> Result<()> {
+        self.commit(|participant| Ok((journal::write_header(participant, timestamp_ms)?, ())))
+    }
+
+    /// What a consumer calls when it has processed a snapshot: writes a new header, drops what the snapshot held, and keeps
+    /// every entry that was appended after it.
+    ///
+    /// Returns whether it dropped what the snapshot held. It does not if somebody replaced the journal in between (shipped
+    /// peers do when they stamp): then all entries are kept, and what has been processed may be seen again.
+    ///
+    /// # Errors
+    /// As [`append_stamped`](Self::append_stamped).
+    pub fn checkpoint(&self, snapshot: &Snapshot, timestamp_ms: i64) -> Result<bool> {
+        self.commit(|participant| Ok((journal::checkpoint(participant, snapshot, timestamp_ms)?, true)))
+    }
+
+    /// Reads the journal. Takes no lock.
+    ///
+    /// # Errors
+    /// `ENOENT`: there is none; [`Unstamped`](crate::ErrorKind::Unstamped): its header says 0;
+    /// [`Header`](crate::ErrorKind::Header): its first line is no header with a number in it; `ENOMEM`; any errno.
+    pub fn read(&self) -> Result<Snapshot> {
+        self.lock.check_process()?;
+        let dir = self.lock.whereabouts.dir(None)?;
+        self.lock.surviving(|| Snapshot::read(&dir))
+    }
+
+    fn encode<'e>(&self, entries: impl IntoIterator<Item = Entry<'e>>) -> Result<Vec<u8>> {
+        self.lock.surviving(|| journal::encode(entries))
+    }
+
+    fn commit<T>(&self, act: impl Fn(&Participant) -> Result<(Written, T)>) -> Result<T> {
+        let lock = self.lock;
+        let held = lock.enter(|inner| match inner.participant.is_free() {
+            true => Ok(None),
+            false => {
+                lock.follow(inner)?;
+                commit_held(inner, &act).map(Some)
+            }
+        })?;
+        match held {
+            Some(done) => Ok(done),
+            None => commit_free(lock, &act),
+        }
+    }
+}
+
+/// Under the caller's hold.
+fn commit_held<T>(inner: &mut Inner, act: impl Fn(&Participant) -> Result<(Written, T)>) -> Result<T> {
+    let participant = &inner.participant;
+    participant.still_held()?;
+    participant.expect_alive()?;
+    let (written, done) = act(participant)?;
+    arrive(participant, &written)?;
+    // A thief may have copied the journal before our write and put the copy in its place after (P3).
+    participant.still_held()?;
+    make_durable(inner, written)?;
+    Ok(done)
+}
+
+/// Under a hold of its own.
+fn commit_free<T>(lock: &Lock, act: impl Fn(&Participant) -> Result<(Written, T)>) -> Result<T> {
+    let mut overtaken = 0;
+    loop {
+        let patience = Patience::For(lock.options.timeout);
+        let committed = lock.hold_within(patience, |inner| Ok(commit_and_release(inner, &act)));
+        let (acted, released) = committed?;
+        let is_lost = |error: &Error| error.code() == abi::JLOCK_ELOST;
+        match (acted, released) {
+            // With the lock released, so that several writers' waits for the disk overlap.
+            (Ok((written, done)), Ok(())) => return lock.enter(|inner| make_durable(inner, written)).map(|()| done),
+            // Not written; or written, but perhaps to a journal that a thief has replaced by an older copy: once more.
+            // What is there twice is read once.
+            (Err(lost), _) | (Ok(_), Err(lost)) if is_lost(&lost) && overtaken < OVERTAKEN => overtaken += 1,
+            (Err(error), _) => return Err(error),
+            (Ok(_), Err(error)) => {
+                let message = format!("{error}; the journal was written, but the lock could not be released");
+                return Err(Error::new(error.code(), message));
+            }
+        }
+    }
+}
+
+fn commit_and_release<T>(
+    inner: &mut Inner,
+    act: impl Fn(&Participant) -> Result<(Written, T)>,
+) -> (Result<(Written, T)>, Result<()>) {
+    let participant = &mut inner.participant;
+    let acted = act(participant).and_then(|(written, done)| {
+        arrive(participant, &written)?;
+        Ok((written, done))
+    });
+    if participant.options().sync {
+        participant.end_turn(); // the disk takes longer than others need to wait
+    }
+    // The lock's name is looked at after the write: if it is still ours, nobody copied the journal before it.
+    let released = participant.release();
+    if participant.holding.hold().is_some() {
+        participant.abandon();
+    }
+    (acted, released)
+}
+
+/// Where other machines may share the journal, what was written is on the server before the lock is released: the next
+/// holder would append at an old end of the file. An error that only comes now comes before anything is acknowledged.
+fn arrive(participant: &Participant, written: &Written) -> Result<()> {
+    match participant.dir.local {
+        true => Ok(()),
+        false => written.arrive(&participant.dir),
+    }
+}
+
+fn make_durable(inner: &mut Inner, written: Written) -> Result<()> {
+    match inner.participant.options().sync {
+        true => inner.durable.make(&inner.participant.dir, written),
+        false => Ok(()),
+    }
+}

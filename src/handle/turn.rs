@@ -1,0 +1,80 @@
+//! Whose turn it is among the threads that acquire on one handle: one after another, each waiting for its own time at most.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    taken: bool,
+    /// Nobody is told where nobody waits: that would be a system call for each acquire.
+    waiting: usize,
+}
+
+/// A turn, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn<'t>(&'t Turns);
+
+impl Turns {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner) // never half changed
+    }
+
+    pub(crate) fn try_take(&self) -> Option<Turn<'_>> {
+        let was_taken = std::mem::replace(&mut self.state().taken, true);
+        (!was_taken).then_some(Turn(self))
+    }
+
+    /// Waits until the time `left` is over (`None`: forever), or `is_over` says so when all are woken.
+    pub(crate) fn take(&self, left: impl Fn() -> Option<Duration>, is_over: impl Fn() -> bool) -> Option<Turn<'_>> {
+        let mut state = self.state();
+        state.waiting += 1;
+        while state.taken && !is_over() {
+            state = match left() {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(left) if left.is_zero() => break,
+                Some(left) => {
+                    let waited = self.changed.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        state.waiting -= 1;
+        let is_mine = !state.taken;
+        state.taken = true;
+        is_mine.then_some(Turn(self))
+    }
+
+    /// Has everybody who waits ask whether it is over.
+    pub(crate) fn wake_all(&self) {
+        let _state = self.state(); // whoever has asked already sleeps by now
+        self.changed.notify_all();
+    }
+
+    /// Ends a turn that was kept.
+    pub(crate) fn give_back(&self) {
+        let mut state = self.state();
+        state.taken = false;
+        if state.waiting > 0 {
+            self.changed.notify_one();
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// Keeps the turn beyond the guard's life, until [`Turns::give_back`].
+    pub(crate) fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.give_back();
+    }
+}

@@ -1,0 +1,136 @@
+//! Where a handle's directory is. Opened by path, a handle follows the path: at most once a second it looks whether the path
+//! still leads to the directory that it has open.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, absolute};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::handle::JOURNAL_FILENAME;
+use crate::lock::dir::{Dir, Name};
+use crate::options::Options;
+use crate::sys::{self, Errno, Fd};
+
+/// How long a path is believed to lead where it led.
+const BELIEVED: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) struct Whereabouts {
+    /// `None`: the directory is where the caller's descriptor was.
+    path: Option<CString>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    dir: Arc<Dir>,
+    looked: Duration,
+}
+
+impl Whereabouts {
+    /// The directory at a path. A relative one is meant as it is now, wherever the process goes.
+    pub(crate) fn of_path(path: &CStr, options: &Options) -> Result<Whereabouts> {
+        let dir = open_or_make(path, Some(options))?;
+        let os_path = Path::new(OsStr::from_bytes(path.to_bytes()));
+        // A working directory without a path cannot be followed.
+        let path = absolute(os_path).ok();
+        let path = path.and_then(|path| CString::new(path.into_os_string().into_encoded_bytes()).ok());
+        Ok(Whereabouts::new(path, dir))
+    }
+
+    /// The directory that is open as `from`, whatever its path is.
+    pub(crate) fn beneath(from: BorrowedFd<'_>, journal: &CStr) -> Result<Whereabouts> {
+        let fd = sys::open_dir_from(from, c".").map_err(|e| Error::os(e, "open the directory"))?;
+        Ok(Whereabouts::new(None, Dir::new(fd, journal)?))
+    }
+
+    fn new(path: Option<CString>, dir: Dir) -> Whereabouts {
+        Whereabouts {
+            path,
+            known: Mutex::new(Known {
+                dir: Arc::new(dir),
+                looked: sys::monotonic(),
+            }),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner) // never half changed
+    }
+
+    /// The directory as it was last known.
+    pub(crate) fn known(&self) -> Arc<Dir> {
+        Arc::clone(&self.lock().dir)
+    }
+
+    /// The directory that the path leads to, as of a second ago at most. `make`: a missing one is created, if these options
+    /// say so.
+    pub(crate) fn dir(&self, make: Option<&Options>) -> Result<Arc<Dir>> {
+        let Some(path) = &self.path else {
+            return Ok(self.known());
+        };
+        let now = sys::monotonic();
+        let dir = {
+            let known = self.lock();
+            if now.saturating_sub(known.looked) < BELIEVED {
+                return Ok(Arc::clone(&known.dir));
+            }
+            Arc::clone(&known.dir)
+        };
+        // Not with the mutex locked: the path may lead to a file system that does not respond.
+        let found = sys::stat_path(path).map_err(|e| Error::os(e, Name(path)))?;
+        let dir = match found {
+            Some(meta) if meta.id == dir.id => dir,
+            Some(_) | None => Arc::new(open_or_make(path, make)?),
+        };
+        let mut known = self.lock();
+        // Another thread may have opened it meanwhile.
+        if known.dir.id != dir.id {
+            known.dir = dir;
+        }
+        known.looked = now;
+        Ok(Arc::clone(&known.dir))
+    }
+}
+
+fn open_or_make(path: &CStr, make: Option<&Options>) -> Result<Dir> {
+    let os = |e| Error::os(e, Name(path));
+    let fd = match (sys::open_dir(path), make.filter(|options| options.create)) {
+        (Err(Errno::NOENT), Some(options)) if !path.is_empty() => make_dirs(path, options.sync).map_err(os)?,
+        (opened, _) => opened.map_err(os)?,
+    };
+    let journal = CString::new(JOURNAL_FILENAME).unwrap_or_default(); // it has no NUL
+    Dir::new(fd, &journal)
+}
+
+/// Makes a directory and those above it, and opens it.
+fn make_dirs(path: &CStr, sync: bool) -> sys::Result<Fd> {
+    let bytes = path.to_bytes();
+    let ends = (1..=bytes.len()).filter(|&end| end == bytes.len() || bytes[end] == b'/');
+    let mut refused = None;
+    for end in ends {
+        let part = CString::new(&bytes[..end]).map_err(|_| Errno::INVAL)?;
+        match sys::mkdir(&part) {
+            Ok(()) if sync => sys::sync_dir(&sys::open_dir(&parent_of(&bytes[..end])?)?)?,
+            Ok(()) | Err(Errno::EXIST) => refused = None,
+            // One above it could not be made, and the first refusal says why.
+            Err(Errno::NOENT) if end == bytes.len() => return Err(refused.unwrap_or(Errno::NOENT)),
+            Err(errno) if end == bytes.len() => return Err(errno),
+            // It may stand, where we may not look.
+            Err(errno) => refused = refused.or(Some(errno)),
+        }
+    }
+    sys::open_dir(path)
+}
+
+/// The path of the directory above: what `dirname` gives.
+fn parent_of(path: &[u8]) -> sys::Result<CString> {
+    let parent = match Path::new(OsStr::from_bytes(path)).parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.as_os_str().as_bytes(),
+        _ => b".",
+    };
+    CString::new(parent).map_err(|_| Errno::INVAL)
+}

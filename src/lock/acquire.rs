@@ -1,0 +1,491 @@
+//! Acquiring, as a state machine that never sleeps: it says "held", or "wait for this, until then", or why it failed.
+//!
+//! ```text
+//! Fresh ── taken ──▶ Queued ── head ──▶ Contending ──▶ Paused ── taken ──▶ InLine ──▶ Behind ──▶ Following
+//!   │                  ▲ (the handles of this process)     │ (the holder)     ▲ (the processes)          │
+//!   │                  └── gives way                       ▼                  └──────────────────────────┘
+//!   └── free ──▶ held ◀──────────────────────────────── Settling (a dead holder's lock was claimed)
+//! ```
+//!
+//! The blocking call is a loop around it (`wait.rs`), so is the interface for event loops, and so is the test that tries
+//! every schedule.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{EAGAIN, ECANCELED, EDEADLK, ETIMEDOUT, Error, Result};
+use crate::lock::bell::{Bell, Waiting};
+use crate::lock::dir::Name;
+use crate::lock::hold::{Begun, Hold, Holding};
+use crate::lock::line::{Before, NAP, TURN};
+use crate::lock::look::{Busy, Corpse, Look, Purpose};
+use crate::lock::participant::Participant;
+use crate::lock::settle::{Settled, Settling};
+use crate::lock::time::{Deadline, Seconds};
+use crate::sys::{self, Fd, FileId};
+
+/// When there is no time to wait, how often a lock that changes under our eyes is tried again at once.
+const EAGER_TRIES: u32 = 16;
+const EAGER_PAUSE: Duration = Duration::from_micros(50);
+
+/// How long an acquire waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Not at all; `EAGAIN`.
+    Try,
+    /// So long; `ETIMEDOUT`.
+    For(Option<Duration>),
+}
+
+impl Patience {
+    /// With no more time than is left until then.
+    pub(crate) fn less(self, deadline: Deadline) -> Patience {
+        match self {
+            Patience::Try => Patience::Try,
+            Patience::For(_) => Patience::For(deadline.left(sys::monotonic())),
+        }
+    }
+
+    pub(crate) fn timeout(self) -> Option<Duration> {
+        match self {
+            Patience::Try => Some(Duration::ZERO),
+            Patience::For(timeout) => timeout,
+        }
+    }
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Held,
+    Wait(Wait),
+}
+
+/// Step again when one of these has happened; too early does no harm.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    /// The monotonic clock shows this.
+    pub until: Duration,
+    /// This inotify queue is readable. (Or the handle's bell was rung.)
+    pub queue: Option<Arc<Fd>>,
+}
+
+/// An acquire in progress.
+#[derive(Debug)]
+pub(crate) struct Acquire {
+    patience: Patience,
+    begun: Duration,
+    deadline: Deadline,
+    waiting: Waiting,
+    pauses: Pauses,
+    eager: u32,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing was tried yet.
+    Fresh,
+    /// Behind other handles of this process; at `glance_at`, a look whether they do something.
+    Queued { glance_at: Option<Duration> },
+    /// The next look at the lock says what to do.
+    Contending,
+    /// Waits for the holder.
+    Paused(FileId),
+    /// The next look at the line says what to do.
+    InLine,
+    /// Waits for the waiter before us, since then.
+    Behind { before: Before, since: Duration },
+    /// The one that was before us has its turn.
+    Following { before: FileId, ends: Duration },
+    /// Claimed, or late: not to be relied on yet.
+    Settling(Settling),
+    /// The time is over: one last look, which a lock that changes under our eyes gets again.
+    Last,
+}
+
+enum Next {
+    Go(State),
+    Held(Hold),
+    Wait(State, Duration),
+}
+
+impl Acquire {
+    pub(crate) fn begin(participant: &mut Participant, patience: Patience, bell: &Bell) -> Result<Acquire> {
+        if !matches!(participant.holding, Holding::Free) {
+            let what = "this handle holds the lock already";
+            return Err(Error::new(-EDEADLK, format!("{}: {what}", Name(&participant.dir.lock))));
+        }
+        participant.recovered = false;
+        participant.inherited.clear();
+        Ok(Acquire {
+            patience,
+            begun: sys::monotonic(),
+            deadline: Deadline::after(patience.timeout()),
+            waiting: bell.begin(),
+            pauses: Pauses::new(participant.options.retry),
+            eager: EAGER_TRIES,
+            state: State::Fresh,
+        })
+    }
+
+    /// Goes on as far as possible. Once it says `Held`, or fails, it is over.
+    pub(crate) fn step(&mut self, participant: &mut Participant, bell: &Bell) -> Result<Step> {
+        let stepped = self.go_on(participant, bell);
+        match &stepped {
+            Ok(Step::Wait(_)) => {}
+            Ok(Step::Held) => self.end(participant, bell, true),
+            Err(_) => self.end(participant, bell, false),
+        }
+        stepped
+    }
+
+    /// Whether it was cancelled.
+    pub(crate) fn is_over(&self, bell: &Bell) -> bool {
+        bell.is_cancelled(self.waiting)
+    }
+
+    /// Gives up an acquire that is in progress.
+    pub(crate) fn abandon(mut self, participant: &mut Participant, bell: &Bell) {
+        self.end(participant, bell, false);
+    }
+
+    fn end(&mut self, participant: &mut Participant, bell: &Bell, acquired: bool) {
+        if let State::Settling(settling) = std::mem::replace(&mut self.state, State::Last) {
+            participant.give_up(settling);
+        }
+        participant.leave_line(acquired);
+        bell.end(self.waiting);
+    }
+
+    fn go_on(&mut self, participant: &mut Participant, bell: &Bell) -> Result<Step> {
+        loop {
+            let now = sys::monotonic();
+            if bell.is_cancelled(self.waiting) {
+                return Err(self.cancelled(participant, now));
+            }
+            match self.advance(participant, now)? {
+                Next::Go(state) => self.state = state,
+                Next::Held(hold) => {
+                    participant.hold(hold);
+                    return Ok(Step::Held);
+                }
+                Next::Wait(state, until) => {
+                    let queue = state.watched().and_then(|id| participant.watch.queue_for(id));
+                    let queue = queue.map(Arc::clone);
+                    let until = state.end_of_wait(until, self.deadline);
+                    self.state = state;
+                    return Ok(Step::Wait(Wait { until, queue }));
+                }
+            }
+        }
+    }
+
+    fn advance(&mut self, participant: &mut Participant, now: Duration) -> Result<Next> {
+        let over = self.deadline.has_passed(now);
+        match std::mem::replace(&mut self.state, State::Last) {
+            State::Fresh => self.try_first(participant, over),
+            State::Settling(settling) => self.settle(participant, settling, now),
+            State::Last => self.try_last(participant, now),
+            _ if over => Ok(Next::Go(State::Last)),
+            State::Queued { glance_at } => self.wait_in_queue(participant, glance_at, now),
+            State::Contending => self.contend(participant, now),
+            State::Paused(_) => {
+                if participant.watch.take_report() {
+                    self.pauses.reported();
+                }
+                self.put(participant, State::InLine)
+            }
+            State::InLine => match participant.find_before(self.begun) {
+                Some(before) => Ok(self.pause_behind(participant, before, now)),
+                None => Ok(Next::Go(State::Contending)),
+            },
+            State::Behind { before, since } => self.wait_behind(participant, before, since, now),
+            State::Following { before, ends } => self.follow(participant, before, ends, now),
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------- trying
+
+    /// The common case makes one system call.
+    fn try_first(&mut self, participant: &mut Participant, over: bool) -> Result<Next> {
+        let gives_way = !over && participant.gives_way();
+        if !gives_way {
+            let begun = participant.place()?;
+            if let Some(begun) = begun {
+                return begin(participant, begun);
+            }
+        }
+        if over {
+            return Ok(Next::Go(State::Last));
+        }
+        participant.seat.join();
+        Ok(Next::Go(match gives_way && participant.seat.position() == 0 {
+            true => State::InLine,
+            false => State::Queued { glance_at: None },
+        }))
+    }
+
+    fn put(&mut self, participant: &mut Participant, taken: State) -> Result<Next> {
+        match participant.place()? {
+            Some(begun) => begin(participant, begun),
+            None => Ok(Next::Go(taken)),
+        }
+    }
+
+    fn try_last(&mut self, participant: &mut Participant, now: Duration) -> Result<Next> {
+        match participant.look(Purpose::Try, self.begun)? {
+            Look::Busy(_) => return Err(self.not_acquired(participant, now)),
+            Look::Ours => return self.hold_ours(participant),
+            Look::Corpse(corpse) => {
+                if let Some(settling) = participant.claim(corpse)? {
+                    return Ok(Next::Go(State::Settling(settling)));
+                }
+            }
+            Look::Changed => {
+                if let Some(begun) = participant.place()? {
+                    return begin(participant, begun);
+                }
+            }
+        }
+        match self.eager.checked_sub(1) {
+            Some(left) => self.eager = left,
+            None => return Err(self.not_acquired(participant, now)),
+        }
+        Ok(Next::Wait(State::Last, now + EAGER_PAUSE))
+    }
+
+    fn claim(&mut self, participant: &mut Participant, corpse: Corpse) -> Result<Next> {
+        match participant.claim(corpse)? {
+            Some(settling) => Ok(Next::Go(State::Settling(settling))),
+            None => self.put(participant, State::InLine),
+        }
+    }
+
+    fn hold_ours(&mut self, participant: &mut Participant) -> Result<Next> {
+        match participant.begin_parked() {
+            Some(begun) => begin(participant, begun),
+            None => Ok(Next::Go(State::Contending)),
+        }
+    }
+
+    fn settle(&mut self, participant: &mut Participant, settling: Settling, now: Duration) -> Result<Next> {
+        if now < settling.until {
+            let until = settling.until;
+            return Ok(Next::Wait(State::Settling(settling), until));
+        }
+        match participant.settled(settling)? {
+            Settled::Held(hold) => Ok(Next::Held(hold)),
+            // Once beyond the time, and not again: the next one claims it.
+            Settled::Again(again) if self.deadline.has_passed(now) => {
+                participant.give_up(again);
+                Err(self.not_acquired(participant, now))
+            }
+            Settled::Again(again) => Ok(Next::Go(State::Settling(again))),
+            Settled::Lost => Ok(Next::Go(State::Contending)),
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------- waiting
+
+    fn wait_in_queue(
+        &mut self,
+        participant: &mut Participant,
+        glance_at: Option<Duration>,
+        now: Duration,
+    ) -> Result<Next> {
+        let position = participant.seat.position();
+        if position == 0 {
+            return Ok(Next::Go(State::Contending));
+        }
+        // The further behind, the rarer: the head may not have been asked to step for a while, and somebody has to see
+        // that the lock is free; but a thousand that wait must not look a thousand times as often.
+        let retry = self
+            .pauses
+            .longest
+            .saturating_mul(u32::try_from(position).unwrap_or(u32::MAX));
+        let again = State::Queued {
+            glance_at: Some(now.saturating_add(retry)),
+        };
+        match glance_at {
+            Some(at) if at <= now => self.glance(participant, again, now.saturating_add(retry)),
+            Some(at) => Ok(Next::Wait(State::Queued { glance_at }, at)),
+            None => Ok(Next::Wait(again, now.saturating_add(retry))),
+        }
+    }
+
+    /// Looks, as anybody may: those before us may have stopped.
+    fn glance(&mut self, participant: &mut Participant, busy: State, until: Duration) -> Result<Next> {
+        match participant.look(Purpose::Glance, self.begun)? {
+            Look::Busy(_) => Ok(Next::Wait(busy, until)),
+            Look::Ours => self.hold_ours(participant),
+            Look::Corpse(corpse) => self.claim(participant, corpse),
+            Look::Changed => self.put(participant, busy),
+        }
+    }
+
+    fn contend(&mut self, participant: &mut Participant, now: Duration) -> Result<Next> {
+        match participant.look(Purpose::Wait, self.begun)? {
+            Look::Busy(Busy { id, until }) => {
+                let watched = participant.watch.queue_for(id).is_some();
+                let pause = now.saturating_add(self.pauses.length(watched, id));
+                Ok(Next::Wait(
+                    State::Paused(id),
+                    until.map_or(pause, |until| until.min(pause)),
+                ))
+            }
+            Look::Ours => self.hold_ours(participant),
+            Look::Corpse(corpse) => self.claim(participant, corpse),
+            Look::Changed => self.put(participant, State::InLine),
+        }
+    }
+
+    fn pause_behind(&mut self, participant: &Participant, before: Before, now: Duration) -> Next {
+        let watched = participant.watch.queue_for(before.id).is_some();
+        let until = now.saturating_add(self.pauses.length(watched, before.id));
+        Next::Wait(State::Behind { before, since: now }, until)
+    }
+
+    fn wait_behind(
+        &mut self,
+        participant: &mut Participant,
+        before: Before,
+        since: Duration,
+        now: Duration,
+    ) -> Result<Next> {
+        let watched = participant.watch.queue_for(before.id).is_some();
+        if participant.watch.take_report() {
+            self.pauses.reported();
+            return Ok(Next::Go(match participant.follow(&before)? {
+                true => State::Following {
+                    before: before.id,
+                    ends: self.deadline.cap(now + TURN),
+                },
+                false => State::InLine,
+            }));
+        }
+        if !participant.is_waiting(&before) {
+            return Ok(Next::Go(State::InLine));
+        }
+        let was_silent = watched && now.saturating_sub(since) >= self.pauses.longest;
+        let behind = |before| State::Behind { before, since: now };
+        match participant.look(Purpose::Glance, self.begun)? {
+            Look::Busy(_) => Ok(self.pause_behind(participant, before, now)),
+            Look::Ours => self.hold_ours(participant),
+            Look::Corpse(corpse) => self.claim(participant, corpse),
+            Look::Changed => match participant.place()? {
+                Some(begun) => {
+                    if was_silent {
+                        participant.pass_over(before);
+                    }
+                    begin(participant, begun)
+                }
+                None => Ok(Next::Wait(behind(before), now + NAP)),
+            },
+        }
+    }
+
+    fn follow(&mut self, participant: &mut Participant, before: FileId, ends: Duration, now: Duration) -> Result<Next> {
+        participant.watch.take_report(); // the end of its turn, perhaps; the lock's name says more
+        if !participant.dir.is_lock(before)? {
+            return self.put(participant, State::Contending);
+        }
+        match now < ends {
+            true => Ok(Next::Wait(State::Following { before, ends }, ends.min(now + NAP))),
+            false => Ok(Next::Go(State::Contending)),
+        }
+    }
+
+    // ------------------------------------------------------------------------------------------------- failing
+
+    fn cancelled(&self, participant: &Participant, now: Duration) -> Error {
+        let waited = Seconds(now.saturating_sub(self.begun));
+        let message = format!("{}: cancelled after {waited}", Name(&participant.dir.lock));
+        Error::new(-ECANCELED, message)
+    }
+
+    fn not_acquired(&self, participant: &Participant, now: Duration) -> Error {
+        let lock = Name(&participant.dir.lock);
+        let holder = participant.describe_holder();
+        match self.patience {
+            Patience::Try => Error::new(-EAGAIN, format!("{lock}: {holder}")),
+            Patience::For(_) => {
+                let waited = Seconds(now.saturating_sub(self.begun));
+                Error::new(-ETIMEDOUT, format!("{lock}: {holder}; gave up after {waited}"))
+            }
+        }
+    }
+}
+
+fn begin(participant: &mut Participant, begun: Begun) -> Result<Next> {
+    match begun {
+        Begun::Held(hold) => Ok(Next::Held(hold)),
+        Begun::Late(hold) => participant
+            .settle_late(hold)
+            .map(|late| Next::Go(State::Settling(late))),
+    }
+}
+
+impl State {
+    /// The file whose change ends the wait.
+    fn watched(&self) -> Option<FileId> {
+        match self {
+            State::Paused(id) => Some(*id),
+            State::Behind { before, .. } => Some(before.id),
+            State::Following { before, .. } => Some(*before),
+            _ => None,
+        }
+    }
+
+    /// Only settling, and what a lock that changes under our eyes gets, may go beyond the deadline.
+    fn end_of_wait(&self, until: Duration, deadline: Deadline) -> Duration {
+        match self {
+            State::Settling(_) | State::Last => until,
+            _ => deadline.cap(until),
+        }
+    }
+}
+
+/// The lengths of the pauses of one wait: as long as the watch allows, short and growing where it cannot tell.
+#[derive(Debug)]
+struct Pauses {
+    longest: Duration,
+    next: Duration,
+    /// What the last pause was for.
+    on: Option<FileId>,
+    /// There was a report about it, and yet it is held.
+    was_reported: bool,
+}
+
+impl Pauses {
+    const SHORTEST: Duration = Duration::from_micros(50);
+
+    fn new(longest: Duration) -> Self {
+        Pauses {
+            longest,
+            next: Self::SHORTEST,
+            on: None,
+            was_reported: false,
+        }
+    }
+
+    /// A dying holder's files are closed before its flock ends: after a report about a lock that is still held, look again
+    /// soon.
+    fn length(&mut self, watched: bool, id: FileId) -> Duration {
+        if self.on.replace(id) != Some(id) {
+            self.was_reported = false;
+        }
+        if watched && !self.was_reported {
+            return self.longest;
+        }
+        let length = self.next.min(self.longest);
+        self.was_reported &= length < self.longest;
+        self.next = (self.next * 2).min(self.longest);
+        length
+    }
+
+    fn reported(&mut self) {
+        self.next = Self::SHORTEST;
+        self.was_reported = true;
+    }
+}

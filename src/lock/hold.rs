@@ -1,0 +1,228 @@
+//! A hold, as a value: what being the holder consists of.
+//!
+//! The lock is ours as long as its name names the hold's inode. There is one way to begin a hold, [`Hold::begin`], whatever
+//! way it was won, and it says whether the hold has to settle first because its sign of life is late.
+
+use std::cell::Cell;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::lock::stamp::OwnStamp;
+use crate::lock::time::SignOfLife;
+use crate::sys::{self, Errno, Fd, FileId};
+
+/// What a participant has of the lock.
+#[derive(Debug)]
+pub(crate) enum Holding {
+    Free,
+    Held(Hold),
+    /// A hold of the caller's was given up, and the caller is told so until the release (P3).
+    Forfeited,
+}
+
+impl Holding {
+    pub(crate) fn hold(&self) -> Option<&Hold> {
+        match self {
+            Holding::Held(hold) => Some(hold),
+            Holding::Free | Holding::Forfeited => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Hold {
+    pub id: FileId,
+    /// The open file whose `flock` is ours.
+    flocked: Arc<Fd>,
+    pub life: Arc<Life>,
+    pub stamp: OwnStamp,
+    /// Whether a postscript may stand behind the stamp.
+    pub postscript: Cell<bool>,
+    /// Whether the stamp says since when it is held.
+    pub says_since: Cell<bool>,
+    /// When it was won.
+    pub won_ms: i64,
+}
+
+/// How a hold was won.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Won {
+    /// By putting a stamp at a free name.
+    Placed,
+    /// By claiming a dead holder's lock, or by one that was late: it has settled.
+    Settled,
+}
+
+/// A hold that begins.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    Held(Hold),
+    /// This process stood still: a shipped peer may have seen an old lock and be about to rename over it. Give a sign of
+    /// life and settle before anybody relies on this hold (P2).
+    Late(Hold),
+}
+
+impl Hold {
+    /// The lock's name names `id`, which is flocked through `flocked` and stamped.
+    pub(crate) fn new(id: FileId, flocked: Arc<Fd>, life: Arc<Life>, stamp: OwnStamp) -> Hold {
+        Hold {
+            id,
+            flocked,
+            stamp,
+            postscript: Cell::new(false),
+            says_since: Cell::new(false),
+            won_ms: life.sign().at_ms(),
+            life,
+        }
+    }
+
+    /// The only way for a hold to begin.
+    pub(crate) fn begin(self, won: Won) -> Begun {
+        let sign = self.life.sign();
+        let is_late = match won {
+            Won::Placed => sign.is_late_link(),
+            Won::Settled => sign.is_overdue(),
+        };
+        match is_late {
+            true => Begun::Late(self),
+            false => Begun::Held(self),
+        }
+    }
+
+    /// To read the lock through.
+    pub(crate) fn reader(&self) -> &Fd {
+        &self.flocked
+    }
+
+    /// To write to the lock through.
+    pub(crate) fn writer(&self) -> &Fd {
+        &self.life.file
+    }
+
+    /// Whether something stands in the lock that the next hold of this file must not begin with.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.postscript.get() || self.says_since.get()
+    }
+
+    /// Has the stamp say since when the lock is held: from the first sign of life on, the mtime does not say it any more.
+    pub(crate) fn say_since(&self) {
+        if !self.says_since.replace(true) {
+            let (at, digits) = self.stamp.since(self.won_ms);
+            let _ = sys::write_at(self.writer(), digits.as_bytes(), at); // only messages say less without it
+        }
+    }
+}
+
+/// The file that is touched as long as a lock is held, and the last time that it was. The keepalive thread shares it.
+#[derive(Debug)]
+pub(crate) struct Life {
+    /// Open for writing. That a dying holder's writable file is closed also wakes those who wait.
+    pub file: Arc<Fd>,
+    /// Whether times are kept as told here.
+    local: bool,
+    state: Mutex<Signs>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Signs {
+    last: SignOfLife,
+    /// A sign came too late: a shipped peer may have judged before it.
+    was_overdue: bool,
+    /// The keepalive could not give one.
+    failed: Option<Errno>,
+}
+
+impl Life {
+    /// `last`: taken just before the file was written to.
+    pub(crate) fn new(file: Arc<Fd>, local: bool, last: SignOfLife) -> Life {
+        Life {
+            file,
+            local,
+            state: Mutex::new(Signs {
+                last,
+                was_overdue: false,
+                failed: None,
+            }),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, Signs> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner) // never half changed
+    }
+
+    pub(crate) fn sign(&self) -> SignOfLife {
+        self.state().last
+    }
+
+    /// Whether a shipped peer may have judged this lock stale since [`touch`](Self::touch) was last called.
+    pub(crate) fn is_overdue(&self) -> bool {
+        let signs = *self.state();
+        signs.was_overdue || signs.last.is_overdue()
+    }
+
+    /// Why the keepalive could not give its last sign, if it could not.
+    pub(crate) fn failure(&self) -> Option<Errno> {
+        self.state().failed
+    }
+
+    /// Gives a sign of life; all that was late before is forgotten.
+    pub(crate) fn touch(&self) -> sys::Result<()> {
+        let now = SignOfLife::now();
+        give_sign(&self.file, self.local)?;
+        *self.state() = Signs {
+            last: now,
+            was_overdue: false,
+            failed: None,
+        };
+        Ok(())
+    }
+
+    /// As [`touch`](Self::touch), by the keepalive: that a sign was late, or failed, is remembered.
+    pub(crate) fn keep_alive(&self) {
+        let now = SignOfLife::now();
+        let given = give_sign(&self.file, self.local);
+        let mut signs = self.state();
+        match given {
+            Ok(()) => {
+                signs.was_overdue |= signs.last.is_overdue();
+                (signs.last, signs.failed) = (now, None);
+            }
+            Err(errno) => signs.failed = Some(errno),
+        }
+    }
+
+    /// Renews the mtime of a parked file, unless it is fresh. The access time stays, which may say that others wait.
+    pub(crate) fn freshen(&self) -> sys::Result<()> {
+        let now = SignOfLife::now();
+        if self.sign().is_fresh() {
+            return Ok(());
+        }
+        match sys::touch_modified(&self.file) {
+            Ok(()) if self.local => {}
+            _ => give_sign(&self.file, self.local)?,
+        }
+        self.state().last = now;
+        Ok(())
+    }
+}
+
+/// The mtime becomes now. Where setting it is refused (a process that gave up its privileges, a sandbox), or silently does
+/// nothing (FUSE), a byte that is written again sets it too.
+fn give_sign(file: &Fd, local: bool) -> sys::Result<()> {
+    let begun_ms = sys::realtime_ms();
+    match sys::touch(file) {
+        Ok(()) if local => Ok(()),
+        Ok(()) => match sys::fstat(file)?.modified_ms {
+            modified_ms if modified_ms >= begun_ms - 5_000 => Ok(()),
+            _ => write_again(file),
+        },
+        Err(Errno::BADF) => Err(Errno::BADF),
+        Err(errno) => write_again(file).map_err(|_| errno),
+    }
+}
+
+/// Writes the first byte of a stamp, a digit of the PID, once more.
+fn write_again(file: &Fd) -> sys::Result<()> {
+    let mut byte = [std::mem::MaybeUninit::uninit()];
+    let first = sys::read_at(file, &mut byte, 0)?;
+    sys::write_at(file, first, 0)
+}

@@ -1,0 +1,242 @@
+//! Putting our stamp at the lock's free name, in the strongest way that the place allows.
+//!
+//! The place is tried, not believed: on a file system that is not known to be this kernel's alone, the first stamp that was
+//! put there is looked at. If its name shows another inode, hard links are not what they should be; if its `flock` can be
+//! had a second time, `flock` does not reach. Then the next weaker way is taken, or none, with an error that says why.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::lock::dir::{Name, is_gone};
+use crate::lock::hold::{Begun, Hold, Life, Won};
+use crate::lock::park::Parked;
+use crate::lock::participant::Participant;
+use crate::lock::stamp::OwnStamp;
+use crate::lock::time::SignOfLife;
+use crate::sys::{self, Errno, Fd, FileId, Open, Rename};
+
+/// How often a stamp is parked anew at once that somebody keeps sweeping away.
+const PARK_TRIES: u32 = 16;
+
+/// How a stamp gets to the lock's name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// A second name for the parked file, which stays for the next time.
+    #[default]
+    Link,
+    /// Without hard links: the parked file itself, by an exclusive rename.
+    Rename,
+    /// Without either: a new file, empty for a moment.
+    Create,
+}
+
+/// What was learnt about the place.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub way: Way,
+    /// Whether `flock` reaches everybody, as far as is known.
+    pub flock: bool,
+    /// Whether a stamp that was put there has been looked at, or need not be.
+    verified: bool,
+}
+
+impl Place {
+    pub(crate) fn new(local: bool) -> Place {
+        Place {
+            way: Way::default(),
+            flock: true,
+            verified: local,
+        }
+    }
+
+    /// Whether a call that failed so means that the file system, or a sandbox, does not have it at all; then the next weaker
+    /// way is taken.
+    fn weaken(&mut self, errno: Errno) -> bool {
+        let refused = matches!(
+            errno,
+            Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP | Errno::NOSYS | Errno::XDEV
+        );
+        self.way = match self.way {
+            Way::Link if refused || errno == Errno::MLINK => Way::Rename,
+            Way::Rename if refused || errno == Errno::INVAL => Way::Create,
+            _ => return false,
+        };
+        true
+    }
+}
+
+enum Tried {
+    Begun(Begun),
+    /// Something stands at the lock's name.
+    Taken,
+    /// The way, or the parked stamp, is another now.
+    Again,
+}
+
+impl Participant {
+    /// Puts our stamp at the lock's name, if nothing is there. `None`: something is.
+    pub(crate) fn place(&mut self) -> Result<Option<Begun>> {
+        for _ in 0..PARK_TRIES {
+            let tried = match self.place.way {
+                Way::Link | Way::Rename => self.place_parked()?,
+                Way::Create => self.place_by_create()?,
+            };
+            match tried {
+                Tried::Begun(begun) => return Ok(Some(begun)),
+                Tried::Taken => return Ok(None),
+                Tried::Again => {}
+            }
+        }
+        Ok(None) // somebody sweeps faster than we park: let timeout and cancel be asked
+    }
+
+    fn place_parked(&mut self) -> Result<Tried> {
+        let was_parked = self.parked.is_some();
+        let parked = self.take_parked()?;
+        let dir = &self.dir;
+        let freshened = parked.life.freshen();
+        let placed = freshened.and_then(|()| match self.place.way {
+            Way::Link => sys::link(&dir.fd, &parked.name, &dir.lock),
+            Way::Rename | Way::Create => sys::rename(&dir.fd, &parked.name, &dir.lock, Rename::NoReplace),
+        });
+        match placed {
+            Ok(()) => self.placed(parked),
+            Err(Errno::EXIST) => {
+                self.parked = Some(parked);
+                Ok(Tried::Taken)
+            }
+            Err(errno) => self.not_placed(parked, was_parked, errno),
+        }
+    }
+
+    fn placed(&mut self, parked: Parked) -> Result<Tried> {
+        if !self.place.verified && !self.verify(&parked)? {
+            self.remove_private(parked);
+            return Ok(Tried::Again);
+        }
+        self.parked = Some(parked);
+        Ok(self.begin_parked().map_or(Tried::Again, Tried::Begun))
+    }
+
+    /// Whatever the call said, the name decides: a network file system can lose what a call returned that it made (open(2),
+    /// NFS), and some say something else than `EEXIST` of a name that is taken.
+    fn not_placed(&mut self, parked: Parked, was_parked: bool, errno: Errno) -> Result<Tried> {
+        match self.dir.stat(&self.dir.lock) {
+            Ok(Some(meta)) if meta.id == parked.id => return self.placed(parked),
+            Ok(Some(_)) => {
+                self.parked = Some(parked);
+                return Ok(Tried::Taken);
+            }
+            _ => {}
+        }
+        // It was swept (a shipped peer does so after 30 s), or its number is another file's by now, or this process was
+        // another user when it made it: park another. If it is the directory that is gone, parking says so.
+        if is_gone(errno) || errno == Errno::BADF || (was_parked && parked.is_anothers()) {
+            self.remove_private(parked);
+            return Ok(Tried::Again);
+        }
+        let weakened = self.place.weaken(errno);
+        match self.place.way {
+            Way::Create => self.remove_private(parked),
+            Way::Link | Way::Rename => self.parked = Some(parked),
+        }
+        match weakened {
+            true => Ok(Tried::Again),
+            false => Err(Error::os(errno, format_args!("link {}", Name(&self.dir.lock)))),
+        }
+    }
+
+    /// Looks at the first stamp that was put at the lock's name. `Ok(false)`: it has been taken away again, for a weaker way
+    /// is needed here.
+    fn verify(&mut self, parked: &Parked) -> Result<bool> {
+        let found = self.find_fault(parked.id);
+        if matches!(found, Ok(None)) {
+            self.place.verified = true;
+            return Ok(true);
+        }
+        // Ours: it was put there a moment ago, and nobody takes it from a process that lives.
+        let removed = sys::unlink(&self.dir.fd, &self.dir.lock);
+        match (found?, self.place.way) {
+            (Some(Fault::Flock), _) if self.place.flock => self.place.flock = false,
+            (Some(Fault::Identity), Way::Link) => self.place.way = Way::Rename,
+            _ => {
+                let what = "this file system shows one file under two numbers: a lock here would not be safe";
+                let name = sys::fs_name(&self.dir.fd);
+                return Err(Error::os(Errno::OPNOTSUPP, format_args!("{what} ({name})")));
+            }
+        }
+        removed.map_err(|e| Error::os(e, Name(&self.dir.lock)))?;
+        Ok(false)
+    }
+
+    fn find_fault(&self, id: FileId) -> Result<Option<Fault>> {
+        let dir = &self.dir;
+        let os = |e| Error::os(e, Name(&dir.lock));
+        if !dir.is_lock(id)? {
+            return Ok(Some(Fault::Identity));
+        }
+        if !self.place.flock {
+            return Ok(None);
+        }
+        // A second open file, as another process would have. For writing: NFS wants that for an exclusive flock.
+        let second = sys::open(&dir.fd, &dir.lock, Open::ReadWrite).map_err(os)?;
+        Ok(match sys::flock_exclusive(&second) {
+            Ok(false) => None,
+            Ok(true) | Err(_) => Some(Fault::Flock),
+        })
+    }
+
+    /// The last resort, where neither a link nor a rename is exclusive: the lock is empty for a moment.
+    fn place_by_create(&mut self) -> Result<Tried> {
+        let dir = Arc::clone(&self.dir);
+        let os = |e| Error::os(e, format_args!("create {}", Name(&dir.lock)));
+        let mut stamp = OwnStamp::new().map_err(|e| Error::os(e, "make a nonce"))?;
+        let file = match sys::open(&dir.fd, &dir.lock, Open::CreateNew) {
+            Ok(file) => file,
+            Err(Errno::EXIST) => return Ok(Tried::Taken),
+            Err(errno) => {
+                self.place.way = Way::default(); // it was no lack of the file system's
+                return Err(os(errno));
+            }
+        };
+        let sign = SignOfLife::now();
+        let id = sys::fstat(&file).map_err(os)?.id;
+        let stamped = self.flock_new(&file, &mut stamp).and_then(|locked| {
+            sys::write_at(&file, stamp.text.as_bytes(), 0)?;
+            Ok(locked)
+        });
+        // A contender that looks at the new lock has its flock for a moment: then leave it, and try again.
+        if !matches!(stamped, Ok(true)) && dir.is_lock(id)? {
+            let _ = sys::unlink(&dir.fd, &dir.lock); // if it stays, it is taken over once it is old
+        }
+        if !stamped.map_err(os)? {
+            return Ok(Tried::Taken);
+        }
+        let file = Arc::new(file);
+        let life = Arc::new(Life::new(Arc::clone(&file), dir.local, sign));
+        Ok(Tried::Begun(Hold::new(id, file, life, stamp).begin(Won::Placed)))
+    }
+
+    fn flock_new(&mut self, file: &Fd, stamp: &mut OwnStamp) -> sys::Result<bool> {
+        let locked = match sys::flock_exclusive(file) {
+            Err(errno) if sys::means_no_flock(errno) => {
+                self.place.flock = false;
+                Ok(true)
+            }
+            other => other,
+        };
+        if !self.place.flock {
+            stamp.without_flock();
+        }
+        locked
+    }
+}
+
+/// What is wrong with a stamp that stands at the lock's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// The name shows another inode than the file that was linked there.
+    Identity,
+    /// Its `flock` can be had a second time.
+    Flock,
+}

@@ -1,0 +1,305 @@
+//! What a directory can promise, found out by trying: with a private file, which is gone again in the end. A process that
+//! is killed in between leaves what any private file of the dead is: the next sweep removes it.
+
+use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::error::{EINVAL, Error, Result};
+use crate::lock::dir::{Dir, Name};
+use crate::lock::stamp::OwnStamp;
+use crate::sys::place::{self, Mount};
+use crate::sys::{self, Errno, Fd, Open, Rename, Watched};
+
+/// How long an event of our own making may take to be reported.
+const REPORT: Duration = Duration::from_millis(250);
+
+/// What a directory can promise to those who lock and journal in it; [`Place::probe`] finds out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Place {
+    /// Processes that reach the directory through the same mount exclude each other.
+    pub processes_of_mount: bool,
+    /// So do all processes of this machine, through whatever mount.
+    pub processes_of_machine: bool,
+    /// So do processes of other machines that share the file system.
+    pub other_machines: bool,
+    /// The lock of a dead library peer is taken over at once.
+    pub takeover: bool,
+    /// With [`Options::sync`](crate::Options::sync), what was acknowledged survives a power cut.
+    pub durable: bool,
+    /// Waiters are woken and served in the order in which they came.
+    pub order: bool,
+    /// There are no hard links.
+    pub without_link: bool,
+    /// There is no `flock` that excludes; a holder's death is judged by PID and age.
+    pub without_flock: bool,
+    /// There are no leases, which show that a shipped peer still has its lock open.
+    pub without_lease: bool,
+    /// There is no inotify; a wait looks again every [`Options::retry`](crate::Options::retry).
+    pub without_inotify: bool,
+    /// There is no rename that leaves an existing file alone.
+    pub without_noreplace: bool,
+    /// The file system's type, such as `ext4`; its magic number in hexadecimal if the system does not name it.
+    pub file_system: String,
+    /// Why something is not promised; empty: all of it is.
+    pub reason: String,
+}
+
+impl Place {
+    /// Finds out what an existing directory can promise. Takes a second at most, takes no lock and leaves nothing behind.
+    ///
+    /// # Errors
+    /// What the system says of the directory: `ENOENT`, `ENOTDIR`, `EACCES`, `EROFS`, `ENOSPC`, …
+    pub fn probe(dir: impl AsRef<Path>) -> Result<Place> {
+        let path = CString::new(dir.as_ref().as_os_str().as_bytes())
+            .map_err(|_| Error::new(-EINVAL, "directory: contains a NUL byte"))?;
+        probe(&path)
+    }
+}
+
+pub(crate) fn probe(path: &CStr) -> Result<Place> {
+    let os = |e| Error::os(e, Name(path));
+    let fd = sys::open_dir(path).map_err(os)?;
+    let mount = place::mount(&fd).map_err(os)?;
+    let dir = Dir::new(fd, c"changes.journal")?;
+    let trial = Trial::begin(&dir)?;
+    let mut place = Place::default();
+    trial.look(&mut place).map_err(os)?;
+    conclude(&mut place, &mount, trial.is_synced());
+    Ok(place)
+}
+
+// ---------------------------------------------------------------------------------------------------------- trying
+
+/// A private file to try things with, under one name or the other; the end removes both.
+struct Trial<'d> {
+    dir: &'d Dir,
+    file: Fd,
+    name: CString,
+    other: CString,
+}
+
+impl<'d> Trial<'d> {
+    fn begin(dir: &'d Dir) -> Result<Trial<'d>> {
+        let nonce = || OwnStamp::new().map_err(|e| Error::os(e, "make a nonce"));
+        let (name, other) = (dir.private_name(&nonce()?.nonce()), dir.private_name(&nonce()?.nonce()));
+        let file = sys::open(&dir.fd, &name, Open::CreateNew)
+            .map_err(|e| Error::os(e, format_args!("create {}", Name(&name))))?;
+        Ok(Trial { dir, file, name, other })
+    }
+
+    fn open(&self) -> sys::Result<Fd> {
+        sys::open(&self.dir.fd, &self.name, Open::Read)
+    }
+
+    /// An errno ends the trial only if it is of a call that everything needs.
+    fn look(&self, place: &mut Place) -> sys::Result<()> {
+        place.without_flock = !self.has_flock()?;
+        place.without_lease = !self.has_leases()?;
+        let queue = self.watch();
+        place.without_link = !self.has_links()?;
+        place.without_noreplace = !self.has_noreplace()?;
+        place.without_inotify = !queue.is_some_and(|queue| self.was_reported(&queue));
+        Ok(())
+    }
+
+    /// Whether the `flock` of one open file keeps another from it.
+    fn has_flock(&self) -> sys::Result<bool> {
+        match sys::flock_exclusive(&self.file) {
+            Ok(true) => {}
+            Ok(false) => return Ok(true), // a sweep of somebody's has it just now
+            Err(errno) if sys::means_no_flock(errno) => return Ok(false),
+            Err(errno) => return Err(errno),
+        }
+        Ok(matches!(sys::flock_shared(&self.open()?), Ok(false)))
+    }
+
+    /// Whether a lease is refused, as it must be while we have the file open to write.
+    fn has_leases(&self) -> sys::Result<bool> {
+        Ok(place::lease(&self.open()?) == Ok(false))
+    }
+
+    fn watch(&self) -> Option<Fd> {
+        let queue = sys::inotify().ok()?;
+        sys::watch(&queue, &self.file, Watched::Change).ok()?;
+        Some(queue)
+    }
+
+    fn was_reported(&self, queue: &Fd) -> bool {
+        // The link or the rename is a change; where there is neither, so is the time.
+        let _ = sys::touch(&self.file); // a file system that keeps no times has reported the other, or nothing
+        sys::poll(&[Some(queue), None], REPORT).unwrap_or(false)
+    }
+
+    fn has_links(&self) -> sys::Result<bool> {
+        match sys::link(&self.dir.fd, &self.name, &self.other) {
+            Ok(()) => {
+                let id = sys::fstat(&self.file)?.id;
+                let linked = self.dir.names(&self.other, id)?;
+                sys::unlink(&self.dir.fd, &self.other)?;
+                Ok(linked)
+            }
+            Err(errno) if sys::means_no_link(errno) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Whether a rename that must not replace fails where there is something, and works where there is nothing.
+    fn has_noreplace(&self) -> sys::Result<bool> {
+        let rename = |from, to| sys::rename(&self.dir.fd, from, to, Rename::NoReplace);
+        drop(sys::open(&self.dir.fd, &self.other, Open::CreateNew)?);
+        let refused = rename(&self.name, &self.other) == Err(Errno::EXIST);
+        sys::unlink(&self.dir.fd, &self.other)?;
+        let renamed = rename(&self.name, &self.other).is_ok();
+        Ok(refused && renamed)
+    }
+
+    fn is_synced(&self) -> bool {
+        sys::sync_data(&self.file).is_ok() && sys::sync_dir(&self.dir.fd).is_ok()
+    }
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        for name in [&self.name, &self.other] {
+            let _ = sys::unlink(&self.dir.fd, name); // one of them is there; if it stays, a sweep takes it
+        }
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------- concluding
+
+/// File systems that this machine's kernel keeps alone, and whether they are on a disk.
+const LOCAL: [(&str, bool); 22] = [
+    ("ext2", true),
+    ("ext3", true),
+    ("ext4", true),
+    ("xfs", true),
+    ("btrfs", true),
+    ("f2fs", true),
+    ("zfs", true),
+    ("bcachefs", true),
+    ("jfs", true),
+    ("nilfs2", true),
+    ("reiserfs", true),
+    ("ubifs", true),
+    ("vfat", true),
+    ("msdos", true),
+    ("exfat", true),
+    ("ntfs3", true),
+    ("hfsplus", true),
+    ("overlay", true),
+    ("erofs", true),
+    ("tmpfs", false),
+    ("ramfs", false),
+    ("devtmpfs", false),
+];
+
+/// File systems whose `flock` is the server's, for all machines alike, and whose sync reaches the server's disk.
+const SHARED: [&str; 5] = ["nfs4", "nfs", "ceph", "gfs2", "ocfs2"];
+
+/// From what was tried, and from what is known of the file system, to what it promises.
+fn conclude(place: &mut Place, mount: &Mount, synced: bool) {
+    let has = |option: &str| mount.options.split(',').any(|o| o == option);
+    let local = LOCAL.iter().find(|(kind, _)| *kind == mount.kind);
+    let shared = SHARED.contains(&mount.kind.as_str());
+    let locks_here = has("nolock") || has("local_lock=all") || has("local_lock=flock");
+    let excludes = !place.without_link || !place.without_noreplace;
+    place.file_system.clone_from(&mount.kind);
+    place.processes_of_mount = excludes;
+    place.processes_of_machine = excludes && (local.is_some() || shared);
+    place.other_machines = excludes && shared && !locks_here && !place.without_flock;
+    place.takeover = local.is_some() && !place.without_flock;
+    place.durable = synced && !has("volatile") && (shared || local.is_some_and(|(_, disk)| *disk));
+    place.order = local.is_some() && !place.without_inotify && !place.without_link;
+    place.reason = reasons(place, local.is_some()).join(" ");
+}
+
+/// The most important first: the C interface cuts what does not fit.
+fn reasons(place: &Place, local: bool) -> Vec<String> {
+    let name = &place.file_system;
+    let mut reasons = Vec::new();
+    if !place.processes_of_mount {
+        reasons.push("No link and no rename is exclusive here.".to_owned());
+    }
+    if place.without_flock {
+        reasons.push("No flock: a holder's death is judged by PID and age.".to_owned());
+    }
+    if !place.processes_of_machine {
+        reasons.push(format!("Two mounts of {name} may not see each other's locks."));
+    }
+    if !place.durable {
+        reasons.push(format!("{name} does not promise that synced data is on a disk."));
+    }
+    if place.without_inotify {
+        reasons.push("No inotify: waits look again every retry_ms.".to_owned());
+    }
+    if local {
+        reasons.push(format!("The locks of {name} end at this machine."));
+    } else if !place.takeover {
+        reasons.push("Other machines may hold the lock, so only age shows that a holder died.".to_owned());
+    }
+    reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn concluded(kind: &str, options: &str, tried: Place) -> Place {
+        let (kind, options) = (kind.to_owned(), options.to_owned());
+        let mut place = tried;
+        conclude(&mut place, &Mount { kind, options }, true);
+        place
+    }
+
+    #[test]
+    fn a_probe_leaves_nothing_behind() {
+        let dir = std::env::temp_dir().join(format!("jlock-probe-{}", std::process::id()));
+        std::fs::create_dir(&dir).unwrap();
+        let place = Place::probe(&dir).unwrap();
+        assert!(place.processes_of_mount, "{place:?}");
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
+        std::fs::remove_dir(&dir).unwrap();
+        assert_eq!(Place::probe(&dir).unwrap_err().code(), -libc::ENOENT);
+    }
+
+    #[test]
+    fn a_disk_of_this_machine_promises_all_but_other_machines() {
+        let place = concluded("ext4", "rw,relatime", Place::default());
+        assert!(place.processes_of_machine && place.takeover && place.durable && place.order);
+        assert!(!place.other_machines);
+        assert_eq!(place.reason, "The locks of ext4 end at this machine.");
+    }
+
+    #[test]
+    fn memory_is_not_durable_and_a_volatile_overlay_neither() {
+        assert!(!concluded("tmpfs", "rw", Place::default()).durable);
+        assert!(!concluded("overlay", "rw,volatile", Place::default()).durable);
+    }
+
+    #[test]
+    fn only_locks_that_the_server_keeps_reach_other_machines() {
+        assert!(concluded("nfs4", "rw", Place::default()).other_machines);
+        assert!(!concluded("nfs", "rw,nolock", Place::default()).other_machines);
+        assert!(!concluded("nfs4", "rw,local_lock=all", Place::default()).other_machines);
+    }
+
+    #[test]
+    fn an_unknown_file_system_promises_its_own_mount_alone() {
+        let place = concluded("fuse.bindfs", "rw", Place::default());
+        assert!(place.processes_of_mount && !place.processes_of_machine && !place.takeover && !place.order);
+    }
+
+    #[test]
+    fn without_any_exclusive_call_nothing_excludes() {
+        let tried = Place {
+            without_link: true,
+            without_noreplace: true,
+            ..Place::default()
+        };
+        assert!(!concluded("vfat", "rw", tried).processes_of_mount);
+    }
+}

@@ -1,0 +1,176 @@
+//! A hold that has been won, but on which nobody may rely yet: a shipped peer that judged by what stood there before may be
+//! about to rename over it. It does so within the settle time, and we see it (P2).
+//!
+//! Settling is a wait like any other: it has an end, and what becomes of it is decided when that has come.
+
+use std::ffi::CString;
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::lock::dir::Name;
+use crate::lock::hold::{Begun, Hold, Won};
+use crate::lock::look::Corpse;
+use crate::lock::participant::Participant;
+use crate::lock::stamp::Stamp;
+use crate::sys::{self, Fd, FileId};
+
+#[derive(Debug)]
+pub(crate) struct Settling {
+    hold: Hold,
+    /// When it is over, on the monotonic clock.
+    pub until: Duration,
+    /// What must still stand in the lock then: a shipped peer that was frozen before its first write might have woken. And
+    /// where there is no `flock`, rivals tell each other apart by this alone: the last to write holds it.
+    expected: Vec<u8>,
+    then: Then,
+    dead: Option<Dead>,
+}
+
+/// Whose lock it was.
+#[derive(Debug)]
+struct Dead {
+    id: FileId,
+    nonce: Option<String>,
+    postscript: Vec<u8>,
+}
+
+/// What is left to do when it has settled.
+#[derive(Debug)]
+pub(crate) enum Then {
+    Hold,
+    /// Leave the inode, whose maker may wake up and write.
+    MoveToParked,
+    /// The inode that was left: its `flock` is not needed any more.
+    LetGo(Hold),
+    /// It stands at this private name.
+    RemoveCorpse(CString),
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(crate) enum Settled {
+    Held(Hold),
+    /// It has to settle again.
+    Again(Settling),
+    /// Somebody was faster: start over.
+    Lost,
+}
+
+impl Settling {
+    pub(crate) fn expecting(mut self, text: Vec<u8>) -> Settling {
+        self.expected = text;
+        self
+    }
+
+    pub(crate) fn of(mut self, corpse: &Corpse) -> Settling {
+        let nonce = match &corpse.stamp {
+            Stamp::Library(stamp) => Some(stamp.nonce.clone()),
+            Stamp::Shipped { .. } | Stamp::Cut { .. } | Stamp::Foreign => None,
+        };
+        self.dead = Some(Dead {
+            id: corpse.id,
+            nonce,
+            postscript: corpse.postscript().to_vec(),
+        });
+        self
+    }
+}
+
+impl Participant {
+    /// A hold that has to settle from now on.
+    pub(crate) fn settling(&self, hold: Hold, then: Then) -> Settling {
+        Settling {
+            hold,
+            until: sys::monotonic().saturating_add(self.options.settle),
+            expected: Vec::new(),
+            then,
+            dead: None,
+        }
+    }
+
+    /// A hold that began late: a sign of life, and from then on it settles.
+    pub(crate) fn settle_late(&mut self, hold: Hold) -> Result<Settling> {
+        match hold.life.touch() {
+            Ok(()) => Ok(self.settling(hold, Then::Hold)),
+            Err(errno) => {
+                self.give_up_file(hold.id);
+                Err(Error::os(errno, format_args!("refresh {}", Name(&self.dir.lock))))
+            }
+        }
+    }
+
+    /// Its time is over: is it ours?
+    pub(crate) fn settled(&mut self, settling: Settling) -> Result<Settled> {
+        let id = settling.hold.id;
+        self.decide(settling).inspect_err(|_| self.give_up_file(id))
+    }
+
+    fn decide(&mut self, settling: Settling) -> Result<Settled> {
+        let Settling {
+            hold,
+            expected,
+            then,
+            dead,
+            ..
+        } = settling;
+        let stands = self.dir.is_lock(hold.id)? && still_begins(hold.reader(), &expected);
+        if let Then::RemoveCorpse(name) = &then {
+            let _ = sys::unlink(&self.dir.fd, name); // the corpse; if it cannot be removed, a sweep takes it
+        }
+        if !stands {
+            self.give_up_lost(hold.id);
+            return Ok(Settled::Lost);
+        }
+        if let Then::MoveToParked = then {
+            let moved = self.move_to_parked(hold)?;
+            return Ok(moved.map_or(Settled::Lost, |moved| Settled::Again(Settling { dead, ..moved })));
+        }
+        if let Then::LetGo(left) = then {
+            drop(left);
+        }
+        match hold.begin(Won::Settled) {
+            Begun::Held(hold) => {
+                self.inherit(dead);
+                Ok(Settled::Held(hold))
+            }
+            Begun::Late(hold) => self
+                .settle_late(hold)
+                .map(|again| Settled::Again(Settling { dead, ..again })),
+        }
+    }
+
+    fn inherit(&mut self, dead: Option<Dead>) {
+        let Some(dead) = dead else { return };
+        self.recovered = true;
+        self.inherited = dead.postscript;
+        if let Some(nonce) = dead.nonce {
+            self.remove_name_of_dead(&nonce, dead.id);
+        }
+    }
+
+    /// Gives up what settles: it becomes a dead holder's lock, for the next one to claim. Not to be unlinked: that could make
+    /// room for a lock that would be renamed over (P2).
+    pub(crate) fn give_up(&mut self, settling: Settling) {
+        self.give_up_file(settling.hold.id);
+    }
+
+    /// If our parked stamp stands at the lock's name, its `flock` must end.
+    fn give_up_file(&mut self, id: FileId) {
+        self.parked.take_if(|parked| parked.id == id);
+    }
+
+    /// Our stamp is given up as well: should it come to stand at the lock's name again, it must not look like a living
+    /// holder's.
+    fn give_up_lost(&mut self, id: FileId) {
+        if self.parked.as_ref().is_some_and(|parked| parked.id == id) {
+            self.unpark();
+        }
+    }
+}
+
+/// Whether a lock still begins so.
+fn still_begins(file: &Fd, expected: &[u8]) -> bool {
+    let mut buf = [MaybeUninit::uninit(); 1024];
+    expected.is_empty() || matches!(sys::read_at(file, &mut buf, 0), Ok(read) if read.starts_with(expected))
+}

@@ -1,0 +1,132 @@
+//! The handles of this process that share one lock.
+//!
+//! They wait in a queue of their own, in memory, and only its head lines up among the processes: a thousand handles that
+//! wait in one process cost one watch, and a release wakes one of them.
+
+use std::collections::VecDeque;
+use std::ffi::CString;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use crate::lock::bell::Bell;
+use crate::lock::dir::Dir;
+use crate::sys::{self, FileId, PerProcess};
+
+/// How often a process looks for what the dead have left in one directory.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+static SITES: PerProcess<Mutex<Vec<Weak<Site>>>> = PerProcess::new();
+
+#[derive(Debug)]
+struct Site {
+    /// Which process, where a test plays several in one.
+    process: u64,
+    dir: FileId,
+    lock: CString,
+    waiting: Mutex<VecDeque<Arc<Bell>>>,
+    /// When it was last swept, in milliseconds of the monotonic clock, plus 1; 0: never.
+    swept: AtomicU64,
+}
+
+/// One handle's seat. It is in the queue from [`join`](Seat::join) to [`leave`](Seat::leave).
+#[derive(Debug)]
+pub(crate) struct Seat {
+    site: Arc<Site>,
+    bell: Arc<Bell>,
+    joined: bool,
+}
+
+impl Site {
+    fn of(dir: &Dir) -> Arc<Site> {
+        let process = sys::process_domain();
+        let mut sites = SITES.get().lock().unwrap_or_else(PoisonError::into_inner);
+        sites.retain(|site| site.strong_count() > 0);
+        let known = sites
+            .iter()
+            .filter_map(Weak::upgrade)
+            .find(|site| (site.process, site.dir) == (process, dir.id) && site.lock == dir.lock);
+        known.unwrap_or_else(|| {
+            let site = Arc::new(Site {
+                process,
+                dir: dir.id,
+                lock: dir.lock.clone(),
+                waiting: Mutex::default(),
+                swept: AtomicU64::new(0),
+            });
+            sites.push(Arc::downgrade(&site));
+            site
+        })
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Arc<Bell>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner) // never half changed
+    }
+}
+
+impl Seat {
+    pub(crate) fn new(dir: &Dir, bell: &Arc<Bell>) -> Seat {
+        Seat {
+            site: Site::of(dir),
+            bell: Arc::clone(bell),
+            joined: false,
+        }
+    }
+
+    /// Takes a place at the end of the queue, unless it has one.
+    pub(crate) fn join(&mut self) {
+        if !self.joined {
+            self.site.waiting().push_back(Arc::clone(&self.bell));
+            self.joined = true;
+        }
+    }
+
+    /// How many handles of this process are before this one.
+    pub(crate) fn position(&self) -> usize {
+        let waiting = self.site.waiting();
+        let place = waiting.iter().position(|bell| Arc::ptr_eq(bell, &self.bell));
+        place.unwrap_or(0)
+    }
+
+    /// Leaves the queue. If it was the head, the next one is, and is told.
+    pub(crate) fn leave(&mut self) {
+        if !std::mem::take(&mut self.joined) {
+            return;
+        }
+        let next = {
+            let mut waiting = self.site.waiting();
+            let place = waiting.iter().position(|bell| Arc::ptr_eq(bell, &self.bell));
+            place.and_then(|place| {
+                waiting.remove(place);
+                waiting.front().filter(|_| place == 0).cloned()
+            })
+        };
+        if let Some(next) = next {
+            next.ring();
+        }
+    }
+
+    /// Whether other handles of this process wait.
+    pub(crate) fn others_wait(&self) -> bool {
+        let waiting = self.site.waiting();
+        waiting.iter().any(|bell| !Arc::ptr_eq(bell, &self.bell))
+    }
+
+    /// Whether it is time for a sweep; then nobody else of this process does it for a while.
+    pub(crate) fn is_sweep_due(&self) -> bool {
+        let now = u64::try_from(sys::monotonic().as_millis()).unwrap_or(u64::MAX - 1) + 1;
+        let last = self.site.swept.load(Ordering::Relaxed);
+        let due = last == 0 || now.saturating_sub(last) >= SWEEP_EVERY.as_millis() as u64;
+        due && self
+            .site
+            .swept
+            .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

@@ -1,0 +1,126 @@
+//! The thresholds of the protocol, in the order of PROTOCOL.md, and the times that are compared with them.
+
+use std::time::Duration;
+
+use crate::sys;
+
+/// A parked stamp's mtime is renewed before it is linked, unless it is younger than this.
+const FRESH_MS: i64 = 1_000;
+/// A shipped peer takes over a lock whose mtime is older than this.
+pub(crate) const SHIPPED_STALE_MS: i64 = 30_000;
+/// A stamp that was linked later than this after its mtime was renewed may have been judged stale as it appeared.
+const LATE_LINK_MS: i64 = SHIPPED_STALE_MS / 2;
+/// A hold whose last sign of life is older than this may have been judged stale. The second less leaves room for file
+/// systems that keep coarse times.
+const OVERDUE_MS: i64 = SHIPPED_STALE_MS - 1_000;
+/// A clock that was corrected by less than this has not jumped: nobody can have judged by the time in between.
+const CORRECTED_MS: i64 = 1_000;
+/// Where nothing says whether a lock that is cut short is still being stamped: after this long, it is not. Longer than any
+/// peer takes, and shorter than the default timeout, with room for two settles.
+pub(crate) const CUT: Duration = Duration::from_secs(3);
+
+/// A file's last sign of life: a moment of the wall clock just before its mtime was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SignOfLife {
+    at_ms: i64,
+}
+
+impl SignOfLife {
+    /// Now. Take it before the file is touched: a process that stands still between the two then takes its file for older
+    /// than it is, never for younger.
+    pub(crate) fn now() -> SignOfLife {
+        SignOfLife {
+            at_ms: sys::realtime_ms(),
+        }
+    }
+
+    pub(crate) fn at_ms(self) -> i64 {
+        self.at_ms
+    }
+
+    /// Whether a parked stamp may be linked as it is.
+    pub(crate) fn is_fresh(self) -> bool {
+        (0..=FRESH_MS).contains(&self.age_ms())
+    }
+
+    /// Whether a shipped peer may have seen an old lock appear, when it was linked just now.
+    pub(crate) fn is_late_link(self) -> bool {
+        !(-CORRECTED_MS..LATE_LINK_MS).contains(&self.age_ms())
+    }
+
+    /// Whether a shipped peer may have judged the hold stale, and be about to rename over it.
+    pub(crate) fn is_overdue(self) -> bool {
+        !(-CORRECTED_MS..OVERDUE_MS).contains(&self.age_ms())
+    }
+
+    fn age_ms(self) -> i64 {
+        sys::realtime_ms().saturating_sub(self.at_ms)
+    }
+}
+
+/// Since when a lock has looked as it does: what its age is judged by.
+///
+/// The wall clock alone would never let a lock grow old that is dated in the future. So whoever looks also remembers when
+/// it saw this very state first: what has not changed for that long on the monotonic clock is as old as that.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Observed {
+    id: sys::FileId,
+    modified_ms: i64,
+    first_seen: Duration,
+}
+
+impl Observed {
+    /// The age of a file that was seen now; `before` is what was seen last.
+    pub(crate) fn age(before: &mut Option<Observed>, meta: &sys::Meta) -> Duration {
+        let now = sys::monotonic();
+        let known = before.filter(|seen| seen.id == meta.id && seen.modified_ms == meta.modified_ms);
+        let seen = known.unwrap_or(Observed {
+            id: meta.id,
+            modified_ms: meta.modified_ms,
+            first_seen: now,
+        });
+        *before = Some(seen);
+        wall_age(meta).max(now.saturating_sub(seen.first_seen))
+    }
+}
+
+/// How long ago a file was modified by the wall clock; nothing, if it is dated in the future.
+pub(crate) fn wall_age(meta: &sys::Meta) -> Duration {
+    let age_ms = sys::realtime_ms().saturating_sub(meta.modified_ms).max(0);
+    Duration::from_millis(age_ms.unsigned_abs())
+}
+
+/// When to give up, on the monotonic clock. `None`: never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deadline(Option<Duration>);
+
+impl Deadline {
+    pub(crate) fn after(timeout: Option<Duration>) -> Self {
+        // A timeout beyond the clock's range is as good as none.
+        Deadline(timeout.and_then(|timeout| sys::monotonic().checked_add(timeout)))
+    }
+
+    pub(crate) fn has_passed(self, now: Duration) -> bool {
+        self.0.is_some_and(|at| at <= now)
+    }
+
+    /// So long from now, but not beyond the deadline.
+    pub(crate) fn cap(self, until: Duration) -> Duration {
+        self.0.map_or(until, |at| at.min(until))
+    }
+
+    /// The time left; `None`: forever.
+    pub(crate) fn left(self, now: Duration) -> Option<Duration> {
+        self.0.map(|at| at.saturating_sub(now))
+    }
+}
+
+/// A time in a message, to a tenth of a second. (A float's own formatting is larger than the lock.)
+pub(crate) struct Seconds(pub Duration);
+
+impl std::fmt::Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rounded = self.0.saturating_add(Duration::from_millis(50));
+        write!(f, "{}.{} s", rounded.as_secs(), rounded.subsec_millis() / 100)
+    }
+}

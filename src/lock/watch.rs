@@ -1,0 +1,93 @@
+//! One inotify watch, on the file whose change is waited for: it fires once.
+//!
+//! A user may have 128 inotify queues in all, and closing one takes the kernel 10 ms. So a queue is a waiter's only as long
+//! as it waits, and a few that nobody uses just now are kept for the process.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::sys::{self, Fd, FileId, PerProcess, Watched};
+
+/// How many queues are kept that nobody uses.
+const SPARE: usize = 4;
+
+static QUEUES: PerProcess<Mutex<Vec<Arc<Fd>>>> = PerProcess::new();
+
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    queue: Option<Arc<Fd>>,
+    armed: Option<Armed>,
+    /// No queue can be had (limits, no /proc): sleep with back-off.
+    is_off: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Armed {
+    id: FileId,
+    what: Watched,
+    number: i32,
+}
+
+impl Watch {
+    /// Watches this file. Arm it before the last look: what happens after that look is reported.
+    pub(crate) fn arm(&mut self, file: &Fd, id: FileId, what: Watched) {
+        if self.armed.is_some_and(|armed| (armed.id, armed.what) == (id, what)) || self.is_off {
+            return;
+        }
+        self.disarm();
+        if self.queue.is_none() {
+            self.queue = take_queue();
+        }
+        match &self.queue {
+            // EMFILE, ENOSPC (too many watches), ENOSYS: waiting works without.
+            Some(queue) => {
+                let watched = sys::watch(queue, file, what);
+                self.armed = watched.ok().map(|number| Armed { id, what, number });
+            }
+            None => self.is_off = true,
+        }
+    }
+
+    /// The queue that reports what becomes of this file.
+    pub(crate) fn queue_for(&self, id: FileId) -> Option<&Arc<Fd>> {
+        self.queue
+            .as_ref()
+            .filter(|_| self.armed.is_some_and(|armed| armed.id == id))
+    }
+
+    /// Whether there was a report. Then the watch is spent.
+    pub(crate) fn take_report(&mut self) -> bool {
+        let (Some(queue), Some(_)) = (&self.queue, self.armed) else {
+            return false;
+        };
+        let reported = sys::drain(queue).unwrap_or(true); // a broken queue: look, and watch anew
+        if reported {
+            self.armed = None;
+        }
+        reported
+    }
+
+    fn disarm(&mut self) {
+        if let (Some(queue), Some(armed)) = (&self.queue, self.armed.take()) {
+            sys::unwatch(queue, armed.number);
+            let _ = sys::drain(queue); // what was reported before is of no interest any more
+        }
+    }
+
+    /// The wait is over: the queue is the process's again.
+    pub(crate) fn end(&mut self) {
+        self.disarm();
+        self.is_off = false;
+        if let Some(queue) = self.queue.take() {
+            let mut spare = QUEUES.get().lock().unwrap_or_else(PoisonError::into_inner);
+            if spare.len() < SPARE && spare.try_reserve(1).is_ok() {
+                spare.push(queue);
+            }
+        }
+    }
+}
+
+fn take_queue() -> Option<Arc<Fd>> {
+    let spare = QUEUES.get().lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let queue = spare.or_else(|| sys::inotify().ok().map(Arc::new))?;
+    sys::drain(&queue).is_ok().then_some(queue)
+}
