@@ -5,18 +5,20 @@
 //! | names in a directory | `fs.rs`, `mount.rs` |
 //! | what is in a file and beside it | `io.rs`, `meta.rs`, `flock.rs` |
 //! | waiting | `watch.rs`, `time.rs`, `thread.rs` |
-//! | this process and others | `process.rs`, `fork.rs` |
+//! | descriptors, this process and others | `fd.rs`, `fork.rs`, `process.rs` |
 //! | the rest | `random.rs`, `memory.rs`, `errno.rs` |
 //!
 //! One seam: [`seam`] runs before and after each call, so that a test can step, fail or end a peer at each of them.
 //! Without the feature `seam` it is nothing at all.
 //!
-//! Every descriptor is an [`Fd`], known to the fork handler in [`fork`]: a forked child closes its copies at once, so
-//! that it keeps no lock alive (`flock` belongs to the open file, and the child shares it).
+//! Every descriptor is an [`Fd`], which makes sure that its number still is its file before anything that cannot be
+//! undone, and is known to the fork handler in [`fork`]: a forked child closes its copies at once, so that it keeps no
+//! lock alive (`flock` belongs to the open file, and the child shares it).
 
 #![allow(dead_code, unused_imports)] // until the core that calls the new functions is merged
 
 pub(crate) mod errno;
+mod fd;
 mod flock;
 pub(crate) mod fork;
 mod fs;
@@ -32,8 +34,8 @@ pub(crate) mod thread;
 mod time;
 mod watch;
 
+pub(crate) use fd::Fd;
 pub(crate) use flock::{Lease, flock_exclusive, flock_shared, means_no_flock, read_lease};
-pub(crate) use fork::Fd;
 pub(crate) use fs::{
     Open, Rename, borrow_raw, link, link_between, list, list_some, means_no_link, means_no_rename_flag, mkdir,
     mkdir_at, open, open_dir, open_dir_from, open_proc, open_subdir, rename, rmdir_at, stat, stat_path, unlink,
@@ -104,6 +106,10 @@ mod tests {
             let name = CString::new(path.as_os_str().as_bytes()).unwrap();
             let dir = open_dir(&name).unwrap();
             Scratch { dir, path }
+        }
+
+        pub(super) fn path(&self, name: &str) -> PathBuf {
+            self.path.join(name)
         }
 
         pub(super) fn path_of(&self, name: &str) -> CString {

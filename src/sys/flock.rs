@@ -18,7 +18,7 @@ pub(crate) fn flock_shared(file: &Fd) -> Result<bool> {
 }
 
 fn flock(file: &Fd, operation: FlockOperation) -> Result<bool> {
-    match uninterrupted("flock", || rustix::fs::flock(file.borrow()?, operation)) {
+    match uninterrupted("flock", || rustix::fs::flock(file.verified()?, operation)) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(errno) => Err(errno),
@@ -52,10 +52,11 @@ pub(crate) fn read_lease(file: &Fd) -> Lease {
 }
 
 /// linux/fcntl.h; not in every version of the `libc` crate.
-const F_SETSIG: i32 = 10;
+pub(super) const F_SETSIG: i32 = 10;
+pub(super) const F_GETSIG: i32 = 11;
 
 fn borrow_lease(file: &Fd) -> Result<()> {
-    let fd = file.borrow()?;
+    let fd = file.verified()?;
     let set = |command: i32, argument: i32| {
         // SAFETY: three commands that take an int.
         match unsafe { libc::fcntl(fd.as_raw_fd(), command, argument) } {

@@ -4,194 +4,96 @@
 //! parent's lock alive for ever. So every descriptor of the library stands in a table that needs no lock to be read,
 //! and a `pthread_atfork` handler closes the child's copies. A child made without handlers (a bare `clone`) is still
 //! told apart, by a page that the kernel wipes in every child; there, `Drop` closes the copies.
+//!
+//! The handlers take no lock and wait for nothing: a program may fork in a signal handler that interrupted this
+//! library, and while another of its threads is inside it, in a system call that a frozen file system does not end.
 
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError, RwLock, RwLockWriteGuard, TryLockError};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, fence};
+use std::sync::{Mutex, TryLockError};
+use std::time::Duration;
 
-use super::{Errno, Result};
+use super::{Fd, Result, fd, process};
 
-/// An owned descriptor that a forked child closes by itself.
-#[derive(Debug)]
-pub(crate) struct Fd(&'static AtomicI32);
+// ---------------------------------------------------------------------------------------------------- the handlers
 
-/// A slot that no `Fd` uses.
-const VACANT: i32 = -2;
-/// A slot whose descriptor is closed (in a forked child), or not open yet.
-const CLOSED: i32 = -1;
-
-impl Fd {
-    /// Opens a descriptor and enters it, with no fork in between.
-    pub(super) fn register(open: impl FnOnce() -> Result<OwnedFd>) -> Result<Fd> {
-        watch_forks();
-        // A poisoned gate guards nothing that could be broken: it is entered for its effect on `fork` alone.
-        let _no_fork = GATE.read().unwrap_or_else(PoisonError::into_inner);
-        let fd = open()?;
-        let slot = enter(fd.as_raw_fd());
-        let _ = fd.into_raw_fd(); // the slot's from now on
-        Ok(Fd(slot))
-    }
-
-    /// `EBADF` in a forked child.
-    pub(super) fn borrow(&self) -> Result<BorrowedFd<'_>> {
-        match self.0.load(Ordering::Relaxed) {
-            CLOSED => Err(Errno::BADF),
-            // SAFETY: the slot holds an open descriptor, which only Drop closes, or the fork handler: before any code
-            // of the child runs.
-            fd => Ok(unsafe { BorrowedFd::borrow_raw(fd) }),
-        }
-    }
-
-    /// The number, for a caller that polls it.
-    pub(crate) fn number(&self) -> Result<i32> {
-        self.borrow().map(|fd| fd.as_raw_fd())
-    }
-}
-
-impl Drop for Fd {
-    fn drop(&mut self) {
-        #[cfg(feature = "seam")]
-        super::seam::closing();
-        // No fork between the two: the child's copy would be in no table.
-        let _no_fork = GATE.read().unwrap_or_else(PoisonError::into_inner);
-        let fd = self.0.swap(VACANT, Ordering::AcqRel);
-        if fd >= 0 {
-            // SAFETY: the slot owned it, and has just given it up. Errors of close are for those who wrote through
-            // it without checking; on Linux the descriptor is gone in any case.
-            drop(unsafe { OwnedFd::from_raw_fd(fd) });
-        }
-    }
-}
-
-/// `/proc/self/fd/N`: names the open file itself, wherever its path has gone.
-pub(super) fn proc_path(fd: &Fd) -> Result<ProcPath> {
-    let number = fd.number()?;
-    let mut path = ProcPath { bytes: [0; 32] };
-    use std::io::Write;
-    // 14 bytes and at most 10 digits: always fits, with the NUL after it.
-    write!(&mut path.bytes[..31], "/proc/self/fd/{number}").map_err(|_| Errno::NAMETOOLONG)?;
-    Ok(path)
-}
-
-pub(super) struct ProcPath {
-    bytes: [u8; 32],
-}
-
-impl ProcPath {
-    pub(super) fn as_c_str(&self) -> &std::ffi::CStr {
-        std::ffi::CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
-    }
-}
-
-// ------------------------------------------------------------------------------------------------- the table
-
-const SLOTS: usize = 64;
-
-/// Grows by blocks that are never given back: a child's handler may be walking them.
-struct Block {
-    slots: [AtomicI32; SLOTS],
-    next: AtomicPtr<Block>,
-}
-
-impl Block {
-    const fn new() -> Block {
-        Block {
-            slots: [const { AtomicI32::new(VACANT) }; SLOTS],
-            next: AtomicPtr::new(std::ptr::null_mut()),
-        }
-    }
-
-    fn next(&self) -> Option<&'static Block> {
-        // SAFETY: null, or a block that was leaked by `grow`.
-        unsafe { self.next.load(Ordering::Acquire).as_ref() }
-    }
-
-    /// The next block, made when there is none.
-    fn grow(&self) -> &'static Block {
-        let new = Box::into_raw(Box::new(Block::new()));
-        match self
-            .next
-            .compare_exchange(std::ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire)
-        {
-            // SAFETY: leaked just now.
-            Ok(_) => unsafe { &*new },
-            Err(theirs) => {
-                // SAFETY: `new` was never shared; `theirs` was leaked by another thread.
-                unsafe {
-                    drop(Box::from_raw(new));
-                    &*theirs
-                }
-            }
-        }
-    }
-}
-
-static FIRST: Block = Block::new();
-
-fn enter(fd: i32) -> &'static AtomicI32 {
-    let mut block: &'static Block = &FIRST;
-    loop {
-        for slot in &block.slots {
-            if slot.load(Ordering::Relaxed) == VACANT
-                && slot
-                    .compare_exchange(VACANT, fd, Ordering::AcqRel, Ordering::Relaxed)
-                    .is_ok()
-            {
-                return slot;
-            }
-        }
-        block = block.next().unwrap_or_else(|| block.grow());
-    }
-}
-
-// ------------------------------------------------------------------------------------------------ the handlers
-
-/// Held for reading while a descriptor is opened and entered, for writing while the process forks.
-static GATE: RwLock<()> = RwLock::new(());
-
-/// The gate's guard, from before a fork until after it.
-struct Forking(std::cell::UnsafeCell<Option<RwLockWriteGuard<'static, ()>>>);
-
-// SAFETY: touched only by the thread that forks, while it holds the gate for writing.
-unsafe impl Sync for Forking {}
-
-static FORKING: Forking = Forking(std::cell::UnsafeCell::new(None));
+/// How many forks have begun, and how many have ended. The two differ while one is going on.
+static BEGUN: AtomicU32 = AtomicU32::new(0);
+static ENDED: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn before_fork() {
-    let guard = GATE.write().unwrap_or_else(PoisonError::into_inner);
-    // SAFETY: the gate is held.
-    unsafe { *FORKING.0.get() = Some(guard) };
+    BEGUN.fetch_add(1, Ordering::SeqCst);
 }
 
 extern "C" fn after_fork_in_parent() {
-    // SAFETY: the gate is held, by this thread.
-    drop(unsafe { (*FORKING.0.get()).take() });
+    ENDED.fetch_add(1, Ordering::SeqCst);
 }
 
 extern "C" fn after_fork_in_child() {
-    let mut block = Some(&FIRST);
-    while let Some(here) = block {
-        for slot in &here.slots {
-            let fd = slot.load(Ordering::Relaxed);
-            if fd >= 0 {
-                slot.store(CLOSED, Ordering::Relaxed);
-                // SAFETY: the child's own copy, which nothing will use any more.
-                unsafe { libc::close(fd) };
-            }
-        }
-        block = here.next();
-    }
-    after_fork_in_parent();
+    Generation::end();
+    fd::close_all();
+    // Whichever other threads were forking are not here.
+    ENDED.store(BEGUN.load(Ordering::SeqCst), Ordering::SeqCst);
 }
 
-fn watch_forks() {
-    static ONCE: OnceLock<()> = OnceLock::new();
-    ONCE.get_or_init(|| {
+/// Has the handlers called from now on.
+pub(super) fn watch() {
+    static WATCHED: AtomicBool = AtomicBool::new(false);
+    if WATCHED.load(Ordering::Acquire) {
+        return;
+    }
+    // Two threads may come here at once, and a child may in which a thread is missing that was here: then the handlers
+    // are called twice, which does no harm. To wait for each other would. Without signals: a handler of the program's
+    // that forks would wait for the C library's own list of handlers.
+    let failed = process::without_signals(|| {
         // SAFETY: three functions of this library; a shared object's handlers go when it is unloaded.
-        // ENOMEM is the one error. Then a child keeps its copies until it closes its handles or ends.
-        let _ =
-            unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child)) };
+        unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child)) }
     });
+    // ENOMEM is the one error. Then a child keeps its copies until it closes its handles or ends, and the next
+    // descriptor tries again.
+    if failed == 0 {
+        WATCHED.store(true, Ordering::Release);
+    }
+}
+
+/// Opens a file that may be locked with `flock`: no forked child shares the open file.
+///
+/// A child that is forked after a file is opened and before it is entered in the table does not close it. To keep forks
+/// out meanwhile would have them wait for the file system. So it is opened again if there was a fork: `open` is given
+/// what it opened before, if anything.
+///
+/// If forks go on for longer than this waits for their end, there may be such a child: it keeps the lock alive if its
+/// parent dies while holding it. To wait longer could be for ever: the thread that forks may wait, in a handler of the
+/// program's, for a lock that the program holds while it calls us.
+pub(super) fn unshared(mut open: impl FnMut(Option<&Fd>) -> Result<Fd>) -> Result<Fd> {
+    const TRIES: u32 = 16;
+    let mut opened: Option<Fd> = None;
+    for _ in 1..TRIES {
+        let before = await_forks();
+        let file = open(opened.as_ref())?;
+        fence(Ordering::SeqCst);
+        if Some(BEGUN.load(Ordering::SeqCst)) == before {
+            return Ok(file);
+        }
+        opened = Some(file);
+    }
+    open(opened.as_ref())
+}
+
+/// The number of forks so far. `None`: one is going on, and has been for long.
+fn await_forks() -> Option<u32> {
+    const PAUSE: Duration = Duration::from_millis(1);
+    for pauses in 0..8 {
+        let ended = ENDED.load(Ordering::SeqCst);
+        if BEGUN.load(Ordering::SeqCst) == ended {
+            return Some(ended);
+        }
+        if pauses > 0 {
+            std::thread::sleep(PAUSE);
+        } else {
+            std::thread::yield_now();
+        }
+    }
+    None
 }
 
 // ------------------------------------------------------------------------------------------- whose process is it
@@ -203,86 +105,171 @@ pub(crate) fn is_whole<T>(guarded: &Mutex<T>) -> bool {
 }
 
 /// One process's life between forks. A handle remembers the one that it was opened in.
+///
+/// A fork is noticed by two means that do not depend on each other: the handler above, and a page that the kernel wipes
+/// in every child (`MADV_WIPEONFORK`, Linux 4.14), handlers or not. Where the page cannot be had or is not wiped, the
+/// process's number is the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Generation(u32);
 
 /// The number of the last generation, in ordinary memory: a child goes on counting from it.
 static LAST: AtomicU32 = AtomicU32::new(0);
 
+/// Where the number of this generation stands; null at first.
+static CURRENT: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Stands in for a page that the kernel wipes.
+static UNWIPED: AtomicU32 = AtomicU32::new(0);
+
 impl Generation {
-    /// This process's. No system call, after the first.
+    /// This process's. No system call, after the first, where the kernel wipes the page.
     pub(crate) fn current() -> Generation {
-        let page = wiped_page();
-        let seen = page.load(Ordering::Acquire);
+        let place = place();
+        if std::ptr::eq(place, &UNWIPED) {
+            compare_process();
+        }
+        let seen = place.load(Ordering::Acquire);
         if seen != 0 {
             return Generation(seen);
         }
         let new = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-        match page.compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire) {
+        match place.compare_exchange(0, new, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Generation(new),
             Err(theirs) => Generation(theirs),
         }
     }
-}
 
-/// A number that the kernel sets to zero in every child, handlers or not (`MADV_WIPEONFORK`, Linux 4.14).
-fn wiped_page() -> &'static AtomicU32 {
-    static PAGE: OnceLock<&'static AtomicU32> = OnceLock::new();
-    PAGE.get_or_init(|| map_wiped_page().unwrap_or_else(counted_by_handler))
-}
-
-fn map_wiped_page() -> Option<&'static AtomicU32> {
-    use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
-    const SIZE: usize = 4096;
-    // SAFETY: a new private mapping, which is never unmapped; page-aligned and zero, as an AtomicU32 may be.
-    unsafe {
-        let at = mmap_anonymous(
-            std::ptr::null_mut(),
-            SIZE,
-            ProtFlags::READ | ProtFlags::WRITE,
-            MapFlags::PRIVATE,
-        )
-        .ok()?;
-        match madvise(at, SIZE, Advice::LinuxWipeOnFork) {
-            Ok(()) => Some(&*at.cast::<AtomicU32>()),
-            Err(_) => {
-                // Nothing refers to the page yet. A failure would leak it, no more.
-                let _ = rustix::mm::munmap(at, SIZE);
-                None
-            }
+    /// In a child.
+    fn end() {
+        // SAFETY: null, or what `place` put there.
+        if let Some(place) = unsafe { CURRENT.load(Ordering::Acquire).as_ref() } {
+            place.store(0, Ordering::Release);
         }
     }
 }
 
-/// Without such a page: a number that the fork handler sets to zero.
-fn counted_by_handler() -> &'static AtomicU32 {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    extern "C" fn wipe() {
-        NUMBER.store(0, Ordering::Release);
+/// Ends the generation if this is another process than before.
+fn compare_process() {
+    static PROCESS: AtomicU32 = AtomicU32::new(0);
+    let now = rustix::process::getpid().as_raw_nonzero().get().cast_unsigned();
+    if PROCESS.swap(now, Ordering::AcqRel) != now {
+        Generation::end();
     }
-    // SAFETY: a function of this library that only stores to a static.
-    let _ = unsafe { libc::pthread_atfork(None, None, Some(wipe)) }; // ENOMEM: forks go unseen, as before Linux 4.14
-    &NUMBER
+}
+
+/// Threads that come here at once do not wait for each other: one of them may be missing in a child.
+fn place() -> &'static AtomicU32 {
+    // SAFETY: null, a page that is never unmapped once it stands there, or a static.
+    let load = || unsafe { CURRENT.load(Ordering::Acquire).as_ref() };
+    if let Some(place) = load() {
+        return place;
+    }
+    watch();
+    let page = map_wiped_page();
+    let new = page.map_or(std::ptr::from_ref(&UNWIPED).cast_mut(), |page| page.cast());
+    let order = (Ordering::AcqRel, Ordering::Acquire);
+    if CURRENT
+        .compare_exchange(std::ptr::null_mut(), new, order.0, order.1)
+        .is_err()
+    {
+        page.map(unmap);
+    }
+    load().unwrap_or(&UNWIPED)
+}
+
+const PAGE: usize = 4096;
+
+/// `None`: before Linux 4.14, or where the kernel is another that takes every advice and follows none (qemu-user).
+fn map_wiped_page() -> Option<*mut std::ffi::c_void> {
+    use rustix::mm::MapFlags;
+    let page = map(MapFlags::PRIVATE)?;
+    // A kernel that knows the advice refuses it for memory that is shared (madvise(2)).
+    let refuses = map(MapFlags::SHARED).is_some_and(|shared| {
+        let refuses = !wipe_on_fork(shared);
+        unmap(shared);
+        refuses
+    });
+    if refuses && wipe_on_fork(page) {
+        return Some(page);
+    }
+    unmap(page);
+    None
+}
+
+fn map(flags: rustix::mm::MapFlags) -> Option<*mut std::ffi::c_void> {
+    use rustix::mm::ProtFlags;
+    // SAFETY: new memory, where the kernel likes.
+    unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), PAGE, ProtFlags::READ | ProtFlags::WRITE, flags) }.ok()
+}
+
+fn wipe_on_fork(page: *mut std::ffi::c_void) -> bool {
+    // SAFETY: mapped by `map`; nothing refers to it yet.
+    unsafe { rustix::mm::madvise(page, PAGE, rustix::mm::Advice::LinuxWipeOnFork) }.is_ok()
+}
+
+fn unmap(page: *mut std::ffi::c_void) {
+    // SAFETY: mapped by `map`, and nothing refers to it. A failure leaks it, no more.
+    let _ = unsafe { rustix::mm::munmap(page, PAGE) };
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::Scratch;
+    use super::super::{Open, stat};
     use super::*;
-
-    #[test]
-    fn the_table_grows_and_slots_are_used_again() {
-        let open = || Fd::register(|| rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)).unwrap();
-        let many: Vec<Fd> = (0..3 * SLOTS).map(|_| open()).collect();
-        let numbers: std::collections::HashSet<i32> = many.iter().map(|fd| fd.number().unwrap()).collect();
-        assert_eq!(numbers.len(), many.len());
-        drop(many);
-        open();
-        let blocks = std::iter::successors(Some(&FIRST), |block| block.next().map(|b| -> &Block { b })).count();
-        assert!(blocks <= 5, "{blocks} blocks for {} descriptors", 3 * SLOTS);
-    }
 
     #[test]
     fn a_generation_lasts_within_one_process() {
         assert_eq!(Generation::current(), Generation::current());
+        assert!(!std::ptr::eq(place(), &UNWIPED), "this kernel wipes the page");
+    }
+
+    #[test]
+    fn a_file_during_whose_opening_somebody_forks_is_opened_again() {
+        let scratch = Scratch::new();
+        let mut opened = Vec::new();
+        let mut open_with = |forks: &dyn Fn(usize)| {
+            opened.clear();
+            unshared(|earlier| {
+                opened.push(earlier.map(|file| file.number().unwrap()));
+                forks(opened.len());
+                super::super::eventfd()
+            })
+            .map(|file| (opened.len(), opened.last().copied().flatten() != file.number().ok()))
+        };
+        assert_eq!(open_with(&|_| ()), Ok((1, true)));
+        let whole = |nth| {
+            if nth == 1 {
+                before_fork();
+                after_fork_in_parent();
+            }
+        };
+        assert_eq!(open_with(&whole), Ok((2, true)));
+        // A fork that is going on, and does not end: it is not waited for.
+        let begun = |nth| {
+            if nth == 1 {
+                before_fork();
+            }
+        };
+        assert!(open_with(&begun).is_ok_and(|(opens, _)| opens > 2));
+        after_fork_in_parent();
+        drop(scratch);
+    }
+
+    #[test]
+    fn what_is_made_while_somebody_forks_is_made_once() {
+        let scratch = Scratch::new();
+        before_fork();
+        let made = super::super::open(&scratch.dir, c"made", Open::CreateNew);
+        after_fork_in_parent();
+        let made = super::super::fstat(&made.unwrap()).unwrap();
+        assert_eq!(stat(&scratch.dir, c"made").unwrap().unwrap().id, made.id);
+    }
+
+    #[test]
+    fn a_kernel_that_wipes_pages_refuses_to_wipe_shared_ones() {
+        let page = map(rustix::mm::MapFlags::SHARED).unwrap();
+        assert!(!wipe_on_fork(page), "refused for memory that is shared");
+        unmap(page);
     }
 }

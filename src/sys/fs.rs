@@ -2,11 +2,11 @@
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 
-use super::{Errno, Fd, Meta, Result, around, uninterrupted, written};
+use super::{Errno, Fd, Meta, Result, around, fork, uninterrupted, written};
 
 /// How [`open`] opens. Never follows a symlink at the name, never blocks on a FIFO, never leaks through exec.
 #[derive(Clone, Copy, Debug)]
@@ -37,17 +37,41 @@ impl Open {
     }
 }
 
+/// Opens a file that nobody else has open as the same open file, no forked child either: it may be locked.
 pub(crate) fn open(dir: &Fd, name: &CStr, how: Open) -> Result<Fd> {
-    let mode = Mode::from_raw_mode(0o666); // less the umask, as a shipped peer's files
-    uninterrupted("openat", || {
-        Fd::register(|| {
-            let file = rustix::fs::openat(dir.borrow()?, name, how.flags(), mode)?;
-            if how.flags().contains(OFlags::CREATE) {
-                written(file.as_fd())?;
-            }
-            Ok(file)
+    fork::unshared(|opened| {
+        uninterrupted("openat", || match (how, opened) {
+            (Open::CreateNew, Some(made)) => open_again(dir, name, made),
+            _ => Fd::register(|| open_once(dir, name, how)),
         })
     })
+}
+
+fn open_once(dir: &Fd, name: &CStr, how: Open) -> Result<OwnedFd> {
+    let mode = Mode::from_raw_mode(0o666); // less the umask, as a shipped peer's files
+    // Whatever is written to must not be in another directory.
+    let dir = match how {
+        Open::Read => dir.borrow()?,
+        Open::Write | Open::ReadWrite | Open::CreateNew | Open::Append => dir.own()?,
+    };
+    let file = rustix::fs::openat(dir, name, how.flags(), mode)?;
+    if let Open::CreateNew = how {
+        written(file.as_fd())?;
+    }
+    Ok(file)
+}
+
+/// Opens what was made just now a second time. `EEXIST`: it is gone, and the name may be another's.
+fn open_again(dir: &Fd, name: &CStr, made: &Fd) -> Result<Fd> {
+    let again = Fd::register(|| open_once(dir, name, Open::ReadWrite)).map_err(|errno| match errno {
+        Errno::NOENT => Errno::EXIST,
+        errno => errno,
+    })?;
+    let id = |file: &Fd| rustix::fs::fstat(file.borrow()?).map(|stat| Meta::from(stat).id);
+    match id(&again)? == id(made)? {
+        true => Ok(again),
+        false => Err(Errno::EXIST),
+    }
 }
 
 pub(crate) fn open_dir(path: &CStr) -> Result<Fd> {
@@ -81,7 +105,7 @@ pub(crate) fn mkdir(path: &CStr) -> Result<()> {
 }
 
 pub(crate) fn mkdir_at(dir: &Fd, name: &CStr, mode: u32) -> Result<()> {
-    mkdir_from(|| dir.borrow(), name, mode)
+    mkdir_from(|| dir.own(), name, mode)
 }
 
 fn mkdir_from<'d>(dir: impl Fn() -> Result<BorrowedFd<'d>>, name: &CStr, mode: u32) -> Result<()> {
@@ -92,7 +116,7 @@ fn mkdir_from<'d>(dir: impl Fn() -> Result<BorrowedFd<'d>>, name: &CStr, mode: u
 
 pub(crate) fn rmdir_at(dir: &Fd, name: &CStr) -> Result<()> {
     uninterrupted("unlinkat", || {
-        rustix::fs::unlinkat(dir.borrow()?, name, AtFlags::REMOVEDIR)
+        rustix::fs::unlinkat(dir.own()?, name, AtFlags::REMOVEDIR)
     })
 }
 
@@ -115,13 +139,18 @@ fn stat_from<'d>(dir: impl Fn() -> Result<BorrowedFd<'d>>, name: &CStr, flags: A
 }
 
 pub(crate) fn link(dir: &Fd, from: &CStr, to: &CStr) -> Result<()> {
-    link_between(dir, from, dir, to)
+    link_from(|| dir.borrow().map(|dir| (dir, dir)), from, to)
 }
 
 /// As [`link`], from one directory to another of the same file system.
 pub(crate) fn link_between(from_dir: &Fd, from: &CStr, to_dir: &Fd, to: &CStr) -> Result<()> {
+    link_from(|| Ok((from_dir.own()?, to_dir.own()?)), from, to)
+}
+
+fn link_from<'d>(dirs: impl Fn() -> Result<(BorrowedFd<'d>, BorrowedFd<'d>)>, from: &CStr, to: &CStr) -> Result<()> {
     uninterrupted("linkat", || {
-        rustix::fs::linkat(from_dir.borrow()?, from, to_dir.borrow()?, to, AtFlags::empty())
+        let (from_dir, to_dir) = dirs()?;
+        rustix::fs::linkat(from_dir, from, to_dir, to, AtFlags::empty())
     })
 }
 

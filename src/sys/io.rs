@@ -50,7 +50,7 @@ pub(crate) fn read_onto(file: &Fd, content: &mut Vec<u8>) -> Result<()> {
 /// Writes all of `bytes` at `offset`. On failure some of them may have been written.
 pub(crate) fn write_at(file: &Fd, bytes: &[u8], offset: u64) -> Result<()> {
     write_all("pwrite64", bytes, &mut 0, |rest, done| {
-        let file = file.borrow()?;
+        let file = file.verified()?;
         let count = rustix::io::pwrite(file, rest, offset + done)?;
         written(file).map(|()| count)
     })
@@ -59,7 +59,7 @@ pub(crate) fn write_at(file: &Fd, bytes: &[u8], offset: u64) -> Result<()> {
 /// Writes all of `bytes` to the end of a file opened to append; `done` says how many were written, also on failure.
 pub(crate) fn append(file: &Fd, bytes: &[u8], done: &mut usize) -> Result<()> {
     write_all("write", bytes, done, |rest, _| {
-        let file = file.borrow()?;
+        let file = file.verified()?;
         let count = rustix::io::write(file, rest)?;
         written(file).map(|()| count)
     })
@@ -82,19 +82,19 @@ fn write_all(
 
 /// Takes `O_APPEND` away, without which `pwrite` would append whatever its offset says (pwrite(2), BUGS).
 pub(crate) fn stop_appending(file: &Fd) -> Result<()> {
-    around("fcntl", || rustix::fs::fcntl_setfl(file.borrow()?, OFlags::NONBLOCK))
+    around("fcntl", || rustix::fs::fcntl_setfl(file.verified()?, OFlags::NONBLOCK))
 }
 
 pub(crate) fn truncate(file: &Fd, size: u64) -> Result<()> {
     uninterrupted("ftruncate", || {
-        let file = file.borrow()?;
+        let file = file.verified()?;
         rustix::fs::ftruncate(file, size).and_then(|()| written(file))
     })
 }
 
 pub(crate) fn chmod(file: &Fd, mode: u32) -> Result<()> {
     around("fchmod", || {
-        rustix::fs::fchmod(file.borrow()?, Mode::from_raw_mode(mode))
+        rustix::fs::fchmod(file.verified()?, Mode::from_raw_mode(mode))
     })
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn chmod(file: &Fd, mode: u32) -> Result<()> {
 pub(crate) fn chown(file: &Fd, uid: u32, gid: u32) -> Result<()> {
     use rustix::fs::{Gid, Uid};
     around("fchown", || {
-        rustix::fs::fchown(file.borrow()?, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+        rustix::fs::fchown(file.verified()?, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
     })
 }
 
@@ -145,7 +145,7 @@ fn set_times(file: &Fd, last_access: Timespec, last_modification: Timespec) -> R
         last_modification,
     };
     around("utimensat", || {
-        let file = file.borrow()?;
+        let file = file.verified()?;
         rustix::fs::futimens(file, &times).and_then(|()| written(file))
     })
 }
@@ -159,7 +159,7 @@ pub(crate) fn set_accessed(file: &Fd, time: Accessed) -> Result<()> {
         },
         last_modification: UNCHANGED,
     };
-    around("utimensat", || rustix::fs::futimens(file.borrow()?, &times))
+    around("utimensat", || rustix::fs::futimens(file.verified()?, &times))
 }
 
 /// The data, and as much of the metadata as reading it back needs, is on disk.

@@ -10,6 +10,9 @@ pub(crate) struct FileId {
 }
 
 impl FileId {
+    /// No file.
+    pub(super) const NONE: FileId = FileId { device: 0, inode: 0 };
+
     pub(crate) fn inode(self) -> u64 {
         self.inode
     }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use rustix::time::Timespec;
 
+use super::fd::proc_path;
 #[cfg(feature = "seam")]
 use super::seam;
 use super::time::timespec;
-use super::{Errno, Fd, Result, around, fork, uninterrupted};
+use super::{Errno, Fd, Result, around, uninterrupted};
 
 /// A new inotify queue.
 pub(crate) fn inotify() -> Result<Fd> {
@@ -38,8 +39,8 @@ pub(crate) fn watch(queue: &Fd, file: &Fd, what: Watched) -> Result<i32> {
         Watched::Share => events | WatchFlags::ACCESS,
     };
     around("inotify_add_watch", || {
-        let path = fork::proc_path(file)?;
-        rustix::fs::inotify::add_watch(queue.borrow()?, path.as_c_str(), events)
+        let path = proc_path(file)?;
+        rustix::fs::inotify::add_watch(queue.own()?, path.as_c_str(), events)
     })
 }
 
@@ -47,7 +48,7 @@ pub(crate) fn watch(queue: &Fd, file: &Fd, what: Watched) -> Result<i32> {
 /// failure leaves a watch that reports once more at most.
 pub(crate) fn unwatch(queue: &Fd, number: i32) {
     let _ = around("inotify_rm_watch", || {
-        rustix::fs::inotify::remove_watch(queue.borrow()?, number)
+        rustix::fs::inotify::remove_watch(queue.own()?, number)
     });
 }
 
@@ -61,7 +62,7 @@ pub(crate) fn eventfd() -> Result<Fd> {
 
 /// Makes an eventfd readable. Its counter cannot overflow: a full one is readable already.
 pub(crate) fn wake(eventfd: &Fd) {
-    if let Ok(fd) = eventfd.borrow() {
+    if let Ok(fd) = eventfd.own() {
         let _ = rustix::io::write(fd, &1u64.to_ne_bytes()); // EAGAIN: it is readable
     }
 }
@@ -71,7 +72,7 @@ pub(crate) fn drain(queue: &Fd) -> Result<()> {
     let mut buf = [MaybeUninit::<u8>::uninit(); 4096];
     loop {
         match uninterrupted("read", || {
-            let (bytes, _) = rustix::io::read(queue.borrow()?, &mut buf)?;
+            let (bytes, _) = rustix::io::read(queue.own()?, &mut buf)?;
             Ok(bytes.len())
         }) {
             Ok(len) if len == buf.len() => {}
@@ -106,7 +107,7 @@ pub(crate) fn set_timer(timer: &Fd, at: Option<Duration>) -> Result<()> {
         it_value,
     };
     around("timerfd_settime", || {
-        timerfd_settime(timer.borrow()?, TimerfdTimerFlags::ABSTIME, &new).map(drop)
+        timerfd_settime(timer.own()?, TimerfdTimerFlags::ABSTIME, &new).map(drop)
     })
 }
 
@@ -181,14 +182,12 @@ pub(crate) fn epoll_add(epoll: &Fd, fd: &Fd) -> Result<()> {
 
 fn add(epoll: &Fd, fd: &Fd) -> Result<()> {
     use rustix::event::epoll::{EventData, EventFlags};
-    rustix::event::epoll::add(epoll.borrow()?, fd.borrow()?, EventData::new_u64(0), EventFlags::IN)
+    rustix::event::epoll::add(epoll.own()?, fd.borrow()?, EventData::new_u64(0), EventFlags::IN)
 }
 
 /// Ends what [`epoll_add`] began.
 pub(crate) fn epoll_remove(epoll: &Fd, fd: &Fd) -> Result<()> {
-    around("epoll_ctl", || {
-        rustix::event::epoll::delete(epoll.borrow()?, fd.borrow()?)
-    })
+    around("epoll_ctl", || rustix::event::epoll::delete(epoll.own()?, fd.borrow()?))
 }
 
 #[cfg(test)]
