@@ -21,8 +21,11 @@
 //! in the wrong directory is checked.
 
 use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
-use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
+
+use rustix::fs::{Mode, OFlags};
 
 use super::errno::preserving_errno;
 use super::flock::{F_GETSIG, F_SETSIG};
@@ -43,6 +46,7 @@ impl Fd {
     /// Opens a descriptor and enters it.
     pub(super) fn register(open: impl FnOnce() -> Result<OwnedFd>) -> Result<Fd> {
         fork::watch();
+        let _opening = Opening::begin();
         let fd = above_standard(open()?)?;
         let opened = Opened {
             id: Meta::from(rustix::fs::fstat(&fd)?).id,
@@ -94,6 +98,7 @@ impl Drop for Fd {
         super::seam::closing();
         // Closed first: a child that is forked in between finds the number in the table, and that it is not ours.
         self.0.close_if_ours();
+        fork::note_close();
         self.0.number.store(VACANT, Ordering::Release);
     }
 }
@@ -274,7 +279,7 @@ fn enter(number: i32, opened: Opened) -> &'static Slot {
     let slot = vacant();
     // SAFETY: the slot is ours, and has no number yet.
     unsafe { *slot.opened.get() = opened };
-    slot.number.store(number, Ordering::SeqCst); // before `fork::unshared` looks for a fork
+    slot.number.store(number, Ordering::Release);
     slot
 }
 
@@ -288,13 +293,70 @@ fn vacant() -> &'static Slot {
     }
 }
 
-/// Closes a forked child's copies of all that is entered. Takes no lock and no memory.
-pub(super) fn close_all() {
+// ------------------------------------------------------------------------------------------------- a forked child
+
+/// How many descriptors are being opened, and not entered yet. In a forked child, it may count threads that are missing.
+static OPENING: AtomicU32 = AtomicU32::new(0);
+
+struct Opening;
+
+impl Opening {
+    fn begin() -> Opening {
+        OPENING.fetch_add(1, Ordering::SeqCst);
+        Opening
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        fork::note_close(); // of one that was opened and is not entered, or of a low number
+        OPENING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What a file or directory is opened with, by which a forked child knows one that was not entered yet: to keep forks out
+/// meanwhile would have them wait for the file system.
+///
+/// Neither files nor directories send signals, so `O_ASYNC` has no effect on them; and what does send signals is not
+/// opened with `O_NOFOLLOW` or `O_DIRECTORY`. An eventfd and its like cannot be opened so; a child that is forked before
+/// such a one is marked keeps it, which does no more harm than any number that is taken.
+pub(super) const IN_OPENING: OFlags = OFlags::from_bits_retain(libc::O_ASYNC.cast_unsigned());
+
+/// Closes a forked child's copies. Takes no lock and no memory.
+pub(super) fn close_all(some_left_the_table: bool) {
     for slot in blocks().flat_map(|block| &block.slots) {
         if slot.number.load(Ordering::Relaxed) >= 0 {
             slot.close_if_ours();
             slot.number.store(CLOSED, Ordering::Relaxed);
         }
+    }
+    if some_left_the_table || OPENING.load(Ordering::SeqCst) > 0 {
+        close_unentered();
+    }
+}
+
+fn close_unentered() {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(listing) = rustix::fs::open(c"/proc/self/fd", flags, Mode::empty()) else {
+        (0..1024).for_each(close_if_unentered); // as many as a process can have, unless it asks for more
+        return;
+    };
+    let mut buf = [MaybeUninit::uninit(); 2048];
+    let mut entries = rustix::fs::RawDir::new(&listing, &mut buf);
+    while let Some(Ok(entry)) = entries.next() {
+        let number = entry.file_name().to_str().ok().and_then(|name| name.parse().ok());
+        number.into_iter().for_each(close_if_unentered);
+    }
+}
+
+fn close_if_unentered(number: i32) {
+    // SAFETY: a number that is not open makes each of the calls fail.
+    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    let Ok(flags) = rustix::fs::fcntl_getfl(fd) else { return };
+    let in_opening = flags.contains(IN_OPENING) && flags.intersects(OFlags::NOFOLLOW | OFlags::DIRECTORY);
+    if in_opening || has_mark(fd) {
+        // SAFETY: opened by this library, in a thread that is not here.
+        unsafe { rustix::io::close(number) };
     }
 }
 
