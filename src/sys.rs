@@ -23,6 +23,7 @@ mod flock;
 pub(crate) mod fork;
 mod fs;
 mod io;
+mod limit;
 mod memory;
 mod meta;
 mod mount;
@@ -72,15 +73,19 @@ fn written(_file: std::os::fd::BorrowedFd<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Calls again while a signal interrupts.
+/// Calls again while a signal interrupts; not forever: a sandbox may refuse a call with `EINTR`, and a timer of the
+/// program's interrupt one each time before it gets done.
 fn uninterrupted<T>(call: &'static str, mut run: impl FnMut() -> Result<T>) -> Result<T> {
-    loop {
+    for _ in 1..TRIES {
         match around(call, &mut run) {
             Err(Errno::INTR) => {}
             other => return other,
         }
     }
+    around(call, run)
 }
+
+const TRIES: u32 = 1024;
 
 #[cfg(test)]
 mod tests {

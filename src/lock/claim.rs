@@ -66,7 +66,7 @@ impl Core {
             let _ = sys::set_modified(&writer, corpse.modified_ms);
             return Err(Error::os(errno, format_args!("claim {}", Name(&self.dir.lock))));
         }
-        self.settle();
+        self.settle()?;
         if !self.is_lock(corpse.id)? || !holds(&corpse.file, &text) {
             return Ok(false);
         }
@@ -110,7 +110,7 @@ impl Core {
                 Err(errno) => return Err(os(errno)),
             }
         };
-        self.settle();
+        self.settle()?;
         drop(claimed); // until now no library peer could judge the old inode
         let held = self.is_lock(parked.id)?;
         if held {
@@ -136,7 +136,7 @@ impl Core {
             self.unpark();
             return Ok(false);
         }
-        self.settle();
+        self.settle()?;
         let held = self.is_lock(parked.id)?;
         // The corpse. If it cannot be removed, a sweep takes it.
         let _ = sys::unlink(&dir.fd, &parked.name);
@@ -155,10 +155,12 @@ impl Core {
     }
 
     /// Waits until a shipped peer that judged by an older stamp has renamed, if it ever will (P2).
-    pub(crate) fn settle(&self) {
+    pub(crate) fn settle(&self) -> Result<()> {
         if !self.options.settle.is_zero() {
-            sys::sleep_until(sys::monotonic().saturating_add(self.options.settle));
+            let settled = sys::sleep_until(sys::monotonic().saturating_add(self.options.settle));
+            settled.map_err(|e| Error::os(e, "wait for shipped peers to show themselves"))?;
         }
+        Ok(())
     }
 
     /// The dead holder's parked name is another name of the inode that we hold now.

@@ -124,7 +124,7 @@ impl Core {
 
     pub(crate) fn acquire(&mut self, patience: Patience, waker: &Waker) -> Result<()> {
         if self.hold.is_some() || self.forfeited {
-            let what = crate::error::text(-EDEADLK);
+            let what = "this handle holds the lock already";
             return Err(Error::new(-EDEADLK, format!("{}: {what}", Name(&self.dir.lock))));
         }
         self.recovered = false;
@@ -186,7 +186,7 @@ impl Core {
                 (Attempt::Again, Some(_)) => {}
                 (Attempt::Again, None) if eager > 0 => {
                     eager -= 1;
-                    sys::sleep_until(sys::monotonic() + EAGER_PAUSE);
+                    sys::sleep_until(sys::monotonic() + EAGER_PAUSE).map_err(|e| Error::os(e, "sleep"))?;
                 }
                 (Attempt::Busy(id), Some(left)) => drop(pauses.pause(&mut self.watch, waker, id, left)),
                 (_, None) => return Err(self.not_acquired(patience, sys::monotonic() - begun)),
@@ -470,7 +470,7 @@ impl Core {
     fn settle_overdue(&self) -> Result<()> {
         for _ in 0..SETTLES {
             self.touch_hold()?;
-            self.settle();
+            self.settle()?;
             self.still_held()?;
             // Frozen while it settled, a hold is as silent as before, and may have been judged anew.
             if !self.is_overdue() {

@@ -36,7 +36,8 @@ pub(crate) fn text(errno: i32) -> &'static CStr {
         .map_or(c"unknown error", |(_, text)| text)
 }
 
-/// What a file system, a descriptor or a process can answer; the network's own errors come from network file systems.
+/// What a system call says of a file system, a descriptor or a process; the network's own errors come from network file
+/// systems. Plain texts: what an errno means for the lock, the place that raises it says.
 const TEXTS: &[(i32, &CStr)] = &[
     (libc::EPERM, c"operation not permitted"),
     (libc::ENOENT, c"no such file or directory"),
@@ -44,9 +45,9 @@ const TEXTS: &[(i32, &CStr)] = &[
     (libc::EINTR, c"interrupted by a signal"),
     (libc::EIO, c"input/output error"),
     (libc::ENXIO, c"no such device or address"),
-    (libc::E2BIG, c"structure from a newer version of the library"),
+    (libc::E2BIG, c"argument list too long"),
     (libc::EBADF, c"bad file descriptor"),
-    (libc::EAGAIN, c"held by somebody else"),
+    (libc::EAGAIN, c"resource temporarily unavailable"),
     (libc::ENOMEM, c"out of memory"),
     (libc::EACCES, c"permission denied"),
     (libc::EFAULT, c"bad address"),
@@ -68,7 +69,7 @@ const TEXTS: &[(i32, &CStr)] = &[
     (libc::EMLINK, c"too many links"),
     (libc::EPIPE, c"broken pipe"),
     (libc::ERANGE, c"result out of range"),
-    (libc::EDEADLK, c"this handle holds the lock already"),
+    (libc::EDEADLK, c"resource deadlock avoided"),
     (libc::ENAMETOOLONG, c"file name too long"),
     (libc::ENOLCK, c"no locks available"),
     (libc::ENOSYS, c"function not implemented"),
@@ -91,6 +92,6 @@ const TEXTS: &[(i32, &CStr)] = &[
     (libc::EHOSTUNREACH, c"no route to host"),
     (libc::ESTALE, c"stale file handle"),
     (libc::EDQUOT, c"disk quota exceeded"),
-    (libc::ECANCELED, c"canceled"),
+    (libc::ECANCELED, c"operation cancelled"),
     (libc::EOWNERDEAD, c"owner died"),
 ];

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 
 use super::fd::IN_OPENING;
-use super::{Errno, Fd, Meta, Result, around, uninterrupted, written};
+use super::{Errno, Fd, Meta, Result, TRIES, around, uninterrupted, written};
 
 /// How [`open`] opens. Never follows a symlink at the name, never blocks on a FIFO, never leaks through exec.
 #[derive(Clone, Copy, Debug)]
@@ -190,11 +190,15 @@ pub(crate) fn list_some(dir: &Fd, most: usize, mut each: impl FnMut(&CStr)) -> R
     let mut buf = [MaybeUninit::uninit(); 32 * 1024];
     around("getdents64", || {
         let mut entries = rustix::fs::RawDir::new(listing.borrow()?, &mut buf);
-        let mut listed = 0;
+        let (mut listed, mut interrupted) = (0, 0);
         while let Some(entry) = entries.next() {
             let name = match &entry {
                 Ok(entry) => entry.file_name(),
-                Err(Errno::INTR) => continue, // it has read nothing, and reads again
+                // It has read nothing, and reads again.
+                Err(Errno::INTR) if interrupted < TRIES => {
+                    interrupted += 1;
+                    continue;
+                }
                 Err(errno) => return Err(*errno),
             };
             if matches!(name.to_bytes(), b"." | b"..") {

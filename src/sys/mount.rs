@@ -150,7 +150,6 @@ fn mounts() -> Result<Vec<u8>> {
             Ok(0) => return Ok(content),
             // SAFETY: `pread` has initialised so many bytes more.
             Ok(read) => unsafe { content.set_len(length + read) },
-            Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
     }

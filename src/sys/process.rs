@@ -107,6 +107,27 @@ pub(crate) fn is_alive(pid: i32) -> bool {
     around("kill", || rustix::process::test_kill_process(number)) != Err(Errno::SRCH)
 }
 
+/// Runs `run` with the cancellation of this thread (pthread_cancel(3)) put off: it unwinds, which neither Rust nor a lock
+/// that is held survives. What was asked for meanwhile happens at the caller's next cancellation point.
+pub(crate) fn without_cancellation<T>(run: impl FnOnce() -> T) -> T {
+    #[cfg(target_os = "android")] // which has no cancellation
+    return run();
+    #[cfg(not(target_os = "android"))]
+    {
+        unsafe extern "C" {
+            fn pthread_setcancelstate(state: libc::c_int, before: *mut libc::c_int) -> libc::c_int;
+        }
+        const DISABLE: libc::c_int = 1; // PTHREAD_CANCEL_DISABLE of glibc, musl and uClibc
+        let mut before = 0;
+        // SAFETY: this thread's own state; the place is ours.
+        unsafe { pthread_setcancelstate(DISABLE, &mut before) };
+        let result = run();
+        // SAFETY: the state as it was.
+        unsafe { pthread_setcancelstate(before, &mut before) };
+        result
+    }
+}
+
 /// Runs `run` with every signal blocked in this thread: a thread started within never handles the program's signals.
 pub(crate) fn without_signals<T>(run: impl FnOnce() -> T) -> T {
     // SAFETY: both sets are initialised by the C library before they are read; the mask is this thread's own.
