@@ -5,7 +5,7 @@
 //! | names in a directory | `fs.rs`, `mount.rs` |
 //! | what is in a file and beside it | `io.rs`, `meta.rs`, `flock.rs` |
 //! | waiting | `watch.rs`, `time.rs`, `thread.rs` |
-//! | descriptors, this process and others | `fd.rs`, `fork.rs`, `process.rs` |
+//! | descriptors, this process and others | `fd.rs`, `table.rs`, `fork.rs`, `process.rs` |
 //! | the rest | `random.rs`, `memory.rs`, `errno.rs` |
 //!
 //! One seam: [`seam`] runs before and after each call, so that a test can step, fail or end a peer at each of them.
@@ -31,6 +31,7 @@ pub(crate) mod process;
 mod random;
 #[cfg(feature = "seam")]
 pub mod seam;
+mod table;
 pub(crate) mod thread;
 mod time;
 mod watch;

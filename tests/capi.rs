@@ -231,6 +231,7 @@ claims! {
         a_signal_of_the_programs_own_stays_pending
         a_read_only_file_system_is_said_and_got_over
         a_directory_that_may_not_be_written_to_is_said_and_got_over
+        a_directory_that_may_not_be_listed_will_do
         a_journal_that_may_not_be_written_to_is_said_and_got_over
         a_lock_that_may_not_be_read_is_waited_for
         a_directory_that_is_gone_is_said
@@ -242,6 +243,7 @@ claims! {
         nothing_is_made_in_a_directory_that_took_a_number
         after_all_are_closed_a_handle_fails_and_the_next_works
         a_signal_handler_may_fork
+        a_child_is_told_where_the_kernel_only_says_that_it_wipes_pages
         a_fork_does_not_wait_for_an_open_of_another_thread
         a_thread_is_cancelled_between_calls
         errno_is_as_the_caller_left_it

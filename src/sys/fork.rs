@@ -11,7 +11,7 @@
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Mutex, TryLockError};
 
-use super::{fd, process};
+use super::{process, table};
 
 /// How many forks are going on, and whether a descriptor was closed meanwhile ([`CLOSED`]).
 static FORKING: AtomicU32 = AtomicU32::new(0);
@@ -39,7 +39,7 @@ extern "C" fn after_fork_in_parent() {
 extern "C" fn after_fork_in_child() {
     Generation::end();
     let forking = FORKING.swap(0, Ordering::SeqCst);
-    fd::close_all(forking & CLOSED != 0);
+    table::close_all(forking & CLOSED != 0);
 }
 
 /// Has the handlers called from now on.
@@ -49,8 +49,8 @@ pub(super) fn watch() {
         return;
     }
     // Two threads may come here at once, and a child may in which a thread is missing that was here: then the
-    // handlers are called twice, which does no harm. To wait for each other would. Without signals: a signal handler that forks
-    // would wait for the C library's list of fork handlers, which this thread may be changing.
+    // handlers are called twice, which does no harm. To wait for each other would. Without signals: a signal handler
+    // that forks would wait for the C library's list of fork handlers, which this thread may be changing.
     let failed = process::without_signals(|| {
         // SAFETY: three functions of this library; a shared object's handlers go when it is unloaded.
         unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child)) }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 
-use super::fd::IN_OPENING;
+use super::table::IN_OPENING;
 use super::{Errno, Fd, Meta, Result, TRIES, around, uninterrupted, written};
 
 /// How [`open`] opens. Never follows a symlink at the name, never blocks on a FIFO, never leaks through exec.
@@ -60,11 +60,18 @@ pub(crate) fn open_dir(path: &CStr) -> Result<Fd> {
     open_dir_from(rustix::fs::CWD, path)
 }
 
+/// A directory that may not be listed will do, as long as the names in it may be used.
 pub(crate) fn open_dir_from(from: BorrowedFd<'_>, path: &CStr) -> Result<Fd> {
-    let flags = IN_OPENING | OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    uninterrupted("openat", || {
-        Fd::register(|| rustix::fs::openat(from, path, flags, Mode::empty()))
-    })
+    let flags = IN_OPENING | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let open = |how| {
+        uninterrupted("openat", || {
+            Fd::register(|| rustix::fs::openat(from, path, flags | how, Mode::empty()))
+        })
+    };
+    match open(OFlags::RDONLY) {
+        Err(Errno::ACCESS) => open(OFlags::PATH),
+        other => other,
+    }
 }
 
 /// Opens a file beneath /proc, to read.

@@ -6,7 +6,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::time::Timespec;
 
 use super::limit::without_size_signal;
-use super::{Accessed, Errno, Fd, Meta, Result, around, uninterrupted, written};
+use super::{Accessed, Errno, Fd, Meta, Result, around, open_subdir, uninterrupted, written};
 
 pub(crate) fn fstat(file: &Fd) -> Result<Meta> {
     around("fstat", || rustix::fs::fstat(file.borrow()?).map(Meta::from))
@@ -170,5 +170,12 @@ pub(crate) fn sync_data(file: &Fd) -> Result<()> {
 
 /// A directory's entries are on disk.
 pub(crate) fn sync_dir(dir: &Fd) -> Result<()> {
-    uninterrupted("fsync", || rustix::fs::fsync(dir.borrow()?))
+    match uninterrupted("fsync", || rustix::fs::fsync(dir.borrow()?)) {
+        // One that may not be listed (`O_PATH`) has to be opened for it, which says why it cannot be done.
+        Err(Errno::BADF) => {
+            let listed = open_subdir(dir, c".")?;
+            uninterrupted("fsync", || rustix::fs::fsync(listed.borrow()?))
+        }
+        other => other,
+    }
 }

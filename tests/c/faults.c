@@ -222,6 +222,18 @@ static void a_directory_that_may_not_be_written_to_is_said_and_got_over(void) {
   is_usable_again(lock);
 }
 
+static void a_directory_that_may_not_be_listed_will_do(void) {
+  become_nobody();
+  SYSTEM(chmod(dir, 0300));
+  struct jlock *lock = open_with_journal(), *other = open_with(0, 20);
+  OK(jlock_acquire(lock));
+  IS(jlock_acquire(other), -ETIMEDOUT);
+  OK(jlock_release(lock));
+  SYSTEM(chmod(dir, 0777));
+  jlock_close(other);
+  is_usable_again(lock);
+}
+
 static void a_journal_that_may_not_be_written_to_is_said_and_got_over(void) {
   become_nobody();
   struct jlock *lock = open_with_journal();
@@ -297,6 +309,7 @@ const struct claim claims[] = {
     CLAIM(a_signal_of_the_programs_own_stays_pending),
     CLAIM(a_read_only_file_system_is_said_and_got_over),
     CLAIM(a_directory_that_may_not_be_written_to_is_said_and_got_over),
+    CLAIM(a_directory_that_may_not_be_listed_will_do),
     CLAIM(a_journal_that_may_not_be_written_to_is_said_and_got_over),
     CLAIM(a_lock_that_may_not_be_read_is_waited_for),
     CLAIM(a_directory_that_is_gone_is_said),

@@ -215,6 +215,41 @@ static int filter(long call, unsigned action, unsigned flags) {
   return (int)rc;
 }
 
+/* Elsewhere: another thread may hold its lock while it opens the journal. */
+static void open_and_use(void) {
+  struct jlock *lock;
+  OK(jlock_open(path_of("elsewhere"), NULL, &lock));
+  use(lock);
+  jlock_close(lock);
+}
+
+static struct jlock *inherited;
+
+static void is_told(void) {
+  IS(jlock_acquire(inherited), JLOCK_EFORKED);
+  IS(append(inherited, "a"), JLOCK_EFORKED);
+  open_and_use();
+  IS(jlock_acquire(inherited), JLOCK_EFORKED);
+  jlock_close(inherited);
+}
+
+/* qemu-user takes every advice and follows none. */
+static void a_child_is_told_where_the_kernel_only_says_that_it_wipes_pages(void) {
+  filter(SYS_madvise, SECCOMP_RET_ERRNO | 0, 0);
+  inherited = open_default();
+  use(inherited);
+  ends_well(child(is_told));
+  pid_t bare = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL); /* without handlers */
+  SYSTEM(bare);
+  if (bare == 0) {
+    is_told();
+    _exit(0);
+  }
+  ends_well(bare);
+  use(inherited);
+  jlock_close(inherited);
+}
+
 static atomic_int supervisor;
 static atomic_int opened;
 
@@ -233,14 +268,6 @@ static void let_go_on(void) {
   SYSTEM(ioctl(supervisor, SECCOMP_IOCTL_NOTIF_RECV, &request));
   struct seccomp_notif_resp go_on = {.id = request.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
   SYSTEM(ioctl(supervisor, SECCOMP_IOCTL_NOTIF_SEND, &go_on));
-}
-
-/* Elsewhere: the thread may hold its lock while it opens the journal. */
-static void open_and_use(void) {
-  struct jlock *lock;
-  OK(jlock_open(path_of("elsewhere"), NULL, &lock));
-  use(lock);
-  jlock_close(lock);
 }
 
 static void a_fork_does_not_wait_for_an_open_of_another_thread(void) {
@@ -336,6 +363,7 @@ const struct claim claims[] = {
     CLAIM(nothing_is_made_in_a_directory_that_took_a_number),
     CLAIM(after_all_are_closed_a_handle_fails_and_the_next_works),
     CLAIM(a_signal_handler_may_fork),
+    CLAIM(a_child_is_told_where_the_kernel_only_says_that_it_wipes_pages),
     CLAIM(a_fork_does_not_wait_for_an_open_of_another_thread),
     CLAIM(a_thread_is_cancelled_between_calls),
     CLAIM(errno_is_as_the_caller_left_it),
