@@ -8,7 +8,7 @@
 //! The handlers take no lock and wait for nothing: a program may fork in a signal handler that interrupted this
 //! library, and while another of its threads is inside it, in a system call that a frozen file system does not end.
 
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Mutex, TryLockError};
 
 use super::{process, table};
@@ -116,8 +116,8 @@ impl Generation {
 
 /// Ends the generation if this is another process than before.
 fn compare_process() {
-    static PROCESS: AtomicU32 = AtomicU32::new(0);
-    let now = rustix::process::getpid().as_raw_nonzero().get().cast_unsigned();
+    static PROCESS: AtomicI32 = AtomicI32::new(0);
+    let now = rustix::process::getpid().as_raw_nonzero().get();
     if PROCESS.swap(now, Ordering::AcqRel) != now {
         Generation::end();
     }
@@ -138,7 +138,9 @@ fn place() -> &'static AtomicU32 {
         .compare_exchange(std::ptr::null_mut(), new, order.0, order.1)
         .is_err()
     {
-        page.map(unmap);
+        if let Some(page) = page {
+            unmap(page);
+        }
     }
     load().unwrap_or(&UNWIPED)
 }

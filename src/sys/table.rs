@@ -211,7 +211,7 @@ impl Drop for Opening {
 /// Neither files nor directories send signals, so `O_ASYNC` has no effect on them; and what does send signals is not
 /// opened with `O_NOFOLLOW` or `O_DIRECTORY`. An eventfd and its like cannot be opened so; a child that is forked before
 /// such a one is marked keeps it, which does no more harm than any number that is taken.
-pub(super) const IN_OPENING: OFlags = OFlags::from_bits_retain(libc::O_ASYNC.cast_unsigned());
+pub(super) const IN_OPENING: OFlags = OFlags::from_bits_retain(libc::O_ASYNC as u32);
 
 /// Closes a forked child's copies. Takes no lock and no memory.
 pub(super) fn close_all(some_left_the_table: bool) {
