@@ -3,17 +3,27 @@
 
 use std::mem::MaybeUninit;
 
-use rustix::process::{Resource, getrlimit};
-
 use super::errno::preserving_errno;
 
 /// Runs `run`, a write of this thread, without the signal. One system call more where there is no limit, as usual; the
 /// program may set one at any time.
 pub(super) fn without_size_signal<T>(run: impl FnOnce() -> T) -> T {
-    match getrlimit(Resource::Fsize).current {
-        None => run(),
-        Some(_) => preserving_errno(|| blocking_size_signal(run)),
+    match has_limit() {
+        false => run(),
+        true => preserving_errno(|| blocking_size_signal(run)),
     }
+}
+
+/// By the C library: `rustix` takes this call for one that cannot be refused, as a sandbox may do.
+fn has_limit() -> bool {
+    let mut limit = MaybeUninit::<libc::rlimit>::uninit();
+    preserving_errno(|| {
+        // SAFETY: initialised where the call succeeds, and read there alone.
+        unsafe {
+            libc::getrlimit(libc::RLIMIT_FSIZE, limit.as_mut_ptr()) != 0
+                || limit.assume_init_ref().rlim_cur != libc::RLIM_INFINITY
+        }
+    })
 }
 
 /// The kernel sends it to the thread that writes, where it waits as long as it is blocked, and is taken away.

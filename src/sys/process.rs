@@ -60,8 +60,14 @@ pub(crate) fn process_domain() -> u64 {
 
 /// The host's name, without what would break the stamp's line.
 fn host() -> String {
-    let uname = rustix::system::uname();
-    let name = uname.nodename().to_string_lossy();
+    let mut uname = MaybeUninit::<libc::utsname>::zeroed();
+    // By the C library: `rustix` takes this call for one that cannot be refused, as a sandbox may do.
+    // SAFETY: all zero is a value, and the name ends within it. Where the call is refused, it is empty.
+    let name = unsafe {
+        libc::uname(uname.as_mut_ptr());
+        CStr::from_ptr(uname.assume_init_ref().nodename.as_ptr())
+    };
+    let name = name.to_string_lossy();
     name.chars().filter(|c| c.is_ascii_graphic()).take(63).collect()
 }
 
