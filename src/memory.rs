@@ -17,7 +17,6 @@ pub(crate) fn survive<T>(act: impl FnOnce() -> T) -> Result<T, OutOfMemory> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::Lock;
     use crate::abi;
     use crate::error::EDEADLK;

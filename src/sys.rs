@@ -5,7 +5,7 @@
 //! | names in a directory | `fs.rs`, `mount.rs` |
 //! | what is in a file and beside it | `io.rs`, `meta.rs`, `flock.rs` |
 //! | waiting | `watch.rs`, `time.rs`, `thread.rs` |
-//! | descriptors, this process and others | `fd.rs`, `fork.rs`, `process.rs` |
+//! | descriptors, this process and others | `fd.rs`, `table.rs`, `fork.rs`, `process.rs` |
 //! | the rest | `random.rs`, `memory.rs`, `errno.rs` |
 //!
 //! One seam: [`seam`] runs before and after each call, so that a test can step, fail or end a peer at each of them.
@@ -23,6 +23,7 @@ mod flock;
 pub(crate) mod fork;
 mod fs;
 mod io;
+mod limit;
 mod memory;
 mod meta;
 mod mount;
@@ -32,6 +33,7 @@ pub(crate) mod process;
 mod random;
 #[cfg(feature = "seam")]
 pub mod seam;
+mod table;
 pub(crate) mod thread;
 mod time;
 mod watch;
@@ -75,15 +77,19 @@ fn written(_file: std::os::fd::BorrowedFd<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Calls again while a signal interrupts.
+/// Calls again while a signal interrupts; not forever: a sandbox may refuse a call with `EINTR`, and a timer of the
+/// program's interrupt one each time before it gets done.
 fn uninterrupted<T>(call: &'static str, mut run: impl FnMut() -> Result<T>) -> Result<T> {
-    loop {
+    for _ in 1..TRIES {
         match around(call, &mut run) {
             Err(Errno::INTR) => {}
             other => return other,
         }
     }
+    around(call, run)
 }
+
+const TRIES: u32 = 1024;
 
 #[cfg(test)]
 mod tests {

@@ -227,12 +227,27 @@ claims! {
         a_full_disk_keeps_a_new_handle_from_acquiring
         no_more_descriptors_is_said_and_got_over
         a_file_size_limit_undoes_an_append
+        a_file_size_limit_is_no_signal
+        a_signal_of_the_programs_own_stays_pending
         a_read_only_file_system_is_said_and_got_over
         a_directory_that_may_not_be_written_to_is_said_and_got_over
+        a_directory_that_may_not_be_listed_will_do
         a_journal_that_may_not_be_written_to_is_said_and_got_over
         a_lock_that_may_not_be_read_is_waited_for
         a_directory_that_is_gone_is_said
         a_parked_stamp_that_was_swept_is_made_again
+    }
+    guest of library("libjlock.a") => {
+        standard_numbers_are_never_kept
+        a_number_that_the_program_takes_is_the_programs
+        nothing_is_made_in_a_directory_that_took_a_number
+        after_all_are_closed_a_handle_fails_and_the_next_works
+        a_signal_handler_may_fork
+        a_child_is_told_where_the_kernel_only_says_that_it_wipes_pages
+        a_fork_does_not_wait_for_an_open_of_another_thread
+        a_thread_is_cancelled_between_calls
+        errno_is_as_the_caller_left_it
+        a_sleep_that_is_refused_is_slept_otherwise
     }
     names of library("libjlock.a") => {
         a_link_at_the_locks_name_is_refused

@@ -12,7 +12,9 @@ use crate::abi;
 use crate::error::{self, E2BIG, EINVAL, Error, Result};
 use crate::handle::Lock;
 use crate::memory::OutOfMemory;
+use crate::sys::errno::preserving_errno;
 use crate::sys::fork::is_whole;
+use crate::sys::process::without_cancellation;
 
 /// A handle. Made by jlock_open() or jlock_open_at(), ended by jlock_close().
 #[allow(non_camel_case_types)]
@@ -55,7 +57,12 @@ impl jlock {
 
 /// Runs `act`; a panic becomes `JLOCK_EPANIC`.
 pub(super) fn contain(act: impl FnOnce() -> Result<i32>) -> i32 {
-    attempt(act).unwrap_or_else(|error| error.code())
+    leaving_the_thread_as_it_was(|| attempt(act).unwrap_or_else(|error| error.code()))
+}
+
+/// Nothing is reported through `errno`, and a thread that is cancelled is so between calls.
+fn leaving_the_thread_as_it_was<T>(run: impl FnOnce() -> T) -> T {
+    preserving_errno(|| without_cancellation(run))
 }
 
 fn attempt(act: impl FnOnce() -> Result<i32>) -> Result<i32> {
@@ -91,14 +98,17 @@ pub(super) unsafe fn with(handle: *const jlock, act: impl FnOnce(&Lock) -> Resul
     if handle.poisoned.load(Ordering::Acquire) {
         return abi::JLOCK_EPANIC;
     }
-    attempt(|| act(&handle.lock)).unwrap_or_else(|error| {
-        let code = error.code();
-        if code == abi::JLOCK_EPANIC {
-            handle.poisoned.store(true, Ordering::Release);
-        }
-        handle.keep(error);
-        code
-    })
+    let run = || {
+        attempt(|| act(&handle.lock)).unwrap_or_else(|error| {
+            let code = error.code();
+            if code == abi::JLOCK_EPANIC {
+                handle.poisoned.store(true, Ordering::Release);
+            }
+            handle.keep(error);
+            code
+        })
+    };
+    leaving_the_thread_as_it_was(run)
 }
 
 /// Runs `act` on the last failure's message, which it does not change.

@@ -39,7 +39,8 @@ pub(crate) fn text(errno: i32) -> &'static CStr {
         .map_or(c"unknown error", |(_, text)| text)
 }
 
-/// What a file system, a descriptor or a process can answer; the network's own errors come from network file systems.
+/// What a system call says of a file system, a descriptor or a process; the network's own errors come from network file
+/// systems. Plain texts: what an errno means for the lock, the place that raises it says.
 const TEXTS: &[(i32, &CStr)] = &[
     (libc::EPERM, c"operation not permitted"),
     (libc::ENOENT, c"no such file or directory"),
@@ -94,8 +95,8 @@ const TEXTS: &[(i32, &CStr)] = &[
     (libc::EHOSTUNREACH, c"no route to host"),
     (libc::ESTALE, c"stale file handle"),
     (libc::EDQUOT, c"disk quota exceeded"),
-    (libc::ECANCELED, c"cancelled"),
     (libc::EALREADY, c"operation already in progress"),
     (libc::EINPROGRESS, c"operation in progress"),
+    (libc::ECANCELED, c"operation cancelled"),
     (libc::EOWNERDEAD, c"owner died"),
 ];

@@ -20,29 +20,21 @@
 //! and a release removes the lock only after it has seen its own inode at that name. Only what would make something new
 //! in the wrong directory is checked.
 
-use std::cell::UnsafeCell;
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
-use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+use std::sync::atomic::Ordering;
 
-use super::errno::preserving_errno;
-use super::flock::{F_GETSIG, F_SETSIG};
-use super::{Errno, FileId, Meta, Result, fork};
+use super::table::{CLOSED, Opened, Opening, Slot, VACANT, enter, set_mark};
+use super::{Errno, Meta, Result, fork};
 
 /// An owned descriptor, in the table that a forked child's handler walks.
 #[derive(Debug)]
 pub(crate) struct Fd(&'static Slot);
 
-/// What was opened.
-#[derive(Clone, Copy, Debug)]
-struct Opened {
-    id: FileId,
-    marked: bool,
-}
-
 impl Fd {
     /// Opens a descriptor and enters it.
     pub(super) fn register(open: impl FnOnce() -> Result<OwnedFd>) -> Result<Fd> {
         fork::watch();
+        let _opening = Opening::begin();
         let fd = above_standard(open()?)?;
         let opened = Opened {
             id: Meta::from(rustix::fs::fstat(&fd)?).id,
@@ -94,6 +86,7 @@ impl Drop for Fd {
         super::seam::closing();
         // Closed first: a child that is forked in between finds the number in the table, and that it is not ours.
         self.0.close_if_ours();
+        fork::note_close();
         self.0.number.store(VACANT, Ordering::Release);
     }
 }
@@ -105,60 +98,6 @@ fn above_standard(fd: OwnedFd) -> Result<OwnedFd> {
     match fd.as_raw_fd() {
         FIRST.. => Ok(fd),
         _ => rustix::io::fcntl_dupfd_cloexec(&fd, FIRST),
-    }
-}
-
-// -------------------------------------------------------------------------------------------------------- the mark
-
-/// Also what a lease is broken with: a signal that nobody notices who does not ask for it.
-const MARK: i32 = libc::SIGURG;
-
-fn set_mark(fd: &OwnedFd) -> bool {
-    // SAFETY: a command that takes an int.
-    preserving_errno(|| unsafe { libc::fcntl(fd.as_raw_fd(), F_SETSIG, MARK) }) == 0
-}
-
-fn has_mark(fd: BorrowedFd<'_>) -> bool {
-    // SAFETY: a command without an argument.
-    preserving_errno(|| unsafe { libc::fcntl(fd.as_raw_fd(), F_GETSIG) }) == MARK
-}
-
-impl Slot {
-    fn opened(&self) -> Opened {
-        // SAFETY: written before the slot had a number, and not again before its owner gives it up.
-        unsafe { *self.opened.get() }
-    }
-
-    /// Never goes to the file system, where the file could be marked.
-    fn is_ours(&self, fd: BorrowedFd<'_>) -> bool {
-        match self.opened().marked {
-            true => has_mark(fd),
-            false => self.is_same_file(fd),
-        }
-    }
-
-    fn is_same_file(&self, fd: BorrowedFd<'_>) -> bool {
-        let opened = self.opened();
-        match rustix::fs::fstat(fd) {
-            Ok(stat) => Meta::from(stat).id == opened.id,
-            Err(Errno::BADF) => false,
-            Err(_) => opened.marked, // a server that is gone, say: then the mark has to do
-        }
-    }
-
-    fn close_if_ours(&self) {
-        let number = self.number.load(Ordering::Relaxed);
-        if number < 0 {
-            return;
-        }
-        // SAFETY: the slot's own, or the program has taken the number: found out before it is closed.
-        unsafe {
-            if self.is_ours(BorrowedFd::borrow_raw(number)) {
-                // Errors of close are for those who wrote through it without checking; on Linux the descriptor is gone
-                // in any case.
-                rustix::io::close(number);
-            }
-        }
     }
 }
 
@@ -182,137 +121,21 @@ impl ProcPath {
     }
 }
 
-// ------------------------------------------------------------------------------------------------------- the table
-
-/// A slot that no `Fd` uses.
-const VACANT: i32 = -2;
-/// A slot whose descriptor is closed (in a forked child), lost, or not open yet.
-const CLOSED: i32 = -1;
-
-#[derive(Debug)]
-struct Slot {
-    number: AtomicI32,
-    opened: UnsafeCell<Opened>,
-}
-
-// SAFETY: `opened` is written by whoever took the slot while it was vacant, before it has a number; and read by the
-// owner, and by a forked child's handler where there is a number.
-unsafe impl Sync for Slot {}
-
-impl Slot {
-    const fn new() -> Slot {
-        Slot {
-            number: AtomicI32::new(VACANT),
-            opened: UnsafeCell::new(Opened {
-                id: FileId::NONE,
-                marked: false,
-            }),
-        }
-    }
-
-    fn take(&self) -> bool {
-        let order = (Ordering::AcqRel, Ordering::Relaxed);
-        self.number.load(Ordering::Relaxed) == VACANT
-            && self.number.compare_exchange(VACANT, CLOSED, order.0, order.1).is_ok()
-    }
-}
-
-const SLOTS: usize = 64;
-
-/// Grows by blocks that are never given back: a child's handler may be walking them.
-struct Block {
-    slots: [Slot; SLOTS],
-    next: AtomicPtr<Block>,
-}
-
-impl Block {
-    const fn new() -> Block {
-        Block {
-            slots: [const { Slot::new() }; SLOTS],
-            next: AtomicPtr::new(std::ptr::null_mut()),
-        }
-    }
-
-    fn next(&self) -> Option<&'static Block> {
-        // SAFETY: null, or a block that was leaked by `grow`.
-        unsafe { self.next.load(Ordering::Acquire).as_ref() }
-    }
-
-    /// The next block, made when there is none.
-    fn grow(&self) -> &'static Block {
-        let new = Box::into_raw(Box::new(Block::new()));
-        match self
-            .next
-            .compare_exchange(std::ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire)
-        {
-            // SAFETY: leaked just now.
-            Ok(_) => unsafe { &*new },
-            Err(theirs) => {
-                // SAFETY: `new` was never shared; `theirs` was leaked by another thread.
-                unsafe {
-                    drop(Box::from_raw(new));
-                    &*theirs
-                }
-            }
-        }
-    }
-}
-
-static FIRST: Block = Block::new();
-
-fn blocks() -> impl Iterator<Item = &'static Block> {
-    std::iter::successors(Some(&FIRST), |block| block.next())
-}
-
-fn enter(number: i32, opened: Opened) -> &'static Slot {
-    // Whoever has this number has lost it: an Fd that is dropped gives its slot up without a look at the number.
-    for slot in blocks().flat_map(|block| &block.slots) {
-        let _ = slot
-            .number
-            .compare_exchange(number, CLOSED, Ordering::Relaxed, Ordering::Relaxed);
-    }
-    let slot = vacant();
-    // SAFETY: the slot is ours, and has no number yet.
-    unsafe { *slot.opened.get() = opened };
-    slot.number.store(number, Ordering::SeqCst); // before `fork::unshared` looks for a fork
-    slot
-}
-
-fn vacant() -> &'static Slot {
-    let mut block: &'static Block = &FIRST;
-    loop {
-        if let Some(slot) = block.slots.iter().find(|slot| slot.take()) {
-            return slot;
-        }
-        block = block.next().unwrap_or_else(|| block.grow());
-    }
-}
-
-/// Closes a forked child's copies of all that is entered. Takes no lock and no memory.
-pub(super) fn close_all() {
-    for slot in blocks().flat_map(|block| &block.slots) {
-        if slot.number.load(Ordering::Relaxed) >= 0 {
-            slot.close_if_ours();
-            slot.number.store(CLOSED, Ordering::Relaxed);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Open, eventfd, open, timerfd, truncate, wake, write_at};
+    use super::super::{Open, eventfd, open, table, timerfd, truncate, wake, write_at};
     use super::*;
     use crate::sys::tests::Scratch;
 
     #[test]
     fn the_table_grows_and_slots_are_used_again() {
-        let many: Vec<Fd> = (0..3 * SLOTS).map(|_| eventfd().unwrap()).collect();
+        let many: Vec<Fd> = (0..3 * table::SLOTS).map(|_| eventfd().unwrap()).collect();
         let numbers: std::collections::HashSet<i32> = many.iter().map(|fd| fd.number().unwrap()).collect();
         assert_eq!(numbers.len(), many.len());
         drop(many);
         eventfd().unwrap();
-        let blocks = blocks().count();
-        assert!(blocks <= 5, "{blocks} blocks for {} descriptors", 3 * SLOTS);
+        let blocks = table::blocks().count();
+        assert!(blocks <= 5, "{blocks} blocks for {} descriptors", 3 * table::SLOTS);
     }
 
     /// What stands at the number of `fd` from now on.

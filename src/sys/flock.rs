@@ -55,6 +55,7 @@ pub(crate) fn read_lease(file: &Fd) -> Lease {
 pub(super) const F_SETSIG: i32 = 10;
 pub(super) const F_GETSIG: i32 = 11;
 
+#[allow(clippy::unnecessary_cast)] // the types of the constants differ between C libraries
 fn borrow_lease(file: &Fd) -> Result<()> {
     let fd = file.verified()?;
     let set = |command: i32, argument: i32| {

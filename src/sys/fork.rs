@@ -8,31 +8,38 @@
 //! The handlers take no lock and wait for nothing: a program may fork in a signal handler that interrupted this
 //! library, and while another of its threads is inside it, in a system call that a frozen file system does not end.
 
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Mutex, TryLockError};
-use std::time::Duration;
 
-use super::{Fd, Result, fd, process};
+use super::{process, table};
 
-// ---------------------------------------------------------------------------------------------------- the handlers
+/// How many forks are going on, and whether a descriptor was closed meanwhile ([`CLOSED`]).
+static FORKING: AtomicU32 = AtomicU32::new(0);
+const CLOSED: u32 = 1 << 31;
 
-/// How many forks have begun, and how many have ended. The two differ while one is going on.
-static BEGUN: AtomicU32 = AtomicU32::new(0);
-static ENDED: AtomicU32 = AtomicU32::new(0);
+/// Right after a descriptor is closed, and before it leaves the table. `fork` copies the descriptors first and the
+/// memory later: in between, it can come to stand in the child's copy of the one and not of the other.
+pub(super) fn note_close() {
+    let note = |forking| (forking != 0).then_some(forking | CLOSED);
+    let _ = FORKING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, note); // nobody forks
+}
 
 extern "C" fn before_fork() {
-    BEGUN.fetch_add(1, Ordering::SeqCst);
+    FORKING.fetch_add(1, Ordering::SeqCst);
 }
 
 extern "C" fn after_fork_in_parent() {
-    ENDED.fetch_add(1, Ordering::SeqCst);
+    let end = |forking| match forking & !CLOSED {
+        0 | 1 => 0, // 0: the handlers were set up while another thread was forking
+        others => (others - 1) | (forking & CLOSED),
+    };
+    let _ = FORKING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |forking| Some(end(forking))); // never refused
 }
 
 extern "C" fn after_fork_in_child() {
     Generation::end();
-    fd::close_all();
-    // Whichever other threads were forking are not here.
-    ENDED.store(BEGUN.load(Ordering::SeqCst), Ordering::SeqCst);
+    let forking = FORKING.swap(0, Ordering::SeqCst);
+    table::close_all(forking & CLOSED != 0);
 }
 
 /// Has the handlers called from now on.
@@ -41,9 +48,9 @@ pub(super) fn watch() {
     if WATCHED.load(Ordering::Acquire) {
         return;
     }
-    // Two threads may come here at once, and a child may in which a thread is missing that was here: then the handlers
-    // are called twice, which does no harm. To wait for each other would. Without signals: a handler of the program's
-    // that forks would wait for the C library's own list of handlers.
+    // Two threads may come here at once, and a child may in which a thread is missing that was here: then the
+    // handlers are called twice, which does no harm. To wait for each other would. Without signals: a signal handler
+    // that forks would wait for the C library's list of fork handlers, which this thread may be changing.
     let failed = process::without_signals(|| {
         // SAFETY: three functions of this library; a shared object's handlers go when it is unloaded.
         unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child)) }
@@ -53,47 +60,6 @@ pub(super) fn watch() {
     if failed == 0 {
         WATCHED.store(true, Ordering::Release);
     }
-}
-
-/// Opens a file that may be locked with `flock`: no forked child shares the open file.
-///
-/// A child that is forked after a file is opened and before it is entered in the table does not close it. To keep forks
-/// out meanwhile would have them wait for the file system. So it is opened again if there was a fork: `open` is given
-/// what it opened before, if anything.
-///
-/// If forks go on for longer than this waits for their end, there may be such a child: it keeps the lock alive if its
-/// parent dies while holding it. To wait longer could be for ever: the thread that forks may wait, in a handler of the
-/// program's, for a lock that the program holds while it calls us.
-pub(super) fn unshared(mut open: impl FnMut(Option<&Fd>) -> Result<Fd>) -> Result<Fd> {
-    const TRIES: u32 = 16;
-    let mut opened: Option<Fd> = None;
-    for _ in 1..TRIES {
-        let before = await_forks();
-        let file = open(opened.as_ref())?;
-        fence(Ordering::SeqCst);
-        if Some(BEGUN.load(Ordering::SeqCst)) == before {
-            return Ok(file);
-        }
-        opened = Some(file);
-    }
-    open(opened.as_ref())
-}
-
-/// The number of forks so far. `None`: one is going on, and has been for long.
-fn await_forks() -> Option<u32> {
-    const PAUSE: Duration = Duration::from_millis(1);
-    for pauses in 0..8 {
-        let ended = ENDED.load(Ordering::SeqCst);
-        if BEGUN.load(Ordering::SeqCst) == ended {
-            return Some(ended);
-        }
-        if pauses > 0 {
-            std::thread::sleep(PAUSE);
-        } else {
-            std::thread::yield_now();
-        }
-    }
-    None
 }
 
 // ------------------------------------------------------------------------------------------- whose process is it
@@ -150,8 +116,8 @@ impl Generation {
 
 /// Ends the generation if this is another process than before.
 fn compare_process() {
-    static PROCESS: AtomicU32 = AtomicU32::new(0);
-    let now = rustix::process::getpid().as_raw_nonzero().get().cast_unsigned();
+    static PROCESS: AtomicI32 = AtomicI32::new(0);
+    let now = rustix::process::getpid().as_raw_nonzero().get();
     if PROCESS.swap(now, Ordering::AcqRel) != now {
         Generation::end();
     }
@@ -172,7 +138,9 @@ fn place() -> &'static AtomicU32 {
         .compare_exchange(std::ptr::null_mut(), new, order.0, order.1)
         .is_err()
     {
-        page.map(unmap);
+        if let Some(page) = page {
+            unmap(page);
+        }
     }
     load().unwrap_or(&UNWIPED)
 }
@@ -214,56 +182,12 @@ fn unmap(page: *mut std::ffi::c_void) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::Scratch;
-    use super::super::{Open, stat};
     use super::*;
 
     #[test]
     fn a_generation_lasts_within_one_process() {
         assert_eq!(Generation::current(), Generation::current());
         assert!(!std::ptr::eq(place(), &UNWIPED), "this kernel wipes the page");
-    }
-
-    #[test]
-    fn a_file_during_whose_opening_somebody_forks_is_opened_again() {
-        let scratch = Scratch::new();
-        let mut opened = Vec::new();
-        let mut open_with = |forks: &dyn Fn(usize)| {
-            opened.clear();
-            unshared(|earlier| {
-                opened.push(earlier.map(|file| file.number().unwrap()));
-                forks(opened.len());
-                super::super::eventfd()
-            })
-            .map(|file| (opened.len(), opened.last().copied().flatten() != file.number().ok()))
-        };
-        assert_eq!(open_with(&|_| ()), Ok((1, true)));
-        let whole = |nth| {
-            if nth == 1 {
-                before_fork();
-                after_fork_in_parent();
-            }
-        };
-        assert_eq!(open_with(&whole), Ok((2, true)));
-        // A fork that is going on, and does not end: it is not waited for.
-        let begun = |nth| {
-            if nth == 1 {
-                before_fork();
-            }
-        };
-        assert!(open_with(&begun).is_ok_and(|(opens, _)| opens > 2));
-        after_fork_in_parent();
-        drop(scratch);
-    }
-
-    #[test]
-    fn what_is_made_while_somebody_forks_is_made_once() {
-        let scratch = Scratch::new();
-        before_fork();
-        let made = super::super::open(&scratch.dir, c"made", Open::CreateNew);
-        after_fork_in_parent();
-        let made = super::super::fstat(&made.unwrap()).unwrap();
-        assert_eq!(stat(&scratch.dir, c"made").unwrap().unwrap().id, made.id);
     }
 
     #[test]

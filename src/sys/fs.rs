@@ -2,11 +2,12 @@
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 
-use super::{Errno, Fd, Meta, Result, around, fork, uninterrupted, written};
+use super::table::IN_OPENING;
+use super::{Errno, Fd, Meta, Result, TRIES, around, uninterrupted, written};
 
 /// How [`open`] opens. Never follows a symlink at the name, never blocks on a FIFO, never leaks through exec.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +26,7 @@ pub(crate) enum Open {
 
 impl Open {
     fn flags(self) -> OFlags {
-        let always = OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let always = IN_OPENING | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         always
             | match self {
                 Open::Read => OFlags::RDONLY,
@@ -37,52 +38,40 @@ impl Open {
     }
 }
 
-/// Opens a file that nobody else has open as the same open file, no forked child either: it may be locked.
 pub(crate) fn open(dir: &Fd, name: &CStr, how: Open) -> Result<Fd> {
-    fork::unshared(|opened| {
-        uninterrupted("openat", || match (how, opened) {
-            (Open::CreateNew, Some(made)) => open_again(dir, name, made),
-            _ => Fd::register(|| open_once(dir, name, how)),
+    let mode = Mode::from_raw_mode(0o666); // less the umask, as a shipped peer's files
+    uninterrupted("openat", || {
+        Fd::register(|| {
+            // Whatever is written to must not be in another directory.
+            let dir = match how {
+                Open::Read => dir.borrow()?,
+                Open::Write | Open::ReadWrite | Open::CreateNew | Open::Append => dir.own()?,
+            };
+            let file = rustix::fs::openat(dir, name, how.flags(), mode)?;
+            if let Open::CreateNew = how {
+                written(file.as_fd())?;
+            }
+            Ok(file)
         })
     })
-}
-
-fn open_once(dir: &Fd, name: &CStr, how: Open) -> Result<OwnedFd> {
-    let mode = Mode::from_raw_mode(0o666); // less the umask, as a shipped peer's files
-    // Whatever is written to must not be in another directory.
-    let dir = match how {
-        Open::Read => dir.borrow()?,
-        Open::Write | Open::ReadWrite | Open::CreateNew | Open::Append => dir.own()?,
-    };
-    let file = rustix::fs::openat(dir, name, how.flags(), mode)?;
-    if let Open::CreateNew = how {
-        written(file.as_fd())?;
-    }
-    Ok(file)
-}
-
-/// Opens what was made just now a second time. `EEXIST`: it is gone, and the name may be another's.
-fn open_again(dir: &Fd, name: &CStr, made: &Fd) -> Result<Fd> {
-    let again = Fd::register(|| open_once(dir, name, Open::ReadWrite)).map_err(|errno| match errno {
-        Errno::NOENT => Errno::EXIST,
-        errno => errno,
-    })?;
-    let id = |file: &Fd| rustix::fs::fstat(file.borrow()?).map(|stat| Meta::from(stat).id);
-    match id(&again)? == id(made)? {
-        true => Ok(again),
-        false => Err(Errno::EXIST),
-    }
 }
 
 pub(crate) fn open_dir(path: &CStr) -> Result<Fd> {
     open_dir_from(rustix::fs::CWD, path)
 }
 
+/// A directory that may not be listed will do, as long as the names in it may be used.
 pub(crate) fn open_dir_from(from: BorrowedFd<'_>, path: &CStr) -> Result<Fd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    uninterrupted("openat", || {
-        Fd::register(|| rustix::fs::openat(from, path, flags, Mode::empty()))
-    })
+    let flags = IN_OPENING | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let open = |how| {
+        uninterrupted("openat", || {
+            Fd::register(|| rustix::fs::openat(from, path, flags | how, Mode::empty()))
+        })
+    };
+    match open(OFlags::RDONLY) {
+        Err(Errno::ACCESS) => open(OFlags::PATH),
+        other => other,
+    }
 }
 
 /// Opens a file beneath /proc, to read.
@@ -94,7 +83,7 @@ pub(crate) fn open_proc(path: &CStr) -> Result<Fd> {
 
 /// Opens a directory in `dir`, which must not be a symlink.
 pub(crate) fn open_subdir(dir: &Fd, name: &CStr) -> Result<Fd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = IN_OPENING | OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     uninterrupted("openat", || {
         Fd::register(|| rustix::fs::openat(dir.borrow()?, name, flags, Mode::empty()))
     })
@@ -208,11 +197,15 @@ pub(crate) fn list_some(dir: &Fd, most: usize, mut each: impl FnMut(&CStr)) -> R
     let mut buf = [MaybeUninit::uninit(); 32 * 1024];
     around("getdents64", || {
         let mut entries = rustix::fs::RawDir::new(listing.borrow()?, &mut buf);
-        let mut listed = 0;
+        let (mut listed, mut interrupted) = (0, 0);
         while let Some(entry) = entries.next() {
             let name = match &entry {
                 Ok(entry) => entry.file_name(),
-                Err(Errno::INTR) => continue, // it has read nothing, and reads again
+                // It has read nothing, and reads again.
+                Err(Errno::INTR) if interrupted < TRIES => {
+                    interrupted += 1;
+                    continue;
+                }
                 Err(errno) => return Err(*errno),
             };
             if matches!(name.to_bytes(), b"." | b"..") {

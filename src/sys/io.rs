@@ -5,7 +5,8 @@ use std::mem::MaybeUninit;
 use rustix::fs::{Mode, OFlags};
 use rustix::time::Timespec;
 
-use super::{Accessed, Errno, Fd, Meta, Result, around, uninterrupted, written};
+use super::limit::without_size_signal;
+use super::{Accessed, Errno, Fd, Meta, Result, around, open_subdir, uninterrupted, written};
 
 pub(crate) fn fstat(file: &Fd) -> Result<Meta> {
     around("fstat", || rustix::fs::fstat(file.borrow()?).map(Meta::from))
@@ -51,7 +52,7 @@ pub(crate) fn read_onto(file: &Fd, content: &mut Vec<u8>) -> Result<()> {
 pub(crate) fn write_at(file: &Fd, bytes: &[u8], offset: u64) -> Result<()> {
     write_all("pwrite64", bytes, &mut 0, |rest, done| {
         let file = file.verified()?;
-        let count = rustix::io::pwrite(file, rest, offset + done)?;
+        let count = without_size_signal(|| rustix::io::pwrite(file, rest, offset + done))?;
         written(file).map(|()| count)
     })
 }
@@ -60,7 +61,7 @@ pub(crate) fn write_at(file: &Fd, bytes: &[u8], offset: u64) -> Result<()> {
 pub(crate) fn append(file: &Fd, bytes: &[u8], done: &mut usize) -> Result<()> {
     write_all("write", bytes, done, |rest, _| {
         let file = file.verified()?;
-        let count = rustix::io::write(file, rest)?;
+        let count = without_size_signal(|| rustix::io::write(file, rest))?;
         written(file).map(|()| count)
     })
 }
@@ -88,7 +89,7 @@ pub(crate) fn stop_appending(file: &Fd) -> Result<()> {
 pub(crate) fn truncate(file: &Fd, size: u64) -> Result<()> {
     uninterrupted("ftruncate", || {
         let file = file.verified()?;
-        rustix::fs::ftruncate(file, size).and_then(|()| written(file))
+        without_size_signal(|| rustix::fs::ftruncate(file, size)).and_then(|()| written(file))
     })
 }
 
@@ -169,5 +170,12 @@ pub(crate) fn sync_data(file: &Fd) -> Result<()> {
 
 /// A directory's entries are on disk.
 pub(crate) fn sync_dir(dir: &Fd) -> Result<()> {
-    uninterrupted("fsync", || rustix::fs::fsync(dir.borrow()?))
+    match uninterrupted("fsync", || rustix::fs::fsync(dir.borrow()?)) {
+        // One that may not be listed (`O_PATH`) has to be opened for it, which says why it cannot be done.
+        Err(Errno::BADF) => {
+            let listed = open_subdir(dir, c".")?;
+            uninterrupted("fsync", || rustix::fs::fsync(listed.borrow()?))
+        }
+        other => other,
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::Mutex;
 
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 
@@ -63,7 +63,7 @@ fn magic(dir: BorrowedFd<'_>) -> Result<u32> {
 }
 
 /// A mount of this process's mount namespace.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Mount {
     id: u64,
     device: (u32, u32),
@@ -83,42 +83,30 @@ impl Mount {
     /// Whether its type is one of these. Asked once for each mount: to read the table of mounts takes longer than all
     /// else that opening a handle does.
     fn is_one_of(self, names: &[&str]) -> bool {
-        if let Some(known) = self.remembered() {
-            return known;
+        if let Some(is) = self.remembered() {
+            return is;
         }
         let is = mount_type(self.id).is_some_and(|name| names.contains(&name.as_str()));
         self.remember(is);
         is
     }
 
-    /// All that tells it from other mounts in 63 bits, and one for what is remembered of it. `None`: larger numbers
-    /// than any kernel has so far.
-    fn key(self) -> Option<u64> {
-        let (major, minor) = self.device;
-        let fits = major < 1 << 12 && minor < 1 << 20 && self.id < 1 << 31;
-        fits.then_some(u64::from(major) << 52 | u64::from(minor) << 32 | self.id << 1)
-    }
-
     fn remembered(self) -> Option<bool> {
-        let key = self.key()?;
-        let known = KNOWN.iter().map(|entry| entry.load(Ordering::Relaxed));
-        known
-            .filter(|entry| entry & !1 == key)
-            .map(|entry| entry & 1 == 1)
-            .next()
+        let known = KNOWN.try_lock().ok()?;
+        let mut entries = known.iter().flatten();
+        entries.find(|(mount, _)| *mount == self).map(|(_, is)| *is)
     }
 
     fn remember(self, is: bool) {
-        if let Some(key) = self.key() {
-            let entry = &KNOWN[NEXT.fetch_add(1, Ordering::Relaxed) % KNOWN.len()];
-            entry.store(key | u64::from(is), Ordering::Relaxed);
+        if let Ok(mut known) = KNOWN.try_lock() {
+            known.rotate_right(1);
+            known[0] = Some((self, is));
         }
     }
 }
 
-/// The last mounts that were asked for. Each is one number: no reader sees half of one, and nobody waits.
-static KNOWN: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
-static NEXT: AtomicUsize = AtomicUsize::new(0);
+/// The last mounts that were asked for. Nobody waits for it: a thread that fork left behind may have it locked.
+static KNOWN: Mutex<[Option<(Mount, bool)>; 8]> = Mutex::new([None; 8]);
 
 /// A mount's type, from the table of mounts. `None`: unknown.
 fn mount_type(id: u64) -> Option<String> {
@@ -150,7 +138,6 @@ fn mounts() -> Result<Vec<u8>> {
             Ok(0) => return Ok(content),
             // SAFETY: `pread` has initialised so many bytes more.
             Ok(read) => unsafe { content.set_len(length + read) },
-            Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
     }

@@ -63,8 +63,14 @@ pub(crate) fn process_domain() -> u64 {
 
 /// The host's name, without what would break the stamp's line.
 fn host() -> String {
-    let uname = rustix::system::uname();
-    let name = uname.nodename().to_string_lossy();
+    let mut uname = MaybeUninit::<libc::utsname>::zeroed();
+    // By the C library: `rustix` takes this call for one that cannot be refused, as a sandbox may do.
+    // SAFETY: all zero is a value, and the name ends within it. Where the call is refused, it is empty.
+    let name = unsafe {
+        libc::uname(uname.as_mut_ptr());
+        CStr::from_ptr(uname.assume_init_ref().nodename.as_ptr())
+    };
+    let name = name.to_string_lossy();
     name.chars().filter(|c| c.is_ascii_graphic()).take(63).collect()
 }
 
@@ -113,6 +119,27 @@ pub(crate) fn is_alive(pid: i32) -> bool {
         return false;
     }
     around("kill", || rustix::process::test_kill_process(number)) != Err(Errno::SRCH)
+}
+
+/// Runs `run` with the cancellation of this thread (pthread_cancel(3)) put off: it unwinds, which neither Rust nor a lock
+/// that is held survives. What was asked for meanwhile happens at the caller's next cancellation point.
+pub(crate) fn without_cancellation<T>(run: impl FnOnce() -> T) -> T {
+    #[cfg(target_os = "android")] // which has no cancellation
+    return run();
+    #[cfg(not(target_os = "android"))]
+    {
+        unsafe extern "C" {
+            fn pthread_setcancelstate(state: libc::c_int, before: *mut libc::c_int) -> libc::c_int;
+        }
+        const DISABLE: libc::c_int = 1; // PTHREAD_CANCEL_DISABLE of glibc, musl and uClibc
+        let mut before = 0;
+        // SAFETY: this thread's own state; the place is ours.
+        unsafe { pthread_setcancelstate(DISABLE, &mut before) };
+        let result = run();
+        // SAFETY: the state as it was.
+        unsafe { pthread_setcancelstate(before, &mut before) };
+        result
+    }
 }
 
 /// Runs `run` with every signal blocked in this thread: a thread started within never handles the program's signals.

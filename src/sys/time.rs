@@ -1,11 +1,13 @@
 //! Two clocks, and sleeping by one of them.
 
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use rustix::time::Timespec;
 
 #[cfg(feature = "seam")]
 use super::seam;
+use super::{Errno, Result};
 
 /// The monotonic clock, since some fixed moment. Every time-out and the settling run on it.
 pub(crate) fn monotonic() -> Duration {
@@ -48,16 +50,62 @@ fn since_start(time: Timespec) -> Duration {
     )
 }
 
-/// Sleeps until the monotonic clock shows `deadline`, whatever signals arrive.
-pub(crate) fn sleep_until(deadline: Duration) -> super::Result<()> {
+/// Sleeps until the monotonic clock shows `deadline`, whatever signals arrive. An error: no call that sleeps is allowed
+/// here, and it may be earlier.
+pub(crate) fn sleep_until(deadline: Duration) -> Result<()> {
     #[cfg(feature = "seam")]
     if seam::pause("clock_nanosleep", deadline) {
         return Ok(());
     }
-    let until = timespec(deadline);
-    // EINTR is the one error that a valid time can meet.
-    while rustix::thread::clock_nanosleep_absolute(rustix::thread::ClockId::Monotonic, &until).is_err() {}
-    Ok(())
+    // A sandbox may refuse any of them, and for good.
+    let sleeps: [fn(Duration) -> Result<()>; 4] = [sleep_to, sleep_in_poll, sleep_in_futex, sleep_for];
+    sleep_by(&sleeps, deadline)
+}
+
+fn sleep_by(sleeps: &[fn(Duration) -> Result<()>], deadline: Duration) -> Result<()> {
+    let mut refused = Errno::NOSYS;
+    for sleep in sleeps {
+        loop {
+            match sleep(deadline) {
+                Ok(()) | Err(Errno::INTR) if kernel_monotonic() >= deadline => return Ok(()),
+                Ok(()) | Err(Errno::INTR) => {}
+                Err(errno) => {
+                    refused = errno;
+                    break;
+                }
+            }
+        }
+    }
+    Err(refused)
+}
+
+fn sleep_to(deadline: Duration) -> Result<()> {
+    use rustix::thread::{ClockId, clock_nanosleep_absolute};
+    clock_nanosleep_absolute(ClockId::Monotonic, &timespec(deadline))
+}
+
+fn sleep_in_poll(deadline: Duration) -> Result<()> {
+    let left = deadline.saturating_sub(kernel_monotonic());
+    rustix::event::poll(&mut [], Some(&timespec(left))).map(drop)
+}
+
+fn sleep_in_futex(deadline: Duration) -> Result<()> {
+    use rustix::thread::futex::{Flags, wait};
+    let left = deadline.saturating_sub(kernel_monotonic());
+    // Nobody else has it: nothing wakes this one early.
+    match wait(&AtomicU32::new(0), Flags::PRIVATE, 0, Some(&timespec(left))) {
+        Err(Errno::TIMEDOUT) => Ok(()),
+        other => other,
+    }
+}
+
+fn sleep_for(deadline: Duration) -> Result<()> {
+    use rustix::thread::{NanosleepRelativeResult, nanosleep};
+    match nanosleep(&timespec(deadline.saturating_sub(kernel_monotonic()))) {
+        NanosleepRelativeResult::Ok => Ok(()),
+        NanosleepRelativeResult::Interrupted(_) => Err(Errno::INTR),
+        NanosleepRelativeResult::Err(errno) => Err(errno),
+    }
 }
 
 /// A time beyond the kernel's range is its last.
@@ -65,5 +113,29 @@ pub(super) fn timespec(time: Duration) -> Timespec {
     Timespec {
         tv_sec: time.as_secs().try_into().unwrap_or(i64::MAX),
         tv_nsec: time.subsec_nanos().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_to_sleep_lasts_until_the_deadline() {
+        for sleep in [sleep_to, sleep_in_poll, sleep_in_futex, sleep_for] {
+            let deadline = kernel_monotonic() + Duration::from_millis(5);
+            assert_eq!(sleep_by(&[sleep], deadline), Ok(()));
+            assert!(kernel_monotonic() >= deadline);
+            assert_eq!(sleep_by(&[sleep], Duration::ZERO), Ok(()), "past");
+        }
+    }
+
+    #[test]
+    fn a_sleep_that_is_refused_for_good_falls_back_or_says_so() {
+        let deadline = kernel_monotonic() + Duration::from_millis(5);
+        let refused: fn(Duration) -> Result<()> = |_| Err(Errno::PERM);
+        assert_eq!(sleep_by(&[refused, sleep_in_poll], deadline), Ok(()));
+        assert!(kernel_monotonic() >= deadline);
+        assert_eq!(sleep_by(&[refused, refused], Duration::MAX), Err(Errno::PERM));
     }
 }

@@ -9,7 +9,7 @@ use super::fd::proc_path;
 #[cfg(feature = "seam")]
 use super::seam;
 use super::time::timespec;
-use super::{Errno, Fd, Result, around, uninterrupted};
+use super::{Errno, Fd, Result, TRIES, around, uninterrupted};
 
 /// A new inotify queue.
 pub(crate) fn inotify() -> Result<Fd> {
@@ -67,22 +67,28 @@ pub(crate) fn wake(eventfd: &Fd) {
     }
 }
 
-/// Reads away whatever an inotify queue or an eventfd has to say. Whether there was anything.
+/// Reads away whatever an inotify queue, an eventfd or a timer has to say. What comes faster than it is read stays.
+/// Whether there was anything.
 pub(crate) fn drain(queue: &Fd) -> Result<bool> {
     let mut was_readable = false;
     let mut buf = [MaybeUninit::<u8>::uninit(); 4096];
-    loop {
+    for _ in 0..TRIES {
         match uninterrupted("read", || {
             let (bytes, _) = rustix::io::read(queue.own()?, &mut buf)?;
             Ok(bytes.len())
         }) {
-            Ok(len) if len == buf.len() => was_readable = true,
+            // The next event did not fit.
+            Ok(len) if len > buf.len() - LARGEST_EVENT => was_readable = true,
             Ok(_) => return Ok(true),
             Err(Errno::AGAIN) => return Ok(was_readable),
             Err(errno) => return Err(errno),
         }
     }
+    Ok(was_readable)
 }
+
+/// inotify(7): with the longest name.
+const LARGEST_EVENT: usize = 16 + 255 + 1;
 
 /// A timer that polls readable from its time on, until [`set_timer`] sets another or [`drain`] reads it.
 pub(crate) fn timerfd() -> Result<Fd> {

@@ -143,6 +143,38 @@ static void a_file_size_limit_undoes_an_append(void) {
   is_usable_again(lock);
 }
 
+static void a_file_size_limit_is_no_signal(void) {
+  struct jlock *lock = open_with_journal(); /* a signal would end this process */
+  struct jlock_entry *entries = many_entries(100);
+  rlim_t before = limit(RLIMIT_FSIZE, 1024);
+  IS(jlock_append(lock, entries, 100), -EFBIG);
+  limit(RLIMIT_FSIZE, 10); /* less than there is */
+  IS(append(lock, "a"), -EFBIG);
+  IS(append_stamped(lock, "a", 1001), -EFBIG);
+  IS(jlock_write_header(lock, 1), -EFBIG);
+  limit(RLIMIT_FSIZE, before);
+  holds(JOURNAL, BEFORE);
+  free(entries);
+  is_usable_again(lock);
+}
+
+static void a_signal_of_the_programs_own_stays_pending(void) {
+  struct jlock *lock = open_with_journal();
+  sigset_t size, pending;
+  sigemptyset(&size);
+  sigaddset(&size, SIGXFSZ);
+  CHECK(pthread_sigmask(SIG_BLOCK, &size, NULL) == 0);
+  rlim_t before = limit(RLIMIT_FSIZE, 10);
+  IS(append(lock, "a"), -EFBIG);
+  CHECK(sigpending(&pending) == 0 && !sigismember(&pending, SIGXFSZ));
+  CHECK(pthread_kill(pthread_self(), SIGXFSZ) == 0);
+  IS(append(lock, "a"), -EFBIG);
+  CHECK(sigpending(&pending) == 0 && sigismember(&pending, SIGXFSZ));
+  CHECK(sigtimedwait(&size, NULL, &(struct timespec){0}) == SIGXFSZ);
+  limit(RLIMIT_FSIZE, before);
+  is_usable_again(lock);
+}
+
 /* ------------------------------------------------------------------------------------------------- EROFS, EACCES */
 
 static void a_read_only_file_system_is_said_and_got_over(void) {
@@ -187,6 +219,18 @@ static void a_directory_that_may_not_be_written_to_is_said_and_got_over(void) {
   CHECK(!none);
   SYSTEM(chmod(dir, 0777));
   holds(JOURNAL, BEFORE);
+  is_usable_again(lock);
+}
+
+static void a_directory_that_may_not_be_listed_will_do(void) {
+  become_nobody();
+  SYSTEM(chmod(dir, 0300));
+  struct jlock *lock = open_with_journal(), *other = open_with(0, 20);
+  OK(jlock_acquire(lock));
+  IS(jlock_acquire(other), -ETIMEDOUT);
+  OK(jlock_release(lock));
+  SYSTEM(chmod(dir, 0777));
+  jlock_close(other);
   is_usable_again(lock);
 }
 
@@ -261,8 +305,11 @@ const struct claim claims[] = {
     CLAIM(a_full_disk_keeps_a_new_handle_from_acquiring),
     CLAIM(no_more_descriptors_is_said_and_got_over),
     CLAIM(a_file_size_limit_undoes_an_append),
+    CLAIM(a_file_size_limit_is_no_signal),
+    CLAIM(a_signal_of_the_programs_own_stays_pending),
     CLAIM(a_read_only_file_system_is_said_and_got_over),
     CLAIM(a_directory_that_may_not_be_written_to_is_said_and_got_over),
+    CLAIM(a_directory_that_may_not_be_listed_will_do),
     CLAIM(a_journal_that_may_not_be_written_to_is_said_and_got_over),
     CLAIM(a_lock_that_may_not_be_read_is_waited_for),
     CLAIM(a_directory_that_is_gone_is_said),

@@ -112,6 +112,7 @@ pub fn has_none(name: &str) -> bool {
         "close"
             | "fcntl"
             | "getpid"
+            | "prlimit64"
             | "uname"
             | "prctl"
             | "brk"
