@@ -178,7 +178,7 @@ void parse_arguments(const struct command *command, int argc, char **argv, struc
   static char name[] = "jlock"; /* getopt's messages begin with it */
   argv[0] = name;
   *out = (struct arguments){.command = command, .timestamp_ms = -1, .conflict = EXIT_CONFLICT};
-  jlock_options_init(&out->options);
+  jlock_options_init(&out->options, sizeof out->options);
   out->options.flags = command->flags;
   out->options.timeout_ms = command->timeout_ms;
 

@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 static int open_named(const struct arguments *arguments, struct jlock **out) {
-  if (!arguments->journal) return jlock_open(arguments->dir, &arguments->options, out);
+  if (!arguments->journal) return jlock_open(arguments->dir, &arguments->options, sizeof arguments->options, out);
   int dir = open(arguments->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (dir < 0) return -errno;
-  int rc = jlock_open_at(dir, arguments->journal, &arguments->options, out);
+  int rc = jlock_open_at(dir, arguments->journal, &arguments->options, sizeof arguments->options, out);
   close(dir); /* read only: nothing to be told of */
   return rc;
 }

@@ -181,7 +181,14 @@ impl<'s> Life<'s> {
         let snapshot = match self.lock.journal().read() {
             Ok(snapshot) => snapshot,
             // There is none yet, or nobody has stamped it.
-            Err(error) if matches!(error.kind(), ErrorKind::Os(2) | ErrorKind::Header) => return Ok(()),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::Os(2) | ErrorKind::Header | ErrorKind::Unstamped
+                ) =>
+            {
+                return Ok(());
+            }
             Err(error) => return Err(fail(self.seat, "read", &error)),
         };
         let now = {
@@ -192,7 +199,7 @@ impl<'s> Life<'s> {
             state.oracle.consume(seen);
             state.realtime_ms()
         };
-        let written = self.lock.journal().checkpoint(&snapshot, now);
+        let written = self.lock.journal().checkpoint(&snapshot, now).map(drop);
         self.accept("checkpoint", written).map(drop)
     }
 
