@@ -38,7 +38,7 @@ fn without_paths_standard_input_names_them() {
 fn a_dash_stands_for_standard_input() {
     let scene = Scene::new("dash-input");
     scene.jlock_with_input("append d -", b"a\nb\n").exits(0);
-    scene.jlock_with_input("delete - d", b"").exits(66); // the first is the directory
+    scene.jlock_with_input("delete --no-create - d", b"").exits(66); // the first names the directory
     scene.jlock_with_input("stamp -t 2000 d -", b"c\n").exits(0);
     assert_eq!(scene.journal(), "# codegraph-journal v1 2000\na\nb\nc\n");
 }
