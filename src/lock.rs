@@ -176,8 +176,7 @@ impl Lock {
     pub(crate) fn hold(&self, patience: Option<Patience>) -> Result<()> {
         self.enter(|shared| {
             let patience = patience.unwrap_or(Patience::For(shared.core.options.timeout));
-            let acquired = shared.core.acquire(patience, &self.waker);
-            acquired
+            shared.core.acquire(patience, &self.waker)
         })
     }
 
