@@ -180,8 +180,7 @@ impl Lock {
         })
     }
 
-    /// Starts to acquire, without waiting. `false`: in progress; wait until [`wait_fd`](Self::wait_fd) polls readable, and
-    /// [`poll`](Self::poll).
+    /// Starts to acquire, without waiting. `false`: in progress; wait until the descriptor polls readable, and poll.
     pub(crate) fn start(&self, timeout: Option<Duration>) -> Result<bool> {
         self.enter(|shared| {
             if shared.started.is_some() {
@@ -262,8 +261,8 @@ impl Lock {
         Journal { lock: self }
     }
 
-    /// For event loops: a descriptor, owned by this handle, that polls readable when [`poll`](Self::poll) is worth
-    /// calling.
+    /// For event loops: a descriptor, owned by this handle, that polls readable when going on with an acquire that
+    /// was started is worth it.
     ///
     /// # Errors
     /// The system's errno if it cannot be made.

@@ -69,7 +69,7 @@ const TEXTS: &[(i32, &CStr)] = &[
     (libc::EHOSTUNREACH, c"no route to host"),
     (libc::ESTALE, c"stale file handle"),
     (libc::EDQUOT, c"disk quota exceeded"),
-    (libc::ECANCELED, c"cancelled"),
+    (libc::ECANCELED, c"operation cancelled"),
     (libc::EALREADY, c"operation already in progress"),
     (libc::EINPROGRESS, c"operation in progress"),
     (libc::EOWNERDEAD, c"owner died"),
