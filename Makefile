@@ -43,6 +43,7 @@ lint:
 	cargo fmt --check
 	cargo clippy --quiet --all-targets --features seam -- -D warnings
 	cargo clippy --quiet --lib --features installed -- -D warnings
+	cargo clippy --quiet --package jlock -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
 	shellcheck -x mk/*.sh tests/interop/*.sh tests/debian/*.sh tests/dist/run.sh benches/*.sh fuzz/run.sh tests/sanitize/*.sh \
 	    cli/completions/jlock.bash .ci/run

@@ -16,15 +16,17 @@ enum {
   CHECKPOINT = 1u << 5,
   STATUS = 1u << 6,
   WATCH = 1u << 7,
+  PROBE = 1u << 8,
   CREATES = RUN | APPEND | DELETE | STAMP,
   WRITES = APPEND | DELETE | STAMP | CHECKPOINT,
   LOCKS = RUN | WRITES,
   PRINTS = READ | CHECKPOINT,
   LOOKS = STATUS | WATCH,
-  ALL = LOCKS | PRINTS | LOOKS,
+  JOURNALS = LOCKS | PRINTS | LOOKS, /* what is about one journal */
+  ALL = JOURNALS | PROBE,
 };
 
-/* As flock(1), run waits for ever unless told otherwise; a journal call should be a matter of milliseconds. */
+/* Like flock(1), run waits forever by default; a journal call should be a matter of milliseconds. */
 const struct command commands[] = {
     {"run", RUN, JLOCK_KEEPALIVE, -1, true, true, do_run},
     {"append", APPEND, 0, 5000, true, false, do_append},
@@ -34,6 +36,7 @@ const struct command commands[] = {
     {"checkpoint", CHECKPOINT, JLOCK_NO_CREATE, 5000, true, true, do_checkpoint},
     {"status", STATUS, JLOCK_NO_CREATE, 0, false, false, do_status},
     {"watch", WATCH, JLOCK_NO_CREATE, 0, false, false, do_watch},
+    {"probe", PROBE, 0, 0, false, false, do_probe},
     {0},
 };
 
@@ -47,7 +50,7 @@ static const struct {
   unsigned commands;
 } known[] = {
     {'h', "help", no_argument, ALL},
-    {'j', "journal", required_argument, ALL},
+    {'j', "journal", required_argument, JOURNALS},
     {'w', "wait", required_argument, LOCKS},
     {'w', "timeout", required_argument, LOCKS}, /* flock(1)'s other names */
     {'n', "nonblock", no_argument, LOCKS},
@@ -63,7 +66,7 @@ static const struct {
     {'d', "deleted", no_argument, STAMP | PRINTS},
     {RESET, "reset", no_argument, STAMP},
     {CHANGED, "changed", no_argument, PRINTS},
-    {JSON, "json", no_argument, PRINTS | LOOKS},
+    {JSON, "json", no_argument, PRINTS | LOOKS | PROBE},
     {'q', "quiet", no_argument, STATUS},
     {'c', "count", required_argument, WATCH},
 };
@@ -97,14 +100,14 @@ static long long whole_number(const struct command *command, const char *option,
   return value;
 }
 
-/* Seconds, and fractions of them; what is longer than the library can wait is for ever. */
+/* Seconds, and fractions of them; longer than the library can count is forever. */
 static int32_t milliseconds(const struct command *command, const char *text) {
   char *end;
   double seconds = strtod(text, &end);
   if (end == text || *end || !(seconds >= 0)) misused(command, "-w %s: not a number of seconds", text);
   if (seconds * 1e3 > INT32_MAX) return -1;
   int32_t whole = (int32_t)(seconds * 1e3);
-  return whole < seconds * 1e3 ? whole + 1 : whole; /* up: the least of waits is not none */
+  return whole < seconds * 1e3 ? whole + 1 : whole; /* up: the shortest wait is not none */
 }
 
 static const char *file_name(const struct command *command, const char *name) {
@@ -134,7 +137,7 @@ static void set(struct arguments *to, int option) {
     case 'q': to->quiet = true; break;
     case 'c': to->lines = (long)whole_number(command, "-c", optarg, INT32_MAX); break;
     case 'h':
-      print_help(command->name);
+      print_help(stdout, command->name);
       exit(flush_output(0));
     default: /* getopt has said what is wrong */
       fprintf(stderr, "jlock: see jlock %s --help\n", command->name);
@@ -158,11 +161,26 @@ static void options_of(const struct command *command, char letters[2 * KNOWN + 2
   *names = (struct option){0};
 }
 
-static void take_options(struct arguments *to, int argc, char **argv) {
+/* Whether a "--" ended them. */
+static bool take_options(struct arguments *to, int argc, char **argv) {
   char letters[2 * KNOWN + 2];
   struct option names[KNOWN + 1];
+  const char *value = NULL;
   options_of(to->command, letters, names);
-  for (int option; (option = getopt_long(argc, argv, letters, names, NULL)) != -1;) set(to, option);
+  for (int option; (option = getopt_long(argc, argv, letters, names, NULL)) != -1; value = optarg) set(to, option);
+  /* getopt moves it to where the operands begin. It can be an option's value as well. */
+  return optind > 1 && !strcmp(argv[optind - 1], "--") && argv[optind - 1] != value;
+}
+
+/* "-" stands for standard input, unless a "--" says that what follows is meant as it is. */
+static void take_dash(struct arguments *to) {
+  for (char **path = to->operands; *path; path++) {
+    if (strcmp(*path, "-")) continue;
+    if (to->operand_count > 1) misused(to->command, "- and other paths (-- - and ./- are files of that name)");
+    to->from_input = true;
+    to->operand_count = 0;
+    return;
+  }
 }
 
 static void check(const struct arguments *arguments) {
@@ -178,11 +196,11 @@ void parse_arguments(const struct command *command, int argc, char **argv, struc
   static char name[] = "jlock"; /* getopt's messages begin with it */
   argv[0] = name;
   *out = (struct arguments){.command = command, .timestamp_ms = -1, .conflict = EXIT_CONFLICT};
-  jlock_options_init(&out->options);
+  jlock_options_init(&out->options, sizeof out->options);
   out->options.flags = command->flags;
   out->options.timeout_ms = command->timeout_ms;
 
-  take_options(out, argc, argv);
+  bool literal = take_options(out, argc, argv);
   if (optind == argc) misused(command, "no directory");
   out->dir = argv[optind++];
   if (command->runs_a_command) take_options(out, argc, argv); /* up to -- or the command itself */
@@ -190,6 +208,7 @@ void parse_arguments(const struct command *command, int argc, char **argv, struc
   out->operand_count = (size_t)(argc - optind);
   /* -0 is about standard input, unless the command prints. */
   bool reads = command->bit & (APPEND | DELETE | STAMP);
+  if (reads && !literal) take_dash(out);
   if (reads && out->null) out->from_input = true;
   if ((command->bit & (APPEND | DELETE)) && !out->operand_count) out->from_input = true;
   check(out);

@@ -11,7 +11,7 @@
 
 static const int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM};
 
-/* The signals to wait for. One that we were told to ignore (nohup) is not ours to pass on: the command ignores it too. */
+/* The signals to wait for. One that is ignored (nohup) is not ours to pass on: the command ignores it too. */
 static void fill(sigset_t *set) {
   sigemptyset(set);
   sigaddset(set, SIGCHLD);
@@ -80,7 +80,7 @@ static int start(const struct child *child, const sigset_t *mask, pid_t *pid) {
 int run_child(const struct child *child) {
   sigset_t signals, before;
   fill(&signals);
-  signal(SIGCHLD, SIG_DFL); /* if it was ignored, the child's end would never be told */
+  signal(SIGCHLD, SIG_DFL); /* if it was ignored, the child's end would never be reported */
   sigprocmask(SIG_BLOCK, &signals, &before);
   pid_t pid = -1;
   errno = start(child, &before, &pid);

@@ -30,6 +30,8 @@ enum {
 
 /* `status` says it with its exit code. */
 enum { STATUS_FREE = 0, STATUS_HELD = 1, STATUS_ABANDONED = 2 };
+/* So does `probe`: whether all processes of this machine exclude each other. */
+enum { PROBE_EXCLUDES = 0, PROBE_DOES_NOT_EXCLUDE = 1 };
 
 struct arguments;
 
@@ -63,7 +65,7 @@ const struct command *find_command(const char *name);
 void parse_arguments(const struct command *command, int argc, char **argv, struct arguments *out);
 
 /* help.c */
-void print_help(const char *command); /* NULL: of them all */
+void print_help(FILE *out, const char *command); /* NULL: of them all */
 
 /* errors.c: "jlock: DIR: message" */
 int complain(const struct arguments *arguments, struct jlock *lock, int rc); /* the exit code for rc */
@@ -71,7 +73,9 @@ int complain_errno(const char *what, int exit_code);
 int flush_output(int exit_code); /* or EXIT_IO, if standard output could not be written */
 
 /* open.c: 0, or the exit code. */
+int open_named(const struct arguments *arguments, struct jlock **out); /* the library's own return value */
 int open_lock(const struct arguments *arguments, struct jlock **out);
+int close_lock(const struct arguments *arguments, struct jlock *lock, int exit_code); /* exit_code, if it is not 0 */
 int64_t now_ms(void);
 
 /* paths.c: the entries that a command line or standard input names. */
@@ -93,6 +97,7 @@ void print_snapshot(FILE *out, const struct jlock_snapshot *snapshot, const stru
 enum { TIME_SIZE = sizeof "-292277022657-01-27T08:29:52.000Z" };
 void format_time(int64_t ms, char text[TIME_SIZE]); /* as RFC 3339 has it, in UTC */
 void print_holder(const struct jlock_holder *holder);
+void print_missing_json(const char *name, uint32_t missing);
 void print_holder_json(const struct jlock_holder *holder, int64_t seen_ms);
 
 /* child.c */
@@ -112,5 +117,6 @@ int do_read(const struct arguments *arguments);
 int do_checkpoint(const struct arguments *arguments);
 int do_status(const struct arguments *arguments);
 int do_watch(const struct arguments *arguments);
+int do_probe(const struct arguments *arguments);
 
 #endif

@@ -8,6 +8,7 @@ static int exit_code_for(int rc) {
   switch (rc) {
     case JLOCK_ELOST: return EXIT_LOST;
     case JLOCK_EHEADER:
+    case JLOCK_EUNSTAMPED:
     case JLOCK_EENTRY:
     case JLOCK_ENOTLOCK:
     case -ELOOP: return EXIT_DATA;
@@ -30,7 +31,8 @@ static int exit_code_for(int rc) {
 int complain(const struct arguments *arguments, struct jlock *lock, int rc) {
   char message[1024] = "";
   if (lock && jlock_message(lock, message, sizeof message) < 0) *message = '\0'; /* then the code must do */
-  fprintf(stderr, "jlock: %s: %s\n", arguments->dir, *message ? message : jlock_strerror(rc));
+  const char *advice = rc == JLOCK_EUNSTAMPED ? " (jlock stamp does)" : "";
+  fprintf(stderr, "jlock: %s: %s%s\n", arguments->dir, *message ? message : jlock_strerror(rc), advice);
   return lock && (rc == -ETIMEDOUT || rc == -EAGAIN) ? arguments->conflict : exit_code_for(rc);
 }
 

@@ -13,8 +13,9 @@ static const char overview[] =
     "  run         run a command while holding it\n"
     "  status      say who holds it; the exit code says it too\n"
     "  watch       say so again whenever that changes\n"
+    "  probe       say what a directory can promise\n"
     "\n"
-    "Write the journal (each takes the lock and lets it go):\n"
+    "Write the journal (each takes the lock and releases it):\n"
     "  append      add paths that were changed\n"
     "  delete      add paths that were deleted\n"
     "  stamp       add paths, and advance the header's timestamp\n"
@@ -37,8 +38,8 @@ static const char overview[] =
 #define LOCKING                                                               \
   "  -n, --nonblock           do not wait\n"                                  \
   "  -E, --conflict-exit-code CODE\n"                                         \
-  "                           exit code if the lock is not acquired; 1\n"
-#define WAIT_5 "  -w, --wait SECONDS       how long to wait for the lock, such as 0.5; 5\n" LOCKING
+  "                           exit code if the lock is not acquired, by default 1\n"
+#define WAIT_5 "  -w, --wait SECONDS       how long to wait for the lock, such as 0.5;\n                           by default 5\n" LOCKING
 #define JOURNAL "  -j, --journal NAME       another journal in DIR, which must exist\n"
 #define CREATE "      --no-create          do not create DIR if it is missing\n"
 #define SYNC "      --sync               return once it is on disk\n"
@@ -65,13 +66,14 @@ static const struct {
      "its exit code, or 128+n if signal n ended it. Signals are passed on to it. If\n"
      "jlock itself is killed, the lock is free at once, and COMMAND is killed too.\n"
      "\n"
-     "  -w, --wait SECONDS       how long to wait for the lock, such as 0.5; for ever\n" LOCKING
+     "  -w, --wait SECONDS       how long to wait for the lock, such as 0.5;\n"
+     "                           by default forever\n" LOCKING
      "      --keepalive          renew the lock while it is held: the default\n"
      "      --no-keepalive       do not; programs without the library then take it\n"
      "                           after 30 seconds\n" CREATE JOURNAL HELP
      "\n"
      "  jlock run build/.codegraph -- make index\n"
-     "  jlock run -n .codegraph -- ./nightly || echo 'somebody is at it'\n"
+     "  jlock run -n .codegraph -- ./nightly || echo 'somebody holds it'\n"
      "  jlock run .codegraph -- sh -c 'cp changes.db changes.bak && ./compact'\n"
      "\n"
      "COMMAND must not call jlock append (nor the like) on the same DIR: it would wait\n"
@@ -80,8 +82,9 @@ static const struct {
     {"append",
      "Usage: jlock append [OPTION]... DIR [PATH]...\n"
      "\n"
-     "Adds paths that were changed to the journal; without PATH, those that standard\n"
-     "input names, one a line.\n" REFUSED
+     "Adds paths that were changed to the journal; without PATH, or with - instead, those\n"
+     "that standard input names, one a line. (A file called - is ./-, or - after --.)\n"
+     "A new journal cannot be read before it has been stamped: see jlock stamp.\n" REFUSED
      "\n" WAIT_5 INPUT SYNC CREATE JOURNAL HELP
      "\n"
      "  jlock append .codegraph src/main.c src/lock.c\n"
@@ -90,8 +93,8 @@ static const struct {
     {"delete",
      "Usage: jlock delete [OPTION]... DIR [PATH]...\n"
      "\n"
-     "Adds paths that were deleted to the journal; without PATH, those that standard\n"
-     "input names, one a line.\n" REFUSED
+     "Adds paths that were deleted to the journal; without PATH, or with - instead, those\n"
+     "that standard input names, one a line. (A file called - is ./-, or - after --.)\n" REFUSED
      "\n" WAIT_5 INPUT SYNC CREATE JOURNAL HELP
      "\n"
      "  jlock delete .codegraph src/old.c\n"
@@ -100,9 +103,10 @@ static const struct {
      "Usage: jlock stamp [OPTION]... DIR [PATH]...\n"
      "\n"
      "Adds paths that were changed, and advances the header's timestamp; without PATH,\n"
-     "advances it alone. A new journal cannot be read before it has been stamped.\n"
+     "advances it alone; with - instead, takes those that standard input names. A new\n"
+     "journal cannot be read before it has been stamped.\n"
      "\n"
-     "  -t, --timestamp MS       milliseconds since 1970; now\n"
+     "  -t, --timestamp MS       milliseconds since 1970, by default now\n"
      "  -d, --deleted            the paths were deleted\n"
      "      --reset              drop all entries: for after a full scan\n" WAIT_5 INPUT SYNC CREATE JOURNAL HELP
      "\n"
@@ -113,7 +117,7 @@ static const struct {
      "\n"
      "Prints the journal, each path once: its header, the changed paths, and the deleted\n"
      "ones with DELETED before them. Takes no lock. Exits with 65 if the journal has no\n"
-     "timestamp (nothing has stamped it yet), and with 66 if there is none: then scan\n"
+     "timestamp (it has never been stamped), and with 66 if there is none: then scan\n"
      "everything, and jlock stamp --reset.\n"
      "\n" SELECT JOURNAL HELP
      "\n"
@@ -128,10 +132,11 @@ static const struct {
      "Reads the journal, gives it to COMMAND on its standard input (or prints it), and if\n"
      "that went well drops what was read; what was appended meanwhile stays. If COMMAND\n"
      "fails, the journal is left alone and its exit code is passed on: nothing is lost,\n"
-     "and the same is seen again. The lock is not held while COMMAND runs.\n"
+     "and the same is seen again. So it is, with a message, if somebody replaced the\n"
+     "journal meanwhile. The lock is not held while COMMAND runs.\n"
      "\n"
-     "  -t, --timestamp MS       the new header's, in milliseconds since 1970; when it\n"
-     "                           was read\n" SELECT WAIT_5 SYNC JOURNAL HELP
+     "  -t, --timestamp MS       the new header's, in milliseconds since 1970, by default\n"
+     "                           the time of the reading\n" SELECT WAIT_5 SYNC JOURNAL HELP
      "\n"
      "  jlock checkpoint --changed -0 .codegraph -- xargs -0r ./reindex\n"
      "  jlock checkpoint --json .codegraph >batch.json\n"},
@@ -139,13 +144,14 @@ static const struct {
      "Usage: jlock status [OPTION]... DIR\n"
      "\n"
      "Says who holds the lock: process, host, library peer (a program that uses this\n"
-     "library) or shipped peer (one that speaks the protocol without it), and when it\n"
-     "last gave a sign of life: when it acquired or renewed the lock. Looks only: takes\n"
-     "and changes nothing. Exit code: 0 free, 1 held, 2 abandoned (its holder is dead; the\n"
-     "next to acquire takes it over), 64 and above for errors.\n"
+     "library) or shipped peer (one that speaks the protocol without it), since when it\n"
+     "holds it, if that is known, and when it last gave a sign of life: when it acquired\n"
+     "or renewed the lock. Looks only: takes and changes nothing. Exit code: 0 free, 1\n"
+     "held, 2 abandoned (its holder is dead; the next to acquire takes it over), 64 and\n"
+     "above for errors.\n"
      "\n"
      "      --json               an object: dir, state, stale, peer, pid, host, nonce,\n"
-     "                           age_ms, since, fallback\n"
+     "                           held_ms, since, age_ms, last_sign, fallback\n"
      "  -q, --quiet              only the exit code\n" JOURNAL HELP
      "\n"
      "  jlock status -q .codegraph && echo free\n"
@@ -158,15 +164,28 @@ static const struct {
      "seen.\n"
      "\n"
      "      --json               an object a line: time, and what status --json says\n"
-     "  -c, --count LINES        end after so many; 0: never\n" JOURNAL HELP
+     "  -c, --count LINES        end after so many, by default never\n" JOURNAL HELP
      "\n"
      "  jlock watch .codegraph\n"
      "  jlock watch --json .codegraph | jq --unbuffered -r .pid\n"},
+    {"probe",
+     "Usage: jlock probe [OPTION]... DIR\n"
+     "\n"
+     "Says what DIR can promise, found out by trying: who excludes whom, whether a dead\n"
+     "holder's lock is taken over at once, whether what is synced survives a power cut,\n"
+     "and whether waiters are served in order. Takes no lock and leaves nothing behind.\n"
+     "Exit code: 0 if all processes of this machine exclude each other there, 1 if not, 64\n"
+     "and above for errors.\n"
+     "\n"
+     "      --json               an object: dir, file_system, promises, missing, reason\n" HELP
+     "\n"
+     "  jlock probe .codegraph\n"
+     "  jlock probe --json /mnt/nfs | jq .promises.other_machines\n"},
 };
 
-void print_help(const char *command) {
+void print_help(FILE *out, const char *command) {
   const char *text = overview;
   for (size_t i = 0; command && i < sizeof helps / sizeof *helps; i++)
     if (!strcmp(helps[i].name, command)) text = helps[i].text;
-  fputs(text, stdout);
+  fputs(text, out);
 }

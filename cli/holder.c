@@ -32,16 +32,32 @@ static void print_text_or_null(const char *name, const char *text) {
   else fputs("null", stdout);
 }
 
-static void print_fallback(uint32_t fallback) {
+/* A member with a span in milliseconds, and one with the time at which it began; both null if it is below 0. */
+static void print_span(const char *name, const char *since, int64_t ms, int64_t seen_ms) {
+  char time[TIME_SIZE] = "";
+  printf(",\"%s\":", name);
+  if (ms < 0) {
+    fputs("null", stdout);
+  } else {
+    printf("%lld", (long long)ms);
+    format_time(seen_ms - ms, time);
+  }
+  print_text_or_null(since, time);
+}
+
+void print_missing_json(const char *name, uint32_t missing) {
+  static const char *const names[] = {"link", "flock", "lease", "inotify", "noreplace"}; /* by JLOCK_WITHOUT_LINK ... */
   const char *comma = "";
-  fputs(",\"fallback\":[", stdout);
-  if (fallback & JLOCK_WITHOUT_LINK) fputs("\"without link\"", stdout), comma = ",";
-  if (fallback & JLOCK_WITHOUT_FLOCK) printf("%s\"without flock\"", comma);
+  printf(",\"%s\":[", name);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (!(missing & 1u << i)) continue;
+    printf("%s\"without %s\"", comma, names[i]);
+    comma = ",";
+  }
   putchar(']');
 }
 
 void print_holder_json(const struct jlock_holder *holder, int64_t seen_ms) {
-  char time[TIME_SIZE] = "";
   bool free = holder->state == JLOCK_FREE;
   printf("\"state\":\"%s\",\"stale\":%s", states[holder->state], holder->state == JLOCK_ABANDONED ? "true" : "false");
   print_text_or_null("peer", free ? "" : peers[holder->peer]);
@@ -49,12 +65,7 @@ void print_holder_json(const struct jlock_holder *holder, int64_t seen_ms) {
   else fputs(",\"pid\":null", stdout);
   print_text_or_null("host", holder->host);
   print_text_or_null("nonce", holder->nonce);
-  if (free) {
-    fputs(",\"age_ms\":null", stdout);
-  } else {
-    printf(",\"age_ms\":%lld", (long long)holder->age_ms);
-    format_time(seen_ms - holder->age_ms, time);
-  }
-  print_text_or_null("since", time);
-  print_fallback(holder->fallback);
+  print_span("held_ms", "since", free ? -1 : holder->held_ms, seen_ms);
+  print_span("age_ms", "last_sign", free ? -1 : holder->age_ms, seen_ms);
+  print_missing_json("fallback", holder->fallback);
 }

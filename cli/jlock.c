@@ -8,7 +8,7 @@ static int help(int argc, char **argv) {
     fprintf(stderr, "jlock: %s: no such command; see jlock --help\n", argv[2]);
     return EXIT_USAGE;
   }
-  print_help(argc > 2 ? argv[2] : NULL);
+  print_help(stdout, argc > 2 ? argv[2] : NULL);
   return flush_output(0);
 }
 
@@ -21,8 +21,8 @@ int main(int argc, char **argv) {
   }
   const struct command *command = find_command(name);
   if (!command) {
-    if (*name) fprintf(stderr, "jlock: %s: no such command; see jlock --help\n", name);
-    else fputs("jlock: what is it to do? See jlock --help\n", stderr);
+    if (argc > 1) fprintf(stderr, "jlock: %s: no such command; see jlock --help\n", name);
+    else print_help(stderr, NULL);
     return EXIT_USAGE;
   }
   struct arguments arguments;

@@ -3,7 +3,7 @@
 
 #include <sys/mman.h>
 
-/* Opens the lock, lets `act` do one thing with it, and says what went wrong. */
+/* Opens the lock, does one thing with it, and says what went wrong. */
 static int with_lock(const struct arguments *arguments, int (*act)(struct jlock *, const struct arguments *, void *),
                      void *context) {
   struct jlock *lock;
@@ -11,8 +11,7 @@ static int with_lock(const struct arguments *arguments, int (*act)(struct jlock 
   if (code) return code;
   int rc = act(lock, arguments, context);
   if (rc) code = complain(arguments, lock, rc);
-  jlock_close(lock);
-  return code;
+  return close_lock(arguments, lock, code);
 }
 
 static int64_t timestamp(const struct arguments *arguments) {
@@ -94,7 +93,7 @@ static int process(const struct jlock_snapshot *snapshot, const struct arguments
   return flush_output(0);
 }
 
-/* The journal is left alone unless its entries have been processed: whatever fails, they are seen again. */
+/* Leaves the journal alone unless its entries have been processed: if anything fails, they are seen again. */
 static int checkpoint(struct jlock *lock, const struct arguments *arguments, void *context) {
   int *code = context;
   int64_t before = timestamp(arguments); /* a change while they are being processed is later than the header says */
@@ -103,9 +102,12 @@ static int checkpoint(struct jlock *lock, const struct arguments *arguments, voi
   if (!rc) {
     *code = process(snapshot, arguments);
     if (!*code) rc = jlock_checkpoint(lock, snapshot, before);
+    if (!*code && !rc)
+      fprintf(stderr, "jlock: %s: the journal was replaced meanwhile: nothing was dropped, and all of it will be seen again\n",
+              arguments->dir);
   }
   jlock_snapshot_free(snapshot);
-  return rc;
+  return rc < 0 ? rc : 0;
 }
 
 int do_checkpoint(const struct arguments *arguments) {

@@ -1,8 +1,9 @@
-/* The paths that a command line names, or standard input. What the journal cannot carry, the library refuses. */
+/* The paths that a command line or standard input names. The library refuses those that the journal cannot carry. */
 #include "cli.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int add(struct paths *paths, size_t *room, const char *path, size_t length, uint32_t kind) {
   if (paths->count == *room) {
@@ -34,6 +35,7 @@ static int slurp(struct paths *paths, size_t *length) {
 
 static int from_input(struct paths *paths, char end, uint32_t kind) {
   size_t length, room = 0;
+  if (isatty(STDIN_FILENO)) fputs("jlock: reading paths from the terminal, one a line, until Ctrl-D\n", stderr);
   int code = slurp(paths, &length);
   for (char *at = paths->buffer, *last = at + length; !code && at < last;) {
     char *stop = memchr(at, end, (size_t)(last - at));

@@ -16,11 +16,6 @@ static void print_object(const struct arguments *arguments, const struct jlock_h
   fputs("}\n", stdout);
 }
 
-static int inspect(struct jlock *lock, struct jlock_holder *holder) {
-  *holder = (struct jlock_holder){.size = sizeof *holder};
-  return jlock_inspect(lock, holder);
-}
-
 /* --------------------------------------------------------------------------------------------------------- status */
 
 static void print_status(const struct arguments *arguments, const struct jlock_holder *holder) {
@@ -30,11 +25,15 @@ static void print_status(const struct arguments *arguments, const struct jlock_h
     print_object(arguments, holder, now);
     return;
   }
-  char since[TIME_SIZE];
-  format_time(now - holder->age_ms, since);
+  char time[TIME_SIZE];
   printf("%s: ", arguments->dir);
   print_holder(holder);
-  if (holder->state != JLOCK_FREE) printf("; last sign of life %.1f s ago, %s", (double)holder->age_ms / 1e3, since);
+  if (holder->state != JLOCK_FREE) {
+    format_time(now - holder->held_ms, time);
+    if (holder->held_ms >= 0) printf("; since %.1f s ago, %s", (double)holder->held_ms / 1e3, time);
+    format_time(now - holder->age_ms, time);
+    printf("; last sign of life %.1f s ago, %s", (double)holder->age_ms / 1e3, time);
+  }
   putchar('\n');
 }
 
@@ -43,10 +42,10 @@ int do_status(const struct arguments *arguments) {
   struct jlock_holder holder;
   int code = open_lock(arguments, &lock);
   if (code) return code;
-  int rc = inspect(lock, &holder);
+  int rc = jlock_inspect(lock, &holder, sizeof holder);
   if (rc) code = complain(arguments, lock, rc);
-  jlock_close(lock);
-  if (rc) return code;
+  code = close_lock(arguments, lock, code);
+  if (code) return code;
   if (!arguments->quiet) print_status(arguments, &holder);
   if (holder.state == JLOCK_FREE) return STATUS_FREE;
   return holder.state == JLOCK_ABANDONED ? STATUS_ABANDONED : STATUS_HELD;
@@ -54,15 +53,15 @@ int do_status(const struct arguments *arguments) {
 
 /* ---------------------------------------------------------------------------------------------------------- watch */
 
-/* Looks at the lock when its directory is heard of, and a few times soon after: a dying holder closes its files before
- * its death can be seen. (jlock_wait_fd() tells of the end of one hold; here, beginnings matter as well.) What no event
- * tells of, such as the death of a shipped peer, or a change on another machine, is found within the longest pause. */
+/* Looks at the lock whenever something happens in its directory, and a few times soon after: a dying holder closes its
+ * files before its death can be seen. (jlock_wait_fd() serves those who want the lock; here, every change matters.) What no
+ * event reports, such as the death of a shipped peer, or a change on another machine, is found within the longest pause. */
 enum { SHORTEST_PAUSE_MS = 1, LONGEST_PAUSE_MS = 500, LONGEST_DEAF_PAUSE_MS = 25 };
 
 enum { EVENTS = IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_MOVED_FROM | IN_MODIFY | IN_CLOSE_WRITE };
 
 struct ear {
-  int queue; /* below 0: no inotify to be had */
+  int queue; /* below 0: there is no inotify */
   int pause_ms;
 };
 
@@ -106,38 +105,76 @@ static void print_change(const struct arguments *arguments, const struct jlock_h
   }
 }
 
-/* The handle keeps the directory that it opened, whose lock would seem free for ever once it is removed. */
-static bool is_there(const char *dir, const struct stat *opened) {
-  struct stat now;
-  return !stat(dir, &now) && now.st_ino == opened->st_ino && now.st_dev == opened->st_dev;
+/* What is watched; the directory may be removed, moved away or replaced meanwhile. */
+struct watcher {
+  const struct arguments *arguments;
+  struct jlock *lock;
+  struct ear ear;
+  struct stat opened;
+  struct jlock_holder seen;
+  long lines;
+};
+
+/* Whether to go on; *code is the exit code if not. */
+static bool show(struct watcher *watcher, const struct jlock_holder *now, int *code) {
+  if (is_same(&watcher->seen, now)) return true;
+  watcher->seen = *now;
+  print_change(watcher->arguments, now);
+  *code = flush_output(0);
+  return !*code && ++watcher->lines != watcher->arguments->lines;
 }
 
-static int watch(struct jlock *lock, const struct arguments *arguments, struct ear *ear) {
-  struct jlock_holder seen = {.state = -1}, now;
-  struct stat opened;
-  long lines = 0;
-  if (stat(arguments->dir, &opened)) return complain_errno(arguments->dir, EXIT_NO_INPUT);
-  int rc;
-  while (!(rc = inspect(lock, &now))) {
-    if (!is_same(&seen, &now)) {
-      seen = now;
-      print_change(arguments, &now);
-      int code = flush_output(0);
-      if (code || ++lines == arguments->lines) return code;
-    }
-    hear(ear);
-    if (!is_there(arguments->dir, &opened)) return complain(arguments, NULL, -ENOENT);
+static bool is_there(const struct watcher *watcher) {
+  struct stat now;
+  return !stat(watcher->arguments->dir, &now) && now.st_ino == watcher->opened.st_ino &&
+         now.st_dev == watcher->opened.st_dev;
+}
+
+/* Opens the directory that the path names now. An error as the library has it. */
+static int open_watched(struct watcher *watcher) {
+  int rc = open_named(watcher->arguments, &watcher->lock);
+  if (rc) return rc;
+  watcher->ear = prick_up(watcher->arguments->dir); /* before the first look: no change is missed */
+  /* If it is gone again, it compares with nothing, and the next look opens anew. */
+  if (stat(watcher->arguments->dir, &watcher->opened)) watcher->opened = (struct stat){0};
+  return 0;
+}
+
+static int close_watched(struct watcher *watcher, int code) {
+  if (watcher->ear.queue >= 0) close(watcher->ear.queue);
+  watcher->ear = (struct ear){-1, SHORTEST_PAUSE_MS};
+  return close_lock(watcher->arguments, watcher->lock, code);
+}
+
+/* Waits until there is a directory again; meanwhile nobody holds a lock in it. Whether to go on. */
+static bool follow(struct watcher *watcher, int *code) {
+  const struct jlock_holder nobody = {.state = JLOCK_FREE};
+  *code = close_watched(watcher, 0);
+  watcher->lock = NULL;
+  int rc = 0;
+  while (!*code && (rc = open_watched(watcher)) == -ENOENT) {
+    if (!show(watcher, &nobody, code)) return false;
+    hear(&watcher->ear);
   }
-  return complain(arguments, lock, rc);
+  if (rc) *code = complain(watcher->arguments, NULL, rc);
+  return !*code;
+}
+
+static int watch(struct watcher *watcher) {
+  struct jlock_holder now;
+  int rc, code = 0;
+  while (!(rc = jlock_inspect(watcher->lock, &now, sizeof now))) {
+    if (!show(watcher, &now, &code)) return code;
+    hear(&watcher->ear);
+    if (!is_there(watcher) && !follow(watcher, &code)) return code;
+  }
+  return complain(watcher->arguments, watcher->lock, rc);
 }
 
 int do_watch(const struct arguments *arguments) {
-  struct jlock *lock;
-  int code = open_lock(arguments, &lock);
-  if (code) return code;
-  struct ear ear = prick_up(arguments->dir); /* before the first look: no change is missed */
-  code = watch(lock, arguments, &ear);
-  if (ear.queue >= 0) close(ear.queue);
-  jlock_close(lock);
-  return code;
+  struct watcher watcher = {.arguments = arguments, .seen = {.state = -1}};
+  int rc = open_watched(&watcher);
+  if (rc) return complain(arguments, NULL, rc);
+  int code = watch(&watcher);
+  return close_watched(&watcher, code);
 }

@@ -21,14 +21,14 @@ includedir ?= $(prefix)/include
 
 TARGET  ?= target
 DIST    ?= $(TARGET)/dist
-VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p;/^\[lib\]/q' Cargo.toml)
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 
 SONAME  := libjlock.so.0
 REAL    := libjlock.so.$(VERSION)
 WHOLE   := $(TARGET)/whole/installed/libjlock.a
 SYSTEM  := -lgcc_s -lpthread -ldl -lm
 EXPORTS := $(shell sed -n 's/^ *\(jlock_[a-z_]*\);$$/\1/p' libjlock.map)
-SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
+SOURCES := Cargo.toml Cargo.lock capi/Cargo.toml $(shell find src -name '*.rs')
 
 .PHONY: library
 library: cargo-release built sizes ## the library: as cargo builds it (target/release), and to be installed (target/dist)
@@ -41,7 +41,7 @@ cargo-release:
 built: $(DIST)/$(REAL) $(DIST)/libjlock.a $(DIST)/jlock.pc
 
 $(WHOLE): $(SOURCES)
-	@$(CARGO) rustc --quiet --profile installed --features installed --lib --crate-type staticlib \
+	@$(CARGO) rustc --quiet --package jlock-capi --profile installed --features installed --lib --crate-type staticlib \
 	    --target-dir $(TARGET)/whole -- -C llvm-args=-inline-threshold=5
 	@touch $@
 

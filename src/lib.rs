@@ -57,8 +57,11 @@
 //!   next library peer takes them back; if a shipped peer comes first, they stay. They were not acknowledged.
 
 #![deny(unsafe_code)]
+// Some things only the C interface calls; the build with it says what nobody does.
+#![cfg_attr(not(feature = "capi"), allow(dead_code, unused_imports))]
 
 pub mod abi;
+#[cfg(feature = "capi")]
 #[allow(unsafe_code)]
 mod capi;
 mod error;

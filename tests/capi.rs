@@ -116,9 +116,11 @@ macro_rules! claims {
 
 claims! {
     options of library("libjlock.a") => {
-        init_sets_the_size_and_the_defaults
+        init_sets_the_defaults
         init_ignores_null
-        null_options_are_the_defaults
+        init_writes_what_the_size_says_and_nothing_beyond
+        init_ignores_a_size_that_no_version_has
+        null_options_are_the_defaults_whatever_the_size
         a_struct_of_the_first_size_is_taken
         a_longer_struct_with_a_zero_tail_is_taken
         a_longer_struct_with_something_in_its_tail_is_too_big
@@ -132,7 +134,8 @@ claims! {
         a_time_out_of_zero_does_not_wait
         a_holder_of_the_first_size_is_filled_and_nothing_beyond
         a_longer_holder_ends_in_zeros
-        a_holder_without_a_size_is_invalid
+        a_holder_of_a_size_that_no_version_has_is_refused
+        a_place_is_refused_or_filled_by_its_size
     }
     errors of library("libjlock.a") => {
         null_is_refused_wherever_a_value_is_needed
@@ -141,6 +144,7 @@ claims! {
         out_is_null_after_a_failure
         every_code_has_a_text_of_its_own
         any_number_has_a_text
+        a_positive_errno_is_no_success
         there_is_no_message_before_the_first_failure
         a_message_is_cut_to_fit_as_snprintf_does
         a_handle_tells_its_own_last_failure
@@ -162,16 +166,20 @@ claims! {
         a_cancel_ends_the_wait_of_a_journal_call
         a_signal_does_not_end_the_wait
         a_cancel_without_a_wait_does_nothing
-        the_wait_descriptor_is_readable_from_a_release_to_the_next_failed_try
-        the_wait_descriptor_is_readable_when_the_holder_dies
-        the_wait_descriptor_of_a_free_lock_is_readable_at_once
+        an_acquire_that_is_started_on_a_free_lock_is_over
+        an_acquire_that_is_started_goes_on_until_the_release
+        an_acquire_that_is_started_goes_on_until_the_holders_death
+        an_acquire_that_is_started_times_out_by_its_descriptor_alone
+        a_cancel_ends_an_acquire_that_is_started
+        one_acquire_is_in_progress_at_a_time
+        the_wait_descriptor_is_the_same_for_life_and_silent_without_an_acquire
         eight_threads_share_a_handle_while_a_ninth_cancels
         a_dead_holders_lock_is_taken_over_and_said_to_be
         a_stopped_holder_is_waited_for_and_named
         a_live_shipped_holder_is_waited_for_and_named
         a_shipped_holder_that_is_silent_for_long_is_taken_over
         whoever_loses_the_lock_is_told_and_harms_nothing
-        closing_a_lost_lock_harms_nothing
+        closing_a_lost_lock_says_so_and_harms_nothing
         a_lock_that_somebody_removed_is_lost
         a_refresh_renews_the_sign_of_life
         keepalive_renews_the_sign_of_life_while_the_lock_is_held
@@ -211,6 +219,7 @@ claims! {
         there_is_no_entry_beyond_the_count_or_of_another_kind
         a_snapshot_outlives_the_handle_and_the_file
         a_journal_without_a_timestamp_above_zero_has_no_header
+        a_journal_that_was_only_appended_to_is_unstamped
         a_checkpoint_keeps_what_was_appended_after_the_snapshot
         a_checkpoint_after_the_journal_was_replaced_keeps_everything
         journal_calls_under_a_hold_keep_it
@@ -248,6 +257,13 @@ claims! {
         a_thread_is_cancelled_between_calls
         errno_is_as_the_caller_left_it
         a_sleep_that_is_refused_is_slept_otherwise
+    }
+    place of library("libjlock.a") => {
+        a_probe_leaves_nothing_behind
+        a_probe_takes_no_lock
+        memory_promises_all_but_what_outlives_the_machine
+        a_directory_that_cannot_be_written_to_is_not_probed
+        only_a_directory_is_probed
     }
     names of library("libjlock.a") => {
         a_link_at_the_locks_name_is_refused
@@ -308,13 +324,14 @@ fn journal(scratch: &Scratch) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-const QUICK_START: &str = "# codegraph-journal v1 0\nsrc/main.c\nDELETED src/old.c\n";
-
 #[test]
-fn the_quick_start_in_c_appends_both_entries() {
+fn the_quick_start_in_c_appends_both_entries_and_stamps() {
     let scratch = Scratch::new("quickstart");
     run(tool(example(&scratch, "quickstart")).arg(scratch.path().join("journal")));
-    assert_eq!(journal(&scratch), QUICK_START);
+    let journal = journal(&scratch);
+    let (header, entries) = journal.split_once('\n').expect("a header");
+    assert!(header > "# codegraph-journal v1 1700000000000", "{header}");
+    assert_eq!(entries, "src/main.c\nDELETED src/old.c\n");
 }
 
 #[test]

@@ -11,6 +11,6 @@ int main(int argc, char **argv) {
   if (argc != 2) return 2;
   lock = open_lock(argv[1], 0);
   int rc = meter(append_one);
-  jlock_close(lock);
+  good(NULL, jlock_close(lock));
   return rc;
 }

@@ -21,10 +21,10 @@ static inline void good(struct jlock *lock, int rc) {
 static inline struct jlock *open_lock(const char *dir, unsigned flags) {
   struct jlock_options options;
   struct jlock *lock = NULL;
-  jlock_options_init(&options);
+  jlock_options_init(&options, sizeof options);
   options.flags = flags;
   options.timeout_ms = -1;
-  good(lock, jlock_open(dir, &options, &lock));
+  good(lock, jlock_open(dir, &options, sizeof options, &lock));
   return lock;
 }
 

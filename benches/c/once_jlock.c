@@ -8,7 +8,7 @@ static const char *dir;
 static void once(void) {
   struct jlock *lock = open_lock(dir, 0);
   append(lock);
-  jlock_close(lock);
+  good(NULL, jlock_close(lock));
 }
 
 int main(int argc, char **argv) {

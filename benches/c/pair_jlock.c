@@ -14,6 +14,6 @@ int main(int argc, char **argv) {
   if (argc != 2) return 2;
   lock = open_lock(argv[1], 0);
   int rc = meter(pair);
-  jlock_close(lock);
+  good(NULL, jlock_close(lock));
   return rc;
 }

@@ -34,6 +34,6 @@ int main(int argc, char **argv) {
     printf("%" PRId64 " %" PRId64 "\n", at, cpu_ns() - cpu);
     fflush(stdout);
   }
-  jlock_close(lock);
+  good(NULL, jlock_close(lock));
   return 0;
 }

@@ -22,6 +22,6 @@ int main(int argc, char **argv) {
   lock = open_lock(argv[1], 0);
   expected = strtoul(argv[2], NULL, 10);
   int rc = meter(read_all);
-  jlock_close(lock);
+  good(NULL, jlock_close(lock));
   return rc;
 }

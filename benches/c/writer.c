@@ -63,6 +63,6 @@ int main(int argc, char **argv) {
     if (think_us) usleep(think_us);
   }
   report(&times);
-  jlock_close(lock);
+  good(NULL, jlock_close(lock));
   return 0;
 }

@@ -30,12 +30,13 @@ _jlock_options() {
         checkpoint) echo "$all $locking $printing -t --timestamp --sync" ;;
         status) echo "$all --json -q --quiet" ;;
         watch) echo "$all --json -c --count" ;;
+        probe) echo "--json -h --help" ;;
     esac
 }
 
 _jlock() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]} dir
-    local commands='run append delete stamp read checkpoint status watch'
+    local commands='run append delete stamp read checkpoint status watch probe'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$commands help --help --version" -- "$word")

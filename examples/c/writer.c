@@ -88,12 +88,13 @@ int main(int argc, char **argv) {
     return 1;
   }
   struct jlock *lock;
-  int rc = jlock_open(argv[1], NULL, &lock);
+  int rc = jlock_open(argv[1], NULL, 0, &lock);
   if (rc) {
     fprintf(stderr, "writer: %s: %s\n", argv[1], jlock_strerror(rc));
     return 1;
   }
   int failed = write_all(lock, argv[2]);
-  jlock_close(lock);
-  return failed;
+  rc = jlock_close(lock);
+  if (rc) fprintf(stderr, "writer: close: %s\n", jlock_strerror(rc));
+  return failed || rc;
 }

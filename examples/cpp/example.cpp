@@ -1,4 +1,4 @@
-// example DIR: appends, waits its turn, reads, and lets go of what it has processed.
+// example DIR: appends, waits its turn, reads, and drops what it has processed.
 #include <iostream>
 #include <mutex>
 
@@ -18,7 +18,8 @@ static void run(const std::string &directory) {
   auto snapshot = journal.read();
   for (std::string_view path : snapshot.changed()) std::cout << "changed " << path << '\n';
   for (std::string_view path : snapshot.deleted()) std::cout << "deleted " << path << '\n';
-  journal.checkpoint(snapshot); // what was appended since the read stays
+  // What was appended since the read stays. Where somebody replaced the journal meanwhile, all of it does.
+  std::cout << (journal.checkpoint(snapshot) ? "dropped\n" : "kept\n");
 
   try {
     journal.append({journal_lock::changed("two\nlines")});

@@ -1,17 +1,19 @@
 // jlock for C++17: one header over <jlock.h>.
 //
 //     journal_lock::journal journal{"build/.codegraph"};
-//     journal.append({journal_lock::changed("src/main.cpp"), journal_lock::deleted("src/old.cpp")});   // both or none
+//     journal.append_stamped({journal_lock::changed("src/main.cpp"), journal_lock::deleted("src/old.cpp")}); // both or none
 //     {
 //       journal_lock::guard held{journal};                        // or std::scoped_lock, std::unique_lock
-//       …                                                         // nobody else writes
+//       journal.append({journal_lock::changed("src/lock.cpp")});  // nobody else writes meanwhile
 //     }                                                           // released
 //
 // (The namespace cannot be called jlock: the C interface has a struct of that name.)
 //
 // Failures are thrown as error, a std::system_error: an errno in std::system_category(), the library's own states
-// (errc) in category(). Its what() is the library's message in full. A journal object may be used from any thread, and is
-// one participant, whoever calls; threads that want to exclude each other have one each.
+// (errc) in category(). Its what() is the library's message in full. A new journal can be read once it has been stamped;
+// until then read() throws errc::unstamped. A journal object may be used from any thread, and is one participant, whichever
+// thread calls; threads that want to exclude each other have one each. An event loop calls start(), waits until wait_fd()
+// polls readable, and calls poll(), until one of the two says true.
 #ifndef JLOCK_HPP
 #define JLOCK_HPP
 
@@ -44,6 +46,7 @@ enum class errc {
   entry = JLOCK_EENTRY,
   not_lock = JLOCK_ENOTLOCK,
   panic = JLOCK_EPANIC,
+  unstamped = JLOCK_EUNSTAMPED,
 };
 
 inline const std::error_category &category() noexcept {
@@ -77,13 +80,13 @@ class options {
 public:
   using milliseconds = std::chrono::milliseconds;
 
-  options() noexcept { jlock_options_init(&raw_); }
+  options() noexcept { jlock_options_init(&raw_, sizeof raw_); }
 
   options &create(bool yes) noexcept { return flag(JLOCK_NO_CREATE, !yes); }
   options &sync(bool yes) noexcept { return flag(JLOCK_SYNC, yes); }
   options &keepalive(bool yes) noexcept { return flag(JLOCK_KEEPALIVE, yes); }
   options &timeout(milliseconds time) noexcept { return raw_.timeout_ms = clamp<std::int32_t>(time), *this; }
-  options &wait_for_ever() noexcept { return raw_.timeout_ms = -1, *this; }
+  options &wait_forever() noexcept { return raw_.timeout_ms = -1, *this; }
   options &retry(milliseconds time) noexcept { return raw_.retry_ms = clamp<std::uint32_t>(time), *this; }
   options &stale(milliseconds time) noexcept { return raw_.stale_ms = clamp<std::uint32_t>(time), *this; }
   options &settle(milliseconds time) noexcept { return raw_.settle_ms = clamp<std::uint32_t>(time), *this; }
@@ -201,6 +204,16 @@ private:
   std::unique_ptr<jlock_snapshot, free> raw_;
 };
 
+// --------------------------------------------------------------------------------------------------------------- place
+
+// What an existing directory can promise, found out by trying: JLOCK_PLACE_... in promises, JLOCK_WITHOUT_... in missing.
+inline jlock_place probe(const std::string &directory) {
+  jlock_place place{};
+  int rc = jlock_probe(directory.c_str(), &place, sizeof place);
+  if (rc < 0) throw error(rc, directory + ": " + jlock_strerror(rc));
+  return place;
+}
+
 // ------------------------------------------------------------------------------------------------------------- journal
 
 // A journal and its lock. A TimedLockable: std::scoped_lock and std::unique_lock take it.
@@ -211,14 +224,14 @@ public:
   // The journal changes.journal in this directory.
   explicit journal(const std::string &directory, const options &how = {}) {
     jlock *raw = nullptr;
-    int rc = jlock_open(directory.c_str(), how.get(), &raw);
+    int rc = jlock_open(directory.c_str(), how.get(), sizeof *how.get(), &raw);
     own(raw, rc, directory);
   }
 
   // Any other journal, beneath an open directory.
   journal(int directory, const std::string &name, const options &how = {}) {
     jlock *raw = nullptr;
-    int rc = jlock_open_at(directory, name.c_str(), how.get(), &raw);
+    int rc = jlock_open_at(directory, name.c_str(), how.get(), sizeof *how.get(), &raw);
     own(raw, rc, name);
   }
 
@@ -227,7 +240,15 @@ public:
   void refresh() { check(jlock_refresh(get())); }
   bool recovered() const { return check(jlock_recovered(get())) == 1; }
   void cancel() { check(jlock_cancel(get())); }
-  int wait_fd() { return check(jlock_wait_fd(get())); }
+
+  // For event loops; neither ever sleeps. True: the lock is held, as after lock(). Without a time, it waits forever.
+  bool start() { return progressed(jlock_acquire_start(get(), -1)); }
+  template <class Rep, class Period> bool start(std::chrono::duration<Rep, Period> time) {
+    auto whole = std::chrono::ceil<options::milliseconds>(time);
+    return progressed(jlock_acquire_start(get(), options::clamp<std::int32_t>(whole)));
+  }
+  bool poll() { return progressed(jlock_acquire_poll(get())); }
+  int wait_fd() { return check(jlock_wait_fd(get())); } // this object's, for its life: not to be read or closed
 
   bool try_lock() { return taken(jlock_try_acquire(get()), std::errc::resource_unavailable_try_again); }
   template <class Rep, class Period> bool try_lock_for(std::chrono::duration<Rep, Period> time) {
@@ -237,18 +258,17 @@ public:
   template <class Clock, class Duration> bool try_lock_until(std::chrono::time_point<Clock, Duration> when) {
     return try_lock_for(when - Clock::now());
   }
-  // As the standard's guards call it: it cannot throw, and so does not tell what release() does.
+  // As the standard's guards call it: it cannot throw, and so does not say what release() says.
   void unlock() noexcept { jlock_release(get()); }
 
   // Who holds the lock, at the moment of looking.
   jlock_holder inspect() const {
     jlock_holder holder{};
-    holder.size = sizeof holder;
-    check(jlock_inspect(get(), &holder));
+    check(jlock_inspect(get(), &holder, sizeof holder));
     return holder;
   }
 
-  // Each takes the lock and lets it go, unless this object holds it: then it works under that hold. All or none.
+  // Each takes the lock and releases it, unless this object holds it: then it works under that hold. All or none.
   void append(std::initializer_list<entry> entries) { append<std::initializer_list<entry>>(entries); }
   template <class Entries> void append(const Entries &entries) {
     auto raw = to_raw(entries);
@@ -262,8 +282,9 @@ public:
     check(jlock_append_stamped(get(), raw.data(), raw.size(), to_ms(when)));
   }
   void write_header(clock::time_point when = clock::now()) { check(jlock_write_header(get(), to_ms(when))); }
-  void checkpoint(const snapshot &processed, clock::time_point when = clock::now()) {
-    check(jlock_checkpoint(get(), processed.get(), to_ms(when)));
+  // True: what the snapshot held is dropped. False: all was kept, as somebody had replaced the journal.
+  bool checkpoint(const snapshot &processed, clock::time_point when = clock::now()) {
+    return check(jlock_checkpoint(get(), processed.get(), to_ms(when))) == 1;
   }
 
   // Takes no lock.
@@ -273,10 +294,17 @@ public:
     return snapshot(raw);
   }
 
+  // Releases and closes, and throws what the release said (errc::lost); the destructor cannot. The object is empty then:
+  // whatever else is called throws std::errc::invalid_argument.
+  void close() {
+    int rc = jlock_close(raw_.release());
+    if (rc < 0) throw error(rc, std::string("close: ") + jlock_strerror(rc));
+  }
+
   jlock *get() const noexcept { return raw_.get(); }
 
 private:
-  struct close {
+  struct closer {
     void operator()(jlock *raw) const noexcept { jlock_close(raw); }
   };
 
@@ -289,6 +317,8 @@ private:
     if (rc < 0) throw error(rc, message(rc));
     return rc;
   }
+
+  bool progressed(int rc) const { return taken(rc, std::errc::operation_in_progress); }
 
   bool taken(int rc, std::errc not_taken) const {
     if (to_error_code(rc) == not_taken) return false;
@@ -318,10 +348,10 @@ private:
     return std::chrono::duration_cast<options::milliseconds>(when.time_since_epoch()).count();
   }
 
-  std::unique_ptr<jlock, close> raw_;
+  std::unique_ptr<jlock, closer> raw_;
 };
 
-// Holds the lock as long as it lives. release() says whether the hold was undisturbed; the destructor cannot.
+// Holds the lock as long as it lives. release() throws errc::lost if it was taken away meanwhile; the destructor cannot.
 class [[nodiscard]] guard {
 public:
   explicit guard(journal &held) : held_(&held) { held.lock(); }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::ptr;
 use std::sync::LazyLock;
 
-use jlock::abi::{JLOCK_CHANGED, JLOCK_DELETED, JLOCK_EHEADER};
+use jlock::abi::{JLOCK_CHANGED, JLOCK_DELETED, JLOCK_EHEADER, JLOCK_EUNSTAMPED};
 use jlock_fuzz::c::{
     Handle, Snapshot, jlock_read, jlock_snapshot_count, jlock_snapshot_entry, jlock_snapshot_free,
     jlock_snapshot_timestamp, no_entry, open,
@@ -51,7 +51,7 @@ fn library_read(handle: *mut Handle) -> Option<Reading> {
     // SAFETY: an open handle, and a place for the snapshot.
     match unsafe { jlock_read(handle, &mut snapshot) } {
         0 => {}
-        JLOCK_EHEADER if snapshot.is_null() => return None,
+        JLOCK_EHEADER | JLOCK_EUNSTAMPED if snapshot.is_null() => return None,
         rc => panic!("{rc}"),
     }
     // SAFETY: a snapshot, freed once.

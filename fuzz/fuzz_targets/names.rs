@@ -58,9 +58,9 @@ fn open(name: &[u8]) -> i32 {
     let mut handle = ptr::null_mut();
     // SAFETY: an open directory, a string, the defaults, and a place for the handle; which is closed.
     unsafe {
-        let rc = jlock_open_at(SCENE.dir.as_raw_fd(), name.as_ptr(), ptr::null(), &mut handle);
+        let rc = jlock_open_at(SCENE.dir.as_raw_fd(), name.as_ptr(), ptr::null(), 0, &mut handle);
         assert_eq!(rc == 0, !handle.is_null());
-        jlock_close(handle);
+        assert_eq!(jlock_close(handle), 0);
         rc
     }
 }

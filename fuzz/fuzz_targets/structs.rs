@@ -43,17 +43,18 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// As many bytes as the first four say, if there are so many: a caller who lies is beyond help.
+/// The size that the first two bytes say, and a struct of as many bytes, filled with those that follow. Beyond a page
+/// nothing is looked at, so there is nothing.
 fn sized(bytes: &[u8]) -> Option<(Box<[u8]>, usize)> {
-    let size = u32::from_ne_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
-    // Beyond a page nothing is looked at, but up to there all may be.
-    let needed = if size < 24 { 4 } else { size.min(4096) };
+    let (size, bytes) = bytes.split_first_chunk()?;
+    let size = usize::from(u16::from_ne_bytes(*size));
     let mut whole = bytes.to_vec();
-    whole.resize(needed, 0);
+    whole.resize(if size > 4096 { 0 } else { size }, 0);
     Some((whole.into_boxed_slice(), size))
 }
 
 fn options(bytes: &[u8]) {
+    const FIRST: usize = 20;
     let Some((whole, size)) = sized(bytes) else { return };
     let field = |at: usize| {
         whole
@@ -62,30 +63,27 @@ fn options(bytes: &[u8]) {
     };
     let known = size_of::<jlock_options>();
     let expected = match () {
-        () if size < 24 => -libc::EINVAL,
+        () if size < FIRST => -libc::EINVAL,
         () if size > 4096 || whole.iter().skip(known).any(|b| *b != 0) => -libc::E2BIG,
-        () if field(4) > 7 || field(12) == 0 || field(16) == 0 => -libc::EINVAL,
+        () if field(0) > 7 || field(8) == 0 || field(12) == 0 => -libc::EINVAL,
         () => -libc::EBADF,
     };
     let mut handle = ptr::dangling_mut();
     // SAFETY: as many bytes as the size says, or as are looked at. There is no such directory.
-    let rc = unsafe { jlock_open_at(-1, c"a".as_ptr(), whole.as_ptr().cast(), &mut handle) };
-    assert_eq!(rc, expected, "{whole:?}");
+    let rc = unsafe { jlock_open_at(-1, c"a".as_ptr(), whole.as_ptr().cast(), size, &mut handle) };
+    assert_eq!(rc, expected, "{size}: {whole:?}");
     assert!(handle.is_null());
 }
 
 fn holder(bytes: &[u8], handle: *mut Handle) {
     const FIRST: usize = 152;
     let Some((mut whole, size)) = sized(bytes) else { return };
-    if (24..FIRST).contains(&size) {
-        whole[4..].fill(0xaa);
-    }
+    whole.fill(0xaa);
     let before = whole.clone();
     // SAFETY: as many bytes as the size says, or as are looked at.
-    let rc = unsafe { jlock_inspect(handle, whole.as_mut_ptr().cast()) };
+    let rc = unsafe { jlock_inspect(handle, whole.as_mut_ptr().cast(), size) };
     if (FIRST..=4096).contains(&size) {
         assert_eq!(rc, 0);
-        assert_eq!(whole[..4], before[..4]);
         assert!(whole.iter().skip(size_of::<jlock_holder>()).all(|b| *b == 0));
     } else {
         assert_eq!(rc, if size < FIRST { -libc::EINVAL } else { -libc::E2BIG });

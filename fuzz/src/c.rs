@@ -19,16 +19,17 @@ pub struct Snapshot {
 }
 
 unsafe extern "C" {
-    pub fn jlock_open(dir: *const c_char, options: *const jlock_options, out: *mut *mut Handle) -> c_int;
+    pub fn jlock_open(dir: *const c_char, options: *const jlock_options, size: usize, out: *mut *mut Handle) -> c_int;
     pub fn jlock_open_at(
         dirfd: c_int,
         journal: *const c_char,
         options: *const jlock_options,
+        size: usize,
         out: *mut *mut Handle,
     ) -> c_int;
-    pub fn jlock_close(lock: *mut Handle);
+    pub fn jlock_close(lock: *mut Handle) -> c_int;
     pub fn jlock_acquire(lock: *mut Handle) -> c_int;
-    pub fn jlock_inspect(lock: *mut Handle, out: *mut jlock_holder) -> c_int;
+    pub fn jlock_inspect(lock: *mut Handle, out: *mut jlock_holder, size: usize) -> c_int;
     pub fn jlock_message(lock: *mut Handle, buf: *mut c_char, size: usize) -> c_int;
     pub fn jlock_append(lock: *mut Handle, entries: *const jlock_entry, count: usize) -> c_int;
     pub fn jlock_read(lock: *mut Handle, out: *mut *mut Snapshot) -> c_int;
@@ -43,7 +44,7 @@ pub fn open(dir: &Path) -> *mut Handle {
     let dir = CString::new(dir.as_os_str().as_bytes()).expect("no NUL");
     let mut handle = ptr::null_mut();
     // SAFETY: a string, the defaults, and a place for the handle.
-    assert_eq!(unsafe { jlock_open(dir.as_ptr(), ptr::null(), &mut handle) }, 0);
+    assert_eq!(unsafe { jlock_open(dir.as_ptr(), ptr::null(), 0, &mut handle) }, 0);
     handle
 }
 

@@ -47,11 +47,20 @@ impl jlock {
     }
 
     pub(super) fn close(self) -> Result<()> {
-        let jlock { lock, failure, .. } = self;
+        let jlock {
+            lock,
+            failure,
+            poisoned,
+        } = self;
         if !is_whole(&failure) {
             std::mem::forget(failure);
         }
-        lock.close()
+        let ours = lock.check_process().is_ok();
+        let closed = lock.close();
+        match ours && poisoned.into_inner() {
+            true => Err(Error::new(abi::JLOCK_EPANIC, error::text(abi::JLOCK_EPANIC))),
+            false => closed,
+        }
     }
 }
 

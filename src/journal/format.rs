@@ -14,6 +14,7 @@ pub(crate) const HEADER_PREFIX: &[u8] = b"# codegraph-journal v1 ";
 pub(crate) const DELETED_PREFIX: &[u8] = b"DELETED ";
 
 /// Whether a path was changed or deleted.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Changed, or new.
@@ -116,6 +117,12 @@ pub(crate) fn header(timestamp_ms: i64) -> Result<Vec<u8>> {
 pub(crate) fn parse_header(line: &[u8]) -> Option<f64> {
     let number = number(trim(line.strip_prefix(HEADER_PREFIX)?))?;
     (number.is_finite() && number > 0.0).then_some(number)
+}
+
+/// Whether a first line is the header of a journal that was never stamped: its timestamp is 0.
+pub(crate) fn is_unstamped(line: &[u8]) -> bool {
+    let rest = line.strip_prefix(HEADER_PREFIX);
+    rest.and_then(|rest| number(trim(rest))) == Some(0.0)
 }
 
 /// The shipped reader's `String.prototype.trim`, on bytes.

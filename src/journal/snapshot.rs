@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::abi;
 use crate::error::{ENOMEM, Error, Result};
 use crate::journal::distinct::Distinct;
-use crate::journal::format::{DELETED_PREFIX, Entry, Kind, no_memory, parse_header, trim};
+use crate::journal::format::{DELETED_PREFIX, Entry, Kind, is_unstamped, no_memory, parse_header, trim};
 use crate::journal::open_error;
 use crate::lock::dir::{Dir, Name};
 use crate::sys::{self, Fd, FileId, Open};
@@ -48,10 +48,14 @@ impl Snapshot {
         if content.len() >= header.len() {
             content[..header.len()].copy_from_slice(&header);
         }
-        Snapshot::parse(content, file, meta.id)?.ok_or_else(|| {
-            let what = crate::error::text(abi::JLOCK_EHEADER);
-            Error::new(abi::JLOCK_EHEADER, format!("{name}: {what}"))
-        })
+        // The first line alone: what follows it can be much, and is about to be given away.
+        let first = &content[..sys::find_byte(b'\n', &content).unwrap_or(content.len())];
+        let code = match is_unstamped(first) {
+            true => abi::JLOCK_EUNSTAMPED,
+            false => abi::JLOCK_EHEADER,
+        };
+        Snapshot::parse(content, file, meta.id)?
+            .ok_or_else(|| Error::new(code, format!("{name}: {}", crate::error::text(code))))
     }
 
     fn parse(mut content: Vec<u8>, file: Fd, id: FileId) -> Result<Option<Snapshot>> {

@@ -196,6 +196,67 @@ fn the_baseline_sees_what_would_break_programs() {
     }
 }
 
+// ------------------------------------------------------------------------------------------------- the crate for Rust
+
+/// A program in Rust that depends on the crate, and must not give its own users the C interface besides.
+#[test]
+fn a_rust_program_exports_nothing_of_the_c_interface() {
+    let scratch = Scratch::new("rust");
+    let manifest = format!(
+        "[package]\nname = \"program\"\nedition = \"2024\"\n[lib]\nname = \"program\"\npath = \"program.rs\"\n\
+         crate-type = [\"cdylib\"]\n[dependencies]\njlock = {{ path = {:?} }}\n[workspace]\n",
+        root()
+    );
+    scratch.write("Cargo.toml", &manifest);
+    scratch.write(
+        "program.rs",
+        "#[unsafe(no_mangle)]\npub extern \"C\" fn program() -> bool { jlock::Lock::open(\".\").is_ok() }\n",
+    );
+    std::fs::copy(root().join("Cargo.lock"), scratch.path().join("Cargo.lock")).expect("a lock file"); // nothing is fetched
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("program"); // kept: the dependencies are compiled but once
+    run(tool(env!("CARGO"))
+        .current_dir(scratch.path())
+        .args(["build", "--offline", "--target-dir"])
+        .arg(&target)
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("CARGO_BUILD_TARGET"));
+    let exported = symbols(&["--dynamic"], &target.join("debug/libprogram.so"));
+    assert!(exported.contains("program"), "{exported:?}");
+    assert_eq!(of_this_library(exported), BTreeSet::new());
+}
+
+#[test]
+fn the_crate_offers_no_features() {
+    let metadata = text(tool(env!("CARGO")).current_dir(root()).args([
+        "metadata",
+        "--no-deps",
+        "--offline",
+        "--format-version=1",
+        "--manifest-path=Cargo.toml",
+    ]));
+    let crate_ = metadata.split(r#"{"name":"jlock","#).nth(1).expect("the crate");
+    let features = crate_.split(r#""features":{"#).nth(1).expect("its features"); // its dependencies' are arrays
+    assert!(features.starts_with('}'), "{features:.80}");
+}
+
+/// Cargo looks for tests beside a package's manifest, and they stand elsewhere: one that is not listed would not run.
+#[test]
+fn every_test_is_listed() {
+    let manifest = std::fs::read_to_string(root().join("capi/Cargo.toml")).expect("capi/Cargo.toml");
+    let entries = std::fs::read_dir(root().join("tests")).expect("tests");
+    for path in entries.map(|entry| entry.expect("tests").path()) {
+        let source = if path.is_dir() { path.join("main.rs") } else { path };
+        let name = source
+            .strip_prefix(root().join("tests"))
+            .expect("beneath it")
+            .display()
+            .to_string();
+        let listed = manifest.contains(&format!("path = \"../tests/{name}\""));
+        assert!(listed || !source.is_file() || !name.ends_with(".rs"), "{name}");
+    }
+}
+
 // ------------------------------------------------------------------------------------------------------ the symbols
 
 /// What the preprocessor leaves of the header names only functions before a parenthesis.

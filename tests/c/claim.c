@@ -86,18 +86,18 @@ int open_descriptors(void) {
 
 struct jlock *open_default(void) {
   struct jlock *lock;
-  OK(jlock_open(dir, NULL, &lock));
+  OK(jlock_open(dir, NULL, 0, &lock));
   return lock;
 }
 
 struct jlock *open_with(uint32_t flags, int32_t timeout_ms) {
   struct jlock_options options;
-  jlock_options_init(&options);
+  jlock_options_init(&options, sizeof options);
   options.flags = flags;
   options.timeout_ms = timeout_ms;
   options.settle_ms = 20;
   struct jlock *lock;
-  OK(jlock_open(dir, &options, &lock));
+  OK(jlock_open(dir, &options, sizeof options, &lock));
   return lock;
 }
 
@@ -124,8 +124,7 @@ const char *message(struct jlock *lock) {
 
 struct jlock_holder inspect(struct jlock *lock) {
   struct jlock_holder holder;
-  holder.size = sizeof holder;
-  OK(jlock_inspect(lock, &holder));
+  OK(jlock_inspect(lock, &holder, sizeof holder));
   return holder;
 }
 

@@ -9,12 +9,12 @@ static void null_is_refused_wherever_a_value_is_needed(void) {
   OK(jlock_read(lock, &snapshot));
   char text[8];
 
-  IS(jlock_open(NULL, NULL, &out), -EINVAL);
+  IS(jlock_open(NULL, NULL, 0, &out), -EINVAL);
   CHECK(!out);
-  IS(jlock_open(dir, NULL, NULL), -EINVAL);
-  IS(jlock_open_at(AT_FDCWD, NULL, NULL, &out), -EINVAL);
+  IS(jlock_open(dir, NULL, 0, NULL), -EINVAL);
+  IS(jlock_open_at(AT_FDCWD, NULL, NULL, 0, &out), -EINVAL);
   CHECK(!out);
-  IS(jlock_open_at(AT_FDCWD, "a", NULL, NULL), -EINVAL);
+  IS(jlock_open_at(AT_FDCWD, "a", NULL, 0, NULL), -EINVAL);
   IS(jlock_acquire(NULL), -EINVAL);
   IS(jlock_acquire_for(NULL, 0), -EINVAL);
   IS(jlock_try_acquire(NULL), -EINVAL);
@@ -23,8 +23,14 @@ static void null_is_refused_wherever_a_value_is_needed(void) {
   IS(jlock_recovered(NULL), -EINVAL);
   IS(jlock_cancel(NULL), -EINVAL);
   IS(jlock_wait_fd(NULL), -EINVAL);
-  IS(jlock_inspect(NULL, &(struct jlock_holder){.size = sizeof(struct jlock_holder)}), -EINVAL);
-  IS(jlock_inspect(lock, NULL), -EINVAL);
+  IS(jlock_acquire_start(NULL, 0), -EINVAL);
+  IS(jlock_acquire_poll(NULL), -EINVAL);
+  struct jlock_holder seen;
+  IS(jlock_inspect(NULL, &seen, sizeof seen), -EINVAL);
+  IS(jlock_inspect(lock, NULL, sizeof seen), -EINVAL);
+  struct jlock_place place;
+  IS(jlock_probe(NULL, &place, sizeof place), -EINVAL);
+  IS(jlock_probe(dir, NULL, sizeof place), -EINVAL);
   IS(jlock_append(NULL, &entry, 1), -EINVAL);
   IS(jlock_append(lock, NULL, 1), -EINVAL);
   IS(jlock_append(lock, &no_path, 1), -EINVAL);
@@ -46,11 +52,11 @@ static void null_is_refused_wherever_a_value_is_needed(void) {
   IS(jlock_message(lock, NULL, 1), -EINVAL);
 
   jlock_snapshot_free(snapshot);
-  jlock_close(lock);
+  OK(jlock_close(lock));
 }
 
 static void null_may_be_closed_and_freed(void) {
-  jlock_close(NULL);
+  OK(jlock_close(NULL));
   jlock_snapshot_free(NULL);
 }
 
@@ -59,30 +65,31 @@ static void nothing_to_append_needs_no_entries(void) {
   OK(jlock_append(lock, NULL, 0));
   OK(jlock_append_stamped(lock, NULL, 0, 7));
   holds(JOURNAL, "# codegraph-journal v1 7\n");
-  jlock_close(lock);
+  OK(jlock_close(lock));
 }
 
 static void out_is_null_after_a_failure(void) {
   struct jlock *lock = (struct jlock *)&lock;
   write_file("file", "");
-  IS(jlock_open(path_of("file"), NULL, &lock), -ENOTDIR);
+  IS(jlock_open(path_of("file"), NULL, 0, &lock), -ENOTDIR);
   CHECK(!lock);
   lock = (struct jlock *)&lock;
-  IS(jlock_open_at(-1, "a", NULL, &lock), -EBADF);
+  IS(jlock_open_at(-1, "a", NULL, 0, &lock), -EBADF);
   CHECK(!lock);
   lock = open_default();
   struct jlock_snapshot *snapshot = (struct jlock_snapshot *)&snapshot;
   IS(jlock_read(lock, &snapshot), -ENOENT);
   CHECK(!snapshot);
-  jlock_close(lock);
+  OK(jlock_close(lock));
 }
 
 static void every_code_has_a_text_of_its_own(void) {
   static const int codes[] = {
       0,
       -ETIMEDOUT, -EAGAIN, -ECANCELED, -EDEADLK, -EINVAL, -E2BIG,
-      -ENOENT, -ENOSPC, -EMFILE, -EACCES, -EROFS, -ELOOP, -EIO, -EDQUOT, -EPERM, -ESTALE,
+      -EINPROGRESS, -EALREADY, -ENOENT, -ENOSPC, -EMFILE, -EACCES, -EROFS, -ELOOP, -EIO, -EDQUOT, -EPERM, -ESTALE,
       JLOCK_ELOST, JLOCK_ENOTHELD, JLOCK_EFORKED, JLOCK_EHEADER, JLOCK_EENTRY, JLOCK_ENOTLOCK, JLOCK_EPANIC,
+      JLOCK_EUNSTAMPED,
   };
   const char *unknown = jlock_strerror(-4000);
   for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
@@ -96,11 +103,19 @@ static void any_number_has_a_text(void) {
   CHECK(*jlock_strerror(INT_MIN) && *jlock_strerror(INT_MAX));
 }
 
+static void a_positive_errno_is_no_success(void) {
+  CHECK(!strcmp(jlock_strerror(0), "success"));
+  CHECK(!strcmp(jlock_strerror(EACCES), jlock_strerror(-EACCES)));
+  for (int code = 1; code <= 4095; code++) CHECK(strcmp(jlock_strerror(code), "success"));
+  /* The lock's own meaning is that of the negative code alone. */
+  CHECK(strstr(jlock_strerror(-EAGAIN), "held") && !strstr(jlock_strerror(EAGAIN), "held"));
+}
+
 static void there_is_no_message_before_the_first_failure(void) {
   struct jlock *lock = open_default();
   OK(acquire_and_release(lock));
   CHECK(!*message(lock));
-  jlock_close(lock);
+  OK(jlock_close(lock));
 }
 
 static void a_message_is_cut_to_fit_as_snprintf_does(void) {
@@ -115,7 +130,7 @@ static void a_message_is_cut_to_fit_as_snprintf_does(void) {
   CHECK(!strcmp(text, "") && text[1] == '2');
   IS(jlock_message(lock, text, 5), length);
   CHECK(!strncmp(text, whole, 4) && text[4] == 0 && text[5] == '6');
-  jlock_close(lock);
+  OK(jlock_close(lock));
 }
 
 static void a_handle_tells_its_own_last_failure(void) {
@@ -126,8 +141,8 @@ static void a_handle_tells_its_own_last_failure(void) {
   CHECK(!*message(two));
   IS(append(one, "two\nlines"), JLOCK_EENTRY);
   CHECK(strcmp(first, message(one)));
-  jlock_close(two);
-  jlock_close(one);
+  OK(jlock_close(two));
+  OK(jlock_close(one));
 }
 
 static void errno_is_neither_read_nor_set(void) {
@@ -138,10 +153,10 @@ static void errno_is_neither_read_nor_set(void) {
   OK(append(lock, "a"));
   OK(jlock_release(lock));
   struct jlock_snapshot *snapshot;
-  IS(jlock_read(lock, &snapshot), JLOCK_EHEADER);
+  IS(jlock_read(lock, &snapshot), JLOCK_EUNSTAMPED);
   CHECK(errno == 4711);
-  jlock_close(other);
-  jlock_close(lock);
+  OK(jlock_close(other));
+  OK(jlock_close(lock));
   CHECK(errno == 4711);
 }
 
@@ -159,6 +174,7 @@ const struct claim claims[] = {
     CLAIM(out_is_null_after_a_failure),
     CLAIM(every_code_has_a_text_of_its_own),
     CLAIM(any_number_has_a_text),
+    CLAIM(a_positive_errno_is_no_success),
     CLAIM(there_is_no_message_before_the_first_failure),
     CLAIM(a_message_is_cut_to_fit_as_snprintf_does),
     CLAIM(a_handle_tells_its_own_last_failure),

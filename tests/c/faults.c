@@ -18,7 +18,7 @@ static void is_usable_again(struct jlock *lock) {
   CHECK(!exists(LOCK));
   OK(append(lock, "after"));
   holds(JOURNAL, BEFORE "after\n");
-  jlock_close(lock);
+  OK(jlock_close(lock));
   CHECK(!exists(LOCK) && !exists(JOURNAL ".tmp"));
 }
 
@@ -85,7 +85,7 @@ static void a_full_disk_leaves_a_missing_journal_missing(void) {
   CHECK(!exists(JOURNAL) && !exists(LOCK));
   SYSTEM(unlink(path_of("filler")));
   OK(append(lock, "a"));
-  jlock_close(lock);
+  OK(jlock_close(lock));
 }
 
 static void a_full_disk_keeps_a_new_handle_from_acquiring(void) {
@@ -96,7 +96,7 @@ static void a_full_disk_keeps_a_new_handle_from_acquiring(void) {
   CHECK(!exists(LOCK));
   SYSTEM(unlink(path_of("filler")));
   OK(acquire_and_release(lock));
-  jlock_close(lock);
+  OK(jlock_close(lock));
 }
 
 /* ------------------------------------------------------------------------------------------------ EMFILE, EFBIG */
@@ -115,7 +115,7 @@ static void no_more_descriptors_is_said_and_got_over(void) {
   OK(acquire_and_release(other));
   struct jlock_snapshot *snapshot;
   rlim_t before = limit(RLIMIT_NOFILE, 3); /* those that are open stay open */
-  IS(jlock_open(dir, NULL, &none), -EMFILE);
+  IS(jlock_open(dir, NULL, 0, &none), -EMFILE);
   CHECK(!none);
   IS(append(lock, "a"), -EMFILE);
   IS(append_stamped(lock, "a", 1), -EMFILE);
@@ -127,7 +127,7 @@ static void no_more_descriptors_is_said_and_got_over(void) {
   OK(jlock_release(other));
   limit(RLIMIT_NOFILE, before);
   holds(JOURNAL, BEFORE);
-  jlock_close(other);
+  OK(jlock_close(other));
   is_usable_again(lock);
 }
 
@@ -192,7 +192,7 @@ static void a_read_only_file_system_is_said_and_got_over(void) {
   jlock_snapshot_free(snapshot);
   CHECK(inspect(lock).state == JLOCK_FREE);
   struct jlock *none;
-  IS(jlock_open(path_of("new"), NULL, &none), -EROFS);
+  IS(jlock_open(path_of("new"), NULL, 0, &none), -EROFS);
   SYSTEM(mount(NULL, dir, NULL, MS_REMOUNT | MS_BIND, NULL));
   holds(JOURNAL, BEFORE);
   is_usable_again(lock);
@@ -215,7 +215,7 @@ static void a_directory_that_may_not_be_written_to_is_said_and_got_over(void) {
   IS(append(lock, "a"), -EACCES);
   IS(jlock_write_header(lock, 1), -EACCES);
   struct jlock *none;
-  IS(jlock_open(path_of("new"), NULL, &none), -EACCES);
+  IS(jlock_open(path_of("new"), NULL, 0, &none), -EACCES);
   CHECK(!none);
   SYSTEM(chmod(dir, 0777));
   holds(JOURNAL, BEFORE);
@@ -268,7 +268,7 @@ static void a_lock_that_may_not_be_read_is_waited_for(void) {
 static void a_directory_that_is_gone_is_said(void) {
   SYSTEM(mkdir(path_of("d"), 0777));
   struct jlock *lock;
-  OK(jlock_open(path_of("d"), NULL, &lock));
+  OK(jlock_open(path_of("d"), NULL, 0, &lock));
   OK(acquire_and_release(lock));
   DIR *listed = opendir(path_of("d"));
   CHECK(listed);
@@ -281,7 +281,7 @@ static void a_directory_that_is_gone_is_said(void) {
   struct jlock_snapshot *snapshot;
   IS(jlock_read(lock, &snapshot), -ENOENT);
   CHECK(inspect(lock).state == JLOCK_FREE);
-  jlock_close(lock);
+  OK(jlock_close(lock));
 }
 
 static void a_parked_stamp_that_was_swept_is_made_again(void) {

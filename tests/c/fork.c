@@ -7,7 +7,6 @@ static struct jlock *inherited;
 
 static void every_call_says_forked(void) {
   struct jlock_holder seen;
-  seen.size = sizeof seen;
   struct jlock_snapshot *snapshot;
   char text[8];
   IS(jlock_acquire(inherited), JLOCK_EFORKED);
@@ -18,7 +17,7 @@ static void every_call_says_forked(void) {
   IS(jlock_recovered(inherited), JLOCK_EFORKED);
   IS(jlock_cancel(inherited), JLOCK_EFORKED);
   IS(jlock_wait_fd(inherited), JLOCK_EFORKED);
-  IS(jlock_inspect(inherited, &seen), JLOCK_EFORKED);
+  IS(jlock_inspect(inherited, &seen, sizeof seen), JLOCK_EFORKED);
   IS(append(inherited, "a"), JLOCK_EFORKED);
   IS(append_stamped(inherited, "a", 1), JLOCK_EFORKED);
   IS(jlock_write_header(inherited, 1), JLOCK_EFORKED);
@@ -33,7 +32,7 @@ static void a_child_is_told_that_the_handle_is_its_parents(void) {
   OK(jlock_acquire(inherited));
   ends_well(child(every_call_says_forked));
   OK(jlock_release(inherited));
-  jlock_close(inherited);
+  OK(jlock_close(inherited));
 }
 
 static void close_inherited(void) { jlock_close(inherited); }
@@ -48,15 +47,15 @@ static void closing_in_the_child_leaves_the_parents_lock(void) {
   IS(jlock_try_acquire(other), -EAGAIN);
   OK(jlock_release(inherited));
   OK(acquire_and_release(other));
-  jlock_close(other);
-  jlock_close(inherited);
+  OK(jlock_close(other));
+  OK(jlock_close(inherited));
 }
 
 static void open_and_append(void) {
   struct jlock *own = open_default();
   OK(append(own, "child"));
-  jlock_close(own);
-  jlock_close(inherited);
+  OK(jlock_close(own));
+  OK(jlock_close(inherited));
 }
 
 static void a_child_may_open_a_handle_of_its_own(void) {
@@ -65,7 +64,7 @@ static void a_child_may_open_a_handle_of_its_own(void) {
   ends_well(child(open_and_append));
   OK(append(inherited, "parent again"));
   holds(JOURNAL, "# codegraph-journal v1 0\nparent\nchild\nparent again\n");
-  jlock_close(inherited);
+  OK(jlock_close(inherited));
 }
 
 static int grandchild[2];
@@ -90,7 +89,7 @@ static void a_child_that_outlives_its_killed_parent_does_not_keep_the_lock_alive
   SYSTEM(kill(survivor, SIGKILL)); /* it lived all the time */
   OK(rc);
   IS(jlock_recovered(lock), 1);
-  jlock_close(lock);
+  OK(jlock_close(lock));
 }
 
 static void *wait_for_ever(void *lock) {
@@ -111,15 +110,15 @@ static void a_fork_during_a_wait_on_the_handle_does_not_block_the_child(void) {
   }
   OK(jlock_release(other));
   pthread_join(thread, NULL);
-  jlock_close(inherited);
-  jlock_close(other);
+  OK(jlock_close(inherited));
+  OK(jlock_close(other));
 }
 
 static void use_and_close_inherited(void) {
   alarm(30);                                     /* of its own: the parent's is not inherited */
   IS(jlock_append(inherited, NULL, 1), -EINVAL); /* seen before whose handle it is */
   every_call_says_forked();
-  jlock_close(inherited);
+  OK(jlock_close(inherited));
 }
 
 static atomic_int forked_enough;
@@ -149,7 +148,7 @@ static void fork_while(void *(*busy)(void *)) {
   for (int64_t end = now_ms() + 2000; now_ms() < end;) ends_well(child(use_and_close_inherited));
   forked_enough = 1;
   pthread_join(thread, NULL);
-  jlock_close(inherited);
+  OK(jlock_close(inherited));
 }
 
 static void a_child_forked_while_a_call_fails_may_use_and_close_the_handle(void) { fork_while(fail_all_the_time); }
@@ -166,7 +165,7 @@ static void a_handle_with_keepalive_survives_a_fork(void) {
   OK(jlock_acquire(inherited));
   ends_well(child(close_keeping_alive));
   OK(jlock_release(inherited));
-  jlock_close(inherited);
+  OK(jlock_close(inherited));
 }
 
 /* ------------------------------------------------------------------------------------------- the process itself */
@@ -201,8 +200,8 @@ static void nothing_of_the_process_is_changed(void) {
   IS(jlock_acquire(other), -ETIMEDOUT);
   struct process *after = this_process();
   CHECK(!memcmp(before, after, sizeof *before));
-  jlock_close(other);
-  jlock_close(lock);
+  OK(jlock_close(other));
+  OK(jlock_close(lock));
   free(after);
   free(before);
 }
@@ -241,7 +240,7 @@ static void the_keepalive_thread_takes_no_signals(void) {
   }
   closedir(threads);
   CHECK(others == 1);
-  jlock_close(lock);
+  OK(jlock_close(lock));
 }
 
 /* -------------------------------------------------------------------------------------------------- descriptors */
@@ -262,8 +261,8 @@ static void every_descriptor_is_closed_on_exec(void) {
     seen++;
   }
   CHECK(seen >= 6); /* two directories, two stamps, and what is waited on */
-  jlock_close(other);
-  jlock_close(lock);
+  OK(jlock_close(other));
+  OK(jlock_close(lock));
 }
 
 static void a_thousand_handles_leave_no_descriptor(void) {
@@ -273,7 +272,7 @@ static void a_thousand_handles_leave_no_descriptor(void) {
     OK(append(lock, "a"));
     OK(jlock_acquire(lock));
     CHECK(jlock_wait_fd(lock) >= 0);
-    jlock_close(lock);
+    OK(jlock_close(lock));
   }
   CHECK(open_descriptors() == before);
 }
@@ -289,11 +288,11 @@ static void failures_leave_no_descriptor(void) {
     IS(append(other, "a"), -ETIMEDOUT);
     IS(append(lock, ""), JLOCK_EENTRY);
     IS(jlock_read(lock, &snapshot), -ENOENT);
-    IS(jlock_open_at(AT_FDCWD, "a/b", NULL, &none), -EINVAL);
+    IS(jlock_open_at(AT_FDCWD, "a/b", NULL, 0, &none), -EINVAL);
   }
   CHECK(open_descriptors() == before);
-  jlock_close(other);
-  jlock_close(lock);
+  OK(jlock_close(other));
+  OK(jlock_close(lock));
 }
 
 const struct claim claims[] = {

@@ -49,11 +49,10 @@ static void refused_as_lock(void (*put)(const char *), int expected) {
   IS(jlock_try_acquire(lock), expected);
   IS(append(lock, "a"), expected);
   struct jlock_holder seen;
-  seen.size = sizeof seen;
-  IS(jlock_inspect(lock, &seen), expected);
+  IS(jlock_inspect(lock, &seen, sizeof seen), expected);
   CHECK(strstr(message(lock), LOCK));
-  jlock_close(lock);
-  jlock_close(open_default()); /* nor is it swept */
+  OK(jlock_close(lock));
+  OK(jlock_close(open_default())); /* nor is it swept */
   SYSTEM(lstat(path_of(LOCK), &after));
   CHECK(before.st_ino == after.st_ino && before.st_mode == after.st_mode);
   CHECK(before.st_ctim.tv_sec == after.st_ctim.tv_sec && before.st_ctim.tv_nsec == after.st_ctim.tv_nsec);
@@ -75,7 +74,7 @@ static void refused_as_journal(void (*put)(const char *), int expected) {
   CHECK(before.st_ino == after.st_ino && before.st_mode == after.st_mode);
   CHECK(!exists("nowhere") && !exists(LOCK) && !exists(JOURNAL ".tmp"));
   OK(acquire_and_release(lock));
-  jlock_close(lock);
+  OK(jlock_close(lock));
 }
 
 static void a_link_at_the_locks_name_is_refused(void) {
@@ -115,7 +114,7 @@ static void a_file_without_a_stamp_is_waited_for_and_not_written_into(void) {
   make_old(LOCK, 31);
   OK(jlock_acquire(lock)); /* as a shipped peer would */
   CHECK(inode_of(LOCK) != inode);
-  jlock_close(lock);
+  OK(jlock_close(lock));
 }
 
 static void an_enormous_file_is_not_read_to_its_end(void) {
@@ -124,7 +123,7 @@ static void an_enormous_file_is_not_read_to_its_end(void) {
   struct jlock *lock = open_with(0, 50);
   IS(jlock_acquire(lock), -ETIMEDOUT);
   CHECK(inspect(lock).peer == JLOCK_PEER_UNKNOWN);
-  jlock_close(lock);
+  OK(jlock_close(lock));
 }
 
 static void links_named_like_parked_stamps_are_not_followed(void) {
@@ -132,7 +131,7 @@ static void links_named_like_parked_stamps_are_not_followed(void) {
   SYSTEM(symlink("target", path_of(LOCK ".1-0123456789abcdef.tmp")));
   struct jlock *lock = open_default();
   OK(acquire_and_release(lock));
-  jlock_close(lock);
+  OK(jlock_close(lock));
   holds("target", "untouched");
 }
 

@@ -22,18 +22,19 @@ static size_t count;
 
 static void answer(int rc) {
   if (rc && rc != -ETIMEDOUT) fprintf(stderr, "vectors: %s\n", jlock_strerror(rc));
-  puts(rc == 0               ? "ok"
-       : rc == -ETIMEDOUT    ? "timed out"
-       : rc == JLOCK_EHEADER ? "no header"
-       : rc == JLOCK_EENTRY  ? "no entry"
-                             : "refused");
+  puts(rc == 0                  ? "ok"
+       : rc == -ETIMEDOUT       ? "timed out"
+       : rc == JLOCK_EHEADER    ? "no header"
+       : rc == JLOCK_EUNSTAMPED ? "no header" /* to the shipped reader it is none */
+       : rc == JLOCK_EENTRY     ? "no entry"
+                                : "refused");
 }
 
 static void inspect(struct jlock *lock) {
   static const char *const states[] = {"free", "held", "mine", "abandoned"};
   static const char *const peers[] = {"none", "library", "shipped", "unknown"};
-  struct jlock_holder holder = {.size = sizeof holder};
-  int rc = jlock_inspect(lock, &holder);
+  struct jlock_holder holder;
+  int rc = jlock_inspect(lock, &holder, sizeof holder);
   if (rc) answer(rc);
   else
     printf("%s\t%s\t%" PRId32 "\t%s\t%s\n", states[holder.state], peers[holder.peer], holder.pid, holder.nonce,
@@ -99,16 +100,15 @@ int main(int argc, char **argv) {
   char *line = NULL;
   size_t size = 0;
   if (argc != 4) abort();
-  jlock_options_init(&options);
+  jlock_options_init(&options, sizeof options);
   options.timeout_ms = atoi(argv[2]);
   options.settle_ms = (uint32_t)atoi(argv[3]);
-  answer(jlock_open(argv[1], &options, &lock));
+  answer(jlock_open(argv[1], &options, sizeof options, &lock));
   fflush(stdout);
   for (ssize_t length; (length = getline(&line, &size, stdin)) > 0;) {
     line[length - 1] = '\0';
     obey(lock, line);
   }
   free(line);
-  jlock_close(lock);
-  return 0;
+  return jlock_close(lock) != 0;
 }

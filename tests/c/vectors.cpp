@@ -64,7 +64,7 @@ private:
 
   static const char *reason(const journal_lock::error &error) {
     if (error.code() == std::errc::timed_out) return "timed out";
-    if (error.code() == errc::header) return "no header";
+    if (error.code() == errc::header || error.code() == errc::unstamped) return "no header";
     return error.code() == errc::entry ? "no entry" : "refused";
   }
 

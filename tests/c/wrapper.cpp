@@ -7,6 +7,8 @@
 #include <mutex>
 #include <vector>
 
+#include <poll.h>
+
 using namespace std::chrono_literals;
 using journal_lock::changed;
 using journal_lock::deleted;
@@ -90,14 +92,49 @@ static void a_snapshot_is_a_range(const std::string &dir) {
   CHECK(paths.end() - paths.begin() == 3 && paths[1] == "b" && *(2 + paths.begin()) == "c");
   CHECK(snapshot.deleted().size() == 1 && !snapshot.deleted().empty());
   one.append({changed("later")});
-  one.checkpoint(snapshot);
+  CHECK(one.checkpoint(snapshot));
   auto rest = one.read();
   CHECK(rest.changed().size() == 1 && rest.changed()[0] == "later" && rest.deleted().empty());
 }
 
+static void an_event_loop_starts_and_polls(const std::string &dir) {
+  journal one{dir}, two{dir};
+  CHECK(one.start() && one.inspect().state == JLOCK_MINE);
+  CHECK(!two.start(10s));
+  pollfd loop{two.wait_fd(), POLLIN, 0};
+  one.release();
+  while (!two.poll()) CHECK(poll(&loop, 1, -1) == 1);
+  CHECK(!one.start(1ms));
+  CHECK(thrown([&] {
+          for (pollfd other{one.wait_fd(), POLLIN, 0}; !one.poll();) poll(&other, 1, -1);
+        }) == std::errc::timed_out);
+  two.release();
+}
+
+static void closing_throws_what_the_release_said(const std::string &dir) {
+  journal one{dir}, two{dir};
+  one.lock();
+  one.close();
+  CHECK(thrown([&] { one.lock(); }) == std::errc::invalid_argument);
+  two.lock();
+  CHECK(std::remove((dir + "/changes.journal.lock").c_str()) == 0);
+  CHECK(thrown([&] { two.close(); }) == errc::lost);
+}
+
+static void a_new_journal_is_unstamped(const std::string &dir) {
+  journal one{dir};
+  one.append({changed("a")});
+  CHECK(thrown([&] { one.read(); }) == errc::unstamped);
+}
+
+static void a_directory_is_probed(const std::string &dir) {
+  CHECK(journal_lock::probe(dir).promises & JLOCK_PLACE_PROCESSES_OF_MOUNT);
+  CHECK(thrown([&] { journal_lock::probe(dir + "/none"); }) == std::errc::no_such_file_or_directory);
+}
+
 static void times_are_clamped() {
   using namespace journal_lock;
-  auto how = options{}.timeout(-5s).retry(std::chrono::hours{24 * 365}).settle(0ms).stale(7s).wait_for_ever();
+  auto how = options{}.timeout(-5s).retry(std::chrono::hours{24 * 365}).settle(0ms).stale(7s).wait_forever();
   CHECK(how.get()->timeout_ms == -1 && how.get()->retry_ms == INT32_MAX);
   CHECK(how.get()->settle_ms == 0 && how.get()->stale_ms == 7000);
   CHECK(options{}.timeout(-5s).get()->timeout_ms == 0);
@@ -109,6 +146,10 @@ int main(int argc, char **argv) {
   errors_compare_with_the_standards_and_our_own(argv[1]);
   the_standards_locks_take_it(argv[1]);
   a_guard_releases_once_and_says_what_was_lost(argv[1]);
+  an_event_loop_starts_and_polls(argv[1]);
+  closing_throws_what_the_release_said(argv[1]);
+  a_new_journal_is_unstamped(argv[1]);
   a_snapshot_is_a_range(argv[1]);
+  a_directory_is_probed(argv[1]);
   times_are_clamped();
 }

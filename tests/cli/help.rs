@@ -6,7 +6,7 @@ use std::fs;
 use crate::scene::{Scene, program};
 use crate::tools::{root, run, text, tool};
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "run",
     "append",
     "delete",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 8] = [
     "checkpoint",
     "status",
     "watch",
+    "probe",
 ];
 
 /// flock's names for two of the options, which help need not list.
@@ -130,7 +131,6 @@ fn the_version_is_the_librarys() {
 fn wrong_usage_gives_64_and_says_where_to_look() {
     let scene = Scene::new("usage");
     for wrong in [
-        "",
         "frobnicate",
         "help frobnicate",
         "run",
@@ -146,6 +146,10 @@ fn wrong_usage_gives_64_and_says_where_to_look() {
         "run -j .. d true",
         "append",
         "append --stdin d x",
+        "append d - x",
+        "append d x -",
+        "probe",
+        "probe d d",
         "stamp -t -5 d",
         "stamp -t 99999999999999999999 d",
         "stamp --reset d x",
@@ -161,6 +165,12 @@ fn wrong_usage_gives_64_and_says_where_to_look() {
         );
     }
     assert_eq!(scene.journal(), "# codegraph-journal v1 1000\n");
+}
+
+#[test]
+fn the_command_alone_prints_its_usage_and_fails() {
+    let outcome = Scene::new("alone").jlock("").exits(64).prints("");
+    assert_eq!(outcome.err, text(tool(program()).arg("--help")));
 }
 
 // ---------------------------------------------------------------------------------------------------- manual page

@@ -35,6 +35,35 @@ fn without_paths_standard_input_names_them() {
 }
 
 #[test]
+fn a_dash_stands_for_standard_input() {
+    let scene = Scene::new("dash-input");
+    scene.jlock_with_input("append d -", b"a\nb\n").exits(0);
+    scene.jlock_with_input("delete --no-create - d", b"").exits(66); // the first names the directory
+    scene.jlock_with_input("stamp -t 2000 d -", b"c\n").exits(0);
+    assert_eq!(scene.journal(), "# codegraph-journal v1 2000\na\nb\nc\n");
+}
+
+#[test]
+fn a_file_that_is_called_dash_can_be_named() {
+    let scene = Scene::new("dash-file");
+    scene.jlock("append d -- -").exits(0);
+    scene.jlock("append d ./-").exits(0);
+    scene.jlock("delete -- d -").exits(0);
+    assert_eq!(scene.journal(), "# codegraph-journal v1 1000\n-\n./-\nDELETED -\n");
+}
+
+#[test]
+fn a_terminal_is_told_what_is_awaited_and_a_pipe_is_not() {
+    let scene = Scene::new("terminal");
+    let outcome = scene.sh("printf 'a\\n' | jlock append d").exits(0);
+    assert_eq!(outcome.err, "");
+    // script(1) runs it on a terminal of its own, at whose end its input ends too.
+    let said = scene.sh("printf 'b\\n\\004' | script -qec 'jlock append d' /dev/null");
+    assert!(said.out.contains("reading paths from the terminal"), "{said:?}");
+    assert!(scene.journal().ends_with("a\nb\n"), "{}", scene.journal());
+}
+
+#[test]
 fn paths_on_standard_input_may_be_ended_by_nul() {
     let scene = Scene::new("nul");
     scene.jlock_with_input("append -0 d", b"a\0b c\0last").exits(0);
@@ -241,8 +270,11 @@ fn a_journal_that_was_never_stamped_gives_65() {
             .jlock(read)
             .exits(65)
             .prints("")
-            .complains("jlock: fresh: changes.journal: ");
+            .complains("jlock: fresh: changes.journal: the journal has never been stamped")
+            .complains("jlock stamp");
     }
+    scene.jlock("stamp fresh").exits(0);
+    scene.jlock("read --changed fresh").exits(0).prints("a\n");
 }
 
 #[test]
@@ -293,6 +325,16 @@ fn a_checkpoint_feeds_its_command_and_keeps_what_comes_meanwhile() {
     let script = "jlock checkpoint -t 2000 -d d -- sh -c 'cat; jlock append d later'";
     scene.sh(script).exits(0).prints("gone\nb\n");
     assert_eq!(scene.journal(), "# codegraph-journal v1 2000\nlater\n");
+}
+
+#[test]
+fn a_checkpoint_of_a_journal_that_was_replaced_drops_nothing_and_says_so() {
+    let scene = Scene::new("replaced");
+    scene.jlock("append d a").exits(0);
+    let replace = "cp d/changes.journal d/new; mv d/new d/changes.journal";
+    let outcome = scene.sh(&format!("jlock checkpoint d -- sh -c '{replace}'")).exits(0);
+    outcome.complains("nothing was dropped");
+    scene.jlock("read --changed d").exits(0).prints("a\n");
 }
 
 #[test]

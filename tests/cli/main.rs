@@ -3,6 +3,7 @@
 mod help;
 mod journal;
 mod pages;
+mod probe;
 mod run;
 mod scene;
 mod status;

@@ -173,7 +173,7 @@ fn the_pages_show_the_structs_as_they_are() {
             .arg(root().join("include/jlock.h")),
     );
     let all = bare(&all);
-    for name in ["jlock_options", "jlock_holder", "jlock_entry"] {
+    for name in ["jlock_options", "jlock_holder", "jlock_place", "jlock_entry"] {
         let from = all
             .find(&format!("struct {name} {{"))
             .unwrap_or_else(|| panic!("{name}"));

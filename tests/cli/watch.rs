@@ -112,12 +112,32 @@ fn it_never_takes_the_lock() {
 }
 
 #[test]
-fn it_ends_when_the_directory_is_removed() {
+fn it_goes_on_when_the_directory_is_removed_and_made_anew() {
     let scene = Scene::new("watch-removed");
     let mut watching = watch(&scene, "");
     assert_eq!(change(&mut watching), "free");
+    let mut holder = scene.hold("", "exec cat");
+    assert!(change(&mut watching).starts_with("held by pid "));
     fs::remove_dir_all(scene.path("d")).expect("it is ours");
-    assert_eq!(watching.end().code(), Some(66));
+    assert_eq!(change(&mut watching), "free");
+    holder.end();
+    let next = scene.hold("", "exec cat");
+    let held = change(&mut watching);
+    assert!(held.starts_with(&format!("held by pid {}", next.child.id())), "{held}");
+}
+
+#[test]
+fn it_goes_on_with_the_directory_that_has_come_in_its_place() {
+    let scene = Scene::new("watch-moved");
+    let mut watching = watch(&scene, "");
+    assert_eq!(change(&mut watching), "free");
+    fs::rename(scene.path("d"), scene.path("d.old")).expect("it is ours");
+    let holder = scene.hold("", "exec cat");
+    let held = change(&mut watching);
+    assert!(
+        held.starts_with(&format!("held by pid {}", holder.child.id())),
+        "{held}"
+    );
 }
 
 #[test]

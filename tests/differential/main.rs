@@ -76,7 +76,10 @@ fn library_read(lock: &Lock, journal: &Path) -> Reading {
     let snapshot = match lock.journal().read() {
         Ok(snapshot) => snapshot,
         Err(error) => {
-            assert!(error.kind() == ErrorKind::Header || !journal.exists(), "{error}");
+            assert!(
+                matches!(error.kind(), ErrorKind::Header | ErrorKind::Unstamped) || !journal.exists(),
+                "{error}"
+            );
             return Reading::Invalid;
         }
     };

@@ -34,7 +34,7 @@ impl Shipped {
     /// Its journal is `root/.codegraph/changes.journal`.
     pub fn new(root: &Path) -> Shipped {
         static FETCHED: OnceLock<()> = OnceLock::new();
-        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests");
         FETCHED.get_or_init(|| {
             let fetched = Command::new("sh").arg(tests.join("interop/fetch-peer.sh")).status();
             assert!(fetched.expect("sh").success(), "the shipped peer could not be fetched");

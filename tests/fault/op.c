@@ -7,7 +7,9 @@
 
 #define _GNU_SOURCE /* syscall */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +87,7 @@ static void nothing(struct trial *t) {
 }
 
 static void opened(struct trial *t) {
-  int rc = jlock_open(t->dir, &t->options, &t->lock);
+  int rc = jlock_open(t->dir, &t->options, sizeof t->options, &t->lock);
   if (rc)
     die("open", rc);
 }
@@ -122,7 +124,7 @@ static void snapshot_read(struct trial *t) {
 /* -------------------------------------------------------------------------------------- between the marks */
 
 static int open_it(struct trial *t) {
-  return jlock_open(t->dir, &t->options, &t->lock);
+  return jlock_open(t->dir, &t->options, sizeof t->options, &t->lock);
 }
 
 static int acquire(struct trial *t) {
@@ -151,7 +153,8 @@ static int write_header(struct trial *t) {
 }
 
 static int checkpoint(struct trial *t) {
-  return jlock_checkpoint(t->lock, t->snapshot, stamp);
+  int rc = jlock_checkpoint(t->lock, t->snapshot, stamp);
+  return rc < 0 ? rc : 0; /* whether it dropped anything is seen in the journal */
 }
 
 static int read_journal(struct trial *t) {
@@ -159,23 +162,33 @@ static int read_journal(struct trial *t) {
 }
 
 static int inspect(struct trial *t) {
-  struct jlock_holder holder = { .size = sizeof holder };
-  return jlock_inspect(t->lock, &holder);
+  struct jlock_holder holder;
+  return jlock_inspect(t->lock, &holder, sizeof holder);
 }
 
-/* What an event loop does: a try, and a descriptor to wait on. */
+/* What an event loop does: it starts, and as long as that is not over it waits on the descriptor and goes on. */
 static int wait_for_turn(struct trial *t) {
-  int rc = jlock_try_acquire(t->lock);
-  if (rc)
-    return rc;
-  rc = jlock_wait_fd(t->lock);
-  return rc < 0 ? rc : 0;
+  int fd = jlock_wait_fd(t->lock);
+  if (fd < 0)
+    return fd;
+  int rc = jlock_acquire_start(t->lock, t->options.timeout_ms);
+  while (rc == -EINPROGRESS) {
+    struct pollfd loop = { .fd = fd, .events = POLLIN };
+    poll(&loop, 1, t->options.timeout_ms); /* a failure of the loop's own: then it just goes on */
+    rc = jlock_acquire_poll(t->lock);
+  }
+  return rc;
+}
+
+static int probe(struct trial *t) {
+  struct jlock_place place;
+  return jlock_probe(t->dir, &place, sizeof place);
 }
 
 static int close_it(struct trial *t) {
-  jlock_close(t->lock);
+  int rc = jlock_close(t->lock);
   t->lock = NULL;
-  return 0;
+  return rc;
 }
 
 /* Dies as the holder: makes the corpse for others to claim. */
@@ -209,6 +222,7 @@ static const struct operation {
   { "read", opened, read_journal },
   { "inspect", held, inspect },
   { "wait-fd", opened, wait_for_turn },
+  { "probe", opened, probe },
   { "close", used, close_it },
   { "close-held", held, close_it },
   { "corpse", opened, leave_a_corpse },
@@ -222,8 +236,8 @@ static int use(struct trial *t) {
   int rc = t->lock == NULL ? open_it(t) : 0;
   if (rc)
     return rc;
-  struct jlock_holder holder = { .size = sizeof holder };
-  rc = jlock_inspect(t->lock, &holder);
+  struct jlock_holder holder;
+  rc = jlock_inspect(t->lock, &holder, sizeof holder);
   if (rc == 0 && holder.state == JLOCK_MINE)
     rc = jlock_release(t->lock);
   return rc ? rc : append(t, "usable");
@@ -243,7 +257,7 @@ int main(int argc, char **argv) {
     return 2;
   }
   struct trial t = { .dir = argv[2] };
-  jlock_options_init(&t.options);
+  jlock_options_init(&t.options, sizeof t.options);
   t.options.timeout_ms = 3000;
   t.options.retry_ms = 200; /* so that a wait is one wait */
 
@@ -261,7 +275,9 @@ int main(int argc, char **argv) {
     usable = use(&t);
   }
   jlock_snapshot_free(t.snapshot);
-  jlock_close(t.lock);
+  int closed = jlock_close(t.lock);
+  if (argc == 4 && usable == 0)
+    usable = closed;
   printf("rc=%d usable=%d leaked=%d ms=%ld\n", rc, usable, count_descriptors() - descriptors, took);
   return 0;
 }

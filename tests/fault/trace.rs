@@ -45,7 +45,7 @@ pub struct Run {
 
 impl Program {
     pub fn build(out: &Path) -> Program {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
         let exe = std::env::current_exe().expect("this test has a path");
         let built = || exe.with_file_name("libjlock.so");
         let library = std::env::var_os("JLOCK_LIBRARY").map_or_else(built, PathBuf::from);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use description::{Description, Who, code_words};
 
 fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
 fn read(name: &str) -> String {

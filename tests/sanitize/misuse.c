@@ -3,7 +3,7 @@
  *     misuse SEED CALLS DIR
  *     misuse closed DIR      instead: the program closes the library's own descriptors
  *
- * Whatever is asked, the answer is a success or an error: no crash, no panic, no hang, no descriptor left. Afterwards the
+ * Every call returns a success or an error: no crash, no panic, no hang, no descriptor left. Afterwards the
  * directory serves as if nothing had been. What C itself forbids (a pointer to nowhere, a handle after its close) is left
  * out. The same seed makes the same calls in each thread; how the threads mix is the scheduler's. */
 #define _GNU_SOURCE
@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -57,45 +58,45 @@ static struct slot {
   struct jlock *lock; /* NULL: could not be opened */
 } slots[HANDLES];
 
-/* The size field is what is misused, not the room: there is always as much as any version reads or writes. */
+/* The size is what is misused, not the room: there is always as much as any version reads or writes. */
 union sized {
-  uint32_t size;
   struct jlock_options options;
   struct jlock_holder holder;
+  struct jlock_place place;
   char bytes[4096];
 };
 
-static uint32_t any_size(uint64_t *chance, size_t right) {
-  const uint32_t sizes[] = {0, 4, 23, 24, 25, 151, 152, 153, 160, 4095, 4096, 4097, 1u << 31, UINT32_MAX};
-  return one_in(chance, 2) ? (uint32_t)right : sizes[below(chance, LENGTH(sizes))];
+static size_t any_size(uint64_t *chance, size_t right) {
+  const size_t sizes[] = {0, 4, 19, 20, 21, 151, 152, 153, 168, 295, 296, 297, 4095, 4096, 4097, SIZE_MAX / 2, SIZE_MAX};
+  return one_in(chance, 2) ? right : sizes[below(chance, LENGTH(sizes))];
 }
 
-static const union sized *any_options(uint64_t *chance, union sized *room) {
+static const struct jlock_options *any_options(uint64_t *chance, union sized *room) {
   if (one_in(chance, 8)) return NULL;
   memset(room, one_in(chance, 16) ? 0xff : 0, sizeof *room);
-  jlock_options_init(&room->options);
+  jlock_options_init(&room->options, any_size(chance, sizeof room->options));
   room->options.flags = one_in(chance, 16) ? (uint32_t)next(chance) : below(chance, 8);
   room->options.timeout_ms = (int32_t)below(chance, 4);
   room->options.retry_ms = below(chance, 4);
   room->options.stale_ms = one_in(chance, 2) ? 30000 : below(chance, 50);
   room->options.settle_ms = below(chance, 3);
-  room->size = any_size(chance, sizeof room->options);
-  return room;
+  return &room->options;
 }
 
 static struct jlock *open_any(uint64_t *chance) {
   union sized room;
-  const struct jlock_options *options = (const void *)any_options(chance, &room);
+  const struct jlock_options *options = any_options(chance, &room);
+  size_t size = any_size(chance, sizeof room.options);
   struct jlock *lock = (void *)&room;
   int rc;
   if (one_in(chance, 2)) {
-    rc = jlock_open(one_in(chance, 16) ? NULL : base, options, &lock);
+    rc = jlock_open(one_in(chance, 16) ? NULL : base, options, size, &lock);
   } else {
     const char *names[] = {"changes.journal", "changes.journal", "other", "", ".", "..", "a/b", NULL, base};
     int dir = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int dirs[] = {dir, dir, dir, AT_FDCWD, -1, INT_MAX, STDERR_FILENO};
     /* AT_FDCWD with a plain name is the working directory, which is the parent's. */
-    rc = jlock_open_at(dirs[below(chance, LENGTH(dirs))], names[below(chance, LENGTH(names))], options, &lock);
+    rc = jlock_open_at(dirs[below(chance, LENGTH(dirs))], names[below(chance, LENGTH(names))], options, size, &lock);
     if (dir >= 0) close(dir); /* the library has its own */
   }
   CHECK(rc <= 0 && rc != JLOCK_EPANIC && (rc == 0) == (lock != NULL));
@@ -105,7 +106,8 @@ static struct jlock *open_any(uint64_t *chance) {
 static void reopen(uint64_t *chance) {
   struct slot *slot = &slots[below(chance, HANDLES)];
   pthread_rwlock_wrlock(&slot->users);
-  jlock_close(slot->lock);
+  int rc = jlock_close(slot->lock);
+  CHECK(rc <= 0 && rc != JLOCK_EPANIC && rc != JLOCK_EFORKED);
   slot->lock = open_any(chance);
   pthread_rwlock_unlock(&slot->users);
 }
@@ -152,7 +154,7 @@ static int read_any(uint64_t *chance, struct jlock *lock) {
   look_at(chance, snapshot);
   if (one_in(chance, 2)) {
     int checkpoint = jlock_checkpoint(lock, snapshot, one_in(chance, 8) ? (int64_t)next(chance) : 1700000000001);
-    CHECK(checkpoint != JLOCK_EPANIC && (snapshot || checkpoint < 0));
+    CHECK(checkpoint != JLOCK_EPANIC && checkpoint <= 1 && (snapshot || checkpoint < 0));
   }
   jlock_snapshot_free(snapshot);
   return rc;
@@ -160,8 +162,24 @@ static int read_any(uint64_t *chance, struct jlock *lock) {
 
 static int inspect_any(uint64_t *chance, struct jlock *lock) {
   union sized room;
-  room.size = any_size(chance, sizeof room.holder);
-  return jlock_inspect(lock, one_in(chance, 16) ? NULL : &room.holder);
+  size_t size = any_size(chance, sizeof room.holder);
+  return jlock_inspect(lock, one_in(chance, 16) ? NULL : &room.holder, size);
+}
+
+/* An event loop that keeps no order: whatever comes of it, the next may go on with it, or somebody cancel it. */
+static int go_on(uint64_t *chance, struct jlock *lock) {
+  int rc = one_in(chance, 2) ? jlock_acquire_poll(lock) : jlock_acquire_start(lock, (int32_t)below(chance, 6) - 1);
+  int fd = rc == -EINPROGRESS ? jlock_wait_fd(lock) : -1;
+  if (fd >= 0) poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, (int)below(chance, 3)); /* or not: it may fail */
+  return rc;
+}
+
+static void probe_any(uint64_t *chance) {
+  union sized room;
+  const char *dirs[] = {base, base, "", "/dev/null", "none", NULL};
+  size_t size = any_size(chance, sizeof room.place);
+  int rc = jlock_probe(dirs[below(chance, LENGTH(dirs))], one_in(chance, 16) ? NULL : &room.place, size);
+  CHECK(rc <= 0 && rc != JLOCK_EPANIC);
 }
 
 static int message_any(uint64_t *chance, struct jlock *lock) {
@@ -173,9 +191,9 @@ static int message_any(uint64_t *chance, struct jlock *lock) {
 }
 
 static int call(uint64_t *chance, struct jlock *lock) {
-  switch (below(chance, 16)) {
+  switch (below(chance, 18)) {
     case 0: return jlock_acquire(lock);
-    case 1: return jlock_acquire_for(lock, (int32_t)below(chance, 6) - 1); /* for ever, too */
+    case 1: return jlock_acquire_for(lock, (int32_t)below(chance, 6) - 1); /* forever, too */
     case 2: return jlock_try_acquire(lock);
     case 3: case 4: case 5: return jlock_release(lock);
     case 6: return jlock_refresh(lock);
@@ -186,6 +204,7 @@ static int call(uint64_t *chance, struct jlock *lock) {
     case 11: return jlock_write_header(lock, one_in(chance, 4) ? (int64_t)next(chance) : 1700000000000);
     case 12: return read_any(chance, lock);
     case 13: return message_any(chance, lock);
+    case 14: case 15: return go_on(chance, lock);
     default: return append_any(chance, lock);
   }
 }
@@ -248,9 +267,9 @@ static void in_a_child(uint64_t *chance) {
     for (int round = 0; round < 20; round++) {
       struct jlock *lock = slots[below(chance, HANDLES)].lock;
       int rc = call(chance, lock);
-      CHECK(rc == -EINVAL || (lock && (rc == JLOCK_EFORKED || rc == -ENOMEM))); /* a bad argument may be seen first */
+      CHECK(rc == -EINVAL || (lock && (rc == JLOCK_EFORKED || rc == -ENOMEM || rc == -E2BIG))); /* a bad argument may be seen first */
     }
-    for (int at = 0; at < HANDLES; at++) jlock_close(slots[at].lock);
+    for (int at = 0; at < HANDLES; at++) CHECK(jlock_close(slots[at].lock) == 0);
     _exit(0);
   }
   for (int at = 0; at < HANDLES; at++) pthread_rwlock_unlock(&slots[at].users);
@@ -272,13 +291,14 @@ static void *misuse(void *number) {
     if (what < 15) reopen(&chance);
     else if (what < 30) disturb(&chance);
     else if (what < 32) in_a_child(&chance);
+    else if (what < 36) probe_any(&chance);
     else call_any(&chance);
   }
   finished++;
   return NULL;
 }
 
-/* Whoever waits for ever is told to stop, by one who never waits himself. */
+/* Ends every wait that would last forever, and never waits itself. */
 static void *cancel(void *nothing) {
   while (finished < THREADS) {
     for (int at = 0; at < HANDLES; at++) {
@@ -307,22 +327,22 @@ static void descriptors_closed_under_a_handle(void) {
   int first = open("/dev/null", O_RDONLY | O_CLOEXEC);
   SYSTEM(first);
   struct jlock *lock;
-  CHECK(jlock_open(base, NULL, &lock) == 0 && jlock_acquire(lock) == 0);
+  CHECK(jlock_open(base, NULL, 0, &lock) == 0 && jlock_acquire(lock) == 0);
   for (int fd = first; fd < first + 16; fd++) close(fd);
   uint64_t chance = 1;
   for (int round = 0; round < 200; round++) CHECK(call(&chance, lock) != JLOCK_EPANIC);
-  jlock_close(lock);
+  CHECK(jlock_close(lock) != JLOCK_EPANIC);
 }
 
 static void serves(void) {
   struct jlock *lock;
   struct jlock_snapshot *snapshot;
   struct jlock_entry entry = {"after all", SIZE_MAX, JLOCK_CHANGED, 0};
-  CHECK(jlock_open(base, NULL, &lock) == 0);
+  CHECK(jlock_open(base, NULL, 0, &lock) == 0);
   CHECK(jlock_append_stamped(lock, &entry, 1, 1) == 0);
   CHECK(jlock_read(lock, &snapshot) == 0 && jlock_snapshot_count(snapshot, JLOCK_CHANGED) > 0);
   jlock_snapshot_free(snapshot);
-  jlock_close(lock);
+  CHECK(jlock_close(lock) == 0);
 }
 
 static void clear(const char *name) {
@@ -343,7 +363,7 @@ static void random_calls(void) {
   CHECK(pthread_create(&canceller, NULL, cancel, NULL) == 0);
   for (int at = 0; at < THREADS; at++) pthread_join(threads[at], NULL);
   pthread_join(canceller, NULL);
-  for (int at = 0; at < HANDLES; at++) jlock_close(slots[at].lock);
+  for (int at = 0; at < HANDLES; at++) CHECK(jlock_close(slots[at].lock) <= 0);
   CHECK(descriptors() == before);
   clear("changes.journal");
   clear("changes.journal.lock");

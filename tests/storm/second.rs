@@ -16,7 +16,7 @@ use crate::worker::{journal_dir, log_path};
 use crate::writers;
 
 fn peer(script: &str) -> Command {
-    let second = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/second");
+    let second = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/second");
     let mut command = Command::new("python3");
     command.arg("-B").arg(second.join(script)); // leaves no __pycache__ in the tree
     command

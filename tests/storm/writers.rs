@@ -154,7 +154,7 @@ pub fn shared_object() -> PathBuf {
 // ---------------------------------------------------------------------------------------------------------- tools
 
 pub fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(path)
 }
 
 /// A file of `1.rs` to `COUNT.rs`, made once.

@@ -116,6 +116,7 @@ impl Peer for Script {
             }
             (Kind::Changed, None) => self.jlock("append"),
             (Kind::Deleted, None) => self.jlock("delete"),
+            (other, None) => panic!("{other:?}: not in the vectors"),
         };
         if paths.iter().any(|path| path.contains(&0)) {
             let input = self.dir.join("paths"); // no argument can have a NUL

@@ -81,7 +81,7 @@ fn only(known: &[&str], object: &Json) {
 }
 
 fn vectors_dir() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors"))
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors"))
 }
 
 pub fn expect_no_other_files() {

@@ -19,12 +19,14 @@ impl Peer for Lock {
             State::Held => "held",
             State::Abandoned => "abandoned",
             State::Mine => "mine",
+            other => panic!("{other:?}: not in the vectors"),
         };
         let peer = match holder.peer {
             Of::None => "none",
             Of::Library => "library",
             Of::Shipped => "shipped",
             Of::Unknown => "unknown",
+            other => panic!("{other:?}: not in the vectors"),
         };
         Some(Holder {
             state: state.to_owned(),
@@ -37,7 +39,7 @@ impl Peer for Lock {
 
     fn read(&self) -> Option<Read> {
         let read = match self.journal().read() {
-            Err(error) if error.kind() == ErrorKind::Header => return None,
+            Err(error) if matches!(error.kind(), ErrorKind::Header | ErrorKind::Unstamped) => return None,
             read => read.expect("a journal"),
         };
         Some(Read {

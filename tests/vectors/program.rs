@@ -148,6 +148,7 @@ impl Peer for Program {
         let kind = match kind {
             Kind::Changed => "changed",
             Kind::Deleted => "deleted",
+            other => panic!("{other:?}: not in the vectors"),
         };
         for path in paths {
             self.tell(&format!("{kind} {}", to_hex(path)));

@@ -43,7 +43,7 @@ fn append_all(lock: &Lock, thread: u32, count: u32) {
                 .append_stamped([Entry::changed(&path)], 1_700_000_000_000)
             {
                 Ok(()) => break,
-                Err(error) => assert_eq!(error.kind(), ErrorKind::Canceled, "{error}"),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}"),
             }
         }
     }
