@@ -214,7 +214,7 @@ impl Journal {
                     fault: None,
                 });
             }
-            _ => shipped::go(&state.lock, ship, &mut |step| {
+            _ => shipped::go(&self.lock, &state.lock, ship, &mut |step| {
                 let mut next = State {
                     lock: step.next,
                     ..*state
