@@ -2,7 +2,8 @@
 //! own file has no `flock`, so that it is judged by its PID; a corpse's `flock` it has only where there is a flock(1).
 
 use super::lock::{
-    Claim, Content, File, Inode, LIBS, Lateness, Lib, Lock, NO_PID, NONE, Pid, REMOVED, SHIPS, STALE, State, UNTOLD,
+    Claim, Content, File, GivesUp, Inode, LIBS, Lateness, Lease, Lib, Lock, NO_PID, NONE, Pid, REMOVED, SHIPS, STALE,
+    State, UNTOLD,
 };
 use super::search::Step;
 
@@ -173,6 +174,7 @@ fn park(state: &mut State, peer: usize, config: &Lock) {
 fn again(state: &mut State, peer: usize, config: &Lock) {
     close(state, peer);
     park(state, peer, config);
+    state.libs[peer].robbed = false;
     state.libs[peer].at = At::Link;
 }
 
@@ -181,7 +183,6 @@ fn finish(state: &mut State, peer: usize, config: &Lock) {
     again(state, peer, config);
     let lib = &mut state.libs[peer];
     lib.late = false;
-    lib.robbed = false;
     lib.left -= 1;
     if lib.left == 0 {
         lib.at = At::Done;
@@ -243,9 +244,17 @@ pub fn go(config: &Lock, state: &State, peer: usize, emit: &mut impl FnMut(Step<
             other.inode_mut(lib.park).aged = false;
             emit(other, "futimens(parked)", None);
         }
-        At::Touch if config.gives_up => {
+        At::Touch => {
+            let unlinks = config.gives_up == GivesUp::Unlinks && state.lock == lib.own();
+            if unlinks {
+                other.lock = NONE;
+            }
             leave(config, &mut other, peer);
-            emit(other, "its time is over: lets the flock go, and leaves a corpse", None);
+            let what = match unlinks {
+                true => "its time is over: unlinkat(lock)",
+                false => "its time is over: lets the flock go, and leaves a corpse",
+            };
+            emit(other, what, None);
         }
         _ => {}
     }
@@ -385,7 +394,7 @@ fn contend(config: &Lock, state: &mut State, peer: usize) -> &'static str {
 fn judge(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     let lib = state.libs[peer];
     let inode = state.inode(lib.fd);
-    let lease = config.lease && config.flock && !lib.mended;
+    let lease = config.leases() && !lib.mended;
     match inode.content {
         Content::Alien => {
             claim(config, state, peer);
@@ -408,7 +417,11 @@ fn judge(config: &Lock, state: &mut State, peer: usize) -> &'static str {
             "pread(lock): empty, being stamped: waits"
         }
         _ => {
-            state.libs[peer].at = if lease && !config.lease_last { At::Lease } else { At::Ask };
+            state.libs[peer].at = if lease && config.lease == Lease::First {
+                At::Lease
+            } else {
+                At::Ask
+            };
             "pread(lock): a stamp"
         }
     }
@@ -418,13 +431,13 @@ fn judge(config: &Lock, state: &mut State, peer: usize) -> &'static str {
 fn weigh(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     let lib = state.libs[peer];
     let inode = state.inode(lib.fd);
-    let lease = config.lease && config.flock && !lib.mended;
+    let lease = config.leases() && !lib.mended;
     match (lib.at, inode.content) {
         (At::Lease | At::LeaseAgain, _) if state.is_open_for_writing(lib.fd) => {
             again(state, peer, config);
             "fcntl(lock, F_SETLEASE, F_RDLCK) = EAGAIN: somebody has it open for writing: waits"
         }
-        (At::Lease, content) if !config.lease_last && !matches!(content, Content::Empty(_)) => {
+        (At::Lease, content) if config.lease == Lease::First && !matches!(content, Content::Empty(_)) => {
             state.libs[peer].at = At::Ask;
             "fcntl(lock, F_SETLEASE, F_RDLCK) = 0"
         }
@@ -439,7 +452,7 @@ fn weigh(config: &Lock, state: &mut State, peer: usize) -> &'static str {
             again(state, peer, config);
             "kill(holder, 0) = 0, and a library stamp: waits, however old it is"
         }
-        (At::Ask, _) if lease && config.lease_last => {
+        (At::Ask, _) if lease && config.lease == Lease::Last => {
             state.libs[peer].at = At::Lease;
             "kill(holder, 0) = ESRCH, or older than 30 s"
         }
@@ -493,7 +506,7 @@ fn claim(config: &Lock, state: &mut State, peer: usize) {
     let wanted = if lib.mended { config.mended_claim } else { config.claim };
     let is_empty = matches!(state.inode(lib.fd).content, Content::Empty(_));
     // Where there are leases, nobody has an empty lock open who could still stamp it.
-    let beyond_reach = config.lease && config.flock || lib.mended || !config.parked;
+    let beyond_reach = config.leases() || lib.mended || !config.parked;
     let at = match wanted {
         Claim::InPlace if is_empty && config.parked && !lib.mended && !config.empties_in_place => At::Exchange,
         Claim::InPlace if is_empty && !beyond_reach => At::WriteEmpty,

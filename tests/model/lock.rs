@@ -116,6 +116,29 @@ pub enum Lateness {
     Last,
 }
 
+/// How a library peer uses the kernel's word on whether anybody has a lock without a library stamp open for writing
+/// (`F_SETLEASE`).
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Lease {
+    /// There are none in this place.
+    Missing,
+    /// It does not ask.
+    Ignored,
+    /// It asks before it looks at PID and age.
+    First,
+    /// It asks after all else, so that nothing it knows is newer.
+    Last,
+}
+
+/// What a claimant whose timeout is over does when it has settled and is late again.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum GivesUp {
+    /// It lets the lock's `flock` go.
+    LeavesACorpse,
+    /// It removes the lock, if that is its own.
+    Unlinks,
+}
+
 /// Who takes part, and which protections are in force.
 #[derive(Copy, Clone, Debug)]
 pub struct Lock {
@@ -147,16 +170,13 @@ pub struct Lock {
     /// Starts with the lock of a process that is gone.
     pub corpse: bool,
     pub claim: Claim,
-    /// An empty lock is claimed in place too, and then replaced by the parked file, with a settle after each;
-    /// else it is claimed by exchange.
+    /// An empty lock is claimed in place too; where there are no leases, it is then replaced by the parked file, with a
+    /// settle after each. Else it is claimed by exchange.
     pub empties_in_place: bool,
     /// The lock is linked with its stamp in it; else created, then stamped.
     pub parked: bool,
     pub flock: bool,
-    /// A library peer asks the kernel whether anybody has a lock without a library stamp open for writing (`F_SETLEASE`).
-    pub lease: bool,
-    /// It asks so after all else, so that nothing it knows is older.
-    pub lease_last: bool,
+    pub lease: Lease,
     /// A lock that nobody has open and whose PID is gone, or that has none, is judged once more after a settle.
     pub confirm: bool,
     /// The PIDs of shipped peers look gone to library peers, which live in another PID namespace.
@@ -171,8 +191,7 @@ pub struct Lock {
     pub lateness: Lateness,
     /// A release that was stopped while it settled settles again.
     pub releases_settle_again: bool,
-    /// A claimant that settled beyond its timeout may let the lock's `flock` go, which leaves a corpse.
-    pub gives_up: bool,
+    pub gives_up: GivesUp,
     /// Who moves its hold of an empty lock to the parked file first asks whether its sign of life is late.
     pub moves_in_time: bool,
     /// A claimant in place carries the dead holder's postscript over behind its own stamp.
@@ -211,8 +230,7 @@ impl Lock {
             empties_in_place: true,
             parked: true,
             flock: true,
-            lease: true,
-            lease_last: true,
+            lease: Lease::Last,
             confirm: true,
             foreign: false,
             blind: false,
@@ -220,7 +238,7 @@ impl Lock {
             settle: true,
             lateness: Lateness::Last,
             releases_settle_again: true,
-            gives_up: true,
+            gives_up: GivesUp::LeavesACorpse,
             moves_in_time: true,
             carries: true,
             settle_covers_release: true,
@@ -228,6 +246,13 @@ impl Lock {
             torn_release: true,
             hole: false,
         }
+    }
+}
+
+impl Lock {
+    /// Whether a library peer asks for leases.
+    pub fn leases(&self) -> bool {
+        self.flock && matches!(self.lease, Lease::First | Lease::Last)
     }
 }
 
@@ -652,7 +677,10 @@ pub fn pass(config: &Lock, state: &State, emit: &mut impl FnMut(Step<State>)) {
     }
     let (what, next) = match config.mended {
         0 => ("30 s pass", all_age(config, state)),
-        _ => ("the holder is stopped for 30 s, then goes on", holder_ages(config, state)),
+        _ => (
+            "the holder is stopped for 30 s, then goes on",
+            holder_ages(config, state),
+        ),
     };
     if let Some(mut next) = next {
         next.freezes -= 1;
@@ -671,7 +699,7 @@ fn all_age(config: &Lock, state: &State) -> Option<State> {
     let frozen_beyond_help = state.ships.iter().any(|ship| {
         ship.at.decides()
             || ship.at.reopens() && !config.freezes_in_steal
-            || ship.at == S::Stamp && !config.lease && !config.freezes_in_create
+            || ship.at == S::Stamp && config.lease == Lease::Missing && !config.freezes_in_create
     });
     let relies = config.ships > 0 && !config.freezes_in_release && state.libs.iter().any(|lib| lib.at == L::Unlink);
     if frozen_beyond_help || relies {
@@ -688,7 +716,7 @@ fn all_age(config: &Lock, state: &State) -> Option<State> {
         lib.robbed |= !config.flock;
     }
     for ship in &mut next.ships {
-        ship.late |= matches!(ship.at, S::Hold | S::Stamp) && !config.lease;
+        ship.late |= matches!(ship.at, S::Hold | S::Stamp) && config.lease == Lease::Missing;
     }
     changed.then_some(next)
 }

@@ -1,6 +1,6 @@
 //! A shipped peer, one system call a step: `journal.js` of @optave/codegraph 3.11.2.
 
-use super::lock::{Content, LIBS, Lock, NONE, Pid, SHIPS, Ship, State, name, ship_pid};
+use super::lock::{Content, LIBS, Lock, NO_PID, NONE, Pid, SHIPS, Ship, State, name, ship_pid};
 use super::search::Step;
 
 /// The system call that comes next.
@@ -154,7 +154,7 @@ fn create(state: &mut State, ship: usize) -> &'static str {
         peer.at = At::Open;
         return "open(lock, O_CREAT|O_EXCL) = EEXIST";
     }
-    let file = state.create(Content::Empty(pid), super::lock::NO_PID);
+    let file = state.create(Content::Empty(pid), NO_PID);
     state.lock = file;
     state.ships[ship].fd = file;
     state.ships[ship].at = At::Stamp;
@@ -179,7 +179,9 @@ fn judge(config: &Lock, state: &mut State, ship: usize) -> &'static str {
             Content::Empty(_) => (At::WriteTmp, NONE, "read(lock): empty, PID 0: stale"),
             _ => (At::Ask, peer.fd, "read(lock): a PID"),
         },
-        At::Ask if names_the_living(config, state, state.inode(peer.fd).content) => (At::Stat, NONE, "kill(PID, 0) = 0"),
+        At::Ask if names_the_living(config, state, state.inode(peer.fd).content) => {
+            (At::Stat, NONE, "kill(PID, 0) = 0")
+        }
         At::Ask => (At::WriteTmp, NONE, "kill(PID, 0) = ESRCH: stale"),
         _ if state.lock != NONE && state.inode(state.lock).aged => {
             (At::WriteTmp, NONE, "stat(lock): older than 30 s: stale")
@@ -206,7 +208,7 @@ fn steal(config: &Lock, state: &mut State, ship: usize) -> &'static str {
             renonce(state, ship);
             (
                 At::Rename,
-                state.create(Content::Stamp(pid), super::lock::NO_PID),
+                state.create(Content::Stamp(pid), NO_PID),
                 "write(tmp, stamp)",
             )
         }
@@ -228,12 +230,14 @@ fn steal(config: &Lock, state: &mut State, ship: usize) -> &'static str {
     what
 }
 
-/// Whoever holds what it renames over is robbed: after 30 s without a sign of life, or by one who cannot see its PID. Any
-/// other theft breaks a promise.
+/// Whoever holds what it renames over is robbed: after 30 s without a sign of life; or, by one who cannot see its PID, at
+/// any time from its claim on. Any other theft breaks a promise.
 fn rob(config: &Lock, state: &mut State) {
     let lock = state.lock;
-    for lib in state.libs.iter_mut().filter(|lib| lib.holds() && lib.own() == lock) {
-        lib.robbed |= lib.late || config.blind;
+    let flock = if lock == NONE { NO_PID } else { state.inode(lock).flock };
+    for (pid, lib) in state.libs.iter_mut().enumerate() {
+        let claims = config.blind && flock == pid as Pid;
+        lib.robbed |= lib.own() == lock && (lib.late && lib.at == super::library::At::Hold || claims);
     }
 }
 
