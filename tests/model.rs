@@ -1,15 +1,17 @@
 //! The lock protocol, searched: every interleaving of library peers and shipped peers, one system call a
 //! step, each peer crashing wherever it likes.
 //!
-//! `cargo test --test model -- --nocapture` prints the states searched and the counterexamples;
+//! `cargo test --test model -- --nocapture` prints the states searched and the counterexamples; `JLOCK_PROVE=1` or
 //! `JLOCK_MODEL_FULL=1` widens the bounds (about 2 GB and several minutes).
 //!
 //! Three kinds of test: what holds; what is found as soon as one protection is taken away; and where the
 //! guarantees end. A step that touches only what no other peer can see (making a parked file, closing a
 //! private descriptor) goes with its neighbour. The settle is modelled by what it promises: it does not
 //! end while a shipped peer that had opened the lock before the claim's write has yet to rename over it,
-//! or to unlink it. An empty lock grows old only when its maker is dead, any other lock only through a
-//! `freeze`, and PIDs are not used again.
+//! or to unlink it. Time is what `freezes` says: 30 s pass at once, longer than every threshold, wherever the peers
+//! stand. A peer that is stopped longer than the others is one that takes no step before and after. PIDs are not used
+//! again. A lock with a PID and nothing else is judged as one with a shipped stamp, a lock that was cut short as an
+//! empty one.
 
 mod model {
     pub mod journal;
@@ -22,13 +24,14 @@ mod model {
 use std::fmt::Debug;
 use std::time::Instant;
 
-use model::journal::{Journal, LOST};
-use model::lock::{Claim, DOUBLE, LIBS, Lock, REMOVED, STUCK, State, UNTOLD};
+use model::journal::{Journal, LOST, TORN};
+use model::lock::{Claim, DOUBLE, GivesUp, LIBS, Lateness, Lease, Lock, REMOVED, STALE, STUCK, State, UNTOLD};
 use model::search::{Model, Step, Trace, search_for};
 
 /// Whether to search further than is affordable each time.
 fn full() -> bool {
-    std::env::var_os("JLOCK_MODEL_FULL").is_some_and(|value| value == "1")
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| value != "0");
+    is_set("JLOCK_MODEL_FULL") || is_set("JLOCK_PROVE")
 }
 
 /// Searches `model` for `wanted` faults and prints how many states there were.
@@ -48,7 +51,7 @@ fn look<M: Model + Debug>(model: &M, wanted: &[&str]) -> Option<Trace> {
     outcome.trace
 }
 
-const ALL: [&str; 5] = [DOUBLE, REMOVED, UNTOLD, STUCK, LOST];
+const ALL: [&str; 7] = [DOUBLE, REMOVED, UNTOLD, STUCK, STALE, LOST, TORN];
 
 fn holds<M: Model + Debug>(model: &M) {
     let trace = look(model, &ALL);
@@ -77,41 +80,119 @@ fn library_peers_exclude_each_other_whatever_crashes() {
     }
 }
 
-/// P2, at the full bound.
+/// P1, wherever a peer stands when it is stopped for longer than every threshold.
+#[test]
+fn library_peers_exclude_each_other_wherever_they_are_stopped() {
+    let (libs, freezes) = if full() { (4, 2) } else { (3, 1) };
+    for corpse in [false, true] {
+        for claim in [Claim::InPlace, Claim::Exchange, Claim::Rename] {
+            holds(&Lock {
+                freezes,
+                freezes_in_release: true,
+                acquisitions: 2,
+                crashes: 2,
+                corpse,
+                claim,
+                ..Lock::new(libs, 0)
+            });
+        }
+    }
+}
+
+/// P2.
 #[test]
 fn library_peers_and_a_shipped_peer_exclude_each_other_whatever_crashes() {
+    let bounds: &[(usize, u8)] = if full() { &[(4, 2)] } else { &[(4, 1), (3, 2)] };
+    for corpse in [false, true] {
+        for &(libs, acquisitions) in bounds {
+            holds(&Lock {
+                acquisitions,
+                crashes: 3,
+                corpse,
+                ..Lock::new(libs, 1)
+            });
+        }
+    }
+}
+
+/// P2 where there are no leases.
+#[test]
+fn without_leases_library_peers_and_a_shipped_peer_exclude_each_other_as_well() {
+    let (acquisitions, freezes) = if full() { (2, 1) } else { (1, 0) };
     for corpse in [false, true] {
         holds(&Lock {
-            acquisitions: 2,
+            lease: Lease::Missing,
+            acquisitions,
+            freezes,
             crashes: 3,
             corpse,
-            ..Lock::new(4, 1)
+            ..Lock::new(3, 1)
         });
     }
+}
+
+/// P2 with a shipped peer whose PID looks gone: that it has its lock open says that it lives.
+#[test]
+fn a_shipped_peer_in_another_pid_namespace_is_not_robbed() {
+    let (acquisitions, crashes) = if full() { (2, 3) } else { (1, 2) };
+    for corpse in [false, true] {
+        holds(&Lock {
+            foreign: true,
+            freezes: 1,
+            acquisitions,
+            crashes,
+            corpse,
+            ..Lock::new(3, 1)
+        });
+    }
+}
+
+/// P3 with a shipped peer to which all library peers look gone, so that it steals each lock it finds: whom it robs is
+/// told, and the others exclude each other. (A theft between the two calls of a release is not seen.)
+#[test]
+fn a_shipped_peer_that_sees_no_pid_robs_holders_and_they_are_told() {
+    let with = Lock {
+        foreign: true,
+        blind: true,
+        torn_release: false,
+        acquisitions: if full() { 2 } else { 1 },
+        crashes: 2,
+        ..Lock::new(2, 1)
+    };
+    needs(
+        &with,
+        &Lock {
+            torn_release: true,
+            ..with
+        },
+        REMOVED,
+    );
 }
 
 /// P2, when a shipped peer is started where another one ended or crashed.
 #[test]
 fn shipped_peers_that_follow_one_another_are_as_good_as_one() {
-    let libs = if full() { 4 } else { 3 };
-    holds(&Lock {
-        in_turn: true,
-        acquisitions: 2,
-        crashes: 3,
-        corpse: true,
-        ..Lock::new(libs, 2)
-    });
+    let bounds: &[(usize, u8)] = if full() { &[(4, 2)] } else { &[(3, 1), (2, 2)] };
+    for &(libs, acquisitions) in bounds {
+        holds(&Lock {
+            in_turn: true,
+            acquisitions,
+            crashes: 3,
+            corpse: true,
+            ..Lock::new(libs, 2)
+        });
+    }
 }
 
-/// P3: a holder stopped for more than 30 s, library or shipped, is robbed at most; a library holder is told,
-/// and removes nothing.
+/// P3: a library holder stopped for more than 30 s, by whom it may, is robbed at most, is told, and removes nothing. A
+/// shipped one is not even robbed, nor is a peer that is stopped anywhere but in its hold.
 #[test]
 fn a_robbed_holder_is_told_and_removes_nothing() {
-    let (libs, crashes) = if full() { (4, 3) } else { (3, 3) };
+    let (libs, acquisitions, crashes) = if full() { (3, 2, 3) } else { (3, 1, 2) };
     for corpse in [false, true] {
         holds(&Lock {
             freezes: 1,
-            acquisitions: 2,
+            acquisitions,
             crashes,
             corpse,
             ..Lock::new(libs, 1)
@@ -121,8 +202,8 @@ fn a_robbed_holder_is_told_and_removes_nothing() {
         freezes: 1,
         in_turn: true,
         acquisitions: 1,
-        crashes: 2,
-        ..Lock::new(libs, 2)
+        crashes: if full() { 2 } else { 1 },
+        ..Lock::new(2, 2)
     });
 }
 
@@ -135,6 +216,7 @@ fn no_acknowledged_entry_is_lost() {
             ..Lock::new(3, 1)
         },
         rewrites: true,
+        notes: false,
     });
     holds(&Journal {
         lock: Lock {
@@ -143,7 +225,48 @@ fn no_acknowledged_entry_is_lost() {
             ..Lock::new(4, 1)
         },
         rewrites: true,
+        notes: false,
     });
+}
+
+/// The same with a holder that is stopped, or claimed what another left.
+#[test]
+fn no_acknowledged_entry_is_lost_by_a_holder_that_is_stopped() {
+    holds(&Journal {
+        lock: Lock {
+            freezes: 1,
+            acquisitions: if full() { 2 } else { 1 },
+            torn_release: false,
+            ..Lock::new(2, 1)
+        },
+        rewrites: false,
+        notes: false,
+    });
+}
+
+/// Half an append of a holder that was killed is taken back before anybody goes on, whoever else is killed on the way.
+#[test]
+fn what_a_killed_append_left_is_taken_back() {
+    let with = Journal {
+        lock: Lock {
+            crashes: 3,
+            freezes: 1,
+            freezes_in_release: true,
+            acquisitions: if full() { 2 } else { 1 },
+            ..Lock::new(if full() { 4 } else { 3 }, 0)
+        },
+        rewrites: false,
+        notes: true,
+    };
+    holds(&with);
+    let without = Journal {
+        lock: Lock {
+            carries: false,
+            ..with.lock
+        },
+        ..with
+    };
+    finds(&without, TORN);
 }
 
 // What shipped peers do to each other: nobody else can help them.
@@ -315,7 +438,165 @@ fn a_release_without_the_identity_check_removes_the_robbers_lock() {
     );
 }
 
+/// That a shipped peer has its lock open says that it lives, whether it is stopped or in another PID namespace.
+#[test]
+fn without_the_lease_a_shipped_peer_is_robbed_that_is_stopped_or_cannot_be_seen() {
+    let stopped = Lock {
+        freezes: 1,
+        crashes: 0,
+        ..Lock::new(2, 1)
+    };
+    let hidden = Lock {
+        foreign: true,
+        freezes: 0,
+        ..stopped
+    };
+    for with in [stopped, hidden] {
+        let ignored = Lock {
+            lease: Lease::Ignored,
+            ..with
+        };
+        needs(&with, &ignored, DOUBLE);
+    }
+}
+
+/// A contender is stopped between the lease that it was granted and its look at the lock's age. Meanwhile the shipped peer
+/// opens the lock that it has just stolen, and holds.
+#[test]
+fn a_lease_that_is_asked_for_before_the_age_robs_a_shipped_peer() {
+    let with = Lock {
+        freezes: 1,
+        ..Lock::new(2, 1)
+    };
+    let first = Lock {
+        lease: Lease::First,
+        ..with
+    };
+    let trace = needs(&with, &first, DOUBLE);
+    assert!(trace.has("S", "open(lock, r+): holds"));
+}
+
+/// A shipped peer has its lock open throughout, but for the time between the rename that steals it and the open. Within
+/// its PID namespace it is known to live.
+#[test]
+fn without_a_second_look_a_shipped_peer_of_another_namespace_is_robbed_as_it_steals() {
+    let with = Lock {
+        foreign: true,
+        corpse: true,
+        crashes: 0,
+        ..Lock::new(2, 1)
+    };
+    let once = Lock { confirm: false, ..with };
+    let trace = needs(&with, &once, DOUBLE);
+    assert!(trace.has("S", "rename(tmp, lock)"));
+    holds(&Lock { foreign: false, ..once });
+}
+
+/// A claimant, or whoever has linked, is stopped for 30 s before it holds: its lock is old when acquire returns, and the
+/// next shipped peer takes it.
+#[test]
+fn whoever_was_stopped_while_it_acquired_settles_again() {
+    let with = Lock {
+        freezes: 1,
+        corpse: true,
+        crashes: 0,
+        ..Lock::new(2, 1)
+    };
+    let never = Lock {
+        lateness: Lateness::Never,
+        ..with
+    };
+    needs(&with, &never, STALE);
+    finds(&never, DOUBLE);
+    let linked = Lock { corpse: false, ..never };
+    finds(&linked, STALE);
+}
+
+/// To ask before the last look at the lock is too early.
+#[test]
+fn whether_it_is_late_a_claimant_asks_last() {
+    let with = Lock {
+        freezes: 1,
+        corpse: true,
+        crashes: 0,
+        ..Lock::new(2, 1)
+    };
+    let first = Lock {
+        lateness: Lateness::First,
+        ..with
+    };
+    needs(&with, &first, DOUBLE);
+}
+
+/// A claimant whose time is over may have been judged by its age: whatever it makes room for is stolen.
+#[test]
+fn a_late_claimant_that_gives_up_leaves_a_corpse_and_removes_nothing() {
+    let with = Lock {
+        freezes: 1,
+        corpse: true,
+        crashes: 0,
+        ..Lock::new(2, 1)
+    };
+    let unlinks = Lock {
+        gives_up: GivesUp::Unlinks,
+        ..with
+    };
+    let trace = needs(&with, &unlinks, DOUBLE);
+    assert!(trace.has("L", "its time is over"));
+}
+
+/// A release that is stopped as it settles may be judged anew: it would make room for a lock that is then renamed over.
+#[test]
+fn a_release_that_is_stopped_as_it_settles_settles_again() {
+    let with = Lock {
+        freezes: 2,
+        crashes: 0,
+        ..Lock::new(2, 1)
+    };
+    let once = Lock {
+        releases_settle_again: false,
+        ..with
+    };
+    needs(&with, &once, DOUBLE);
+}
+
+/// Without leases, a hold of an empty lock moves to the parked file, by a rename over what it claimed. If it was stopped
+/// before that, a shipped peer's lock may stand there.
+#[test]
+fn a_hold_that_moves_to_the_parked_file_first_asks_whether_it_is_late() {
+    let with = Lock {
+        lease: Lease::Missing,
+        freezes: 1,
+        in_turn: true,
+        crashes: 1,
+        ..Lock::new(1, 2)
+    };
+    let blindly = Lock {
+        moves_in_time: false,
+        ..with
+    };
+    needs(&with, &blindly, DOUBLE);
+}
+
 // Where the guarantees end.
+
+/// A shipped peer that is stopped between stealing a lock and opening it has nothing to show that it lives but its PID and
+/// the lock's age.
+#[test]
+fn a_shipped_peer_that_is_stopped_as_it_steals_is_robbed() {
+    let with = Lock {
+        freezes: 1,
+        corpse: true,
+        crashes: 0,
+        ..Lock::new(2, 1)
+    };
+    let stopped = Lock {
+        freezes_in_steal: true,
+        ..with
+    };
+    let trace = needs(&with, &stopped, DOUBLE);
+    assert!(trace.has("S", "rename(tmp, lock)"));
+}
 
 /// P2 has a hole that no step of a library peer can close: L1's lock is opened by the shipped peer, then
 /// released, and L1's process ends before the shipped peer asks whether it is alive. By then L2 has the
@@ -341,13 +622,18 @@ fn the_hole_costs_no_acknowledged_entry_where_entries_are_appended() {
         torn_release: false,
         ..Lock::new(3, 1)
     };
-    holds_its_entries(&Journal { lock, rewrites: false });
+    holds_its_entries(&Journal {
+        lock,
+        rewrites: false,
+        notes: false,
+    });
     holds_its_entries(&Journal {
         lock: Lock {
             acquisitions: 2,
             ..lock
         },
         rewrites: false,
+        notes: false,
     });
 }
 
@@ -374,11 +660,13 @@ fn the_hole_can_cost_entries_to_a_robbed_rewriter_and_to_a_theft_within_a_releas
             ..lock
         },
         rewrites: true,
+        notes: false,
     };
     assert!(finds(&rewriter, LOST).has("L", "rename(new journal"));
     let release = Journal {
         lock: Lock { crashes: 0, ..lock },
         rewrites: false,
+        notes: false,
     };
     assert!(finds(&release, LOST).has("L", "unlinkat(lock)"));
 }
@@ -401,12 +689,19 @@ fn a_holder_stopped_within_its_release_removes_the_robbers_lock() {
     );
 }
 
-/// A shipped peer that is stopped for more than 5 s between creating its lock and stamping it looks dead, and
-/// believes that it holds the lock whenever it goes on. That is two holders by itself; it also removes the
-/// lock of whoever came after, when it goes through a whole hold between two calls of a claimant.
+/// Where there are no leases, a shipped peer that is stopped for more than 5 s between creating its lock and stamping it
+/// looks dead, and believes that it holds the lock whenever it goes on. That is two holders by itself; it also removes
+/// the lock of whoever came after, when it goes through a whole hold between two calls of a claimant.
 #[test]
-fn a_shipped_peer_stopped_before_its_stamp_cannot_be_made_safe() {
+fn without_leases_a_shipped_peer_stopped_before_its_stamp_cannot_be_made_safe() {
+    holds(&Lock {
+        freezes: 1,
+        freezes_in_create: true,
+        crashes: 0,
+        ..Lock::new(3, 1)
+    });
     let with = Lock {
+        lease: Lease::Missing,
         freezes: 1,
         crashes: 0,
         ..Lock::new(3, 1)

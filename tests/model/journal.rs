@@ -7,6 +7,7 @@ use super::shipped::At as Ship;
 use super::{library, shipped};
 
 pub const LOST: &str = "an acknowledged entry is lost";
+pub const TORN: &str = "a library peer goes on with a journal that a dead one has cut";
 
 /// The entries of one journal, a bit each: one for every acquisition of every library peer.
 type Entries = u8;
@@ -51,6 +52,8 @@ pub struct State {
     lock: lock::State,
     journal: Entries,
     acknowledged: Entries,
+    /// Its last writer was killed in the middle of a write.
+    torn: bool,
     /// The library peers, then the shipped ones.
     writers: [Writer; LIBS + SHIPS],
 }
@@ -62,11 +65,14 @@ pub struct Journal {
     pub lock: Lock,
     /// Library peers may also rewrite the journal (a new file and a rename) instead of appending to it.
     pub rewrites: bool,
+    /// Each append crosses a page, where a kill can cut it: its writer notes it in the lock, in a postscript.
+    pub notes: bool,
 }
 
 impl State {
     fn replace(&mut self, journal: Entries) {
         self.journal = journal;
+        self.torn = false;
         for writer in &mut self.writers {
             writer.current = false;
         }
@@ -86,7 +92,15 @@ impl Journal {
             });
         };
         let writer = state.writers[peer];
+        let noted = state.lock.inode(state.lock.libs[peer].own()).note;
         match writer.at {
+            // What the claimed lock says of its dead holder comes before all else.
+            At::Start if noted && state.torn => emit("ftruncate(journal): takes back what was cut", |state, _| {
+                state.torn = false;
+            }),
+            At::Start if noted => emit("ftruncate(lock): takes the dead holder's note away", |state, peer| {
+                note(state, peer, false);
+            }),
             At::Start => {
                 emit("open(journal, O_APPEND)", |state, peer| {
                     state.writers[peer] = Writer {
@@ -98,6 +112,11 @@ impl Journal {
                 if self.rewrites {
                     emit("read(journal), to rewrite it", copy);
                 }
+            }
+            At::Bound if self.notes && !noted => {
+                emit("pwrite(lock): notes what it is about to append", |state, peer| {
+                    note(state, peer, true);
+                })
             }
             At::Bound => emit("write(journal, its entry)", |state, peer| {
                 if state.writers[peer].current {
@@ -126,7 +145,9 @@ impl Journal {
                 state.replace(state.writers[peer].copy | entry(peer, state.lock.libs[peer].left));
                 state.writers[peer] = Writer { at: At::Ready, ..IDLE };
             }),
-            At::Ready => unreachable!("releases"),
+            At::Ready => emit("ftruncate(lock): takes its note away", |state, peer| {
+                note(state, peer, false)
+            }),
         }
     }
 
@@ -138,6 +159,15 @@ impl Journal {
                 ..*state
             };
             next.writers[peer] = IDLE;
+            // The kernel ends the write of a killed process between two pages.
+            if self.notes && state.writers[peer].at == At::Bound && state.lock.inode(before.own()).note {
+                emit(Step {
+                    by: step.by,
+                    what: "CRASHES in the middle of its write",
+                    next: State { torn: true, ..next },
+                    fault: None,
+                });
+            }
             emit(Step {
                 by: step.by,
                 what: step.what,
@@ -145,7 +175,8 @@ impl Journal {
                 fault: None,
             });
         });
-        if before.at == Lib::Hold && state.writers[peer].at != At::Ready {
+        let ready = state.writers[peer].at == At::Ready && !state.lock.inode(before.own()).note;
+        if before.at == Lib::Hold && !ready {
             return self.write(state, peer, emit);
         }
         library::go(&self.lock, &state.lock, peer, &mut |step| {
@@ -153,7 +184,8 @@ impl Journal {
                 lock: step.next,
                 ..*state
             };
-            if before.at == Lib::Hold {
+            let releases = matches!(before.at, Lib::Hold | Lib::SettleRelease);
+            if releases && next.lock.libs[peer].at != Lib::SettleRelease {
                 next.writers[peer] = IDLE;
                 let lib = &mut next.lock.libs[peer];
                 if state.lock.lock == before.own() {
@@ -214,7 +246,7 @@ impl Journal {
                     fault: None,
                 });
             }
-            _ => shipped::go(&state.lock, ship, &mut |step| {
+            _ => shipped::go(&self.lock, &state.lock, ship, &mut |step| {
                 let mut next = State {
                     lock: step.next,
                     ..*state
@@ -229,6 +261,11 @@ impl Journal {
             }),
         }
     }
+}
+
+fn note(state: &mut State, peer: usize, note: bool) {
+    let own = state.lock.libs[peer].own();
+    state.lock.inode_mut(own).note = note;
 }
 
 fn copy(state: &mut State, peer: usize) {
@@ -248,6 +285,7 @@ impl Model for Journal {
             lock: self.lock.start(),
             journal: 0,
             acknowledged: 0,
+            torn: false,
             writers: [IDLE; LIBS + SHIPS],
         }
     }
@@ -259,6 +297,17 @@ impl Model for Journal {
         for ship in 0..self.lock.ships {
             self.shipped(state, ship, emit);
         }
+        lock::pass(&self.lock, &state.lock, &mut |step| {
+            emit(Step {
+                by: step.by,
+                what: step.what,
+                next: State {
+                    lock: step.next,
+                    ..*state
+                },
+                fault: None,
+            });
+        });
     }
 
     fn canonical(&self, state: &State) -> State {
@@ -290,6 +339,7 @@ impl Model for Journal {
             lock,
             journal: renamed(state.journal),
             acknowledged: renamed(state.acknowledged),
+            torn: state.torn,
             writers,
         }
     }
@@ -304,25 +354,36 @@ impl Model for Journal {
             bits.push(writer.current.into(), 1);
             bits.push(writer.copy, 8);
         }
+        bits.push_notes(&state.lock);
+        bits.push(state.torn.into(), 1);
         bits.words
     }
 
     fn unpack(&self, packed: &[u64; 6]) -> State {
         let mut bits = Bits::from(*packed);
-        State {
+        let mut state = State {
             lock: bits.pull_state(),
             journal: bits.pull(8),
             acknowledged: bits.pull(8),
+            torn: false,
             writers: std::array::from_fn(|_| Writer {
                 at: ALL[bits.pull(3) as usize],
                 current: bits.pull(1) != 0,
                 copy: bits.pull(8),
             }),
-        }
+        };
+        bits.pull_notes(&mut state.lock);
+        state.torn = bits.pull(1) != 0;
+        state
     }
 
     fn fault(&self, state: &State) -> Option<&'static str> {
-        (state.acknowledged & !state.journal != 0).then_some(LOST)
+        if state.acknowledged & !state.journal != 0 {
+            return Some(LOST);
+        }
+        // With the journal open to append to it, nobody looks for notes any more.
+        let goes_on = |peer: usize| state.lock.libs[peer].holds() && state.writers[peer].at == At::Bound;
+        (state.torn && (0..LIBS).any(goes_on)).then_some(TORN)
     }
 
     fn describe(&self, state: &State) -> String {

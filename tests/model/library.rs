@@ -1,7 +1,10 @@
 //! A library peer, one system call a step; and a mended one (`docs/codegraph-lock.js`), which does the same but for this: its
 //! own file has no `flock`, so that it is judged by its PID; a corpse's `flock` it has only where there is a flock(1).
 
-use super::lock::{Claim, Content, Inode, Lib, Lock, NO_PID, NONE, Pid, REMOVED, SHIPS, State, UNTOLD};
+use super::lock::{
+    Claim, Content, File, GivesUp, Inode, LIBS, Lateness, Lease, Lib, Lock, NO_PID, NONE, Pid, REMOVED, SHIPS, STALE,
+    State, UNTOLD,
+};
 use super::search::Step;
 
 /// The system call that comes next.
@@ -13,7 +16,11 @@ pub enum At {
     Flock,
     Recheck,
     Judge,
+    Lease,
     Ask,
+    Confirm,
+    JudgeAgain,
+    LeaseAgain,
     Write,
     Settle,
     WriteEmpty,
@@ -27,6 +34,8 @@ pub enum At {
     SettleExchange,
     Drop,
     Rename,
+    Touch,
+    SettleLate,
     Hold,
     SettleRelease,
     Unlink,
@@ -35,14 +44,18 @@ pub enum At {
     Dead,
 }
 
-pub const ALL: [At; 26] = [
+pub const ALL: [At; 32] = [
     At::Link,
     At::Stamp,
     At::Open,
     At::Flock,
     At::Recheck,
     At::Judge,
+    At::Lease,
     At::Ask,
+    At::Confirm,
+    At::JudgeAgain,
+    At::LeaseAgain,
     At::Write,
     At::Settle,
     At::WriteEmpty,
@@ -56,6 +69,8 @@ pub const ALL: [At; 26] = [
     At::SettleExchange,
     At::Drop,
     At::Rename,
+    At::Touch,
+    At::SettleLate,
     At::Hold,
     At::SettleRelease,
     At::Unlink,
@@ -74,12 +89,24 @@ pub const DEAD: Lib = Lib {
     waits: 0,
     mended: false,
     late: false,
+    robbed: false,
 };
 
 impl At {
     /// Has read a corpse and not yet written to it, nor thought better of it.
     pub fn claims(self) -> bool {
-        matches!(self, At::Ask | At::Write | At::WriteEmpty | At::Rename)
+        matches!(
+            self,
+            At::Lease | At::Ask | At::LeaseAgain | At::Write | At::WriteEmpty | At::Rename
+        )
+    }
+
+    /// Sleeps until others have done what they were about to.
+    fn settles(self) -> bool {
+        matches!(
+            self,
+            At::Confirm | At::Settle | At::SettleEmpty | At::SettleExchange | At::SettleLate | At::SettleRelease
+        )
     }
 }
 
@@ -89,9 +116,9 @@ impl Lib {
         if self.fd == NONE { self.park } else { self.fd }
     }
 
-    /// Holds, and has not been stopped for so long that it may have been robbed.
-    pub fn holds(&self, state: &State) -> bool {
-        self.at == At::Hold && !self.late && !state.inode(self.own()).aged
+    /// Holds, and has not been robbed for its silence.
+    pub fn holds(&self) -> bool {
+        self.at == At::Hold && !self.robbed
     }
 }
 
@@ -147,6 +174,7 @@ fn park(state: &mut State, peer: usize, config: &Lock) {
 fn again(state: &mut State, peer: usize, config: &Lock) {
     close(state, peer);
     park(state, peer, config);
+    state.libs[peer].robbed = false;
     state.libs[peer].at = At::Link;
 }
 
@@ -186,27 +214,64 @@ pub fn end(config: &Lock, state: &State, peer: usize, emit: &mut impl FnMut(Step
     });
 }
 
-/// Its next system call.
+/// Its next system call; or the one that the time decides on.
 pub fn go(config: &Lock, state: &State, peer: usize, emit: &mut impl FnMut(Step<State>)) {
     let lib = &state.libs[peer];
-    let settles = matches!(
-        lib.at,
-        At::Settle | At::SettleEmpty | At::SettleExchange | At::SettleRelease
-    );
-    if matches!(lib.at, At::Done | At::Dead) || settles && lib.waits != 0 {
+    if matches!(lib.at, At::Done | At::Dead) || lib.at.settles() && lib.waits != 0 {
         return;
     }
+    let mut emit = |mut next: State, what, fault: Option<&'static str>| {
+        let now = next.libs[peer];
+        if lib.at.claims() && !now.at.claims() {
+            next.claimed(peer);
+        }
+        let begins = lib.at != At::Hold && now.at == At::Hold;
+        let stale = begins && !now.mended && next.inode(now.own()).aged;
+        emit(Step {
+            by: state.name(peer as Pid),
+            what,
+            next,
+            fault: fault.or(stale.then_some(STALE)),
+        });
+    };
     let mut next = *state;
     let (what, fault) = take(config, &mut next, peer);
-    if lib.at.claims() && !next.libs[peer].at.claims() {
-        next.claimed(peer);
+    emit(next, what, fault);
+    let mut other = *state;
+    match lib.at {
+        // Before the link, unless it was stopped in between.
+        At::Link if lib.park != NONE && !lib.mended && state.inode(lib.park).aged => {
+            other.inode_mut(lib.park).aged = false;
+            emit(other, "futimens(parked)", None);
+        }
+        At::Touch => {
+            let unlinks = config.gives_up == GivesUp::Unlinks && state.lock == lib.own();
+            if unlinks {
+                other.lock = NONE;
+            }
+            leave(config, &mut other, peer);
+            let what = match unlinks {
+                true => "its time is over: unlinkat(lock)",
+                false => "its time is over: lets the flock go, and leaves a corpse",
+            };
+            emit(other, what, None);
+        }
+        _ => {}
     }
-    emit(Step {
-        by: state.name(peer as Pid),
-        what,
-        next,
-        fault,
-    });
+}
+
+/// Gives up the file that is its lock, whatever stands at the lock's name by now, and starts over.
+fn leave(config: &Lock, state: &mut State, peer: usize) {
+    let lib = &mut state.libs[peer];
+    lib.nameless |= lib.own() == lib.park;
+    again(state, peer, config);
+}
+
+/// It holds the lock; unless it was stopped for so long that a shipped peer may have judged it by its age.
+fn begin(config: &Lock, state: &mut State, peer: usize) {
+    let late = state.inode(state.libs[peer].own()).aged;
+    let asks = config.lateness == Lateness::Last;
+    state.libs[peer].at = if late && asks { At::Touch } else { At::Hold };
 }
 
 /// Takes the peer's next step in `state`; says what it was, and whether it must never happen.
@@ -216,18 +281,22 @@ fn take(config: &Lock, state: &mut State, peer: usize) -> (&'static str, Option<
     let what = match lib.at {
         At::Link => link(config, state, peer),
         At::Stamp => {
-            state.inode_mut(lib.park).content = Content::Stamp(peer as Pid);
+            let inode = state.inode_mut(lib.park);
+            inode.content = Content::Stamp(peer as Pid);
+            inode.aged = false;
             state.libs[peer].at = At::Hold;
             "write(lock, stamp): holds"
         }
         At::Open | At::Flock | At::Recheck => contend(config, state, peer),
-        At::Judge | At::Ask => judge(config, state, peer),
+        At::Judge => judge(config, state, peer),
+        At::Lease | At::Ask | At::Confirm | At::JudgeAgain | At::LeaseAgain => weigh(config, state, peer),
         At::Write | At::Settle | At::CheckStamp | At::WriteEmpty | At::SettleEmpty | At::CheckEmpty | At::Replace => {
             claim_in_place(config, state, peer)
         }
         At::Exchange | At::Look | At::Back | At::SettleExchange | At::Drop | At::Rename => {
             claim_by_exchange(config, state, peer)
         }
+        At::Touch | At::SettleLate => settle_late(config, state, peer),
         At::Hold | At::SettleRelease => release(config, state, peer, &mut fault),
         At::Unlink => unlink(config, state, peer, &mut fault),
         At::Close => {
@@ -242,13 +311,18 @@ fn take(config: &Lock, state: &mut State, peer: usize) -> (&'static str, Option<
 fn link(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     let lib = &mut state.libs[peer];
     match state.lock {
-        NONE if config.parked || lib.mended => {
+        NONE if lib.mended => {
             lib.at = At::Hold;
-            lib.nameless = lib.mended; // its private name goes at once
+            lib.nameless = true; // its private name goes at once
             state.lock = lib.park;
             let park = lib.park;
             state.inode_mut(park).aged = false;
             "linkat(parked, lock) = 0: holds"
+        }
+        NONE if config.parked => {
+            state.lock = lib.park;
+            begin_linked(config, state, peer);
+            "linkat(parked, lock) = 0"
         }
         NONE => {
             let file = state.create(Content::Empty(peer as Pid), peer as Pid);
@@ -259,14 +333,23 @@ fn link(config: &Lock, state: &mut State, peer: usize) -> &'static str {
         }
         // Whatever linkat answers, the path decides: only this peer can have put it there.
         file if file == lib.park => {
-            lib.at = At::Hold;
-            "linkat(parked, lock) = EEXIST, yet the lock is its own parked file: holds"
+            begin_linked(config, state, peer);
+            "linkat(parked, lock) = EEXIST, yet the lock is its own parked file"
         }
         _ => {
             lib.at = At::Open;
             "linkat(parked, lock) = EEXIST"
         }
     }
+}
+
+/// A link is no settle: whoever asks before its last look asks here as well.
+fn begin_linked(config: &Lock, state: &mut State, peer: usize) {
+    let lateness = match config.lateness {
+        Lateness::Never => Lateness::Never,
+        Lateness::First | Lateness::Last => Lateness::Last,
+    };
+    begin(&Lock { lateness, ..*config }, state, peer);
 }
 
 fn contend(config: &Lock, state: &mut State, peer: usize) -> &'static str {
@@ -311,52 +394,135 @@ fn contend(config: &Lock, state: &mut State, peer: usize) -> &'static str {
 fn judge(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     let lib = state.libs[peer];
     let inode = state.inode(lib.fd);
-    let claim = match if lib.mended { config.mended_claim } else { config.claim } {
-        Claim::InPlace => At::Write,
-        Claim::Exchange => At::Exchange,
-        Claim::Rename => At::Rename,
-    };
-    match (lib.at, inode.content) {
-        (At::Judge, Content::Alien) => {
-            state.libs[peer].at = claim;
+    let lease = config.leases() && !lib.mended;
+    match inode.content {
+        Content::Alien => {
+            claim(config, state, peer);
             "pread(lock): the stamp of a process long gone: a corpse"
         }
-        (At::Judge, Content::Empty(pid)) if !state.alive(pid) || inode.aged => {
-            state.libs[peer].at = match config.claim {
-                _ if lib.mended => claim,
-                Claim::InPlace if config.parked && config.empties_in_place => At::WriteEmpty,
-                Claim::InPlace if config.parked => At::Exchange,
-                _ => claim,
-            };
+        Content::Stamp(pid) if config.flock && !lib.mended && is_library(state, pid) => {
+            claim(config, state, peer);
+            "pread(lock): a library stamp and its flock was free: a corpse"
+        }
+        Content::Empty(_) if lease => {
+            state.libs[peer].at = At::Lease;
+            "pread(lock): empty"
+        }
+        Content::Empty(pid) if !state.alive(pid) || inode.aged => {
+            claim(config, state, peer);
             "pread(lock): empty, and for longer than 5 s: a corpse"
         }
-        (At::Judge, Content::Empty(_)) => {
+        Content::Empty(_) => {
             again(state, peer, config);
             "pread(lock): empty, being stamped: waits"
         }
-        (At::Judge, Content::Stamp(pid)) if config.flock && !lib.mended && is_library(state, pid) => {
-            state.libs[peer].at = claim;
-            "pread(lock): a library stamp and its flock was free: a corpse"
-        }
-        (At::Judge, _) => {
-            state.libs[peer].at = At::Ask;
+        _ => {
+            state.libs[peer].at = if lease && config.lease == Lease::First {
+                At::Lease
+            } else {
+                At::Ask
+            };
             "pread(lock): a stamp"
         }
-        (_, Content::Stamp(pid) | Content::Old(pid)) if state.alive(pid) && !inode.aged => {
+    }
+}
+
+/// What there is to be known of the holder of a lock without a library stamp.
+fn weigh(config: &Lock, state: &mut State, peer: usize) -> &'static str {
+    let lib = state.libs[peer];
+    let inode = state.inode(lib.fd);
+    let lease = config.leases() && !lib.mended;
+    match (lib.at, inode.content) {
+        (At::Lease | At::LeaseAgain, _) if state.is_open_for_writing(lib.fd) => {
             again(state, peer, config);
-            "kill(holder, 0) = 0: waits"
+            "fcntl(lock, F_SETLEASE, F_RDLCK) = EAGAIN: somebody has it open for writing: waits"
+        }
+        (At::Lease, content) if config.lease == Lease::First && !matches!(content, Content::Empty(_)) => {
+            state.libs[peer].at = At::Ask;
+            "fcntl(lock, F_SETLEASE, F_RDLCK) = 0"
+        }
+        (At::Ask, Content::Stamp(pid) | Content::Old(pid)) if looks_alive(config, state, peer, pid) && !inode.aged => {
+            again(state, peer, config);
+            "kill(holder, 0) = 0, and younger than 30 s: waits"
         }
         // With the flock its file would be a living library peer's no more.
-        (_, Content::Stamp(pid))
+        (At::Ask, Content::Stamp(pid))
             if lib.mended && !config.flock_command && state.alive(pid) && is_library(state, pid) =>
         {
             again(state, peer, config);
             "kill(holder, 0) = 0, and a library stamp: waits, however old it is"
         }
-        _ => {
-            state.libs[peer].at = claim;
-            "kill(holder, 0) = ESRCH, or older than 30 s: a corpse"
+        (At::Ask, _) if lease && config.lease == Lease::Last => {
+            state.libs[peer].at = At::Lease;
+            "kill(holder, 0) = ESRCH, or older than 30 s"
         }
+        (At::Lease | At::Ask, content) if lease && config.confirm && !seems_alive(config, state, peer, content) => {
+            state.libs[peer].at = At::Confirm;
+            state.libs[peer].waits = state.reopening();
+            "nobody has it open, and its PID is gone, or there is none: settles, to judge it once more"
+        }
+        (At::Confirm, _) if state.lock == lib.fd => {
+            state.libs[peer].at = At::JudgeAgain;
+            "has settled; fstatat(lock): the file it judged"
+        }
+        (At::Confirm, _) => {
+            again(state, peer, config);
+            "has settled; fstatat(lock): not the file it judged; starts over"
+        }
+        (At::JudgeAgain, content) if seems_alive(config, state, peer, content) => {
+            again(state, peer, config);
+            "pread(lock): the stamp of somebody alive; starts over"
+        }
+        (At::JudgeAgain, _) => {
+            state.libs[peer].at = At::LeaseAgain;
+            "pread(lock): as before"
+        }
+        (At::LeaseAgain, _) => {
+            claim(config, state, peer);
+            "fcntl(lock, F_SETLEASE, F_RDLCK) = 0, still: a corpse"
+        }
+        _ => {
+            claim(config, state, peer);
+            "the holder is gone, or silent for more than 30 s: a corpse"
+        }
+    }
+}
+
+fn looks_alive(config: &Lock, state: &State, peer: usize, pid: Pid) -> bool {
+    let hidden = config.foreign && pid as usize >= LIBS && !state.libs[peer].mended;
+    state.alive(pid) && !hidden
+}
+
+fn seems_alive(config: &Lock, state: &State, peer: usize, content: Content) -> bool {
+    match content {
+        Content::Stamp(pid) | Content::Old(pid) => looks_alive(config, state, peer, pid),
+        _ => false,
+    }
+}
+
+/// Goes on to claim the corpse that it has judged.
+fn claim(config: &Lock, state: &mut State, peer: usize) {
+    let lib = state.libs[peer];
+    let wanted = if lib.mended { config.mended_claim } else { config.claim };
+    let is_empty = matches!(state.inode(lib.fd).content, Content::Empty(_));
+    // Where there are leases, nobody has an empty lock open who could still stamp it.
+    let beyond_reach = config.leases() || lib.mended || !config.parked;
+    let at = match wanted {
+        Claim::InPlace if is_empty && config.parked && !lib.mended && !config.empties_in_place => At::Exchange,
+        Claim::InPlace if is_empty && !beyond_reach => At::WriteEmpty,
+        Claim::InPlace => At::Write,
+        Claim::Exchange => At::Exchange,
+        Claim::Rename => At::Rename,
+    };
+    if matches!(at, At::Exchange | At::Rename) {
+        freshen(state, lib.park);
+    }
+    state.libs[peer].at = at;
+}
+
+fn freshen(state: &mut State, park: File) {
+    if park != NONE {
+        state.inode_mut(park).aged = false;
     }
 }
 
@@ -374,6 +540,7 @@ fn claim_in_place(config: &Lock, state: &mut State, peer: usize) -> &'static str
             *inode = Inode {
                 content: stamp,
                 aged: false,
+                note: inode.note && config.carries,
                 ..*inode
             };
             settle(config, state, peer);
@@ -384,12 +551,20 @@ fn claim_in_place(config: &Lock, state: &mut State, peer: usize) -> &'static str
             };
             "pwrite(lock, stamp): claims it in place"
         }
+        At::Replace if config.moves_in_time && state.inode(lib.fd).aged => {
+            again(state, peer, config);
+            "was stopped for 30 s: leaves what it claimed, and starts over"
+        }
         At::Replace => {
             state.lock = lib.park;
             state.libs[peer].nameless = true;
             state.libs[peer].at = At::SettleExchange;
             settle(config, state, peer);
             "rename(parked, lock): out of reach of whoever made the empty file"
+        }
+        At::Settle if state.lock == lib.fd && config.lateness == Lateness::First && state.inode(lib.fd).aged => {
+            state.libs[peer].at = At::Touch;
+            "has settled for too long"
         }
         At::Settle | At::SettleEmpty if state.lock == lib.fd => {
             state.libs[peer].at = if lib.at == At::Settle {
@@ -408,10 +583,11 @@ fn claim_in_place(config: &Lock, state: &mut State, peer: usize) -> &'static str
             "pread(lock): not its own stamp; starts over"
         }
         At::CheckStamp => {
-            state.libs[peer].at = At::Hold;
-            "pread(lock): its own stamp: holds"
+            begin(config, state, peer);
+            "pread(lock): its own stamp"
         }
         _ => {
+            freshen(state, lib.park);
             state.libs[peer].at = At::Replace;
             "pread(lock): its own stamp"
         }
@@ -463,12 +639,12 @@ fn claim_by_exchange(config: &Lock, state: &mut State, peer: usize) -> &'static 
         At::Back => back(config, state, peer),
         At::SettleExchange if state.lock == lib.park && lib.out == NONE => {
             close(state, peer);
-            state.libs[peer].at = At::Hold;
-            "has settled; fstatat(lock): still its own: holds"
+            begin(config, state, peer);
+            "has settled; fstatat(lock): still its own"
         }
         At::SettleExchange if state.lock == lib.park => {
             state.libs[peer].at = At::Drop;
-            "has settled; fstatat(lock): still its own"
+            "has settled; fstatat(lock): still its own, and the corpse is to be removed"
         }
         At::SettleExchange => {
             state.libs[peer].out = NONE;
@@ -478,8 +654,8 @@ fn claim_by_exchange(config: &Lock, state: &mut State, peer: usize) -> &'static 
         _ => {
             state.libs[peer].out = NONE;
             close(state, peer);
-            state.libs[peer].at = At::Hold;
-            "unlinkat(the corpse): holds"
+            begin(config, state, peer);
+            "unlinkat(the corpse)"
         }
     }
 }
@@ -500,10 +676,32 @@ fn back(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     what
 }
 
+/// A sign of life, and then a wait for whoever judged by the time before it.
+fn settle_late(config: &Lock, state: &mut State, peer: usize) -> &'static str {
+    let own = state.libs[peer].own();
+    match state.libs[peer].at {
+        At::Touch => {
+            state.inode_mut(own).aged = false;
+            settle(config, state, peer);
+            state.libs[peer].at = At::SettleLate;
+            "futimens(its lock): it was stopped for 30 s; settles again"
+        }
+        _ if state.lock != own => {
+            leave(config, state, peer);
+            "has settled; fstatat(lock): no longer its own; starts over"
+        }
+        _ => {
+            begin_linked(config, state, peer);
+            "has settled; fstatat(lock): still its own"
+        }
+    }
+}
+
 fn release(config: &Lock, state: &mut State, peer: usize, fault: &mut Option<&'static str>) -> &'static str {
     let own = state.libs[peer].own();
     let ours = state.lock == own && (!config.mended_stamp || stamp_is_own(state, peer));
-    if state.libs[peer].at == At::Hold && state.inode(own).aged {
+    let settles = state.libs[peer].at == At::Hold || config.releases_settle_again;
+    if settles && state.inode(own).aged {
         state.inode_mut(own).aged = false;
         settle(config, state, peer);
         state.libs[peer].at = At::SettleRelease;

@@ -8,6 +8,7 @@ pub const DOUBLE: &str = "two peers hold the lock";
 pub const REMOVED: &str = "a library peer removes a lock that is not its own";
 pub const UNTOLD: &str = "a holder that was robbed is not told at its release";
 pub const STUCK: &str = "nobody holds the lock, yet all wait: for 30 s, or for good";
+pub const STALE: &str = "acquire reports a hold whose sign of life is already late";
 
 /// A file, by its number among those that anybody can still reach.
 pub type File = u8;
@@ -42,7 +43,17 @@ pub struct Inode {
     pub flock: Pid,
     /// Modified longer ago than a shipped peer waits before it steals.
     pub aged: bool,
+    /// A postscript stands behind the stamp: a holder's note of an append on its way. Only the journal's model uses it.
+    pub note: bool,
 }
+
+/// No file has this number.
+const UNUSED: Inode = Inode {
+    content: Content::Free,
+    flock: NO_PID,
+    aged: false,
+    note: false,
+};
 pub const NO_PID: Pid = 7;
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -61,17 +72,19 @@ pub struct Lib {
     pub waits: u8,
     /// A shipped peer whose lock was mended in place (`docs/codegraph-lock.js`).
     pub mended: bool,
-    /// Mended, and held its lock for longer than peers allow that judge by PID.
+    /// 30 s passed during its hold, in which it gave no sign of life.
     pub late: bool,
+    /// And so somebody may have robbed it: it holds only by its own account.
+    pub robbed: bool,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Ship {
     pub at: shipped::At,
     pub left: u8,
-    /// The file it reads, or is about to stamp or to rename.
+    /// The file it reads, is about to stamp or to rename, or has open for writing while it holds.
     pub fd: File,
-    /// Held its lock for longer than shipped peers allow.
+    /// Held its lock for longer than peers allow that cannot see that it lives.
     pub late: bool,
 }
 
@@ -93,6 +106,39 @@ pub enum Claim {
     Rename,
 }
 
+/// When a claimant that has settled asks whether its sign of life is late.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Lateness {
+    Never,
+    /// Before its last look at the lock.
+    First,
+    /// After it.
+    Last,
+}
+
+/// How a library peer uses the kernel's word on whether anybody has a lock without a library stamp open for writing
+/// (`F_SETLEASE`).
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Lease {
+    /// There are none in this place.
+    Missing,
+    /// It does not ask.
+    Ignored,
+    /// It asks before it looks at PID and age.
+    First,
+    /// It asks after all else, so that nothing it knows is newer.
+    Last,
+}
+
+/// What a claimant whose timeout is over does when it has settled and is late again.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum GivesUp {
+    /// It lets the lock's `flock` go.
+    LeavesACorpse,
+    /// It removes the lock, if that is its own.
+    Unlinks,
+}
+
 /// Who takes part, and which protections are in force.
 #[derive(Copy, Clone, Debug)]
 pub struct Lock {
@@ -112,25 +158,44 @@ pub struct Lock {
     pub in_turn: bool,
     pub acquisitions: u8,
     pub crashes: u8,
-    /// How many live holders are stopped for longer than a shipped peer waits before it steals.
+    /// How often 30 s pass, which is longer than every threshold, while all peers stand where they are: whoever is stopped
+    /// longer than the others takes no step before or after. With mended peers, only a live holder is stopped.
     pub freezes: u8,
-    /// Such a stop may also come between the two calls of a release, `fstatat` and `unlinkat`.
+    /// They may pass beside a shipped peer between the two calls of a release, `fstatat` and `unlinkat`.
     pub freezes_in_release: bool,
-    /// Or between the creation and the stamp of a shipped peer's lock (5 s will do).
+    /// Without leases, between the creation and the stamp of a shipped peer's lock (5 s will do).
     pub freezes_in_create: bool,
+    /// Between a shipped peer's rename of its lock and its opening it.
+    pub freezes_in_steal: bool,
     /// Starts with the lock of a process that is gone.
     pub corpse: bool,
     pub claim: Claim,
-    /// An empty lock is claimed in place too, and then replaced by the parked file, with a settle after each;
-    /// else it is claimed by exchange.
+    /// An empty lock is claimed in place too; where there are no leases, it is then replaced by the parked file, with a
+    /// settle after each. Else it is claimed by exchange.
     pub empties_in_place: bool,
     /// The lock is linked with its stamp in it; else created, then stamped.
     pub parked: bool,
     pub flock: bool,
+    pub lease: Lease,
+    /// A lock that nobody has open and whose PID is gone, or that has none, is judged once more after a settle.
+    pub confirm: bool,
+    /// The PIDs of shipped peers look gone to library peers, which live in another PID namespace.
+    pub foreign: bool,
+    /// The PIDs of library peers look gone to shipped peers.
+    pub blind: bool,
     /// After the `flock`, the path must still name the file that it was had on.
     pub recheck: bool,
     /// A claimant waits for the shipped peers that opened the lock before its claim.
     pub settle: bool,
+    /// When whoever has settled, or linked, asks whether its sign of life is late, and settles again if so.
+    pub lateness: Lateness,
+    /// A release that was stopped while it settled settles again.
+    pub releases_settle_again: bool,
+    pub gives_up: GivesUp,
+    /// Who moves its hold of an empty lock to the parked file first asks whether its sign of life is late.
+    pub moves_in_time: bool,
+    /// A claimant in place carries the dead holder's postscript over behind its own stamp.
+    pub carries: bool,
     /// The settle is longer than what a shipped peer takes from reading its own lock to unlinking it.
     pub settle_covers_release: bool,
     /// A release looks whether the lock is still its own.
@@ -159,18 +224,35 @@ impl Lock {
             freezes: 0,
             freezes_in_release: false,
             freezes_in_create: false,
+            freezes_in_steal: false,
             corpse: false,
             claim: Claim::InPlace,
             empties_in_place: true,
             parked: true,
             flock: true,
+            lease: Lease::Last,
+            confirm: true,
+            foreign: false,
+            blind: false,
             recheck: true,
             settle: true,
+            lateness: Lateness::Last,
+            releases_settle_again: true,
+            gives_up: GivesUp::LeavesACorpse,
+            moves_in_time: true,
+            carries: true,
             settle_covers_release: true,
             identity: true,
             torn_release: true,
             hole: false,
         }
+    }
+}
+
+impl Lock {
+    /// Whether a library peer asks for leases.
+    pub fn leases(&self) -> bool {
+        self.flock && matches!(self.lease, Lease::First | Lease::Last)
     }
 }
 
@@ -189,7 +271,7 @@ impl State {
         self.inodes[file] = Inode {
             content,
             flock,
-            aged: false,
+            ..UNUSED
         };
         file as File
     }
@@ -225,13 +307,25 @@ impl State {
         (0..LIBS).fold(0, |mask, peer| mask | claims(&self.libs[peer]) << (SHIPS + peer))
     }
 
+    /// The shipped peers, a bit each, between renaming their lock into place and opening it for writing.
+    pub fn reopening(&self) -> u8 {
+        let reopens = |number: usize| u8::from(self.ships[number].at.reopens()) << number;
+        (0..SHIPS).fold(0, |mask, number| mask | reopens(number))
+    }
+
+    /// Whether somebody has this file open for writing. Library peers are not asked after: they have the `flock`.
+    pub fn is_open_for_writing(&self, file: File) -> bool {
+        let by_mended = |lib: &Lib| lib.mended && (lib.park == file || lib.fd == file);
+        self.ships.iter().any(|ship| ship.at.writes() && ship.fd == file) || self.libs.iter().any(by_mended)
+    }
+
     /// Whether anybody but library peer `peer` holds the lock, and was not itself stopped for too long.
     pub fn held_by_another(&self, peer: usize) -> bool {
         let libs = self
             .libs
             .iter()
             .enumerate()
-            .any(|(other, lib)| other != peer && lib.holds(self));
+            .any(|(other, lib)| other != peer && lib.holds());
         libs || self.ships.iter().any(|ship| ship.at == shipped::At::Hold && !ship.late)
     }
 
@@ -263,11 +357,7 @@ impl State {
         self.for_files(|file| reached[file as usize] = true);
         for (inode, reached) in self.inodes.iter_mut().zip(reached) {
             if !reached {
-                *inode = Inode {
-                    content: Content::Free,
-                    flock: NO_PID,
-                    aged: false,
-                };
+                *inode = UNUSED;
             }
         }
     }
@@ -305,11 +395,7 @@ impl State {
                 count += 1;
             }
         });
-        next.inodes = [Inode {
-            content: Content::Free,
-            flock: NO_PID,
-            aged: false,
-        }; FILES];
+        next.inodes = [UNUSED; FILES];
         for (old, inode) in self.inodes.iter().enumerate() {
             if files[old] != NONE {
                 let content = match inode.content {
@@ -360,12 +446,14 @@ impl State {
         push((lib.waits & 3).into(), 2);
         push((lib.waits >> SHIPS).count_ones().into(), 3);
         push(lib.late.into(), 1);
+        push(lib.robbed.into(), 1);
         push(lib.nameless.into(), 1);
         for file in [lib.park, lib.fd, lib.out] {
             push((file == self.lock).into(), 1);
             let inode = if file == NONE { None } else { Some(self.inode(file)) };
             push(inode.is_some().into(), 1);
             push(inode.is_some_and(|inode| inode.aged).into(), 1);
+            push(inode.is_some_and(|inode| inode.note).into(), 1);
             push(
                 inode.map_or(0, |inode| {
                     if inode.flock == pid {
@@ -481,11 +569,7 @@ impl Model for Lock {
     fn start(&self) -> State {
         let mut state = State {
             lock: NONE,
-            inodes: [Inode {
-                content: Content::Free,
-                flock: NO_PID,
-                aged: false,
-            }; FILES],
+            inodes: [UNUSED; FILES],
             libs: [library::DEAD; LIBS],
             ships: [shipped::DEAD; SHIPS],
             crashes: self.crashes,
@@ -531,11 +615,9 @@ impl Model for Lock {
             library::steps(self, state, peer, emit);
         }
         for ship in 0..self.ships {
-            shipped::steps(state, ship, emit);
+            shipped::steps(self, state, ship, emit);
         }
-        if state.freezes > 0 {
-            freeze(self, state, emit);
-        }
+        pass(self, state, emit);
     }
 
     fn canonical(&self, state: &State) -> State {
@@ -543,7 +625,7 @@ impl Model for Lock {
     }
 
     fn fault(&self, state: &State) -> Option<&'static str> {
-        let libs = state.libs.iter().filter(|lib| lib.holds(state));
+        let libs = state.libs.iter().filter(|lib| lib.holds());
         let ships = state
             .ships
             .iter()
@@ -588,20 +670,70 @@ pub fn name(pid: Pid) -> &'static str {
     ["L1", "L2", "L3", "L4", "S1", "S2"][pid as usize]
 }
 
-/// A live holder is stopped until its lock is older than a shipped peer allows.
-fn freeze(config: &Lock, state: &State, emit: &mut impl FnMut(Step<State>)) {
-    if state.lock == NONE || state.inode(state.lock).aged {
+/// 30 s pass, if the configuration and the state allow it.
+pub fn pass(config: &Lock, state: &State, emit: &mut impl FnMut(Step<State>)) {
+    if state.freezes == 0 {
         return;
     }
+    let (what, next) = match config.mended {
+        0 => ("30 s pass", all_age(config, state)),
+        _ => (
+            "the holder is stopped for 30 s, then goes on",
+            holder_ages(config, state),
+        ),
+    };
+    if let Some(mut next) = next {
+        next.freezes -= 1;
+        emit(Step {
+            by: "--",
+            what,
+            next,
+            fault: None,
+        });
+    }
+}
+
+/// Everybody stands still, wherever he is; but a shipped peer not where the protocol promises nothing then.
+fn all_age(config: &Lock, state: &State) -> Option<State> {
+    use {library::At as L, shipped::At as S};
+    let frozen_beyond_help = state.ships.iter().any(|ship| {
+        ship.at.decides()
+            || ship.at.reopens() && !config.freezes_in_steal
+            || ship.at == S::Stamp && config.lease == Lease::Missing && !config.freezes_in_create
+    });
+    let relies = config.ships > 0 && !config.freezes_in_release && state.libs.iter().any(|lib| lib.at == L::Unlink);
+    if frozen_beyond_help || relies {
+        return None;
+    }
     let mut next = *state;
-    next.freezes -= 1;
+    let mut changed = false;
+    for inode in next.inodes.iter_mut().filter(|inode| inode.content != Content::Free) {
+        changed |= !std::mem::replace(&mut inode.aged, true);
+    }
+    for lib in next.libs.iter_mut().filter(|lib| lib.at == L::Hold) {
+        lib.late = true;
+        // Without a flock, others take it for dead.
+        lib.robbed |= !config.flock;
+    }
+    for ship in &mut next.ships {
+        ship.late |= matches!(ship.at, S::Hold | S::Stamp) && config.lease == Lease::Missing;
+    }
+    changed.then_some(next)
+}
+
+/// A live holder is stopped until its lock is older than a shipped peer allows.
+fn holder_ages(config: &Lock, state: &State) -> Option<State> {
+    if state.lock == NONE || state.inode(state.lock).aged {
+        return None;
+    }
+    let mut next = *state;
     next.inode_mut(state.lock).aged = true;
     let held = match state.inode(state.lock).content {
         Content::Stamp(pid) if (pid as usize) < LIBS => {
             let lib = &mut next.libs[pid as usize];
-            lib.late = lib.mended;
-            let releases = config.freezes_in_release && lib.at == library::At::Unlink;
-            (lib.at == library::At::Hold || releases) && lib.own() == state.lock
+            lib.late = true;
+            lib.robbed |= lib.mended;
+            lib.at == library::At::Hold && lib.own() == state.lock
         }
         Content::Stamp(pid) => {
             let ship = &mut next.ships[pid as usize - LIBS];
@@ -615,14 +747,7 @@ fn freeze(config: &Lock, state: &State, emit: &mut impl FnMut(Step<State>)) {
         }
         _ => false,
     };
-    if held {
-        emit(Step {
-            by: "--",
-            what: "the holder is stopped for 30 s, then goes on",
-            next,
-            fault: None,
-        });
-    }
+    held.then_some(next)
 }
 
 fn code(content: Content) -> u8 {
@@ -667,11 +792,17 @@ impl<const N: usize> Bits<N> {
     pub fn push_state(&mut self, state: &State) {
         self.push(state.lock, 4);
         self.push(state.crashes, 2);
-        self.push(state.freezes, 1);
+        self.push(state.freezes, 2);
         for inode in &state.inodes {
             self.push(code(inode.content), 4);
             self.push(inode.flock, 3);
             self.push(inode.aged.into(), 1);
+        }
+        for ship in &state.ships {
+            self.push(ship.at as u8, 5);
+            self.push(ship.left, 2);
+            self.push(ship.fd, 4);
+            self.push(ship.late.into(), 1);
         }
         for lib in &state.libs {
             self.push(lib.at as u8, 5);
@@ -683,12 +814,7 @@ impl<const N: usize> Bits<N> {
             self.push(lib.waits, 6);
             self.push(lib.mended.into(), 1);
             self.push(lib.late.into(), 1);
-        }
-        for ship in &state.ships {
-            self.push(ship.at as u8, 5);
-            self.push(ship.left, 2);
-            self.push(ship.fd, 4);
-            self.push(ship.late.into(), 1);
+            self.push(lib.robbed.into(), 1);
         }
     }
 
@@ -696,11 +822,18 @@ impl<const N: usize> Bits<N> {
         State {
             lock: self.pull(4),
             crashes: self.pull(2),
-            freezes: self.pull(1),
+            freezes: self.pull(2),
             inodes: std::array::from_fn(|_| Inode {
                 content: decode(self.pull(4)),
                 flock: self.pull(3),
                 aged: self.pull(1) != 0,
+                note: false,
+            }),
+            ships: std::array::from_fn(|_| Ship {
+                at: shipped::ALL[self.pull(5) as usize],
+                left: self.pull(2),
+                fd: self.pull(4),
+                late: self.pull(1) != 0,
             }),
             libs: std::array::from_fn(|_| Lib {
                 at: library::ALL[self.pull(5) as usize],
@@ -712,13 +845,21 @@ impl<const N: usize> Bits<N> {
                 waits: self.pull(6),
                 mended: self.pull(1) != 0,
                 late: self.pull(1) != 0,
+                robbed: self.pull(1) != 0,
             }),
-            ships: std::array::from_fn(|_| Ship {
-                at: shipped::ALL[self.pull(5) as usize],
-                left: self.pull(2),
-                fd: self.pull(4),
-                late: self.pull(1) != 0,
-            }),
+        }
+    }
+
+    /// The postscripts, which only the journal's model knows of.
+    pub fn push_notes(&mut self, state: &State) {
+        for inode in &state.inodes {
+            self.push(inode.note.into(), 1);
+        }
+    }
+
+    pub fn pull_notes(&mut self, state: &mut State) {
+        for inode in &mut state.inodes {
+            inode.note = self.pull(1) != 0;
         }
     }
 

@@ -88,7 +88,10 @@ pub fn search_for<M: Model>(model: &M, wanted: impl Fn(&str) -> bool) -> Outcome
             }
         });
         if let Some(fault) = fault {
-            let trace = retrace(model, &seen.path(at), fault, fault_of);
+            let path = seen.path(at);
+            let trace = retrace(model, &path, fault, &fault_of, true)
+                .or_else(|| retrace(model, &path, fault, &fault_of, false))
+                .expect("a path of the search can be walked again");
             return Outcome {
                 states: seen.states.len(),
                 steps,
@@ -104,16 +107,21 @@ pub fn search_for<M: Model>(model: &M, wanted: impl Fn(&str) -> bool) -> Outcome
     }
 }
 
-/// Walks `path` again without renaming anybody, so that each peer keeps its name throughout the trace.
+/// Walks `path` again. With `names` nobody is renamed, so that each peer keeps its name throughout the trace: that fails
+/// where two peers are told apart by nothing that the model looks at to order them.
 fn retrace<M: Model>(
     model: &M,
     path: &[M::Packed],
     fault: &'static str,
     fault_of: impl Fn(&Step<M::State>) -> Option<&'static str>,
-) -> Trace {
+    names: bool,
+) -> Option<Trace> {
     let mut state = model.start();
     let mut lines = Vec::new();
-    for wanted in path[1..].iter().map(Some).chain([None]) {
+    for (at, wanted) in path[1..].iter().map(Some).chain([None]).enumerate() {
+        if !names {
+            state = model.unpack(&path[at]);
+        }
         let mut taken = None;
         model.steps(&state, &mut |step| {
             let found = fault_of(&step);
@@ -125,11 +133,11 @@ fn retrace<M: Model>(
                 taken = Some(step);
             }
         });
-        let step = taken.expect("a path of the search can be walked again");
+        let step = taken?;
         lines.push((step.by, step.what, model.describe(&step.next)));
         state = step.next;
     }
-    Trace { fault, lines }
+    Some(Trace { fault, lines })
 }
 
 /// Every state met, each with the one it was first reached from; found again through an open hash table

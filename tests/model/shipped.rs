@@ -1,6 +1,6 @@
 //! A shipped peer, one system call a step: `journal.js` of @optave/codegraph 3.11.2.
 
-use super::lock::{Content, NONE, SHIPS, Ship, State, name, ship_pid};
+use super::lock::{Content, LIBS, Lock, NO_PID, NONE, Pid, SHIPS, Ship, State, name, ship_pid};
 use super::search::Step;
 
 /// The system call that comes next.
@@ -61,6 +61,16 @@ impl At {
         self.releases() || self.asks() || matches!(self, At::Stat | At::WriteTmp | At::Rename)
     }
 
+    /// Has a lock open for writing: its own.
+    pub fn writes(self) -> bool {
+        matches!(self, At::Stamp | At::Hold)
+    }
+
+    /// Has renamed its lock into place and not yet opened it for writing.
+    pub fn reopens(self) -> bool {
+        matches!(self, At::OpenBack | At::ReadBack | At::Reopen)
+    }
+
     /// Has opened its own lock to unlink it.
     pub fn releases(self) -> bool {
         matches!(self, At::ReadOwn | At::Unlink)
@@ -72,9 +82,9 @@ impl At {
     }
 }
 
-pub fn steps(state: &State, ship: usize, emit: &mut impl FnMut(Step<State>)) {
+pub fn steps(config: &Lock, state: &State, ship: usize, emit: &mut impl FnMut(Step<State>)) {
     end(state, ship, emit);
-    go(state, ship, emit);
+    go(config, state, ship, emit);
 }
 
 /// The process ends: after its work, or in the middle of it.
@@ -97,13 +107,13 @@ pub fn end(state: &State, ship: usize, emit: &mut impl FnMut(Step<State>)) {
 }
 
 /// Its next system call.
-pub fn go(state: &State, ship: usize, emit: &mut impl FnMut(Step<State>)) {
+pub fn go(config: &Lock, state: &State, ship: usize, emit: &mut impl FnMut(Step<State>)) {
     let at = state.ships[ship].at;
     if matches!(at, At::Done | At::Dead) || at == At::Unborn && state.alive(ship_pid(1 - ship)) {
         return;
     }
     let mut next = *state;
-    let what = take(&mut next, ship);
+    let what = take(config, &mut next, ship);
     if at.decides() && !next.ships[ship].at.decides() {
         next.decided(ship);
     }
@@ -115,15 +125,15 @@ pub fn go(state: &State, ship: usize, emit: &mut impl FnMut(Step<State>)) {
     });
 }
 
-fn take(state: &mut State, ship: usize) -> &'static str {
+fn take(config: &Lock, state: &mut State, ship: usize) -> &'static str {
     match state.ships[ship].at {
         At::Unborn => {
             state.ships[ship].at = At::Create;
             "starts"
         }
         At::Create | At::Stamp => create(state, ship),
-        At::Open | At::Read | At::Ask | At::Stat => judge(state, ship),
-        At::WriteTmp | At::Rename | At::OpenBack | At::ReadBack | At::Reopen => steal(state, ship),
+        At::Open | At::Read | At::Ask | At::Stat => judge(config, state, ship),
+        At::WriteTmp | At::Rename | At::OpenBack | At::ReadBack | At::Reopen => steal(config, state, ship),
         _ => release(state, ship),
     }
 }
@@ -133,7 +143,7 @@ fn create(state: &mut State, ship: usize) -> &'static str {
     let peer = &mut state.ships[ship];
     if peer.at == At::Stamp {
         peer.at = At::Hold;
-        let fd = std::mem::replace(&mut peer.fd, NONE);
+        let fd = peer.fd; // stays open for as long as it holds
         renonce(state, ship);
         let inode = state.inode_mut(fd);
         inode.content = Content::Stamp(pid);
@@ -144,7 +154,7 @@ fn create(state: &mut State, ship: usize) -> &'static str {
         peer.at = At::Open;
         return "open(lock, O_CREAT|O_EXCL) = EEXIST";
     }
-    let file = state.create(Content::Empty(pid), super::lock::NO_PID);
+    let file = state.create(Content::Empty(pid), NO_PID);
     state.lock = file;
     state.ships[ship].fd = file;
     state.ships[ship].at = At::Stamp;
@@ -160,7 +170,7 @@ fn renonce(state: &mut State, ship: usize) {
     }
 }
 
-fn judge(state: &mut State, ship: usize) -> &'static str {
+fn judge(config: &Lock, state: &mut State, ship: usize) -> &'static str {
     let peer = state.ships[ship];
     let (at, fd, what) = match peer.at {
         At::Open if state.lock == NONE => (At::Stat, NONE, "open(lock) = ENOENT"),
@@ -169,7 +179,9 @@ fn judge(state: &mut State, ship: usize) -> &'static str {
             Content::Empty(_) => (At::WriteTmp, NONE, "read(lock): empty, PID 0: stale"),
             _ => (At::Ask, peer.fd, "read(lock): a PID"),
         },
-        At::Ask if names_the_living(state, state.inode(peer.fd).content) => (At::Stat, NONE, "kill(PID, 0) = 0"),
+        At::Ask if names_the_living(config, state, state.inode(peer.fd).content) => {
+            (At::Stat, NONE, "kill(PID, 0) = 0")
+        }
         At::Ask => (At::WriteTmp, NONE, "kill(PID, 0) = ESRCH: stale"),
         _ if state.lock != NONE && state.inode(state.lock).aged => {
             (At::WriteTmp, NONE, "stat(lock): older than 30 s: stale")
@@ -180,14 +192,15 @@ fn judge(state: &mut State, ship: usize) -> &'static str {
     what
 }
 
-fn names_the_living(state: &State, content: Content) -> bool {
+fn names_the_living(config: &Lock, state: &State, content: Content) -> bool {
+    let is_seen = |pid: Pid| !config.blind || pid as usize >= LIBS;
     match content {
-        Content::Stamp(pid) | Content::Old(pid) => state.alive(pid),
+        Content::Stamp(pid) | Content::Old(pid) => state.alive(pid) && is_seen(pid),
         Content::Free | Content::Empty(_) | Content::Alien => false,
     }
 }
 
-fn steal(state: &mut State, ship: usize) -> &'static str {
+fn steal(config: &Lock, state: &mut State, ship: usize) -> &'static str {
     let pid = ship_pid(ship);
     let peer = state.ships[ship];
     let (at, fd, what) = match peer.at {
@@ -195,11 +208,12 @@ fn steal(state: &mut State, ship: usize) -> &'static str {
             renonce(state, ship);
             (
                 At::Rename,
-                state.create(Content::Stamp(pid), super::lock::NO_PID),
+                state.create(Content::Stamp(pid), NO_PID),
                 "write(tmp, stamp)",
             )
         }
         At::Rename => {
+            rob(config, state);
             state.lock = peer.fd;
             (At::OpenBack, NONE, "rename(tmp, lock)")
         }
@@ -209,11 +223,22 @@ fn steal(state: &mut State, ship: usize) -> &'static str {
             (At::Reopen, NONE, "read(lock): its own nonce")
         }
         At::ReadBack => (At::Create, NONE, "read(lock): another's nonce; retries"),
-        _ if state.lock != NONE => (At::Hold, NONE, "open(lock, r+): holds"),
+        _ if state.lock != NONE => (At::Hold, state.lock, "open(lock, r+): holds"),
         _ => (At::Create, NONE, "open(lock, r+) = ENOENT; retries"),
     };
     state.ships[ship] = Ship { at, fd, ..peer };
     what
+}
+
+/// Whoever holds what it renames over is robbed: after 30 s without a sign of life; or, by one who cannot see its PID, at
+/// any time from its claim on. Any other theft breaks a promise.
+fn rob(config: &Lock, state: &mut State) {
+    let lock = state.lock;
+    let flock = if lock == NONE { NO_PID } else { state.inode(lock).flock };
+    for (pid, lib) in state.libs.iter_mut().enumerate() {
+        let claims = config.blind && flock == pid as Pid;
+        lib.robbed |= lib.own() == lock && (lib.late && lib.at == super::library::At::Hold || claims);
+    }
 }
 
 fn release(state: &mut State, ship: usize) -> &'static str {

@@ -23,6 +23,8 @@ pub enum Bug {
 }
 
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// A lock that is older may have been judged by its age.
+const LATE: Duration = Duration::from_secs(15);
 
 /// Lives a library peer's life.
 pub fn live(seat: &Seat, bug: Option<Bug>, ops: &[Op]) -> Result<(), Died> {
@@ -45,6 +47,11 @@ struct Copy<'s> {
 }
 
 impl<'s> Copy<'s> {
+    fn park_again(&mut self) -> Result<(), Died> {
+        *self = Copy::park(self.seat, self.bug)?;
+        Ok(())
+    }
+
     fn park(seat: &'s Seat, bug: Option<Bug>) -> Result<Self, Died> {
         let pid = std::process::id();
         let nonce = format!("{pid}-{:016x}", seat.state().nonce(seat.me));
@@ -114,10 +121,15 @@ impl<'s> Copy<'s> {
                 if self.bug == Some(Bug::StampAfterLink) {
                     self.stamp("write: lock")?;
                 }
-                return Ok(Some(self.parked.try_clone().expect("a descriptor more")));
-            }
-            if let Some(held) = self.take_over()? {
-                return Ok(Some(held));
+                let own = self.parked.try_clone().expect("a descriptor more");
+                if let Some(held) = self.in_time(own)? {
+                    return Ok(Some(held));
+                }
+                self.park_again()?;
+            } else if let Some(corpse) = self.take_over()? {
+                if let Some(held) = self.in_time(corpse)? {
+                    return Ok(Some(held));
+                }
             }
             let now = self.seat.state().now;
             if now - start > TIMEOUT {
@@ -150,11 +162,30 @@ impl<'s> Copy<'s> {
         self.seat.write(&mut corpse, &stamp);
         self.seat.step("ftruncate: lock")?;
         corpse.set_len(stamp.len() as u64).expect("a shorter file");
+        self.seat.written(&corpse);
         if self.bug != Some(Bug::NoSettle) {
             let until = self.seat.state().now + SETTLE;
             self.seat.sleep(until, false);
         }
         Ok(self.is_lock(&corpse)?.then_some(corpse))
+    }
+
+    /// Settles again for as long as its sign of life is old. `None`: somebody has taken it.
+    fn in_time(&self, held: File) -> Result<Option<File>, Died> {
+        loop {
+            let now = self.seat.state().system_time();
+            let touched = held.metadata().and_then(|meta| meta.modified()).expect("an open file");
+            if now.duration_since(touched).is_ok_and(|age| age < LATE) {
+                return Ok(Some(held));
+            }
+            self.seat.step("utimens: lock")?;
+            self.seat.written(&held);
+            let until = self.seat.state().now + SETTLE;
+            self.seat.sleep(until, false);
+            if !self.is_lock(&held)? {
+                return Ok(None);
+            }
+        }
     }
 
     fn is_lock(&self, file: &File) -> Result<bool, Died> {

@@ -7,15 +7,19 @@ use jlock::seam::{self, Hook, Verdict};
 use jlock::{Entry, ErrorKind, Lock};
 
 use crate::oracle::Standing;
-use crate::scenario::Op;
+use crate::scenario::{Op, Place};
 use crate::world::{Died, Seat};
 
 /// Calls that no other peer could tell the moment of: they look at nothing that another changes, and change nothing.
-const ALONE: [&str; 7] = [
+/// All others are scheduled, also those that are not known here.
+const ALONE: [&str; 10] = [
     "getrandom",
     "fstatfs",
     "eventfd2",
-    "fcntl",
+    "timerfd_create",
+    "timerfd_settime",
+    "epoll_create1",
+    "epoll_ctl",
     "fchmod",
     "fdatasync",
     "fsync",
@@ -26,10 +30,44 @@ const WAKING: [&str; 3] = ["unlinkat", "renameat", "renameat2"];
 const LATE: Duration = Duration::from_millis(200);
 const EMFILE: i32 = 24;
 const ESRCH: i32 = 3;
+const EINVAL: i32 = 22;
+const EOPNOTSUPP: i32 = 95;
 
 /// Has the world schedule each call of this thread's library.
 pub struct Stepper {
-    pub seat: Seat,
+    seat: Seat,
+    place: Place,
+    /// Whether the process lives whose stamp stood in the lock when something was last read. `None`: there was no lock.
+    owner_lives: Option<bool>,
+}
+
+impl Stepper {
+    fn new(seat: Seat) -> Stepper {
+        let place = seat.world.place();
+        Stepper {
+            seat,
+            place,
+            owner_lives: None,
+        }
+    }
+
+    /// Whether the process lives that is asked after: whoever stamped the lock, or a private file that a shipped peer made.
+    fn lives(&self) -> bool {
+        let state = self.seat.state();
+        match state.has_shipped() {
+            true => state.is_shipped_alive() || self.owner_lives == Some(true),
+            false => self.owner_lives.unwrap_or(true),
+        }
+    }
+
+    /// What the place does not offer.
+    fn lacks(&self, call: &str) -> Option<i32> {
+        match call {
+            "flock" if !self.place.flock => Some(EOPNOTSUPP),
+            "fcntl" if !self.place.leases => Some(EINVAL),
+            _ => None,
+        }
+    }
 }
 
 impl Hook for Stepper {
@@ -38,18 +76,31 @@ impl Hook for Stepper {
             // To close a real queue takes the kernel 10 ms. The world wakes who sleeps, as it would.
             "inotify_init1" => Verdict::Fail(EMFILE),
             _ if ALONE.contains(&call) => Seat::verdict(self.seat.step_alone()),
-            // All stamps bear the PID of this process, and none but a shipped peer's is judged by it.
+            // All stamps bear the PID of this process; the nonce says whose it would be.
             "kill" => match Seat::verdict(self.seat.step(call)) {
-                Verdict::Proceed if !self.seat.state().is_shipped_alive() => Verdict::Fail(ESRCH),
+                Verdict::Proceed if !self.lives() => Verdict::Fail(ESRCH),
                 verdict => verdict,
             },
-            _ => Seat::verdict(self.seat.step(call)),
+            "write" => match self.seat.step_to_write(call) {
+                Ok(true) => Verdict::DieAfter,
+                Ok(false) => Verdict::Proceed,
+                Err(Died) => Verdict::Die,
+            },
+            _ => match (Seat::verdict(self.seat.step(call)), self.lacks(call)) {
+                (Verdict::Proceed, Some(errno)) => Verdict::Fail(errno),
+                (verdict, _) => verdict,
+            },
         }
     }
 
     fn after(&mut self, call: &'static str) {
         if WAKING.contains(&call) {
             self.seat.changed();
+        }
+        if call == "pread64" {
+            let state = self.seat.state();
+            let lives = |owner: Option<usize>| owner.is_some_and(|owner| state.is_alive(owner));
+            self.owner_lives = state.lock_owner_if_any().map(lives);
         }
     }
 
@@ -81,7 +132,7 @@ impl Hook for Stepper {
 
 /// Lives a library peer's life.
 pub fn live(seat: &Seat, ops: &[Op]) -> Result<(), Died> {
-    seam::install(Stepper { seat: seat.clone() });
+    seam::install(Stepper::new(seat.clone()));
     let lived = Life::open(seat).and_then(|life| ops.iter().try_for_each(|op| life.run(*op)));
     seam::uninstall();
     lived

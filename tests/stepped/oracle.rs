@@ -12,7 +12,7 @@ struct Entry {
 /// A hold that its holder knows of.
 struct Hold {
     peer: usize,
-    /// When it began to acquire.
+    /// When its acquire made its last call.
     since: usize,
     standing: Standing,
 }
@@ -21,10 +21,17 @@ struct Hold {
 pub enum Standing {
     /// Nobody else may hold.
     Good,
-    /// A shipped peer took it away, because it was silent for more than 30 s.
+    /// A shipped peer took it away, because it was silent for more than 30 s of its hold.
     Robbed,
-    /// It was robbed while it was still acquiring, and may have noticed.
+    /// Somebody else holds as well, in a world that does not promise otherwise.
     Unsure,
+}
+
+struct Theft {
+    /// When the thief judged the lock by its age.
+    judged: usize,
+    /// When it renamed its own over it.
+    done: usize,
 }
 
 #[derive(Default)]
@@ -32,10 +39,8 @@ pub struct Oracle {
     holds: Vec<Hold>,
     /// The shipped peer has judged this peer's lock stale by its age, at this moment.
     judged_by_age: Option<(usize, usize)>,
-    /// Who was robbed before it held.
-    robbed_early: Option<usize>,
     /// Who was last robbed when, because it was silent for more than 30 s.
-    thefts: HashMap<usize, usize>,
+    thefts: HashMap<usize, Theft>,
     entries: Vec<Entry>,
     /// When header writes began and ended: what was appended before they ended may be gone.
     headers: Vec<(usize, Option<usize>)>,
@@ -50,25 +55,21 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    /// Somebody holds the lock who began to acquire it at that moment. `exclusive`: nobody else may.
-    pub fn enter(&mut self, peer: usize, since: usize, exclusive: bool) -> Result<(), String> {
+    /// Somebody's acquire returns, which made its last call then. `exclusive`: nobody else may hold, unless it was robbed.
+    pub fn enter(&mut self, peer: usize, since: usize, exclusive: bool) -> Result<Standing, String> {
         self.held += 1;
-        let mut standing = match self.robbed_early.take_if(|victim| *victim == peer) {
-            Some(_) => Standing::Unsure,
-            None => Standing::Good,
-        };
-        for other in self.holds.iter_mut().filter(|other| other.standing == Standing::Good) {
-            match self.judged_by_age {
-                Some((victim, at)) if victim == other.peer && other.since <= at => other.standing = Standing::Robbed,
-                Some((victim, at)) if victim == peer && since <= at => standing = Standing::Robbed,
-                _ if exclusive && standing == Standing::Good => {
+        let is_robbed = self.thefts.get(&peer).is_some_and(|theft| theft.judged >= since);
+        let mut standing = if is_robbed { Standing::Robbed } else { Standing::Good };
+        if !is_robbed {
+            for other in self.holds.iter_mut().filter(|other| other.standing == Standing::Good) {
+                if exclusive {
                     return Err(format!("two holders: peers {} and {peer}", other.peer));
                 }
-                _ => other.standing = Standing::Unsure,
+                (other.standing, standing) = (Standing::Unsure, Standing::Unsure);
             }
         }
         self.holds.push(Hold { peer, since, standing });
-        Ok(())
+        Ok(standing)
     }
 
     /// It releases: from now on others may hold it.
@@ -81,7 +82,7 @@ impl Oracle {
 
     /// Whether this peer may be told that it lost a hold that it acquired later than this.
     pub fn may_be_lost(&self, peer: usize, since: usize) -> bool {
-        self.thefts.get(&peer).is_some_and(|at| *at >= since)
+        self.thefts.get(&peer).is_some_and(|theft| theft.done >= since)
     }
 
     /// A shipped peer renames over the lock of this one.
@@ -89,11 +90,14 @@ impl Oracle {
         let Some((_, at)) = self.judged_by_age.filter(|(judged, _)| *judged == victim) else {
             return; // it must not have been held, which will show
         };
-        self.thefts.insert(victim, now);
-        match self.holds.iter_mut().find(|hold| hold.peer == victim) {
-            Some(hold) if hold.since <= at => hold.standing = Standing::Robbed,
-            Some(_) => {}
-            None => self.robbed_early = Some(victim),
+        self.thefts.insert(victim, Theft { judged: at, done: now });
+        // Whoever was judged while it acquired has to notice, and starts over.
+        if let Some(hold) = self
+            .holds
+            .iter_mut()
+            .find(|hold| hold.peer == victim && hold.since <= at)
+        {
+            hold.standing = Standing::Robbed;
         }
     }
 

@@ -47,6 +47,22 @@ pub enum Before {
     Empty,
     /// No stamp, for 31 s.
     Foreign,
+    /// No lock, and a journal that the next append takes over the end of a page.
+    AlmostPage,
+}
+
+/// What the file system offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub flock: bool,
+    pub leases: bool,
+}
+
+impl Place {
+    pub const LOCAL: Place = Place {
+        flock: true,
+        leases: true,
+    };
 }
 
 #[derive(Clone, Debug)]
@@ -55,6 +71,7 @@ pub struct Scenario {
     pub before: Before,
     pub peers: Vec<Peer>,
     pub rules: Rules,
+    pub place: Place,
 }
 
 impl Scenario {
@@ -64,6 +81,7 @@ impl Scenario {
             before,
             peers,
             rules: Rules::STRICT,
+            place: Place::LOCAL,
         }
     }
 
@@ -94,11 +112,17 @@ impl Scenario {
             Before::LibraryCorpse,
             Before::ShippedCorpse,
             Before::Empty,
+            // What a kill cuts, a shipped peer that comes next leaves as it is.
+            if with_shipped { Before::Free } else { Before::AlmostPage },
             // A claim by exchange that hits a live lock puts it back: for an instant its holder sees it gone. Only a
             // shipped peer can bring that about, by stealing the foreign lock in the very instant before.
             if with_shipped { Before::Free } else { Before::Foreign },
         ]);
-        Scenario::new("drawn", before, peers)
+        let mut scenario = Scenario::new("drawn", before, peers);
+        // What stands there without a stamp is only known by its age.
+        scenario.rules.clocks =
+            !with_shipped && matches!(before, Before::Free | Before::LibraryCorpse | Before::AlmostPage);
+        scenario
     }
 
     /// What the trace calls the peers, and whoever comes when they are gone.
@@ -117,14 +141,24 @@ impl Scenario {
 const DEAD_PID: i32 = 4_194_304;
 
 impl Before {
-    pub fn set_up(self, dir: &Path, now: SystemTime) -> std::io::Result<()> {
+    pub fn set_up(self, dir: &Path, now: SystemTime, place: Place) -> std::io::Result<()> {
         let nonce = format!("{DEAD_PID}-00000000deadbeef");
         let lock = dir.join("changes.journal.lock");
         let (content, age) = match self {
             Before::Free => return Ok(()),
+            Before::AlmostPage => {
+                let header = "# codegraph-journal v1 1\n";
+                let filler = "#".repeat(4096 - 8 - header.len() - 1);
+                return fs::write(dir.join("changes.journal"), format!("{header}{filler}\n"));
+            }
             Before::LibraryCorpse => {
-                let third = "jlock/1 boot=b pidns=1 start=1 host=h";
-                (format!("{DEAD_PID}\n{nonce}\n{third}\n"), Duration::from_secs(1))
+                let third = match place.flock {
+                    true => "jlock/1 boot=b pidns=1 start=1 host=h",
+                    false => "jlock/1 boot=b pidns=1 start=1 host=h flock=none",
+                };
+                // Where no flock says so, only its age does: the boot is not ours.
+                let age = Duration::from_secs(if place.flock { 1 } else { 31 });
+                (format!("{DEAD_PID}\n{nonce}\n{third}\n"), age)
             }
             Before::ShippedCorpse => (format!("{DEAD_PID}\n{nonce}\n"), Duration::from_secs(1)),
             Before::Empty => (String::new(), Duration::from_secs(6)),

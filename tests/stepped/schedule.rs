@@ -15,6 +15,12 @@ pub enum Choice {
     Crash(usize),
     /// Everybody is frozen for so long.
     Freeze(Duration),
+    /// This one is stopped where it stands, while the others go on and time passes.
+    Stop(usize),
+    /// This one dies in the middle of the write that it is about to make.
+    Tear(usize),
+    /// The wall clock is set: by so many milliseconds, while the monotonic clock goes on.
+    Clock(i64),
 }
 
 pub trait Chooser: Send {
@@ -25,10 +31,36 @@ pub trait Chooser: Send {
 // ------------------------------------------------------------------------------------------------- every schedule
 
 /// How far from running each peer to its end the schedules may stray.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Bound {
     pub preemptions: usize,
     pub crashes: usize,
+    pub stops: usize,
+    pub tears: usize,
+    pub clocks: usize,
+    pub freezes: usize,
+}
+
+impl Bound {
+    pub fn preemptions(preemptions: usize) -> Bound {
+        Bound {
+            preemptions,
+            ..Bound::default()
+        }
+    }
+
+    /// What is left of the budget that pays for a choice; `None`: it costs nothing.
+    fn budget(&mut self, choice: Choice) -> Option<&mut usize> {
+        match choice {
+            Choice::Go(_) => None,
+            Choice::Preempt(_) | Choice::Wake(_) => Some(&mut self.preemptions),
+            Choice::Crash(_) => Some(&mut self.crashes),
+            Choice::Stop(_) => Some(&mut self.stops),
+            Choice::Tear(_) => Some(&mut self.tears),
+            Choice::Clock(_) => Some(&mut self.clocks),
+            Choice::Freeze(_) => Some(&mut self.freezes),
+        }
+    }
 }
 
 /// Walks through all schedules within a bound, depth first. Each run repeats the decisions of the last but for the last
@@ -63,20 +95,13 @@ impl Explorer {
         }
         false
     }
-
-    fn affords(&self, choice: Choice) -> bool {
-        match choice {
-            Choice::Go(_) => true,
-            Choice::Preempt(_) | Choice::Wake(_) => self.left.preemptions > 0,
-            Choice::Crash(_) => self.left.crashes > 0,
-            Choice::Freeze(_) => false,
-        }
-    }
 }
 
 impl Chooser for Explorer {
     fn choose(&mut self, choices: &[Choice]) -> Choice {
-        let affordable: Vec<Choice> = choices.iter().copied().filter(|c| self.affords(*c)).collect();
+        let mut left = self.left;
+        let is_affordable = |choice: &Choice| left.budget(*choice).is_none_or(|budget| *budget > 0);
+        let affordable: Vec<Choice> = choices.iter().copied().filter(is_affordable).collect();
         if self.depth == self.path.len() {
             self.path.push((0, affordable.len()));
         }
@@ -87,10 +112,8 @@ impl Chooser for Explorer {
             "the same decisions led to another place: a schedule cannot be replayed"
         );
         self.depth += 1;
-        match affordable[index] {
-            Choice::Preempt(_) | Choice::Wake(_) => self.left.preemptions -= 1,
-            Choice::Crash(_) => self.left.crashes -= 1,
-            Choice::Go(_) | Choice::Freeze(_) => {}
+        if let Some(budget) = self.left.budget(affordable[index]) {
+            *budget -= 1;
         }
         affordable[index]
     }
@@ -131,8 +154,13 @@ pub struct Dice {
     preempt: usize,
     wake: usize,
     freeze: usize,
+    stop: usize,
+    clock: usize,
     crash: usize,
     crashes_left: usize,
+    /// The wall clock is set once at most: when it is set back and forth, a file that was written to in between bears a time
+    /// that nobody can make sense of.
+    clocks_left: usize,
 }
 
 impl Dice {
@@ -141,8 +169,11 @@ impl Dice {
             preempt: random.of(&[30, 100, 300, 700]),
             wake: random.of(&[0, 5, 50]),
             freeze: random.of(&[0, 0, 2, 10]),
+            stop: random.of(&[0, 0, 2, 10]),
+            clock: random.of(&[0, 0, 2, 10]),
             crash: random.of(&[0, 5, 20]),
             crashes_left: crashes,
+            clocks_left: 1,
             random,
         }
     }
@@ -163,7 +194,11 @@ impl Chooser for Dice {
             hit
         };
         let strayed = if self.crashes_left > 0 && stray(self.crash) {
-            self.any(choices, |c| matches!(c, Choice::Crash(_)))
+            self.any(choices, |c| matches!(c, Choice::Crash(_) | Choice::Tear(_)))
+        } else if stray(self.stop) {
+            self.any(choices, |c| matches!(c, Choice::Stop(_)))
+        } else if self.clocks_left > 0 && stray(self.clock) {
+            self.any(choices, |c| matches!(c, Choice::Clock(_)))
         } else if stray(self.freeze) {
             self.any(choices, |c| matches!(c, Choice::Freeze(_)))
         } else if stray(self.wake) {
@@ -173,8 +208,11 @@ impl Chooser for Dice {
         } else {
             None
         };
-        if let Some(Choice::Crash(_)) = strayed {
+        if let Some(Choice::Crash(_) | Choice::Tear(_)) = strayed {
             self.crashes_left -= 1;
+        }
+        if let Some(Choice::Clock(_)) = strayed {
+            self.clocks_left -= 1;
         }
         strayed
             .or_else(|| self.any(choices, |c| matches!(c, Choice::Go(_))))

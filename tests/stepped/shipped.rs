@@ -19,6 +19,12 @@ struct Shipped<'s> {
     journal_tmp: PathBuf,
 }
 
+/// Its lock, which it has open for writing as long as it holds.
+struct Held {
+    nonce: String,
+    file: File,
+}
+
 /// Lives a shipped peer's life.
 pub fn live(seat: &Seat, ops: &[Op]) -> Result<(), Died> {
     let dir = &seat.world.dir;
@@ -43,7 +49,7 @@ impl Shipped<'_> {
         }
         self.seat.begin_operation();
         self.sweep_stale_tmp_files()?;
-        let Some(nonce) = self.acquire_journal_lock()? else {
+        let Some(lock) = self.acquire_journal_lock()? else {
             self.seat.state().oracle.timeouts += 1;
             return Ok(());
         };
@@ -55,7 +61,7 @@ impl Shipped<'_> {
             _ => self.seat.step("works")?,
         }
         self.seat.leave();
-        self.release_journal_lock(&nonce)
+        self.release_journal_lock(lock)
     }
 
     fn step(&self, call: &'static str) -> Result<(), Died> {
@@ -64,15 +70,15 @@ impl Shipped<'_> {
 
     // ------------------------------------------------------------------------------------------------------ the lock
 
-    fn acquire_journal_lock(&self) -> Result<Option<String>, Died> {
+    fn acquire_journal_lock(&self) -> Result<Option<Held>, Died> {
         let start = self.seat.state().now;
         loop {
-            if let Some(nonce) = self.try_fresh_acquire()? {
-                return Ok(Some(nonce));
+            if let Some(lock) = self.try_fresh_acquire()? {
+                return Ok(Some(lock));
             }
             if self.is_lock_stale()? {
-                if let Some(nonce) = self.try_steal()? {
-                    return Ok(Some(nonce));
+                if let Some(lock) = self.try_steal()? {
+                    return Ok(Some(lock));
                 }
             }
             let now = self.seat.state().now;
@@ -83,7 +89,7 @@ impl Shipped<'_> {
         }
     }
 
-    fn try_fresh_acquire(&self) -> Result<Option<String>, Died> {
+    fn try_fresh_acquire(&self) -> Result<Option<Held>, Died> {
         let (nonce, stamp) = self.stamp();
         self.step("open wx: lock")?;
         let Ok(mut file) = File::options().write(true).create_new(true).open(&self.lock) else {
@@ -99,7 +105,7 @@ impl Shipped<'_> {
         self.step("write: lock")?;
         self.seat.write(&mut file, &stamp);
         self.seat.state().judging.unstamped = None;
-        Ok(Some(nonce))
+        Ok(Some(Held { nonce, file }))
     }
 
     fn is_lock_stale(&self) -> Result<bool, Died> {
@@ -148,7 +154,7 @@ impl Shipped<'_> {
         Ok(pid == std::process::id() && owner.is_some_and(|owner| self.seat.state().is_alive(owner)))
     }
 
-    fn try_steal(&self) -> Result<Option<String>, Died> {
+    fn try_steal(&self) -> Result<Option<Held>, Died> {
         let (nonce, stamp) = self.stamp();
         let tmp = self.dir.join(format!("changes.journal.lock.{nonce}.tmp"));
         self.step("open w: lock tmp")?;
@@ -169,6 +175,7 @@ impl Shipped<'_> {
         }
         if fs::rename(&tmp, &self.lock).is_err() {
             let _ = fs::remove_file(&tmp); // as it does
+            self.seat.state().judging.holds = None;
             return Ok(None);
         }
         self.seat.changed();
@@ -181,15 +188,18 @@ impl Shipped<'_> {
         }
         self.step("open r+: lock")?;
         match File::options().read(true).write(true).open(&self.lock) {
-            Ok(_) => Ok(Some(nonce)),
+            Ok(file) => Ok(Some(Held { nonce, file })),
             Err(_) => Ok(None),
         }
     }
 
-    fn release_journal_lock(&self, nonce: &str) -> Result<(), Died> {
+    fn release_journal_lock(&self, lock: Held) -> Result<(), Died> {
+        let Held { nonce, file } = lock;
+        self.step("close: lock")?;
+        drop(file);
         if self
             .read_whole(&self.lock)?
-            .is_some_and(|content| content.contains(nonce))
+            .is_some_and(|content| content.contains(&nonce))
         {
             self.step("unlink: lock")?;
             let _ = fs::remove_file(&self.lock); // as it does

@@ -110,12 +110,12 @@ impl Stage {
     /// Plays a scenario once.
     pub fn play(&mut self, scenario: &Scenario, chooser: Box<dyn Chooser>) -> Result<(), Violation> {
         let shipped = scenario.peers.iter().map(|peer| matches!(peer, Peer::Shipped(_)));
-        self.world.reset(shipped, scenario.rules);
+        self.world.reset(shipped, scenario.rules, scenario.place);
         self.clear();
         let now = self.world.state().system_time();
         scenario
             .before
-            .set_up(&self.world.dir, now)
+            .set_up(&self.world.dir, now, scenario.place)
             .expect("the directory can be written to");
         self.set_cast(Some(scenario.peers.clone()));
         self.world.run(chooser);

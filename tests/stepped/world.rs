@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 use jlock::seam::Verdict;
 
 use crate::oracle::{Oracle, Standing};
+use crate::scenario::Place;
 use crate::schedule::{Choice, Chooser};
 
 pub const SETTLE: Duration = Duration::from_millis(100);
@@ -35,6 +36,12 @@ const FREEZES: [Duration; 4] = [
     Duration::from_millis(29_500),
     Duration::from_secs(31),
 ];
+/// How long a stopped process is: longer than every threshold.
+const STOPPED: Duration = Duration::from_secs(31);
+/// By how much the wall clock is set.
+const CLOCKS_MS: [i64; 2] = [3_600_000, -3_600_000];
+/// The kernel ends the write of a killed process where a page of the file ends.
+const PAGE: u64 = 4096;
 /// Where the wall clock stands when the monotonic one shows 0: long ago, so that no file bears a time of the machine's.
 const EPOCH_MS: i64 = 1_600_000_000_000;
 /// No schedule takes so many steps, unless it goes in circles.
@@ -50,12 +57,18 @@ pub struct Rules {
     pub nobody_ends_while_judged: bool,
     /// There are never two holders.
     pub exclusive: bool,
+    /// Time passes only when nobody can go on: a peer that runs is never slower than a settle.
+    pub prompt: bool,
+    /// The wall clock may be set.
+    pub clocks: bool,
 }
 
 impl Rules {
     pub const STRICT: Rules = Rules {
         nobody_ends_while_judged: true,
         exclusive: true,
+        prompt: false,
+        clocks: false,
     };
 }
 
@@ -75,10 +88,18 @@ struct Peer {
     shipped: bool,
     /// Since when it has stood before a call that relies on the lock's being its own.
     relying: Option<Duration>,
+    /// Until when it is stopped.
+    stopped: Duration,
+    /// It is about to write to the journal, which has this size, and may be cut off on the way.
+    tearing: Option<u64>,
+    /// It was.
+    torn: bool,
     begun: bool,
     doomed: bool,
     /// The step at which it began what it is doing.
     since: usize,
+    /// Its last call but for those that close a file: which step that was, and the wall clock then.
+    acted: (usize, i64),
     /// It has done all it wanted, and its process is about to end.
     ending: bool,
     crashed: bool,
@@ -99,6 +120,8 @@ pub struct Judging {
 
 pub struct State {
     pub now: Duration,
+    /// By how much the wall clock was set.
+    clock_ms: i64,
     pub oracle: Oracle,
     pub judging: Judging,
     pub violation: Option<String>,
@@ -106,6 +129,7 @@ pub struct State {
     pub crashes: usize,
     dir: PathBuf,
     rules: Rules,
+    place: Place,
     peers: Vec<Peer>,
     /// Who ran last.
     last: Option<usize>,
@@ -123,10 +147,15 @@ pub fn owner_of(stamp: &str) -> Option<usize> {
     usize::try_from(number >> 32).ok()?.checked_sub(1)
 }
 
+fn system_time(ms: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(ms.unsigned_abs())
+}
+
 impl State {
     fn new(dir: &Path) -> State {
         State {
             now: Duration::from_secs(1000),
+            clock_ms: 0,
             oracle: Oracle::default(),
             judging: Judging::default(),
             violation: None,
@@ -134,6 +163,7 @@ impl State {
             crashes: 0,
             dir: dir.to_owned(),
             rules: Rules::STRICT,
+            place: Place::LOCAL,
             peers: Vec::new(),
             last: None,
             nonces: 0,
@@ -145,7 +175,7 @@ impl State {
     }
 
     pub fn realtime_ms(&self) -> i64 {
-        EPOCH_MS + self.now.as_millis() as i64
+        EPOCH_MS + self.clock_ms + self.now.as_millis() as i64
     }
 
     /// A nonce's random part: says who drew it.
@@ -172,6 +202,10 @@ impl State {
         !matches!(self.peers[peer].phase, Phase::Gone)
     }
 
+    pub fn has_shipped(&self) -> bool {
+        self.peers.iter().any(|peer| peer.shipped)
+    }
+
     pub fn is_shipped_alive(&self) -> bool {
         self.peers
             .iter()
@@ -189,12 +223,28 @@ impl State {
 
     /// The wall clock, as files bear it.
     pub fn system_time(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_millis(self.realtime_ms().unsigned_abs())
+        system_time(self.realtime_ms())
     }
 
     /// Whose stamp stands in the lock.
     pub fn lock_owner(&self) -> Option<usize> {
-        owner_of(&fs::read_to_string(self.dir.join("changes.journal.lock")).ok()?)
+        self.lock_owner_if_any().flatten()
+    }
+
+    /// As [`lock_owner`](Self::lock_owner); `None`: there is no lock.
+    pub fn lock_owner_if_any(&self) -> Option<Option<usize>> {
+        let text = fs::read_to_string(self.dir.join("changes.journal.lock")).ok()?;
+        Some(owner_of(&text))
+    }
+
+    /// Whether the lock's last sign of life was too old for a shipped peer when the wall clock showed this.
+    fn was_lock_old(&self, then_ms: i64) -> bool {
+        let modified = fs::metadata(self.dir.join("changes.journal.lock")).and_then(|meta| meta.modified());
+        modified.is_ok_and(|at| {
+            system_time(then_ms)
+                .duration_since(at)
+                .is_ok_and(|age| age > SHIPPED_STALE)
+        })
     }
 
     /// Whether so much time may have passed: the shipped peer renames within the settle time of reading (P2), stamps
@@ -219,21 +269,56 @@ impl State {
             || self.lock_owner() == Some(peer)
     }
 
+    /// Whether a peer may be stopped where it stands. The protocol promises nothing when a shipped one is, and, beside one,
+    /// when a library peer is between its last look at the lock and the call that relies on it.
+    fn may_stop(&self, peer: usize) -> bool {
+        let it = &self.peers[peer];
+        it.begun && !it.shipped && !it.ending && it.relying.is_none() && self.is_able(peer)
+    }
+
+    /// Whether the wall clock may be set: not while a shipped peer holds the lock, which would then look older than 30 s, nor
+    /// beside one while a peer relies on its last look.
+    fn may_set_clock(&self) -> bool {
+        let at_peace = self.judging.holds.is_none() && self.judging.unstamped.is_none();
+        self.rules.clocks && at_peace && self.peers.iter().all(|peer| peer.relying.is_none())
+    }
+
     fn is_able(&self, peer: usize) -> bool {
         let it = &self.peers[peer];
         match it.phase {
             Phase::Gone => false,
             _ if it.doomed => true,
+            _ if it.stopped > self.now => false,
             Phase::Ready => !it.ending || self.may_end(peer),
             Phase::Asleep { until, since } => until <= self.now || since.is_some_and(|seen| seen < self.changes),
         }
     }
 
+    /// Who sleeps, or is stopped, and until when.
     fn sleepers(&self) -> impl Iterator<Item = (usize, Duration)> {
         self.peers.iter().enumerate().filter_map(|(peer, it)| match it.phase {
-            Phase::Asleep { until, .. } => Some((peer, until)),
-            _ => None,
+            // A change wakes it, but not while it is stopped.
+            Phase::Asleep { since: Some(seen), .. } if seen < self.changes => Some((peer, it.stopped)),
+            Phase::Asleep { until, .. } => Some((peer, until.max(it.stopped))),
+            Phase::Ready if it.stopped > self.now => Some((peer, it.stopped)),
+            Phase::Ready | Phase::Gone => None,
         })
+    }
+
+    /// Cuts off what a peer wrote to the journal where the kernel may have ended its write.
+    fn tear(&mut self, peer: usize) {
+        let Some(before) = self.peers[peer].tearing else { return };
+        let journal = File::options().write(true).open(self.dir.join("changes.journal"));
+        let cut = journal.and_then(|journal| {
+            let page = (before / PAGE + 1) * PAGE;
+            match journal.metadata()?.len() > page {
+                true => journal.set_len(page),
+                false => Ok(()), // within one page, where no kill cuts it
+            }
+        });
+        if let Err(error) = cut {
+            self.violate(format!("the journal cannot be cut: {error}"));
+        }
     }
 
     /// Whose turn it is. `None`: everybody is gone.
@@ -249,7 +334,8 @@ impl State {
                 }
                 continue;
             }
-            let peer = match self.choose() {
+            let choice = self.choose();
+            let peer = match choice {
                 Choice::Go(peer) | Choice::Preempt(peer) => peer,
                 Choice::Wake(peer) => {
                     let woken = self.sleepers().find(|(sleeper, _)| *sleeper == peer);
@@ -260,8 +346,26 @@ impl State {
                     self.now += time;
                     continue;
                 }
-                Choice::Crash(peer) => {
-                    self.note(peer, "dies");
+                Choice::Stop(peer) => {
+                    self.note(peer, "is stopped");
+                    self.peers[peer].stopped = self.now + STOPPED;
+                    continue;
+                }
+                Choice::Clock(ms) => {
+                    self.note(0, format!("the wall clock is set by {ms} ms"));
+                    self.clock_ms += ms;
+                    continue;
+                }
+                Choice::Crash(peer) | Choice::Tear(peer) => {
+                    self.peers[peer].torn = matches!(choice, Choice::Tear(_));
+                    self.note(
+                        peer,
+                        if self.peers[peer].torn {
+                            "dies as it writes"
+                        } else {
+                            "dies"
+                        },
+                    );
                     self.crashes += 1;
                     self.peers[peer].doomed = true;
                     self.peers[peer].crashed = true;
@@ -292,15 +396,26 @@ impl State {
         }
         if self.violation.is_none() {
             let wakes = |(peer, until): &(usize, Duration)| !self.is_able(*peer) && self.may_pass(*until);
-            menu.extend(self.sleepers().filter(wakes).map(|(peer, _)| Choice::Wake(peer)));
+            if !self.rules.prompt {
+                menu.extend(self.sleepers().filter(wakes).map(|(peer, _)| Choice::Wake(peer)));
+            }
             let crashes = |p: &usize| self.peers[*p].begun && self.is_alive(*p) && self.may_end(*p);
-            menu.extend(everyone.filter(crashes).map(Choice::Crash));
-            menu.extend(
-                FREEZES
-                    .into_iter()
-                    .filter(|time| self.may_pass(self.now + *time))
-                    .map(Choice::Freeze),
-            );
+            // Nobody takes back what was cut if a shipped peer comes first.
+            let tears = |p: &usize| !self.has_shipped() && crashes(p) && self.peers[*p].tearing.is_some();
+            menu.extend(everyone.clone().filter(crashes).map(Choice::Crash));
+            menu.extend(everyone.clone().filter(tears).map(Choice::Tear));
+            if !self.rules.prompt {
+                menu.extend(
+                    FREEZES
+                        .into_iter()
+                        .filter(|time| self.may_pass(self.now + *time))
+                        .map(Choice::Freeze),
+                );
+                menu.extend(self.last.filter(|last| self.may_stop(*last)).map(Choice::Stop));
+            }
+            if self.may_set_clock() {
+                menu.extend(CLOCKS_MS.map(Choice::Clock));
+            }
         }
         let choice = match &mut self.chooser {
             Some(chooser) if self.violation.is_none() => chooser.choose(&menu),
@@ -358,20 +473,29 @@ impl World {
     }
 
     /// Everything from the beginning, with these peers: which of them are shipped ones?
-    pub fn reset(&self, shipped: impl Iterator<Item = bool>, rules: Rules) {
+    pub fn reset(&self, shipped: impl Iterator<Item = bool>, rules: Rules, place: Place) {
         let mut state = self.state();
         *state = State::new(&self.dir);
         state.rules = rules;
+        state.place = place;
         state.peers.extend(shipped.map(|shipped| Peer {
             phase: Phase::Ready,
             shipped,
             relying: None,
+            stopped: Duration::ZERO,
+            tearing: None,
+            torn: false,
             begun: false,
             doomed: false,
             since: 0,
+            acted: (0, 0),
             ending: false,
             crashed: false,
         }));
+    }
+
+    pub fn place(&self) -> Place {
+        self.state().place
     }
 
     /// Runs all peers to their ends.
@@ -428,6 +552,23 @@ impl Seat {
         self.state().peers[self.me].begun = true;
     }
 
+    /// As [`step`](Self::step), before a call that writes to the end of the journal: it may be cut off on the way. `true`: it
+    /// is, and this peer dies of it.
+    pub fn step_to_write(&self, call: &'static str) -> Result<bool, Died> {
+        let size = fs::metadata(self.world.dir.join("changes.journal")).map(|meta| meta.len());
+        self.state().peers[self.me].tearing = size.ok();
+        let stepped = self.step(call);
+        let mut state = self.state();
+        let it = &mut state.peers[self.me];
+        match stepped {
+            Err(Died) if it.torn => Ok(true),
+            _ => {
+                it.tearing = None;
+                stepped.map(|()| false)
+            }
+        }
+    }
+
     /// Before a system call: others may run first.
     pub fn step(&self, call: &'static str) -> Result<(), Died> {
         self.yield_turn(|state| {
@@ -444,6 +585,9 @@ impl Seat {
             state.violate("does not come to an end".to_owned());
         }
         state.note(self.me, call);
+        if call != "close" {
+            state.peers[self.me].acted = (state.steps, state.realtime_ms());
+        }
         Ok(())
     }
 
@@ -484,6 +628,9 @@ impl Seat {
                 state.note(self.me, "ends");
             }
             state.oracle.leave(self.me);
+            if state.peers[self.me].torn {
+                state.tear(self.me);
+            }
             state.changes += 1;
             state.peers[self.me].phase = Phase::Gone;
             state.decide()
@@ -524,10 +671,21 @@ impl Seat {
     /// This peer holds the lock.
     pub fn enter(&self) -> Result<(), Died> {
         let mut state = self.state();
-        let (since, exclusive) = (state.peers[self.me].since, state.is_exclusive());
         state.note(self.me, "HOLDS");
-        state.oracle.enter(self.me, since, exclusive).map_err(|violation| {
-            state.violate(violation);
+        let (exclusive, shipped) = (state.is_exclusive(), state.peers[self.me].shipped);
+        // Whatever happens after its last call happens in its hold.
+        let (since, acted_ms) = state.peers[self.me].acted;
+        let is_own = state.lock_owner() == Some(self.me);
+        let is_old = state.was_lock_old(acted_ms) && state.was_lock_old(state.realtime_ms());
+        let entered = match state.oracle.enter(self.me, since, exclusive) {
+            Ok(Standing::Good) if exclusive && !is_own => Err("acquire reports a hold of another's lock".to_owned()),
+            Ok(Standing::Good) if exclusive && !shipped && is_old => {
+                Err("acquire reports a hold of a lock that is old already".to_owned())
+            }
+            entered => entered.map(drop),
+        };
+        entered.map_err(|violation| {
+            state.violate(format!("peer {}: {violation}", self.me));
             Died
         })
     }

@@ -1,0 +1,183 @@
+//! The schedules in which the protocol's protections matter. Each of these turns red when one of them is taken out of the
+//! library: `tests/mutants/README.md` says which.
+
+use crate::scenario::Op::{Append, Hold, HoldAppend, HoldFor, Stamped, Wait};
+use crate::scenario::{Before, Op, Place, Scenario};
+use crate::schedule::Bound;
+use crate::world::Rules;
+use crate::{library, ms, none_breaks_within, prove, shipped};
+
+/// A shipped peer that comes when a process has been stopped for almost as long as it will be: what that one touched before
+/// is older than 30 s.
+fn latecomer(op: Op) -> Vec<Op> {
+    vec![Wait(ms(30_500)), op]
+}
+
+fn with_stop() -> Bound {
+    Bound {
+        stops: 1,
+        ..Bound::preemptions(if prove() { 2 } else { 1 })
+    }
+}
+
+/// A process is stopped for 31 s at any of its steps. Whoever waits for it goes on, and time passes.
+#[test]
+fn no_schedule_with_a_stop_before_a_hold_breaks_a_promise() {
+    let beside = |name, before, own: Op, theirs: Op| {
+        Scenario::new(name, before, vec![library(&[own]), shipped(&latecomer(theirs))])
+    };
+    none_breaks_within(
+        with_stop(),
+        &[
+            beside("whoever links is stopped", Before::Free, Hold, Hold),
+            beside("whoever claims is stopped", Before::LibraryCorpse, Hold, Hold),
+            beside(
+                "whoever claims a shipped peer's lock is stopped",
+                Before::ShippedCorpse,
+                Hold,
+                Hold,
+            ),
+            beside("whoever claims an empty lock is stopped", Before::Empty, Hold, Hold),
+        ],
+    );
+}
+
+/// The same in a hold: who is robbed is told, and commits nothing to a journal that the thief replaces.
+#[test]
+fn no_schedule_with_a_stop_in_a_hold_breaks_a_promise() {
+    let beside = |name, own: Op, theirs: Op| {
+        Scenario::new(name, Before::Free, vec![library(&[own]), shipped(&latecomer(theirs))])
+    };
+    none_breaks_within(
+        with_stop(),
+        &[
+            beside(
+                "whoever appends in a hold is stopped, and a thief stamps",
+                HoldAppend,
+                Stamped,
+            ),
+            beside("whoever appends is stopped, and a thief stamps", Append, Stamped),
+        ],
+    );
+    let next = |name, own: Op| {
+        let peers = vec![
+            library(&[own]),
+            shipped(&latecomer(Hold)),
+            library(&[Wait(ms(31_000)), HoldAppend]),
+        ];
+        Scenario::new(name, Before::Free, peers)
+    };
+    let bound = Bound {
+        stops: 1,
+        ..Bound::preemptions(1)
+    };
+    none_breaks_within(bound, &[next("a robbed holder releases, and another comes", Hold)]);
+}
+
+/// Two library peers, one of them stopped: P1.
+#[test]
+fn no_schedule_with_a_stop_among_library_peers_breaks_a_promise() {
+    let two = |name, before| {
+        let peers = vec![library(&[Hold]), library(&[Wait(ms(30_500)), Hold])];
+        Scenario::new(name, before, peers)
+    };
+    none_breaks_within(
+        with_stop(),
+        &[
+            two("one of two is stopped", Before::Free),
+            two("one of two that find a corpse is stopped", Before::LibraryCorpse),
+            two("one of two that find a foreign lock is stopped", Before::Foreign),
+        ],
+    );
+}
+
+/// A holder is killed within an append that crosses a page, and whoever claims its lock is killed in turn.
+#[test]
+fn no_schedule_with_a_torn_append_breaks_a_promise() {
+    let bound = Bound {
+        tears: 1,
+        crashes: 1,
+        ..Bound::preemptions(usize::from(prove()))
+    };
+    let three = |name, own: Op| {
+        let peers = vec![library(&[own]), library(&[Append]), library(&[Append])];
+        Scenario::new(name, Before::AlmostPage, peers)
+    };
+    none_breaks_within(
+        bound,
+        &[
+            three("a torn append, and a killed claimant", Append),
+            three("a torn append in a hold, and a killed claimant", HoldAppend),
+        ],
+    );
+}
+
+/// The wall clock is set by an hour.
+#[test]
+fn no_schedule_in_which_the_clock_is_set_breaks_a_promise() {
+    let bound = Bound {
+        clocks: 1,
+        ..Bound::preemptions(1)
+    };
+    let clocks = |name, before, peers| Scenario {
+        rules: Rules {
+            clocks: true,
+            ..Rules::STRICT
+        },
+        ..Scenario::new(name, before, peers)
+    };
+    none_breaks_within(
+        bound,
+        &[
+            clocks(
+                "two handles, and the clock",
+                Before::Free,
+                vec![library(&[Hold]), library(&[Append])],
+            ),
+            clocks(
+                "two handles, a corpse, and the clock",
+                Before::LibraryCorpse,
+                vec![library(&[Hold]), library(&[Hold])],
+            ),
+            clocks(
+                "a handle, a shipped peer, and the clock",
+                Before::Free,
+                vec![library(&[HoldAppend]), shipped(&[Hold])],
+            ),
+        ],
+    );
+}
+
+/// Where there is no `flock`, those who claim one corpse are told apart by what stands in it when they have settled.
+#[test]
+fn no_schedule_without_flock_breaks_a_promise() {
+    let without = |name, before| Scenario {
+        rules: Rules {
+            prompt: true,
+            ..Rules::STRICT
+        },
+        place: Place {
+            flock: false,
+            ..Place::LOCAL
+        },
+        ..Scenario::new(name, before, vec![library(&[Hold]), library(&[Hold])])
+    };
+    none_breaks_within(
+        Bound::preemptions(2),
+        &[
+            without("two handles without flock", Before::Free),
+            without("two handles without flock, a corpse", Before::LibraryCorpse),
+        ],
+    );
+}
+
+/// A contender has opened the lock of a holder that releases it and closes its handle; so the `flock` can be had of a file
+/// that is the lock no more.
+#[test]
+fn no_schedule_with_a_release_under_a_contenders_eyes_breaks_a_promise() {
+    let peers = vec![library(&[Hold]), library(&[HoldFor(ms(10))]), library(&[Hold])];
+    none_breaks_within(
+        Bound::preemptions(if prove() { 2 } else { 1 }),
+        &[Scenario::new("a release under a contender's eyes", Before::Free, peers)],
+    );
+}
