@@ -207,39 +207,48 @@ fn conclude(place: &mut Place, mount: &Mount, synced: bool) {
     let shared = SHARED.contains(&mount.kind.as_str());
     let locks_here = has("nolock") || has("local_lock=all") || has("local_lock=flock");
     let excludes = !place.without_link || !place.without_noreplace;
-    place.file_system.clone_from(&mount.kind);
+    place.file_system = mount.kind.clone();
     place.processes_of_mount = excludes;
     place.processes_of_machine = excludes && (local.is_some() || shared);
     place.other_machines = excludes && shared && !locks_here && !place.without_flock;
     place.takeover = local.is_some() && !place.without_flock;
     place.durable = synced && !has("volatile") && (shared || local.is_some_and(|(_, disk)| *disk));
     place.order = local.is_some() && !place.without_inotify && !place.without_link;
-    place.reason = reasons(place, local.is_some()).join(" ");
+    place.reason = reasons(place, local.is_some());
 }
 
-/// The most important first: the C interface cuts what does not fit.
-fn reasons(place: &Place, local: bool) -> Vec<String> {
-    let name = &place.file_system;
-    let mut reasons = Vec::new();
-    if !place.processes_of_mount {
-        reasons.push("No link and no rename is exclusive here.".to_owned());
-    }
-    if place.without_flock {
-        reasons.push("No flock: a holder's death is judged by PID and age.".to_owned());
-    }
-    if !place.processes_of_machine {
-        reasons.push(format!("Two mounts of {name} may not see each other's locks."));
-    }
-    if !place.durable {
-        reasons.push(format!("{name} does not promise that synced data is on a disk."));
-    }
-    if place.without_inotify {
-        reasons.push("No inotify: waits look again every retry_ms.".to_owned());
-    }
-    if local {
-        reasons.push(format!("The locks of {name} end at this machine."));
-    } else if !place.takeover {
-        reasons.push("Other machines may hold the lock, so only age shows that a holder died.".to_owned());
+/// In sentences, the most important first: the C interface cuts what does not fit.
+fn reasons(place: &Place, local: bool) -> String {
+    const NAME: &str = "\0"; // stands for the file system's
+    let sentences: [(bool, &[&str]); 7] = [
+        (!place.processes_of_mount, &["No link and no rename is exclusive here."]),
+        (
+            place.without_flock,
+            &["No flock: a holder's death is judged by PID and age."],
+        ),
+        (
+            !place.processes_of_machine,
+            &["Two mounts of ", NAME, " may not see each other's locks."],
+        ),
+        (
+            !place.durable,
+            &[NAME, " does not promise that synced data is on a disk."],
+        ),
+        (place.without_inotify, &["No inotify: waits look again every retry_ms."]),
+        (local, &["The locks of ", NAME, " end at this machine."]),
+        (
+            !local && !place.takeover,
+            &["Other machines may hold the lock, so only age shows that a holder died."],
+        ),
+    ];
+    let mut reasons = String::new();
+    for (_, parts) in sentences.iter().filter(|(applies, _)| *applies) {
+        if !reasons.is_empty() {
+            reasons.push(' ');
+        }
+        for part in *parts {
+            reasons.push_str(if *part == NAME { &place.file_system } else { part });
+        }
     }
     reasons
 }

@@ -29,29 +29,39 @@ pub(crate) fn mount(file: &Fd) -> Result<Mount> {
     })
 }
 
-/// `None`: there is no /proc, or it does not show this mount.
+/// `None`: there is no /proc, or it does not show this mount. (By bytes: what searches for text is large.)
 fn mount_in_proc(file: &Fd) -> Option<Mount> {
     let path = std::ffi::CString::new(format!("/proc/self/fdinfo/{}", file.number().ok()?)).ok()?;
     let info = read_proc(&path)?;
-    let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim();
+    let id = lines(&info)
+        .find_map(|line| line.strip_prefix(b"mnt_id:"))?
+        .trim_ascii();
     let mounts = read_proc(c"/proc/self/mountinfo")?;
     // proc_pid_mountinfo(5): ID PARENT DEVICE ROOT POINT OPTIONS [FIELD]... - TYPE SOURCE OPTIONS
-    let line = mounts.lines().find(|line| line.split(' ').next() == Some(id))?;
-    let (mount, file_system) = line.split_once(" - ")?;
-    let mut file_system = file_system.split(' ');
-    let kind = file_system.next()?.to_owned();
-    let options = [mount.split(' ').nth(5)?, file_system.nth(1)?].join(",");
+    let mut mount = lines(&mounts)
+        .map(|line| line.split(|byte| *byte == b' '))
+        .find(|fields| fields.clone().next() == Some(id))?;
+    let mut options = mount.nth(5)?.to_vec();
+    mount.find(|field| *field == b"-")?;
+    let kind = String::from_utf8(mount.next()?.to_vec()).ok()?;
+    options.push(b',');
+    options.extend_from_slice(mount.nth(1)?);
+    let options = String::from_utf8(options).ok()?;
     Some(Mount { kind, options })
 }
 
-fn read_proc(path: &std::ffi::CStr) -> Option<String> {
+fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
+    content.split(|byte| *byte == b'\n')
+}
+
+fn read_proc(path: &std::ffi::CStr) -> Option<Vec<u8>> {
     let file = open_proc(path).ok()?;
     let mut content = Vec::new();
     loop {
         content.try_reserve(4096).ok()?;
         read_onto(&file, &mut content).ok()?;
         if content.len() < content.capacity() {
-            return String::from_utf8(content).ok();
+            return Some(content);
         }
     }
 }
