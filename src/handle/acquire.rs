@@ -99,8 +99,14 @@ impl Lock {
                 Step::Wait(wait) => wait,
             };
             drop(inner);
-            wait.block(&self.bell, || acquire.is_over(&self.bell))?;
+            let waited = wait.block(&self.bell, || acquire.is_over(&self.bell));
             inner = self.inner()?;
+            if let Err(error) = waited {
+                return self.act(&mut inner, |inner| {
+                    acquire.abandon(&mut inner.participant, &self.bell);
+                    Err(error)
+                });
+            }
         }
     }
 

@@ -76,7 +76,8 @@ pub(crate) struct Acquire {
     patience: Patience,
     begun: Duration,
     deadline: Deadline,
-    waiting: Waiting,
+    /// `None`: it is over.
+    waiting: Option<Waiting>,
     pauses: Pauses,
     eager: u32,
     state: State,
@@ -122,7 +123,7 @@ impl Acquire {
             patience,
             begun: sys::monotonic(),
             deadline: Deadline::after(patience.timeout()),
-            waiting: bell.begin(),
+            waiting: Some(bell.begin()),
             pauses: Pauses::new(participant.options.retry),
             eager: EAGER_TRIES,
             state: State::Fresh,
@@ -140,9 +141,9 @@ impl Acquire {
         stepped
     }
 
-    /// Whether it was cancelled.
+    /// Whether it was cancelled, or is over anyway.
     pub(crate) fn is_over(&self, bell: &Bell) -> bool {
-        bell.is_cancelled(self.waiting)
+        self.waiting.is_none_or(|waiting| bell.is_cancelled(waiting))
     }
 
     /// Gives up an acquire that is in progress.
@@ -155,13 +156,15 @@ impl Acquire {
             participant.give_up(settling);
         }
         participant.leave_line(acquired);
-        bell.end(self.waiting);
+        if let Some(waiting) = self.waiting.take() {
+            bell.end(waiting);
+        }
     }
 
     fn go_on(&mut self, participant: &mut Participant, bell: &Bell) -> Result<Step> {
         loop {
             let now = sys::monotonic();
-            if bell.is_cancelled(self.waiting) {
+            if self.is_over(bell) {
                 return Err(self.cancelled(participant, now));
             }
             match self.advance(participant, now)? {
