@@ -19,6 +19,8 @@ pub fn of(name: &str, text: &str) -> &'static [&'static str] {
             "EACCES", "EINTR", "EIO", "ELOOP", "EMFILE", "ENFILE", "ENOENT", "ENOMEM", "ENXIO", "EPERM", "EROFS",
             "ETXTBSY",
         ],
+        // open(2), of the table of mounts
+        "open" => &["EACCES", "EINTR", "EMFILE", "ENFILE", "ENOENT", "ENOMEM", "EPERM"],
         // mkdir(2); EEXIST is what it answers anyway, above the directory
         "mkdirat" => &[
             "EACCES", "EDQUOT", "EIO", "EMLINK", "ENOENT", "ENOMEM", "ENOSPC", "ENOTDIR", "EPERM", "EROFS",
@@ -131,6 +133,7 @@ pub fn has_none(name: &str) -> bool {
         name,
         "close"
             | "fcntl"
+            | "geteuid"
             | "getpid"
             | "prlimit64"
             | "uname"
