@@ -2,7 +2,7 @@
 //!
 //! | what | file |
 //! | --- | --- |
-//! | where the path leads now | `whereabouts.rs` |
+//! | opening; where the path leads now | `open.rs`, `whereabouts.rs` |
 //! | whose turn it is among threads that acquire | `turn.rs` |
 //! | acquiring: blocking, and in steps | `acquire.rs` |
 //! | the guard of a hold | `guard.rs` |
@@ -11,9 +11,6 @@
 //! Nothing waits with the handle's state locked, save for the disk: a thread that acquires locks it for each step alone. So a
 //! release, an inspection, a read or a cancel never waits for another thread's wait.
 
-use std::ffi::CStr;
-use std::os::fd::BorrowedFd;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::abi;
@@ -34,6 +31,7 @@ use crate::sys::fork::{Generation, is_whole};
 mod acquire;
 mod guard;
 mod journal;
+mod open;
 mod turn;
 mod whereabouts;
 
@@ -97,44 +95,6 @@ struct Seen {
 }
 
 impl Lock {
-    /// Opens the lock of the journal `changes.journal` in `dir`, the directory that holds it, with the default
-    /// [`Options`]. A missing directory is created.
-    ///
-    /// # Errors
-    /// What the system says of the directory: `ENOENT`, `ENOTDIR`, `EACCES`, `EROFS`, `EMFILE`, …
-    pub fn open(dir: impl AsRef<Path>) -> Result<Lock> {
-        Options::new().open(dir)
-    }
-
-    pub(crate) fn open_dir(path: &CStr, options: &Options) -> Result<Lock> {
-        Lock::new(Whereabouts::of_path(path, options)?, options)
-    }
-
-    pub(crate) fn open_at_raw(from: BorrowedFd<'_>, name: &CStr, options: &Options) -> Result<Lock> {
-        Lock::new(Whereabouts::beneath(from, name)?, options)
-    }
-
-    fn new(whereabouts: Whereabouts, options: &Options) -> Result<Lock> {
-        let bell = Arc::new(Bell::default());
-        let dir = whereabouts.known();
-        let seat = Seat::new(&dir, &bell);
-        let inner = Inner {
-            participant: Participant::new(dir, options.clone(), seat)?,
-            durable: Durable::default(),
-            started: None,
-        };
-        Ok(Lock {
-            inner: Mutex::new(Some(inner)),
-            seen: Mutex::default(),
-            whereabouts,
-            turns: Turns::default(),
-            bell,
-            wait_fd: OnceLock::new(),
-            options: options.clone(),
-            generation: Generation::current(),
-        })
-    }
-
     /// Renews the sign of life by which shipped peers judge; to be called at least every 30 s under a long hold.
     ///
     /// # Errors

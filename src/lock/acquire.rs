@@ -17,9 +17,10 @@ use crate::error::{EAGAIN, ECANCELED, EDEADLK, ETIMEDOUT, Error, Result};
 use crate::lock::bell::{Bell, Waiting};
 use crate::lock::dir::Name;
 use crate::lock::hold::{Begun, Hold, Holding};
-use crate::lock::line::{Before, NAP, TURN};
-use crate::lock::look::{Busy, Corpse, Look, Purpose};
+use crate::lock::line::Before;
+use crate::lock::look::{Corpse, Look, Purpose};
 use crate::lock::participant::Participant;
+use crate::lock::pauses::Pauses;
 use crate::lock::settle::{Settled, Settling};
 use crate::lock::time::{Deadline, Seconds};
 use crate::sys::{self, Fd, FileId};
@@ -74,16 +75,16 @@ pub(crate) struct Wait {
 #[derive(Debug)]
 pub(crate) struct Acquire {
     patience: Patience,
-    begun: Duration,
-    deadline: Deadline,
+    pub(super) begun: Duration,
+    pub(super) deadline: Deadline,
     waiting: Waiting,
-    pauses: Pauses,
+    pub(super) pauses: Pauses,
     eager: u32,
     state: State,
 }
 
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     /// Nothing was tried yet.
     Fresh,
     /// Behind other handles of this process; at `glance_at`, a look whether they do something.
@@ -104,7 +105,7 @@ enum State {
     Last,
 }
 
-enum Next {
+pub(super) enum Next {
     Go(State),
     Held(Hold),
     Wait(State, Duration),
@@ -226,7 +227,7 @@ impl Acquire {
         }))
     }
 
-    fn put(&mut self, participant: &mut Participant, taken: State) -> Result<Next> {
+    pub(super) fn put(&mut self, participant: &mut Participant, taken: State) -> Result<Next> {
         match participant.place()? {
             Some(begun) => begin(participant, begun),
             None => Ok(Next::Go(taken)),
@@ -255,14 +256,14 @@ impl Acquire {
         Ok(Next::Wait(State::Last, now + EAGER_PAUSE))
     }
 
-    fn claim(&mut self, participant: &mut Participant, corpse: Corpse) -> Result<Next> {
+    pub(super) fn claim(&mut self, participant: &mut Participant, corpse: Corpse) -> Result<Next> {
         match participant.claim(corpse)? {
             Some(settling) => Ok(Next::Go(State::Settling(settling))),
             None => self.put(participant, State::InLine),
         }
     }
 
-    fn hold_ours(&mut self, participant: &mut Participant) -> Result<Next> {
+    pub(super) fn hold_ours(&mut self, participant: &mut Participant) -> Result<Next> {
         match participant.begin_parked() {
             Some(begun) => begin(participant, begun),
             None => Ok(Next::Go(State::Contending)),
@@ -283,116 +284,6 @@ impl Acquire {
             }
             Settled::Again(again) => Ok(Next::Go(State::Settling(again))),
             Settled::Lost => Ok(Next::Go(State::Contending)),
-        }
-    }
-
-    // ------------------------------------------------------------------------------------------------- waiting
-
-    fn wait_in_queue(
-        &mut self,
-        participant: &mut Participant,
-        glance_at: Option<Duration>,
-        now: Duration,
-    ) -> Result<Next> {
-        let position = participant.seat.position();
-        if position == 0 {
-            return Ok(Next::Go(State::Contending));
-        }
-        // The further behind, the rarer: the head may not have been asked to step for a while, and somebody has to see
-        // that the lock is free; but a thousand that wait must not look a thousand times as often.
-        let retry = self
-            .pauses
-            .longest
-            .saturating_mul(u32::try_from(position).unwrap_or(u32::MAX));
-        let again = State::Queued {
-            glance_at: Some(now.saturating_add(retry)),
-        };
-        match glance_at {
-            Some(at) if at <= now => self.glance(participant, again, now.saturating_add(retry)),
-            Some(at) => Ok(Next::Wait(State::Queued { glance_at }, at)),
-            None => Ok(Next::Wait(again, now.saturating_add(retry))),
-        }
-    }
-
-    /// Looks, as anybody may: those before us may have stopped.
-    fn glance(&mut self, participant: &mut Participant, busy: State, until: Duration) -> Result<Next> {
-        match participant.look(Purpose::Glance, self.begun)? {
-            Look::Busy(_) => Ok(Next::Wait(busy, until)),
-            Look::Ours => self.hold_ours(participant),
-            Look::Corpse(corpse) => self.claim(participant, corpse),
-            Look::Changed => self.put(participant, busy),
-        }
-    }
-
-    fn contend(&mut self, participant: &mut Participant, now: Duration) -> Result<Next> {
-        match participant.look(Purpose::Wait, self.begun)? {
-            Look::Busy(Busy { id, until }) => {
-                let watched = participant.watch.queue_for(id).is_some();
-                let pause = now.saturating_add(self.pauses.length(watched, id));
-                Ok(Next::Wait(
-                    State::Paused(id),
-                    until.map_or(pause, |until| until.min(pause)),
-                ))
-            }
-            Look::Ours => self.hold_ours(participant),
-            Look::Corpse(corpse) => self.claim(participant, corpse),
-            Look::Changed => self.put(participant, State::InLine),
-        }
-    }
-
-    fn pause_behind(&mut self, participant: &Participant, before: Before, now: Duration) -> Next {
-        let watched = participant.watch.queue_for(before.id).is_some();
-        let until = now.saturating_add(self.pauses.length(watched, before.id));
-        Next::Wait(State::Behind { before, since: now }, until)
-    }
-
-    fn wait_behind(
-        &mut self,
-        participant: &mut Participant,
-        before: Before,
-        since: Duration,
-        now: Duration,
-    ) -> Result<Next> {
-        let watched = participant.watch.queue_for(before.id).is_some();
-        if participant.watch.take_report() {
-            self.pauses.reported();
-            return Ok(Next::Go(match participant.follow(&before)? {
-                true => State::Following {
-                    before: before.id,
-                    ends: self.deadline.cap(now + TURN),
-                },
-                false => State::InLine,
-            }));
-        }
-        if !participant.is_waiting(&before) {
-            return Ok(Next::Go(State::InLine));
-        }
-        let was_silent = watched && now.saturating_sub(since) >= self.pauses.longest;
-        let behind = |before| State::Behind { before, since: now };
-        match participant.look(Purpose::Glance, self.begun)? {
-            Look::Busy(_) => Ok(self.pause_behind(participant, before, now)),
-            Look::Ours => self.hold_ours(participant),
-            Look::Corpse(corpse) => self.claim(participant, corpse),
-            Look::Changed => match participant.place()? {
-                Some(begun) => {
-                    if was_silent {
-                        participant.pass_over(before);
-                    }
-                    begin(participant, begun)
-                }
-                None => Ok(Next::Wait(behind(before), now + NAP)),
-            },
-        }
-    }
-
-    fn follow(&mut self, participant: &mut Participant, before: FileId, ends: Duration, now: Duration) -> Result<Next> {
-        participant.watch.take_report(); // the end of its turn, perhaps; the lock's name says more
-        if !participant.dir.is_lock(before)? {
-            return self.put(participant, State::Contending);
-        }
-        match now < ends {
-            true => Ok(Next::Wait(State::Following { before, ends }, ends.min(now + NAP))),
-            false => Ok(Next::Go(State::Contending)),
         }
     }
 
@@ -417,7 +308,7 @@ impl Acquire {
     }
 }
 
-fn begin(participant: &mut Participant, begun: Begun) -> Result<Next> {
+pub(super) fn begin(participant: &mut Participant, begun: Begun) -> Result<Next> {
     match begun {
         Begun::Held(hold) => Ok(Next::Held(hold)),
         Begun::Late(hold) => participant
@@ -443,49 +334,5 @@ impl State {
             State::Settling(_) | State::Last => until,
             _ => deadline.cap(until),
         }
-    }
-}
-
-/// The lengths of the pauses of one wait: as long as the watch allows, short and growing where it cannot tell.
-#[derive(Debug)]
-struct Pauses {
-    longest: Duration,
-    next: Duration,
-    /// What the last pause was for.
-    on: Option<FileId>,
-    /// There was a report about it, and yet it is held.
-    was_reported: bool,
-}
-
-impl Pauses {
-    const SHORTEST: Duration = Duration::from_micros(50);
-
-    fn new(longest: Duration) -> Self {
-        Pauses {
-            longest,
-            next: Self::SHORTEST,
-            on: None,
-            was_reported: false,
-        }
-    }
-
-    /// A dying holder's files are closed before its flock ends: after a report about a lock that is still held, look again
-    /// soon.
-    fn length(&mut self, watched: bool, id: FileId) -> Duration {
-        if self.on.replace(id) != Some(id) {
-            self.was_reported = false;
-        }
-        if watched && !self.was_reported {
-            return self.longest;
-        }
-        let length = self.next.min(self.longest);
-        self.was_reported &= length < self.longest;
-        self.next = (self.next * 2).min(self.longest);
-        length
-    }
-
-    fn reported(&mut self) {
-        self.next = Self::SHORTEST;
-        self.was_reported = true;
     }
 }
