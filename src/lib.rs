@@ -63,6 +63,7 @@ pub mod abi;
 mod capi;
 mod error;
 mod journal;
+mod journal_facade_for_handle;
 mod lock;
 mod memory;
 mod options;
@@ -70,7 +71,8 @@ mod options;
 mod sys;
 
 pub use error::{Error, ErrorKind, Result};
-pub use journal::{Entry, Journal, Kind, Snapshot};
+pub use journal::{Entry, Kind, Snapshot};
+pub use journal_facade_for_handle::Journal;
 pub use lock::{Guard, Holder, JOURNAL_FILENAME, Lock, Peer, State};
 pub use options::Options;
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::abi;
 use crate::error::{EINVAL, Error, ErrorKind, Result};
-use crate::journal::Journal;
+use crate::journal_facade_for_handle::Journal;
 use crate::memory::survive;
 use crate::options::Options;
 use crate::sys::{

@@ -5,10 +5,9 @@ use std::mem::MaybeUninit;
 
 use crate::error::{Error, Result};
 use crate::journal::format::{HEADER_PREFIX, concat, header};
-use crate::journal::intent::Intent;
+use crate::journal::note::Note;
 use crate::journal::rewrite::{Body, create, rewrite};
-use crate::journal::{REPLACED, Standing, Written, replaced};
-use crate::lock::core::Core;
+use crate::journal::{Participant, REPLACED, Standing, Written, replaced};
 use crate::lock::dir::Name;
 use crate::sys::{self, Fd};
 
@@ -16,36 +15,36 @@ use crate::sys::{self, Fd};
 const UNSTAMPED: &[u8] = b"# codegraph-journal v1 0\n";
 
 /// Adds `lines` to the end.
-pub(crate) fn append(core: &Core, lines: &[u8]) -> Result<Written> {
+pub(crate) fn append(by: &Participant, lines: &[u8]) -> Result<Written> {
     for _ in 0..REPLACED {
-        let written = match Standing::open(&core.dir)? {
-            Some(journal) => append_to(core, journal, lines, None)?,
-            None => create(core, &[UNSTAMPED, lines])?,
+        let written = match Standing::open(by.dir())? {
+            Some(journal) => append_to(by, journal, lines, None)?,
+            None => create(by, &[UNSTAMPED, lines])?,
         };
         if let Some(written) = written {
             return Ok(written);
         }
     }
-    Err(replaced(&core.dir))
+    Err(replaced(by.dir()))
 }
 
 /// Adds `lines` to the end, then advances the header: a crash in between leaves the entries under the older, more
 /// cautious timestamp.
-pub(crate) fn append_stamped(core: &Core, lines: &[u8], timestamp_ms: i64) -> Result<Written> {
+pub(crate) fn append_stamped(by: &Participant, lines: &[u8], timestamp_ms: i64) -> Result<Written> {
     let header = header(timestamp_ms)?;
     for _ in 0..REPLACED {
-        let written = match Standing::open(&core.dir)? {
-            Some(journal) => match header_to_stamp(core, &journal, &header)? {
-                Some(old) => append_to(core, journal, lines, Some(Stamp { old, new: &header }))?,
-                None => return rewrite(core, &header, Body::All { then: lines }),
+        let written = match Standing::open(by.dir())? {
+            Some(journal) => match header_to_stamp(by, &journal, &header)? {
+                Some(old) => append_to(by, journal, lines, Some(Stamp { old, new: &header }))?,
+                None => return rewrite(by, &header, Body::All { then: lines }),
             },
-            None => create(core, &[&header, lines])?,
+            None => create(by, &[&header, lines])?,
         };
         if let Some(written) = written {
             return Ok(written);
         }
     }
-    Err(replaced(&core.dir))
+    Err(replaced(by.dir()))
 }
 
 /// A header to be overwritten in place, and what by.
@@ -55,14 +54,18 @@ struct Stamp<'h> {
 }
 
 /// `None`: the journal was replaced; again. On failure it is as it was.
-fn append_to(core: &Core, journal: Standing, lines: &[u8], stamp: Option<Stamp<'_>>) -> Result<Option<Written>> {
-    let dir = &core.dir;
+fn append_to(by: &Participant, journal: Standing, lines: &[u8], stamp: Option<Stamp<'_>>) -> Result<Option<Written>> {
+    let dir = by.dir();
     let missing = missing(&journal).map_err(|e| Error::os(e, Name(&dir.journal)))?;
     let bytes = match missing {
         b"" => Cow::Borrowed(lines),
         missing => Cow::Owned(concat(&[missing, lines])?), // one write, as without it
     };
-    core.note(Intent::of(&journal, bytes.len()))?;
+    let note = Note::of(&journal, bytes.len());
+    match &note {
+        Some(note) => by.put_postscript(&note.line())?,
+        None => by.clear_postscript()?, // an earlier one that could not be taken away would have this append cut
+    }
     let mut done = 0;
     let mut stamped = None;
     let appended = (|| {
@@ -76,9 +79,9 @@ fn append_to(core: &Core, journal: Standing, lines: &[u8], stamp: Option<Stamp<'
     })();
     // Before a message is made of the failure, for which there may be no memory.
     if appended.is_err() {
-        undo(core, &journal, done as u64, stamped);
+        undo(by, &journal, done as u64, stamped);
     }
-    core.forget_note();
+    let _ = by.clear_postscript(); // of what is done, or undone: it does no harm until the next append clears it
     let stands = appended.map_err(|(what, e)| Error::os(e, format_args!("{what} {}", Name(&dir.journal))))?;
     Ok(stands.then(|| journal.written()))
 }
@@ -97,10 +100,9 @@ fn missing(journal: &Standing) -> sys::Result<&'static [u8]> {
 
 /// As it was; unless the lock is another's by now, or somebody who takes no lock has added to the file: then what was
 /// added stays. So it does when this fails too, on a broken disk say; the next append completes its last line.
-fn undo(core: &Core, journal: &Standing, done: u64, stamped: Option<&Stamp<'_>>) {
+fn undo(by: &Participant, journal: &Standing, done: u64, stamped: Option<&Stamp<'_>>) {
     let before = journal.meta.size;
-    let ours_alone =
-        || core.still_held().is_ok() && sys::fstat(&journal.file).is_ok_and(|now| now.size == before + done);
+    let ours_alone = || by.still_held().is_ok() && sys::fstat(&journal.file).is_ok_and(|now| now.size == before + done);
     if done > 0 && ours_alone() {
         // In this order: the header must not promise entries that are gone.
         let taken_back = stamped.map_or(Ok(()), |stamp| stamp.take_back(&journal.file));
@@ -109,9 +111,9 @@ fn undo(core: &Core, journal: &Standing, done: u64, stamped: Option<&Stamp<'_>>)
 }
 
 /// The header that stands, if it is plain digits, as many as in `new`.
-fn header_to_stamp(core: &Core, journal: &Standing, new: &[u8]) -> Result<Option<Vec<u8>>> {
+fn header_to_stamp(by: &Participant, journal: &Standing, new: &[u8]) -> Result<Option<Vec<u8>>> {
     let mut buf = [MaybeUninit::uninit(); 64];
-    let os = |e| Error::os(e, Name(&core.dir.journal));
+    let os = |e| Error::os(e, Name(&by.dir().journal));
     let old = sys::read_at(&journal.file, &mut buf[..new.len()], 0).map_err(os)?;
     let digits = old
         .strip_prefix(HEADER_PREFIX)

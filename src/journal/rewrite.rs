@@ -5,8 +5,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::journal::format;
 use crate::journal::snapshot::{Snapshot, read_all};
-use crate::journal::{REPLACED, Standing, Written, replaced};
-use crate::lock::core::Core;
+use crate::journal::{Participant, REPLACED, Standing, Written, replaced};
 use crate::lock::dir::{Dir, Name};
 use crate::lock::private::Private;
 use crate::sys::{self, Errno, Meta, Rename};
@@ -22,25 +21,25 @@ pub(crate) enum Body<'b> {
     Since(&'b Snapshot),
 }
 
-pub(crate) fn write_header(core: &Core, timestamp_ms: i64) -> Result<Written> {
-    rewrite(core, &format::header(timestamp_ms)?, Body::Empty)
+pub(crate) fn write_header(by: &Participant, timestamp_ms: i64) -> Result<Written> {
+    rewrite(by, &format::header(timestamp_ms)?, Body::Empty)
 }
 
-pub(crate) fn checkpoint(core: &Core, snapshot: &Snapshot, timestamp_ms: i64) -> Result<Written> {
-    rewrite(core, &format::header(timestamp_ms)?, Body::Since(snapshot))
+pub(crate) fn checkpoint(by: &Participant, snapshot: &Snapshot, timestamp_ms: i64) -> Result<Written> {
+    rewrite(by, &format::header(timestamp_ms)?, Body::Since(snapshot))
 }
 
 /// Writes the new journal beside the old one and renames it over.
-pub(crate) fn rewrite(core: &Core, header: &[u8], body: Body<'_>) -> Result<Written> {
-    let dir = &core.dir;
+pub(crate) fn rewrite(by: &Participant, header: &[u8], body: Body<'_>) -> Result<Written> {
+    let dir = by.dir();
     let then = match body {
         Body::All { then } => then,
         Body::Empty | Body::Since(_) => b"",
     };
     for _ in 0..REPLACED {
         let written = match Standing::open(dir)? {
-            Some(old) => replace(core, &old, header, body, then)?,
-            None => create(core, &[header, then])?,
+            Some(old) => replace(by, &old, header, body, then)?,
+            None => create(by, &[header, then])?,
         };
         if let Some(written) = written {
             return Ok(written);
@@ -51,10 +50,10 @@ pub(crate) fn rewrite(core: &Core, header: &[u8], body: Body<'_>) -> Result<Writ
 
 /// A journal where there is none. Nobody sees it before it is complete: a shipped peer appends to an empty journal without
 /// a header, and drops its first line when it stamps. `None`: somebody else made one.
-pub(crate) fn create(core: &Core, parts: &[&[u8]]) -> Result<Option<Written>> {
-    let dir = &core.dir;
+pub(crate) fn create(by: &Participant, parts: &[&[u8]]) -> Result<Option<Written>> {
+    let dir = by.dir();
     let new = New::create(dir)?;
-    new.put(core, parts, None, core.options.sync, || {
+    new.put(by, parts, None, by.options().sync, || {
         match new.rename(dir, Rename::NoReplace) {
             // This file system cannot say so: there was none a moment ago, and we hold the lock.
             Err(errno) if sys::means_no_rename_flag(errno) => new.rename(dir, Rename::Replace),
@@ -64,8 +63,8 @@ pub(crate) fn create(core: &Core, parts: &[&[u8]]) -> Result<Option<Written>> {
 }
 
 /// `None`: the old journal is another by now, or has grown.
-fn replace(core: &Core, old: &Standing, header: &[u8], body: Body<'_>, then: &[u8]) -> Result<Option<Written>> {
-    let dir = &core.dir;
+fn replace(by: &Participant, old: &Standing, header: &[u8], body: Body<'_>, then: &[u8]) -> Result<Option<Written>> {
+    let dir = by.dir();
     let carries = !matches!(body, Body::Empty);
     let content = match carries {
         true => read_all(&old.file, old.meta.size, &Name(&dir.journal))?,
@@ -86,7 +85,7 @@ fn replace(core: &Core, old: &Standing, header: &[u8], body: Body<'_>, then: &[u
     let parts = [header, kept, newline, then];
     let new = New::create(dir)?;
     // Entries that live on must be no less durable than they were.
-    let written = new.put(core, &parts, Some(&old.meta), core.options.sync || carries, || {
+    let written = new.put(by, &parts, Some(&old.meta), by.options().sync || carries, || {
         new.rename(dir, Rename::Replace)
     })?;
     if written.is_some() && carries {
@@ -126,16 +125,16 @@ impl New {
     /// behind otherwise.
     fn put(
         &self,
-        core: &Core,
+        by: &Participant,
         parts: &[&[u8]],
         old: Option<&Meta>,
         durable: bool,
         rename: impl FnOnce() -> sys::Result<()>,
     ) -> Result<Option<Written>> {
-        let dir = &core.dir;
+        let dir = by.dir();
         let placed = self
             .fill(parts, old, durable)
-            .and_then(|()| Ok(self.is_due(dir, old)? && self.place(core, rename)?));
+            .and_then(|()| Ok(self.is_due(dir, old)? && self.place(by, rename)?));
         if !matches!(placed, Ok(true)) {
             let _ = sys::unlink(&dir.fd, &self.private.name); // if it stays, a sweep takes it
         }
@@ -171,14 +170,14 @@ impl New {
         })
     }
 
-    fn place(&self, core: &Core, rename: impl FnOnce() -> sys::Result<()>) -> Result<bool> {
+    fn place(&self, by: &Participant, rename: impl FnOnce() -> sys::Result<()>) -> Result<bool> {
         // The last moment at which nothing is done yet (P3).
-        core.surely_held()?;
+        by.surely_held()?;
         match rename() {
             Ok(()) => Ok(true),
             // A journal has come; or our file was swept, by one who cannot see that we live.
             Err(Errno::EXIST | Errno::NOENT) => Ok(false),
-            Err(errno) => Err(Error::os(errno, format_args!("replace {}", Name(&core.dir.journal)))),
+            Err(errno) => Err(Error::os(errno, format_args!("replace {}", Name(&by.dir().journal)))),
         }
     }
 

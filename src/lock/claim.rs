@@ -11,7 +11,7 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::journal::intent::Intent;
+use crate::journal::note;
 use crate::lock::core::{Core, Hold, is_overdue};
 use crate::lock::dir::Name;
 use crate::lock::look::Corpse;
@@ -29,9 +29,9 @@ impl Core {
         };
         if claimed {
             self.recovered = true;
-            if let Some(intent) = corpse.intent() {
-                intent.mend(self);
-                self.forget_note();
+            if !corpse.postscript().is_empty() {
+                note::act_upon(&self.dir, corpse.postscript());
+                let _ = self.clear_postscript(); // one that stays is taken away before the next append
             }
             self.remove_name_of_dead(&corpse);
             self.sweep();
@@ -56,8 +56,8 @@ impl Core {
     fn claim_in_place(&mut self, corpse: &Corpse, writer: Fd) -> Result<bool> {
         let stamp = self.own_stamp()?;
         // The dead holder's note stays until it is acted upon: we may die as well.
-        let note = corpse.intent().map_or_else(String::new, |intent| intent.line());
-        let text = [stamp.text.as_bytes(), note.as_bytes()].concat();
+        let note = corpse.postscript();
+        let text = [stamp.text.as_bytes(), note].concat();
         let touched_ms = sys::realtime_ms(); // before the write, that our note is never younger than the mtime
         if let Err(errno) = overwrite(&writer, &text) {
             // As it was, as far as that can be had: the dead holder's PID, which a shipped peer judges by, and the time,
@@ -174,10 +174,12 @@ impl Core {
 }
 
 impl Corpse {
-    /// What its holder was about to append.
-    fn intent(&self) -> Option<Intent> {
+    /// What stands behind the stamp's third line.
+    fn postscript(&self) -> &[u8] {
         let library = matches!(self.stamp, Stamp::Library(_));
-        library.then(|| Intent::parse(&self.content)).flatten()
+        let ends = self.content.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        let end = ends.map(|(at, _)| at + 1).nth(2).filter(|_| library);
+        &self.content[end.unwrap_or(self.content.len())..]
     }
 }
 
@@ -189,7 +191,7 @@ fn overwrite(file: &Fd, content: &[u8]) -> sys::Result<()> {
 
 /// Whether a lock still begins with our stamp: a shipped peer that was frozen before its first write might have woken.
 fn holds(file: &Fd, stamp: &[u8]) -> bool {
-    let mut buf = [MaybeUninit::uninit(); 512];
+    let mut buf = [MaybeUninit::uninit(); 4096];
     matches!(sys::read_at(file, &mut buf, 0), Ok(read) if read == stamp)
 }
 

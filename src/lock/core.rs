@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use crate::abi;
 use crate::error::{EAGAIN, ECANCELED, EDEADLK, ETIMEDOUT, Error, Result};
-use crate::journal::Written;
-use crate::journal::intent::Intent;
+use crate::journal::Durable;
 use crate::lock::dir::{Dir, Name, read_stamp};
 use crate::lock::inspect::Seconds;
 use crate::lock::keepalive::Keepalive;
@@ -45,8 +44,7 @@ pub(crate) struct Core {
     pub forfeited: bool,
     pub watch: Watch,
     pub fallback: Fallback,
-    /// The journal whose directory entry is known to be on disk. Open, so that its inode number cannot be another's.
-    pub durable: Option<Written>,
+    pub durable: Durable,
     pub queue: Queue,
     keepalive: Option<Keepalive>,
 }
@@ -114,7 +112,7 @@ impl Core {
             forfeited: false,
             watch: Watch::Untried,
             fallback: Fallback::default(),
-            durable: None,
+            durable: Durable::default(),
             queue: Queue::default(),
             keepalive,
         })
@@ -402,28 +400,36 @@ impl Core {
         Ok(meta)
     }
 
-    /// Notes in the lock what is about to be appended. A note that could not be taken back is written over.
-    pub(crate) fn note(&self, intent: Option<Intent>) -> Result<()> {
-        let Some(hold) = self.hold.as_ref().filter(|hold| intent.is_some() || hold.noted.get()) else {
-            return Ok(());
-        };
-        let line = intent.map_or_else(String::new, |intent| intent.line());
+    pub(crate) fn dir(&self) -> &Arc<Dir> {
+        &self.dir
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Writes a last line behind the stamp in the lock. One that could not be taken away is written over.
+    pub(crate) fn put_postscript(&self, line: &str) -> Result<()> {
+        let Some(hold) = &self.hold else { return Ok(()) };
         hold.noted.set(true);
         let end = hold.stamp.len() as u64;
         let noted = sys::write_at(hold.writer(), line.as_bytes(), end)
             .and_then(|()| sys::truncate(hold.writer(), end + line.len() as u64));
         noted.map_err(|e| {
-            self.forget_note();
+            let _ = self.clear_postscript(); // as above
             Error::os(e, format_args!("write {}", Name(&self.dir.lock)))
         })
     }
 
-    /// Takes the note back. One that stays is written over by the next append, and its file is not used again.
-    pub(crate) fn forget_note(&self) {
-        if let Some(hold) = self.hold.as_ref().filter(|hold| hold.noted.get()) {
-            let cleared = sys::truncate(hold.writer(), hold.stamp.len() as u64);
-            hold.noted.set(cleared.is_err());
-        }
+    /// Takes the postscript away; no call where none stands. One that stays is written over by the next, and its file is
+    /// not used again.
+    pub(crate) fn clear_postscript(&self) -> Result<()> {
+        let Some(hold) = self.hold.as_ref().filter(|hold| hold.noted.get()) else {
+            return Ok(());
+        };
+        let cleared = sys::truncate(hold.writer(), hold.stamp.len() as u64);
+        hold.noted.set(cleared.is_err());
+        cleared.map_err(|e| Error::os(e, format_args!("write {}", Name(&self.dir.lock))))
     }
 
     fn lost(&self) -> Error {

@@ -1,0 +1,40 @@
+//! What was written is on disk, and the name of the file that it was written to.
+
+use crate::error::{Error, Result};
+use crate::journal::{Standing, Written};
+use crate::lock::dir::{Dir, Name};
+use crate::sys;
+
+/// What is known to be on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Durable {
+    /// The journal whose directory entry is. Open, so that its inode number cannot be another's.
+    known: Option<Written>,
+}
+
+impl Durable {
+    /// Waits until what was written is on disk. Needs no lock, so that several writers' waits overlap.
+    pub(crate) fn make(&mut self, dir: &Dir, written: Written) -> Result<()> {
+        let os = |e| {
+            let what = format_args!("{} was written, but may not be on disk", Name(&dir.journal));
+            Error::os(e, what)
+        };
+        let mut written = written;
+        loop {
+            sys::sync_data(&written.file).map_err(os)?;
+            // The file's own name, once: whoever made the file may not have cared.
+            if self.known.as_ref().is_none_or(|known| known.id != written.id) {
+                sys::sync_dir(&dir.fd).map_err(os)?;
+            }
+            // Replaced meanwhile, by somebody who copied our entries into a file that may not be on disk yet?
+            match Standing::open(dir)? {
+                Some(journal) if journal.meta.id != written.id => written = journal.written(),
+                Some(_) => {
+                    self.known = Some(written);
+                    return Ok(());
+                }
+                None => return Ok(()),
+            }
+        }
+    }
+}
