@@ -16,6 +16,8 @@ use rustix::time::Timespec;
 
 pub(crate) mod errno;
 pub(crate) mod fork;
+pub(crate) mod limits;
+pub(crate) mod owner;
 pub(crate) mod process;
 #[cfg(feature = "seam")]
 pub mod seam;
@@ -309,15 +311,6 @@ pub(crate) fn read_once<'b>(file: &Fd, buf: &'b mut [MaybeUninit<u8>]) -> Result
     })
     // SAFETY: `pread` has initialised so many bytes.
     .map(|len| unsafe { std::slice::from_raw_parts(buf.as_ptr().cast::<u8>(), len) })
-}
-
-/// Goes on reading where `content` ends, until it is full or the file ends.
-pub(crate) fn read_onto(file: &Fd, content: &mut Vec<u8>) -> Result<()> {
-    let from = content.len();
-    let read = read_at(file, content.spare_capacity_mut(), from as u64)?.len();
-    // SAFETY: `read_at` has initialised as many bytes after the first `from`.
-    unsafe { content.set_len(from + read) };
-    Ok(())
 }
 
 /// Writes all of `bytes` at `offset`. On failure some of them may have been written.
@@ -677,4 +670,35 @@ pub(crate) fn borrow_raw(fd: i32) -> Option<BorrowedFd<'static>> {
         }
         _ => None,
     }
+}
+
+/// Lets the `flock` of this open file go.
+pub(crate) fn unlock(file: &Fd) -> Result<()> {
+    flock(file, FlockOperation::NonBlockingUnlock).map(drop)
+}
+
+/// Takes back what [`stop_appending`] did.
+pub(crate) fn go_on_appending(file: &Fd) -> Result<()> {
+    let flags = OFlags::NONBLOCK | OFlags::APPEND;
+    around("fcntl", || rustix::fs::fcntl_setfl(file.borrow()?, flags))
+}
+
+/// Reads a file from `offset` on behind what `content` holds: at most `most` bytes, as far as its room and the file go.
+pub(crate) fn read_behind(file: &Fd, content: &mut Vec<u8>, offset: u64, most: usize) -> Result<()> {
+    let held = content.len();
+    let room = content.spare_capacity_mut();
+    let most = most.min(room.len());
+    let read = read_at(file, &mut room[..most], offset)?.len();
+    // SAFETY: `read_at` has initialised as many bytes behind the first `held`.
+    unsafe { content.set_len(held + read) };
+    Ok(())
+}
+
+/// Where the first `byte` or NUL is in what ends with a NUL: two searches for the price of one.
+#[inline]
+pub(crate) fn find_byte_or_nul(byte: u8, terminated: &[u8]) -> usize {
+    assert_eq!(terminated.last(), Some(&0), "it ends with a NUL");
+    // SAFETY: a NUL ends the search within the slice.
+    let found = unsafe { libc::strchrnul(terminated.as_ptr().cast(), byte.into()) };
+    found as usize - terminated.as_ptr() as usize
 }
