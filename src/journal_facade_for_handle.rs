@@ -42,7 +42,7 @@ impl Journal<'_> {
     /// errno (`ENOSPC`, `EIO`, `EDQUOT`, …): the journal is as it was.
     pub fn append<'e>(&self, entries: impl IntoIterator<Item = Entry<'e>>) -> Result<()> {
         let lines = self.encode(entries)?;
-        self.commit(|core| journal::append(core, &lines))
+        self.commit(|core| Ok((journal::append(core, &lines)?, ())))
     }
 
     /// Appends the entries and advances the header's timestamp, at a cost that does not grow with the journal.
@@ -51,7 +51,7 @@ impl Journal<'_> {
     /// As [`append`](Self::append); `EINVAL`: a timestamp below 0.
     pub fn append_stamped<'e>(&self, entries: impl IntoIterator<Item = Entry<'e>>, timestamp_ms: i64) -> Result<()> {
         let lines = self.encode(entries)?;
-        self.commit(|core| journal::append_stamped(core, &lines, timestamp_ms))
+        self.commit(|core| Ok((journal::append_stamped(core, &lines, timestamp_ms)?, ())))
     }
 
     /// Replaces the journal by one that holds only a header.
@@ -59,7 +59,7 @@ impl Journal<'_> {
     /// # Errors
     /// As [`append_stamped`](Self::append_stamped).
     pub fn write_header(&self, timestamp_ms: i64) -> Result<()> {
-        self.commit(|core| journal::write_header(core, timestamp_ms))
+        self.commit(|core| Ok((journal::write_header(core, timestamp_ms)?, ())))
     }
 
     /// What a consumer calls when it has processed a snapshot: a new header, and every entry that was appended after
@@ -70,7 +70,8 @@ impl Journal<'_> {
     ///
     /// # Errors
     /// As [`append_stamped`](Self::append_stamped).
-    pub fn checkpoint(&self, snapshot: &Snapshot, timestamp_ms: i64) -> Result<()> {
+    /// Returns whether what the snapshot held was dropped.
+    pub fn checkpoint(&self, snapshot: &Snapshot, timestamp_ms: i64) -> Result<bool> {
         self.commit(|core| journal::checkpoint(core, snapshot, timestamp_ms))
     }
 
@@ -87,7 +88,7 @@ impl Journal<'_> {
         self.lock.with_core(|_, _| journal::encode(entries))
     }
 
-    fn commit(&self, act: impl Fn(&Core) -> Result<Written>) -> Result<()> {
+    fn commit<T>(&self, act: impl Fn(&Core) -> Result<(Written, T)>) -> Result<T> {
         self.lock.with_core(|core, waker| {
             if core.hold.is_some() || core.forfeited {
                 commit_held(core, act)
@@ -99,16 +100,16 @@ impl Journal<'_> {
 }
 
 /// Under the caller's hold.
-fn commit_held(core: &mut Core, act: impl Fn(&Core) -> Result<Written>) -> Result<()> {
+fn commit_held<T>(core: &mut Core, act: impl Fn(&Core) -> Result<(Written, T)>) -> Result<T> {
     core.still_held()?;
-    let written = act(core)?;
+    let (written, told) = act(core)?;
     // A thief may have copied the journal before our write and put the copy in its place after (P3).
     core.still_held()?;
-    make_durable(core, written)
+    make_durable(core, written).map(|()| told)
 }
 
 /// Under a hold of its own.
-fn commit_free(core: &mut Core, waker: &Waker, act: impl Fn(&Core) -> Result<Written>) -> Result<()> {
+fn commit_free<T>(core: &mut Core, waker: &Waker, act: impl Fn(&Core) -> Result<(Written, T)>) -> Result<T> {
     let mut overtaken = 0;
     loop {
         core.acquire(Patience::For(core.options.timeout), waker)?;
@@ -120,11 +121,11 @@ fn commit_free(core: &mut Core, waker: &Waker, act: impl Fn(&Core) -> Result<Wri
         }
         let is_lost = |error: &Error| error.code() == abi::JLOCK_ELOST;
         match (acted, released) {
-            (Ok(written), Ok(())) => {
+            (Ok((written, told)), Ok(())) => {
                 if core.options.sync {
                     core.end_share(); // the disk takes longer than others need to wait
                 }
-                return make_durable(core, written);
+                return make_durable(core, written).map(|()| told);
             }
             // Not written; or written, but perhaps to a journal that a thief has replaced by an older copy: once more.
             // What is there twice is read once.

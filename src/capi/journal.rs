@@ -99,7 +99,7 @@ pub unsafe extern "C" fn jlock_checkpoint(
     unsafe {
         with(lock, |lock| {
             let snapshot = snapshot.as_ref().ok_or_else(|| invalid("NULL"))?;
-            lock.journal().checkpoint(&snapshot.snapshot, timestamp_ms).map(|()| 0)
+            lock.journal().checkpoint(&snapshot.snapshot, timestamp_ms).map(|_| 0)
         })
     }
 }
