@@ -193,7 +193,7 @@ impl<'s> Life<'s> {
             state.realtime_ms()
         };
         let written = self.lock.journal().checkpoint(&snapshot, now);
-        self.accept("checkpoint", written).map(drop)
+        self.accept("checkpoint", written.map(drop)).map(drop)
     }
 
     /// Whether it succeeded. What may fail is a wait that takes too long, and what is done under a hold that was lost.
