@@ -217,9 +217,8 @@ impl Inner {
     /// A step of an acquire. Once it holds, what the dead holder left behind its stamp is acted upon.
     fn step(&mut self, acquire: &mut Acquire, bell: &crate::lock::bell::Bell) -> Result<Step> {
         let step = acquire.step(&mut self.participant, bell)?;
-        if let (Step::Held, false) = (&step, self.participant.inherited.is_empty()) {
-            note::act_upon(&self.participant.dir, &self.participant.inherited);
-            self.participant.inherited = Vec::new();
+        if let (Step::Held, Some(inherited)) = (&step, self.participant.inherited.take()) {
+            note::act_upon(&self.participant.dir, &inherited.postscript, inherited.user);
             let _ = self.participant.clear_postscript(); // one that stays is written over, or acted upon once more
         }
         Ok(step)

@@ -75,7 +75,7 @@ impl Journal<'_> {
     /// # Errors
     /// As [`append_stamped`](Self::append_stamped).
     pub fn checkpoint(&self, snapshot: &Snapshot, timestamp_ms: i64) -> Result<bool> {
-        self.commit(|participant| Ok((journal::checkpoint(participant, snapshot, timestamp_ms)?, true)))
+        self.commit(|participant| journal::checkpoint(participant, snapshot, timestamp_ms))
     }
 
     /// Reads the journal. Takes no lock.

@@ -118,7 +118,7 @@ impl Acquire {
             return Err(Error::new(-EDEADLK, format!("{}: {what}", Name(&participant.dir.lock))));
         }
         participant.recovered = false;
-        participant.inherited.clear();
+        participant.inherited = None;
         Ok(Acquire {
             patience,
             begun: sys::monotonic(),

@@ -32,7 +32,15 @@ pub(crate) struct Settling {
 struct Dead {
     id: FileId,
     nonce: Option<String>,
-    postscript: Vec<u8>,
+    inherited: Inherited,
+}
+
+/// What a dead holder left behind its stamp, for whoever knows what it means.
+#[derive(Debug, Default)]
+pub(crate) struct Inherited {
+    pub postscript: Vec<u8>,
+    /// Whose lock it was: it must not do more than that user could.
+    pub user: u32,
 }
 
 /// What is left to do when it has settled.
@@ -71,7 +79,10 @@ impl Settling {
         self.dead = Some(Dead {
             id: corpse.id,
             nonce,
-            postscript: corpse.postscript().to_vec(),
+            inherited: Inherited {
+                postscript: corpse.postscript().to_vec(),
+                user: corpse.user,
+            },
         });
         self
     }
@@ -143,7 +154,7 @@ impl Participant {
     fn inherit(&mut self, dead: Option<Dead>) {
         let Some(dead) = dead else { return };
         self.recovered = true;
-        self.inherited = dead.postscript;
+        self.inherited = Some(dead.inherited).filter(|inherited| !inherited.postscript.is_empty());
         if let Some(nonce) = dead.nonce {
             self.remove_name_of_dead(&nonce, dead.id);
         }

@@ -19,7 +19,7 @@ import stat
 import time
 from typing import NamedTuple
 
-from journal import MAGIC, line
+from journal import MAGIC, line, sound
 
 FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 LIBC, RENAME_EXCHANGE, RENAME_NOREPLACE = ctypes.CDLL(None, use_errno=True), 2, 1
@@ -360,7 +360,12 @@ class Peer:
             return self.replace(MAGIC + b"%d\n" % (ms or 0) + lines)
         try:
             size, digits = os.fstat(fd).st_size, b"" if ms is None else b"%d" % ms
-            ended = size > 0 and os.pread(fd, 1, size - 1) == b"\n"
+            last = os.pread(fd, 1, size - 1) if size else b""
+            if last == b"\0":
+                size = len(sound(os.pread(fd, size, 0)))
+                os.ftruncate(fd, size)
+                last = b"\n"
+            ended = size > 0 and last == b"\n"
             added = (b"" if ended else b"\n" if size else MAGIC + b"0\n") + lines
             header = re.match(re.escape(MAGIC) + rb"(\d+)\n", os.pread(fd, PAGE, 0))
             in_place = not digits or header and len(header[1]) == len(digits)
