@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::guard::Handle;
 use super::turn::Turn;
 use super::{Guard, Inner, Lock};
-use crate::error::{EAGAIN, EALREADY, ECANCELED, EINVAL, ETIMEDOUT, Error, Result};
+use crate::error::{EAGAIN, EALREADY, ECANCELED, EINVAL, ESTALE, ETIMEDOUT, Error, Result};
 use crate::journal::note;
 use crate::lock::acquire::{Acquire, Patience, Step};
 use crate::lock::dir::Name;
@@ -80,8 +80,16 @@ impl Lock {
         self.hold_within(patience, |_| Ok(()))
     }
 
-    /// Acquires, and acts before anybody else can use the handle.
-    pub(super) fn hold_within<T>(&self, patience: Patience, act: impl FnOnce(&mut Inner) -> Result<T>) -> Result<T> {
+    /// Acquires, and acts before anybody else can use the handle. If the directory is found removed, where the path leads now
+    /// is tried.
+    pub(super) fn hold_within<T>(&self, patience: Patience, act: impl Fn(&mut Inner) -> Result<T>) -> Result<T> {
+        match self.hold_where_it_was(patience, &act) {
+            Err(error) if error.code() == -ESTALE && self.whereabouts.doubt() => self.hold_where_it_was(patience, &act),
+            held => held,
+        }
+    }
+
+    fn hold_where_it_was<T>(&self, patience: Patience, act: impl FnOnce(&mut Inner) -> Result<T>) -> Result<T> {
         self.check_process()?;
         let deadline = Deadline::after(patience.timeout());
         let _turn = match self.turns.try_take() {
@@ -141,12 +149,18 @@ impl Lock {
         let Some(turn) = self.turns.try_take() else {
             return Err(already());
         };
-        let is_held = self.enter(|inner| {
-            self.follow(inner)?;
-            let patience = Patience::For(timeout);
-            inner.started = Some(Acquire::begin(&mut inner.participant, patience, &self.bell)?);
-            self.go_on(inner, waiter)
-        })?;
+        let begin = || {
+            self.enter(|inner| {
+                self.follow(inner)?;
+                let patience = Patience::For(timeout);
+                inner.started = Some(Acquire::begin(&mut inner.participant, patience, &self.bell)?);
+                self.go_on(inner, waiter)
+            })
+        };
+        let is_held = match begin() {
+            Err(error) if error.code() == -ESTALE && self.whereabouts.doubt() => begin(),
+            begun => begun,
+        }?;
         if !is_held {
             turn.keep(); // until it is over
         }
