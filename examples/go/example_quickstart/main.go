@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"jlock"
+	"jlock.example/jlock"
 )
 
 func run(ctx context.Context, dir string) error {

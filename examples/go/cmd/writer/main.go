@@ -14,7 +14,7 @@ import (
 	"os"
 	"time"
 
-	"jlock"
+	"jlock.example/jlock"
 )
 
 func main() {
