@@ -7,7 +7,6 @@ import "C"
 import (
 	"context"
 	"errors"
-	"runtime"
 	"time"
 	"unsafe"
 )
@@ -59,12 +58,13 @@ func (l *Lock) WriteHeader(ctx context.Context, stamp time.Time) error {
 // after it. If somebody replaced the journal since, as shipped peers do when they stamp it, all entries are kept, and
 // dropped is false: what was processed will be seen again.
 func (l *Lock) Checkpoint(ctx context.Context, snapshot *Snapshot, stamp time.Time) (dropped bool, err error) {
-	if snapshot == nil || snapshot.c == nil {
-		return false, errors.New("jlock: checkpoint: the snapshot is not one that Read returned")
+	if snapshot == nil || !snapshot.c.isOpen() {
+		return false, errors.New("jlock: checkpoint: the snapshot is not one that Read returned, or is closed")
 	}
-	defer runtime.KeepAlive(snapshot.c)
 	rc, err := l.write(ctx, "checkpoint", func() C.int {
-		return C.jlock_checkpoint(l.c, snapshot.c.c, C.int64_t(stamp.UnixMilli()))
+		return snapshot.c.use(func(c *C.struct_jlock_snapshot) C.int {
+			return C.jlock_checkpoint(l.c, c, C.int64_t(stamp.UnixMilli()))
+		})
 	})
 	return rc == 1, err
 }
@@ -113,57 +113,6 @@ func (l *Lock) letGo() int {
 	rc := release(l)
 	l.unreleased = !isOver(rc)
 	return rc
-}
-
-// A Snapshot is a journal as it was read: each path once, in the order of first appearance.
-type Snapshot struct {
-	Timestamp float64 // the header's, in milliseconds since 1970; a shipped peer may write fractions
-	Changed   []string
-	Deleted   []string
-
-	c *cSnapshot
-}
-
-// A cSnapshot is C's copy. It stands alone, for a Snapshot may be copied and the copy outlive it.
-type cSnapshot struct {
-	c *C.struct_jlock_snapshot
-}
-
-// Read reads the journal without taking the lock. The error is fs.ErrNotExist if there is none, ErrUnstamped if its
-// header says 0, as after the first Append, and ErrHeader if its first line is no header.
-func (l *Lock) Read() (*Snapshot, error) {
-	if !l.line.begin() {
-		return nil, closedError("read")
-	}
-	defer l.line.end()
-	c := &cSnapshot{}
-	if rc := int(C.jlock_read(l.c, &c.c)); rc < 0 {
-		return nil, l.failure("read", rc)
-	}
-	// C's copy is no larger than the strings here, so the garbage collector's pace is right for both.
-	runtime.SetFinalizer(c, func(c *cSnapshot) { C.jlock_snapshot_free(c.c) })
-	s := &Snapshot{Timestamp: float64(C.jlock_snapshot_timestamp(c.c)), c: c}
-	var err error
-	if s.Changed, err = c.paths(C.JLOCK_CHANGED); err != nil {
-		return nil, err
-	}
-	if s.Deleted, err = c.paths(C.JLOCK_DELETED); err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
-func (s *cSnapshot) paths(kind C.uint32_t) ([]string, error) {
-	defer runtime.KeepAlive(s)
-	paths := make([]string, C.jlock_snapshot_count(s.c, kind))
-	for i := range paths {
-		var entry C.struct_jlock_entry
-		if rc := int(C.jlock_snapshot_entry(s.c, kind, C.size_t(i), &entry)); rc < 0 {
-			return nil, plainError("read", rc)
-		}
-		paths[i] = C.GoStringN(entry.path, C.int(entry.path_len))
-	}
-	return paths, nil
 }
 
 // cEntries copies entries into one block of C memory, which the caller frees: the array, then the paths.

@@ -129,6 +129,37 @@ func TestSnapshotsOutliveTheLockAndTheGarbageCollector(t *testing.T) {
 	check(t, err)
 }
 
+func TestAClosedSnapshotKeepsItsPaths(t *testing.T) {
+	journal := open(t, t.TempDir(), nil)
+	check(t, journal.AppendStamped(background, stamp, jlock.Changed("a")))
+	before := descriptors(t)
+	snapshot := read(t, journal)
+	copied := *snapshot
+	snapshot.Close()
+	snapshot.Close()
+	if now := descriptors(t); now != before {
+		t.Errorf("%d descriptors, and then %d", before, now)
+	}
+	expect(t, snapshot, stamp, []string{"a"}, nil)
+	if _, err := journal.Checkpoint(background, &copied, stamp); err == nil {
+		t.Error("a closed snapshot was accepted")
+	}
+}
+
+// With little memory used, the garbage collector would not come for a long time.
+func TestSnapshotsThatAreNotClosedDoNotUseUpTheDescriptors(t *testing.T) {
+	journal := open(t, t.TempDir(), nil)
+	check(t, journal.AppendStamped(background, stamp))
+	before, most := descriptors(t), 0
+	for i := 0; i < 1000; i++ {
+		read(t, journal)
+		most = max(most, descriptors(t)-before)
+	}
+	if most > 400 {
+		t.Errorf("up to %d more", most)
+	}
+}
+
 func TestAnEntryThatTheFormatCannotCarryIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	journal := open(t, dir, nil)

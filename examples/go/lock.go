@@ -108,7 +108,7 @@ func open(journal, shown string, options *Options, call opener) (*Lock, error) {
 	return l, nil
 }
 
-// collect closes a Lock that nobody refers to. A program that acquires for as long as it runs may not either.
+// collect closes a Lock that nobody refers to. A program that acquires one for good may forget it, and still hold it.
 func (l *Lock) collect() {
 	if !l.line.isHeld() {
 		go l.Close() // without a hold it has nothing to say; the file system may take its time
@@ -165,8 +165,8 @@ func (l *Lock) Close() (err error) {
 // ErrTimeout if that took too long, and says who holds the lock; if ctx ended the wait, it is also the context's error
 // and its cause. An Acquire that gets the lock at the moment in which ctx is done returns nil.
 //
-// Goroutines that share a Lock get it one after another, in the order in which they called. But who acquires a Lock that
-// is held, and so cannot know whether it is itself the holder, gets syscall.EDEADLK.
+// Goroutines that share a Lock and wait for it get it one after another, in the order in which they called. An Acquire
+// that comes while the Lock is held gets syscall.EDEADLK.
 func (l *Lock) Acquire(ctx context.Context) error {
 	return l.inTurn(ctx, "acquire", toAcquire, func(end limit) error {
 		if err := l.obtain(ctx, "acquire", end); err != nil {
