@@ -188,6 +188,25 @@ func TestADeadlineIsKept(t *testing.T) {
 	}
 }
 
+// A deadline is the library's timeout, and needs nobody who watches the context.
+func TestADeadlineAloneIsEnough(t *testing.T) {
+	dir := t.TempDir()
+	check(t, open(t, dir, nil).Acquire(background))
+	lock := open(t, dir, &jlock.Options{Timeout: -1})
+	ctx := deadlineOnly{background, time.Now().Add(20 * time.Millisecond)}
+	err := within(t, 10*time.Second, func() error { return lock.Acquire(ctx) })
+	if !errors.Is(err, jlock.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+}
+
+type deadlineOnly struct {
+	context.Context
+	at time.Time
+}
+
+func (ctx deadlineOnly) Deadline() (time.Time, bool) { return ctx.at, true }
+
 func TestAnEndedWaitSaysWhatTheContextSays(t *testing.T) {
 	dir := t.TempDir()
 	check(t, open(t, dir, nil).Acquire(background))

@@ -115,6 +115,20 @@ func TestWhoStandsInLineIsNotKeptBeyondItsTime(t *testing.T) {
 	check(t, soon(t, waits))
 }
 
+func TestWhoWaitsForAReleaseIsNotKeptBeyondItsTime(t *testing.T) {
+	dir := t.TempDir()
+	other, lock := open(t, dir, nil), open(t, dir, &jlock.Options{Timeout: time.Second})
+	check(t, other.Acquire(background))
+	holds := waiter(background, t, lock)
+	stands := inLine(t, lock, 0, func() error { return lock.Acquire(background) })
+	check(t, other.Release())
+	check(t, soon(t, holds))
+	if err := soon(t, stands); !errors.Is(err, jlock.ErrTimeout) {
+		t.Fatal(err)
+	}
+	check(t, lock.Release())
+}
+
 func TestATryDoesNotStandInLine(t *testing.T) {
 	dir := t.TempDir()
 	other, lock := open(t, dir, nil), open(t, dir, &jlock.Options{Timeout: -1})
@@ -200,6 +214,19 @@ func TestCloseEndsWaitsAndIsFinal(t *testing.T) {
 	isClosed(t, err)
 	_, err = lock.Recovered()
 	isClosed(t, err)
+}
+
+func TestCloseEndsWaitsForTheRelease(t *testing.T) {
+	dir := t.TempDir()
+	other, lock := open(t, dir, nil), open(t, dir, &jlock.Options{Timeout: -1})
+	check(t, other.Acquire(background))
+	holds := waiter(background, t, lock)
+	stands := inLine(t, lock, 0, func() error { return lock.Acquire(background) })
+	check(t, other.Release())
+	check(t, soon(t, holds))
+	check(t, within(t, 10*time.Second, lock.Close))
+	isClosed(t, soon(t, stands))
+	check(t, other.Acquire(background))
 }
 
 func TestCloseSaysThatTheLockWasLost(t *testing.T) {
