@@ -6,7 +6,9 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setImmediate as soon } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { Lock } from 'jlock';
 
 const INTEROP = new URL('../../../tests/interop/', import.meta.url);
 
@@ -25,6 +27,22 @@ export function temporaryDirectory(t) {
   const dir = mkdtempSync(join(tmpdir(), 'jlock-node-'));
   t.after(() => rmSync(dir, { recursive: true, force: true }));
   return dir;
+}
+
+/** A lock that the test closes. */
+export async function open(t, dir, options) {
+  const lock = await Lock.open(dir, options);
+  t.after(() => lock.close().catch(() => {})); // whatever was done to it
+  return lock;
+}
+
+/** Whether a promise is settled once everything that is ready has run. */
+export async function isSettled(promise) {
+  let settled = false;
+  const settle = () => (settled = true);
+  promise.then(settle, settle);
+  for (let turn = 0; turn < 20; turn++) await soon();
+  return settled;
 }
 
 /** The journal's text; undefined: there is none. */

@@ -1,21 +1,32 @@
 /**
- * Waits until a descriptor is readable, or `ms` have passed, or a signal aborts; the caller looks which.
+ * Has a pointer freed when this thread ends, however it ends.
  *
- * @param {number} fd negative: there is none, wait for the time only
- * @param {number} ms
- * @param {(AbortSignal | undefined)[]} signals
- * @returns {Promise<void>}
+ * @param {bigint} pointer
+ * @param {NativeFunction} free `jlock_close` or `jlock_snapshot_free`
  */
-export function readable(fd: number, ms: number, signals: (AbortSignal | undefined)[]): Promise<void>;
+export function freeAtEnd(pointer: bigint, free: NativeFunction): void;
+/**
+ * Takes `freeAtEnd` back, which must come before the pointer is freed: another one may get its number.
+ *
+ * @param {bigint} pointer
+ * @param {NativeFunction} free
+ */
+export function keepAtEnd(pointer: bigint, free: NativeFunction): void;
+export const OPTIONS_SIZE: number;
+export const PLACE_SIZE: number;
 export const HOLDER_SIZE: number;
 export const jlock_options_init: NativeFunction;
 export const jlock_open: NativeFunction;
+export const jlock_open_at: NativeFunction;
 export const jlock_close: NativeFunction;
-export const jlock_try_acquire: NativeFunction;
+export const jlock_probe: NativeFunction;
+export const jlock_acquire_start: NativeFunction;
+export const jlock_acquire_poll: NativeFunction;
+export const jlock_cancel: NativeFunction;
+export const jlock_wait_fd: NativeFunction;
 export const jlock_release: NativeFunction;
 export const jlock_refresh: NativeFunction;
 export const jlock_recovered: NativeFunction;
-export const jlock_wait_fd: NativeFunction;
 export const jlock_inspect: NativeFunction;
 export const jlock_append: NativeFunction;
 export const jlock_append_stamped: NativeFunction;
@@ -29,8 +40,12 @@ export const jlock_snapshot_free: NativeFunction;
 export const jlock_strerror: NativeFunction;
 export const jlock_message: NativeFunction;
 export const jlock_version_string: NativeFunction;
-export function offload(f: NativeFunction, ...args: unknown[]): Promise<number>;
 export function decodeString(pointer: bigint, length: number): string;
+export function decodeBytes(pointer: bigint, length: number): Buffer;
+export function addressOf(memory: Uint8Array): bigint;
+export function watch(fd: number, ready: () => void): {
+    close(): void;
+};
 /**
  * `struct jlock *`
  */
