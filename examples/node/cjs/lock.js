@@ -3,8 +3,8 @@
  * The lock and its journal for programs that must not stand still.
  *
  * Waiting takes no thread. `jlock_acquire_start` and `jlock_acquire_poll` never sleep, so they are called here, and in
- * between the event loop watches the descriptor that says when another look is worth it. The place in line is kept from
- * the first look to the last. What may take its time (the disk, a journal to be rewritten, a directory) goes to Node's
+ * between the event loop watches the descriptor that says when another look is worth it (`waits.js`). The place in line is
+ * kept from the first look to the last. What may take its time (the disk, a journal to be rewritten, a directory) goes to Node's
  * pool of threads, but never before the lock is held.
  */
 Object.defineProperty(exports, "__esModule", { value: true });
@@ -21,6 +21,7 @@ const pool_js_1 = require("./pool.js");
 const probe_js_1 = require("./probe.js");
 const snapshot_js_1 = require("./snapshot.js");
 const turns_js_1 = require("./turns.js");
+const waits_js_1 = require("./waits.js");
 /** @typedef {import('./arguments.js').PathLike} PathLike */
 /** @typedef {import('./handle.js').Options} Options */
 /** @typedef {import('./format.js').JournalEntry} JournalEntry */
@@ -489,15 +490,14 @@ class Lock {
      */
     #wait(signal) {
         return new Promise((resolve) => {
-            /** @type {{ close(): void } | undefined} */
-            let watching;
-            /** @type {any} */
+            const fd = (0, native_js_1.jlock_wait_fd)(this.#handle);
+            /** @type {JlockError | undefined} */
             let unwatched;
             const look = () => {
                 const outcome = this.#outcome((0, native_js_1.jlock_acquire_poll)(this.#handle));
                 if (outcome === 'wait')
                     return;
-                watching?.close();
+                (0, waits_js_1.unwatch)(fd);
                 signal?.removeEventListener('abort', cancel);
                 this.#endWait = undefined;
                 resolve(outcome && (unwatched ?? outcome));
@@ -508,14 +508,9 @@ class Lock {
             };
             this.#endWait = cancel;
             signal?.addEventListener('abort', cancel);
-            try {
-                const fd = (0, native_js_1.jlock_wait_fd)(this.#handle);
-                if (fd < 0)
-                    throw (0, error_js_2.failure)(fd, this.#dir, this.#handle);
-                watching = (0, native_js_1.watch)(fd, look);
-            }
-            catch (error) {
-                unwatched = error; // the system has no descriptor to spare
+            const rc = fd < 0 ? fd : (0, waits_js_1.watch)(fd, look);
+            if (rc < 0) {
+                unwatched = (0, error_js_2.failureWithoutHandle)(rc, this.#dir); // the system has no descriptor to spare
                 cancel();
             }
         });

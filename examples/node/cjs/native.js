@@ -6,9 +6,11 @@ var __importDefault = (this && this.__importDefault) || function (mod) {
     return (mod && mod.__esModule) ? mod : { "default": mod };
 };
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.watch = exports.addressOf = exports.decodeBytes = exports.decodeString = exports.jlock_version_string = exports.jlock_message = exports.jlock_strerror = exports.jlock_snapshot_free = exports.jlock_snapshot_entry = exports.jlock_snapshot_count = exports.jlock_snapshot_timestamp = exports.jlock_read = exports.jlock_checkpoint = exports.jlock_write_header = exports.jlock_append_stamped = exports.jlock_append = exports.jlock_inspect = exports.jlock_recovered = exports.jlock_refresh = exports.jlock_release = exports.jlock_wait_fd = exports.jlock_cancel = exports.jlock_acquire_poll = exports.jlock_acquire_start = exports.jlock_probe = exports.jlock_close = exports.jlock_open_at = exports.jlock_open = exports.jlock_options_init = exports.HOLDER_SIZE = exports.PLACE_SIZE = exports.OPTIONS_SIZE = void 0;
+exports.startOnce = exports.errno = exports.epoll_wait = exports.epoll_ctl = exports.epoll_create1 = exports.uv_is_active = exports.addressOf = exports.decodeBytes = exports.decodeString = exports.jlock_version_string = exports.jlock_message = exports.jlock_strerror = exports.jlock_snapshot_free = exports.jlock_snapshot_entry = exports.jlock_snapshot_count = exports.jlock_snapshot_timestamp = exports.jlock_read = exports.jlock_checkpoint = exports.jlock_write_header = exports.jlock_append_stamped = exports.jlock_append = exports.jlock_inspect = exports.jlock_recovered = exports.jlock_refresh = exports.jlock_release = exports.jlock_wait_fd = exports.jlock_cancel = exports.jlock_acquire_poll = exports.jlock_acquire_start = exports.jlock_probe = exports.jlock_close = exports.jlock_open_at = exports.jlock_open = exports.jlock_options_init = exports.HOLDER_SIZE = exports.PLACE_SIZE = exports.OPTIONS_SIZE = void 0;
+exports.pollOn = pollOn;
 exports.freeAtEnd = freeAtEnd;
 exports.keepAtEnd = keepAtEnd;
+exports.closeAtEnd = closeAtEnd;
 const node_fs_1 = require("node:fs");
 const node_url_1 = require("node:url");
 const koffi_1 = __importDefault(require("koffi"));
@@ -124,25 +126,64 @@ exports.decodeBytes = decodeBytes;
 const addressOf = (memory) => koffi_1.default.address(memory);
 exports.addressOf = addressOf;
 /**
- * Calls back whenever a descriptor is readable, from the event loop of this thread (libuv's own `uv_poll_t`, which koffi
- * passes on). It takes no other thread, and keeps the process alive until it is closed.
+ * Node's program exports Node-API and libuv. Both are called here for what has to go on where no JavaScript runs any more.
+ */
+const node = koffi_1.default.load(null);
+const UvPoll = koffi_1.default.pointer(koffi_1.default.opaque());
+const Visit = koffi_1.default.pointer(koffi_1.default.proto('void', ['void *', 'void *']));
+const napi_get_uv_event_loop = node.func('napi_get_uv_event_loop', 'int', ['void *', koffi_1.default.out('void **')]);
+const uv_walk = node.func('uv_walk', 'void', ['void *', Visit, 'void *']);
+const uv_fileno = node.func('uv_fileno', 'int', ['void *', koffi_1.default.out('int *')]);
+const uv_poll_start = node.func('uv_poll_start', 'int', [UvPoll, 'int', 'void *']);
+const uv_poll_stop = node.symbol('uv_poll_stop');
+const UV_READABLE = 1;
+exports.uv_is_active = node.func('uv_is_active', 'int', [UvPoll]);
+exports.epoll_create1 = node.func('epoll_create1', 'int', ['int']);
+exports.epoll_ctl = node.func('epoll_ctl', 'int', ['int', 'int', 'int', 'void *']);
+exports.epoll_wait = node.func('epoll_wait', 'int', ['int', 'void *', 'int', 'int']);
+/** The error of the C library's last function here: negative, as the library's own. */
+const errno = () => -koffi_1.default.errno();
+exports.errno = errno;
+/**
+ * A `uv_poll_t` on a descriptor, of this thread's event loop. koffi makes it, and closes it at the thread's end, but
+ * koffi's callback aborts the process if an event comes between `worker.terminate()` and that end, when JavaScript cannot
+ * be called any more. So it gets another callback, which is no JavaScript: see `startOnce`.
  *
  * @param {number} fd
- * @param {() => void} ready
- * @returns {{ close(): void }}
  */
-const watch = (fd, ready) => koffi_1.default.node.poll(fd, { readable: true }, ready);
-exports.watch = watch;
+function pollOn(fd) {
+    const handle = koffi_1.default.node.poll(fd, { readable: true }, () => { });
+    const [loop] = outOf(napi_get_uv_event_loop, koffi_1.default.node.env);
+    let pointer = 0n;
+    uv_walk(loop, (/** @type {bigint} */ each) => (outOf(uv_fileno, each)[0] === fd ? (pointer = each) : 0), null);
+    handle.stop();
+    return { handle, pointer };
+}
 /**
- * Node runs native clean-up hooks at the end of a thread even where it runs no more JavaScript: after `terminate()`. They
- * are part of Node-API, which the node program exports, and a hook is a C function with one argument: `jlock_close` and a
- * handle. The hooks run in the reverse order of their registration, thus before koffi's own, and only once the calls that
- * are in Node's pool are over.
+ * @param {NativeFunction} f
+ * @param {unknown} argument
+ * @returns {any[]}
  */
-const nodeApi = koffi_1.default.load(null);
+function outOf(f, argument) {
+    const out = [0];
+    return f(argument, out) === 0 ? out : [];
+}
+/**
+ * Watches a `uv_poll_t` until its descriptor is readable: it then stops itself, and the event loop turns.
+ *
+ * @param {bigint} poll
+ * @returns {number} 0 or a negative errno
+ */
+const startOnce = (poll) => uv_poll_start(poll, UV_READABLE, uv_poll_stop);
+exports.startOnce = startOnce;
+/**
+ * Node runs native clean-up hooks at the end of a thread even where it runs no more JavaScript: after `terminate()`. A hook
+ * is a C function with one argument, such as `jlock_close` and a handle. The hooks run in the reverse order of their
+ * registration, thus before koffi's own, and only once the calls that are in Node's pool are over.
+ */
 const HOOK = ['void *', 'void *', 'void *'];
-const napi_add_env_cleanup_hook = nodeApi.func('napi_add_env_cleanup_hook', 'int', HOOK);
-const napi_remove_env_cleanup_hook = nodeApi.func('napi_remove_env_cleanup_hook', 'int', HOOK);
+const napi_add_env_cleanup_hook = node.func('napi_add_env_cleanup_hook', 'int', HOOK);
+const napi_remove_env_cleanup_hook = node.func('napi_remove_env_cleanup_hook', 'int', HOOK);
 const FREE = new Map([
     [exports.jlock_close, library.symbol('jlock_close')],
     [exports.jlock_snapshot_free, library.symbol('jlock_snapshot_free')],
@@ -164,4 +205,12 @@ function freeAtEnd(pointer, free) {
  */
 function keepAtEnd(pointer, free) {
     napi_remove_env_cleanup_hook(koffi_1.default.node.env, FREE.get(free), pointer);
+}
+/**
+ * Has a descriptor closed when this thread ends.
+ *
+ * @param {number} fd
+ */
+function closeAtEnd(fd) {
+    napi_add_env_cleanup_hook(koffi_1.default.node.env, node.symbol('close'), BigInt(fd));
 }

@@ -2,8 +2,8 @@
  * The lock and its journal for programs that must not stand still.
  *
  * Waiting takes no thread. `jlock_acquire_start` and `jlock_acquire_poll` never sleep, so they are called here, and in
- * between the event loop watches the descriptor that says when another look is worth it. The place in line is kept from
- * the first look to the last. What may take its time (the disk, a journal to be rewritten, a directory) goes to Node's
+ * between the event loop watches the descriptor that says when another look is worth it (`waits.js`). The place in line is
+ * kept from the first look to the last. What may take its time (the disk, a journal to be rewritten, a directory) goes to Node's
  * pool of threads, but never before the lock is held.
  */
 
@@ -30,13 +30,13 @@ import {
   jlock_snapshot_free,
   jlock_wait_fd,
   jlock_write_header,
-  watch,
 } from './native.js';
 import { disown, forgotten } from './owned.js';
 import { offload } from './pool.js';
 import { missing } from './probe.js';
 import { adopt, lend } from './snapshot.js';
 import { LONGEST_MS, Patience, Turns } from './turns.js';
+import { unwatch, watch } from './waits.js';
 
 /** @typedef {import('./arguments.js').PathLike} PathLike */
 /** @typedef {import('./handle.js').Options} Options */
@@ -526,14 +526,13 @@ export class Lock {
    */
   #wait(signal) {
     return new Promise((resolve) => {
-      /** @type {{ close(): void } | undefined} */
-      let watching;
-      /** @type {any} */
+      const fd = jlock_wait_fd(this.#handle);
+      /** @type {JlockError | undefined} */
       let unwatched;
       const look = () => {
         const outcome = this.#outcome(jlock_acquire_poll(this.#handle));
         if (outcome === 'wait') return;
-        watching?.close();
+        unwatch(fd);
         signal?.removeEventListener('abort', cancel);
         this.#endWait = undefined;
         resolve(outcome && (unwatched ?? outcome));
@@ -544,12 +543,9 @@ export class Lock {
       };
       this.#endWait = cancel;
       signal?.addEventListener('abort', cancel);
-      try {
-        const fd = jlock_wait_fd(this.#handle);
-        if (fd < 0) throw failure(fd, this.#dir, this.#handle);
-        watching = watch(fd, look);
-      } catch (error) {
-        unwatched = error; // the system has no descriptor to spare
+      const rc = fd < 0 ? fd : watch(fd, look);
+      if (rc < 0) {
+        unwatched = failureWithoutHandle(rc, this.#dir); // the system has no descriptor to spare
         cancel();
       }
     });

@@ -131,25 +131,69 @@ export const decodeBytes = (pointer, length) => Buffer.from(new Uint8Array(koffi
 export const addressOf = (memory) => koffi.address(memory);
 
 /**
- * Calls back whenever a descriptor is readable, from the event loop of this thread (libuv's own `uv_poll_t`, which koffi
- * passes on). It takes no other thread, and keeps the process alive until it is closed.
- *
- * @param {number} fd
- * @param {() => void} ready
- * @returns {{ close(): void }}
+ * Node's program exports Node-API and libuv. Both are called here for what has to go on where no JavaScript runs any more.
  */
-export const watch = (fd, ready) => koffi.node.poll(fd, { readable: true }, ready);
+const node = koffi.load(null);
+const UvPoll = koffi.pointer(koffi.opaque());
+const Visit = koffi.pointer(koffi.proto('void', ['void *', 'void *']));
+
+const napi_get_uv_event_loop = node.func('napi_get_uv_event_loop', 'int', ['void *', koffi.out('void **')]);
+const uv_walk = node.func('uv_walk', 'void', ['void *', Visit, 'void *']);
+const uv_fileno = node.func('uv_fileno', 'int', ['void *', koffi.out('int *')]);
+const uv_poll_start = node.func('uv_poll_start', 'int', [UvPoll, 'int', 'void *']);
+const uv_poll_stop = node.symbol('uv_poll_stop');
+const UV_READABLE = 1;
+
+export const uv_is_active = node.func('uv_is_active', 'int', [UvPoll]);
+export const epoll_create1 = node.func('epoll_create1', 'int', ['int']);
+export const epoll_ctl = node.func('epoll_ctl', 'int', ['int', 'int', 'int', 'void *']);
+export const epoll_wait = node.func('epoll_wait', 'int', ['int', 'void *', 'int', 'int']);
+
+/** The error of the C library's last function here: negative, as the library's own. */
+export const errno = () => -koffi.errno();
 
 /**
- * Node runs native clean-up hooks at the end of a thread even where it runs no more JavaScript: after `terminate()`. They
- * are part of Node-API, which the node program exports, and a hook is a C function with one argument: `jlock_close` and a
- * handle. The hooks run in the reverse order of their registration, thus before koffi's own, and only once the calls that
- * are in Node's pool are over.
+ * A `uv_poll_t` on a descriptor, of this thread's event loop. koffi makes it, and closes it at the thread's end, but
+ * koffi's callback aborts the process if an event comes between `worker.terminate()` and that end, when JavaScript cannot
+ * be called any more. So it gets another callback, which is no JavaScript: see `startOnce`.
+ *
+ * @param {number} fd
  */
-const nodeApi = koffi.load(null);
+export function pollOn(fd) {
+  const handle = koffi.node.poll(fd, { readable: true }, () => {});
+  const [loop] = outOf(napi_get_uv_event_loop, koffi.node.env);
+  let pointer = 0n;
+  uv_walk(loop, (/** @type {bigint} */ each) => (outOf(uv_fileno, each)[0] === fd ? (pointer = each) : 0), null);
+  handle.stop();
+  return { handle, pointer };
+}
+
+/**
+ * @param {NativeFunction} f
+ * @param {unknown} argument
+ * @returns {any[]}
+ */
+function outOf(f, argument) {
+  const out = [0];
+  return f(argument, out) === 0 ? out : [];
+}
+
+/**
+ * Watches a `uv_poll_t` until its descriptor is readable: it then stops itself, and the event loop turns.
+ *
+ * @param {bigint} poll
+ * @returns {number} 0 or a negative errno
+ */
+export const startOnce = (poll) => uv_poll_start(poll, UV_READABLE, uv_poll_stop);
+
+/**
+ * Node runs native clean-up hooks at the end of a thread even where it runs no more JavaScript: after `terminate()`. A hook
+ * is a C function with one argument, such as `jlock_close` and a handle. The hooks run in the reverse order of their
+ * registration, thus before koffi's own, and only once the calls that are in Node's pool are over.
+ */
 const HOOK = ['void *', 'void *', 'void *'];
-const napi_add_env_cleanup_hook = nodeApi.func('napi_add_env_cleanup_hook', 'int', HOOK);
-const napi_remove_env_cleanup_hook = nodeApi.func('napi_remove_env_cleanup_hook', 'int', HOOK);
+const napi_add_env_cleanup_hook = node.func('napi_add_env_cleanup_hook', 'int', HOOK);
+const napi_remove_env_cleanup_hook = node.func('napi_remove_env_cleanup_hook', 'int', HOOK);
 
 const FREE = new Map([
   [jlock_close, library.symbol('jlock_close')],
@@ -174,4 +218,13 @@ export function freeAtEnd(pointer, free) {
  */
 export function keepAtEnd(pointer, free) {
   napi_remove_env_cleanup_hook(koffi.node.env, FREE.get(free), pointer);
+}
+
+/**
+ * Has a descriptor closed when this thread ends.
+ *
+ * @param {number} fd
+ */
+export function closeAtEnd(fd) {
+  napi_add_env_cleanup_hook(koffi.node.env, node.symbol('close'), BigInt(fd));
 }

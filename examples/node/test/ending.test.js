@@ -70,9 +70,12 @@ test('a worker thread that is terminated while it waits leaves nothing, and the 
   const lock = await open(t, dir);
   await lock.acquire();
   const files = lockFiles(dir);
-  const thread = await worker(dir, 'wait');
-  await thread.terminate();
-  assert.deepEqual(lockFiles(dir), files);
+  // Often, as the end meets the wait at another point each time.
+  for (let n = 0; n < 30; n++) {
+    const thread = await worker(dir, 'wait');
+    await thread.terminate();
+    assert.deepEqual(lockFiles(dir), files);
+  }
   assert.equal((await lock.inspect()).state, 'mine');
   await lock.release();
 });

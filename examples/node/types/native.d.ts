@@ -1,4 +1,15 @@
 /**
+ * A `uv_poll_t` on a descriptor, of this thread's event loop. koffi makes it, and closes it at the thread's end, but
+ * koffi's callback aborts the process if an event comes between `worker.terminate()` and that end, when JavaScript cannot
+ * be called any more. So it gets another callback, which is no JavaScript: see `startOnce`.
+ *
+ * @param {number} fd
+ */
+export function pollOn(fd: number): {
+    handle: import("koffi").node.PollHandle;
+    pointer: bigint;
+};
+/**
  * Has a pointer freed when this thread ends, however it ends.
  *
  * @param {bigint} pointer
@@ -12,6 +23,12 @@ export function freeAtEnd(pointer: bigint, free: NativeFunction): void;
  * @param {NativeFunction} free
  */
 export function keepAtEnd(pointer: bigint, free: NativeFunction): void;
+/**
+ * Has a descriptor closed when this thread ends.
+ *
+ * @param {number} fd
+ */
+export function closeAtEnd(fd: number): void;
 export const OPTIONS_SIZE: number;
 export const PLACE_SIZE: number;
 export const HOLDER_SIZE: number;
@@ -43,9 +60,44 @@ export const jlock_version_string: NativeFunction;
 export function decodeString(pointer: bigint, length: number): string;
 export function decodeBytes(pointer: bigint, length: number): Buffer;
 export function addressOf(memory: Uint8Array): bigint;
-export function watch(fd: number, ready: () => void): {
-    close(): void;
+export const uv_is_active: {
+    (...args: any[]): any;
+    async: (...args: any[]) => any;
+    info: {
+        name: string;
+        arguments: import("koffi").TypeObject[];
+        result: import("koffi").TypeObject;
+    };
 };
+export const epoll_create1: {
+    (...args: any[]): any;
+    async: (...args: any[]) => any;
+    info: {
+        name: string;
+        arguments: import("koffi").TypeObject[];
+        result: import("koffi").TypeObject;
+    };
+};
+export const epoll_ctl: {
+    (...args: any[]): any;
+    async: (...args: any[]) => any;
+    info: {
+        name: string;
+        arguments: import("koffi").TypeObject[];
+        result: import("koffi").TypeObject;
+    };
+};
+export const epoll_wait: {
+    (...args: any[]): any;
+    async: (...args: any[]) => any;
+    info: {
+        name: string;
+        arguments: import("koffi").TypeObject[];
+        result: import("koffi").TypeObject;
+    };
+};
+export function errno(): number;
+export function startOnce(poll: bigint): number;
 /**
  * `struct jlock *`
  */
