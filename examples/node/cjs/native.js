@@ -6,7 +6,7 @@ var __importDefault = (this && this.__importDefault) || function (mod) {
     return (mod && mod.__esModule) ? mod : { "default": mod };
 };
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.startOnce = exports.errno = exports.epoll_wait = exports.epoll_ctl = exports.epoll_create1 = exports.uv_is_active = exports.addressOf = exports.decodeBytes = exports.decodeString = exports.jlock_version_string = exports.jlock_message = exports.jlock_strerror = exports.jlock_snapshot_free = exports.jlock_snapshot_entry = exports.jlock_snapshot_count = exports.jlock_snapshot_timestamp = exports.jlock_read = exports.jlock_checkpoint = exports.jlock_write_header = exports.jlock_append_stamped = exports.jlock_append = exports.jlock_inspect = exports.jlock_recovered = exports.jlock_refresh = exports.jlock_release = exports.jlock_wait_fd = exports.jlock_cancel = exports.jlock_acquire_poll = exports.jlock_acquire_start = exports.jlock_probe = exports.jlock_close = exports.jlock_open_at = exports.jlock_open = exports.jlock_options_init = exports.HOLDER_SIZE = exports.PLACE_SIZE = exports.OPTIONS_SIZE = void 0;
+exports.startOnce = exports.errno = exports.epoll_wait = exports.epoll_ctl = exports.epoll_create1 = exports.uv_is_active = exports.uv_poll_stop = exports.addressOf = exports.decodeBytes = exports.decodeString = exports.jlock_version_string = exports.jlock_message = exports.jlock_strerror = exports.jlock_snapshot_free = exports.jlock_snapshot_entry = exports.jlock_snapshot_count = exports.jlock_snapshot_timestamp = exports.jlock_read = exports.jlock_checkpoint = exports.jlock_write_header = exports.jlock_append_stamped = exports.jlock_append = exports.jlock_inspect = exports.jlock_recovered = exports.jlock_refresh = exports.jlock_release = exports.jlock_wait_fd = exports.jlock_cancel = exports.jlock_acquire_poll = exports.jlock_acquire_start = exports.jlock_probe = exports.jlock_close = exports.jlock_open_at = exports.jlock_open = exports.jlock_options_init = exports.HOLDER_SIZE = exports.PLACE_SIZE = exports.OPTIONS_SIZE = void 0;
 exports.pollOn = pollOn;
 exports.freeAtEnd = freeAtEnd;
 exports.keepAtEnd = keepAtEnd;
@@ -135,8 +135,8 @@ const napi_get_uv_event_loop = node.func('napi_get_uv_event_loop', 'int', ['void
 const uv_walk = node.func('uv_walk', 'void', ['void *', Visit, 'void *']);
 const uv_fileno = node.func('uv_fileno', 'int', ['void *', koffi_1.default.out('int *')]);
 const uv_poll_start = node.func('uv_poll_start', 'int', [UvPoll, 'int', 'void *']);
-const uv_poll_stop = node.symbol('uv_poll_stop');
 const UV_READABLE = 1;
+exports.uv_poll_stop = node.func('uv_poll_stop', 'int', [UvPoll]);
 exports.uv_is_active = node.func('uv_is_active', 'int', [UvPoll]);
 exports.epoll_create1 = node.func('epoll_create1', 'int', ['int']);
 exports.epoll_ctl = node.func('epoll_ctl', 'int', ['int', 'int', 'int', 'void *']);
@@ -156,7 +156,8 @@ function pollOn(fd) {
     const [loop] = outOf(napi_get_uv_event_loop, koffi_1.default.node.env);
     let pointer = 0n;
     uv_walk(loop, (/** @type {bigint} */ each) => (outOf(uv_fileno, each)[0] === fd ? (pointer = each) : 0), null);
-    handle.stop();
+    if (pointer !== 0n)
+        (0, exports.uv_poll_stop)(pointer);
     return { handle, pointer };
 }
 /**
@@ -168,13 +169,14 @@ function outOf(f, argument) {
     const out = [0];
     return f(argument, out) === 0 ? out : [];
 }
+const stopItself = node.symbol('uv_poll_stop');
 /**
  * Watches a `uv_poll_t` until its descriptor is readable: it then stops itself, and the event loop turns.
  *
  * @param {bigint} poll
  * @returns {number} 0 or a negative errno
  */
-const startOnce = (poll) => uv_poll_start(poll, UV_READABLE, uv_poll_stop);
+const startOnce = (poll) => uv_poll_start(poll, UV_READABLE, stopItself);
 exports.startOnce = startOnce;
 /**
  * Node runs native clean-up hooks at the end of a thread even where it runs no more JavaScript: after `terminate()`. A hook

@@ -11,8 +11,9 @@
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.watch = watch;
 exports.unwatch = unwatch;
-const node_os_1 = require("node:os");
+const node_worker_threads_1 = require("node:worker_threads");
 const native_js_1 = require("./native.js");
+const native_js_2 = require("./native.js");
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
@@ -24,10 +25,24 @@ const MOST = 64;
 const events = new Int32Array(WORDS * MOST);
 /** @type {Map<number, () => void>} */
 const watched = new Map();
-/** @type {{ epoll: number, handle: { stop(): void }, poll: bigint } | undefined} */
+/** @type {{ epoll: number, handle: unknown, poll: bigint } | undefined} */
 let loop;
 /** Whether `turn` is to run after the next sleep of the event loop. */
 let turning = false;
+/** @returns {typeof loop} undefined: the system has no descriptor to spare */
+function prepare() {
+    const epoll = (0, native_js_1.epoll_create1)(EPOLL_CLOEXEC);
+    if (epoll < 0)
+        return undefined;
+    (0, native_js_1.closeAtEnd)(epoll);
+    const { handle, pointer } = (0, native_js_1.pollOn)(epoll);
+    if (pointer === 0n)
+        throw new Error('this is not the libuv that Node has'); // never: the handle has just been made
+    return { epoll, handle, poll: pointer }; // the handle, lest it is collected
+}
+// A thread that is terminated while koffi makes an object aborts the process. There is less of that while modules load.
+if (!node_worker_threads_1.isMainThread)
+    loop = prepare();
 /**
  * Calls back whenever a descriptor is readable, until `unwatch`. It keeps the process alive.
  *
@@ -36,22 +51,15 @@ let turning = false;
  * @returns {number} 0 or a negative errno
  */
 function watch(fd, ready) {
-    if (loop === undefined) {
-        const epoll = (0, native_js_1.epoll_create1)(EPOLL_CLOEXEC);
-        if (epoll < 0)
-            return (0, native_js_1.errno)();
-        (0, native_js_1.closeAtEnd)(epoll);
-        const { handle, pointer } = (0, native_js_1.pollOn)(epoll);
-        if (pointer === 0n)
-            return -node_os_1.constants.errno.ENOSYS; // a libuv of another kind
-        loop = { epoll, handle, poll: pointer };
-    }
+    loop ??= prepare();
+    if (loop === undefined)
+        return (0, native_js_1.errno)();
     events[0] = EPOLLIN;
     events[FD] = fd;
     if ((0, native_js_1.epoll_ctl)(loop.epoll, EPOLL_CTL_ADD, fd, events) < 0)
         return (0, native_js_1.errno)();
     watched.set(fd, ready);
-    const rc = (0, native_js_1.uv_is_active)(loop.poll) ? 0 : (0, native_js_1.startOnce)(loop.poll);
+    const rc = (0, native_js_2.uv_is_active)(loop.poll) ? 0 : (0, native_js_1.startOnce)(loop.poll);
     if (rc < 0)
         unwatch(fd);
     else
@@ -64,7 +72,7 @@ function unwatch(fd) {
         return;
     (0, native_js_1.epoll_ctl)(loop.epoll, EPOLL_CTL_DEL, fd, null); // it is in there, and still open
     if (watched.size === 0)
-        loop.handle.stop();
+        (0, native_js_2.uv_poll_stop)(loop.poll);
 }
 function turnAfterSleep() {
     if (turning)
@@ -76,7 +84,7 @@ function turn() {
     turning = false;
     if (loop === undefined || watched.size === 0)
         return;
-    if (!(0, native_js_1.uv_is_active)(loop.poll)) {
+    if (!(0, native_js_2.uv_is_active)(loop.poll)) {
         const count = (0, native_js_1.epoll_wait)(loop.epoll, events, MOST, 0);
         const ready = Array.from({ length: Math.max(count, 0) }, (_, index) => events[index * WORDS + FD]);
         for (const fd of ready)

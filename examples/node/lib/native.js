@@ -141,9 +141,9 @@ const napi_get_uv_event_loop = node.func('napi_get_uv_event_loop', 'int', ['void
 const uv_walk = node.func('uv_walk', 'void', ['void *', Visit, 'void *']);
 const uv_fileno = node.func('uv_fileno', 'int', ['void *', koffi.out('int *')]);
 const uv_poll_start = node.func('uv_poll_start', 'int', [UvPoll, 'int', 'void *']);
-const uv_poll_stop = node.symbol('uv_poll_stop');
 const UV_READABLE = 1;
 
+export const uv_poll_stop = node.func('uv_poll_stop', 'int', [UvPoll]);
 export const uv_is_active = node.func('uv_is_active', 'int', [UvPoll]);
 export const epoll_create1 = node.func('epoll_create1', 'int', ['int']);
 export const epoll_ctl = node.func('epoll_ctl', 'int', ['int', 'int', 'int', 'void *']);
@@ -164,7 +164,7 @@ export function pollOn(fd) {
   const [loop] = outOf(napi_get_uv_event_loop, koffi.node.env);
   let pointer = 0n;
   uv_walk(loop, (/** @type {bigint} */ each) => (outOf(uv_fileno, each)[0] === fd ? (pointer = each) : 0), null);
-  handle.stop();
+  if (pointer !== 0n) uv_poll_stop(pointer);
   return { handle, pointer };
 }
 
@@ -178,13 +178,15 @@ function outOf(f, argument) {
   return f(argument, out) === 0 ? out : [];
 }
 
+const stopItself = node.symbol('uv_poll_stop');
+
 /**
  * Watches a `uv_poll_t` until its descriptor is readable: it then stops itself, and the event loop turns.
  *
  * @param {bigint} poll
  * @returns {number} 0 or a negative errno
  */
-export const startOnce = (poll) => uv_poll_start(poll, UV_READABLE, uv_poll_stop);
+export const startOnce = (poll) => uv_poll_start(poll, UV_READABLE, stopItself);
 
 /**
  * Node runs native clean-up hooks at the end of a thread even where it runs no more JavaScript: after `terminate()`. A hook

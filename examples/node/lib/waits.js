@@ -8,8 +8,9 @@
  * stopped.
  */
 
-import { constants } from 'node:os';
-import { closeAtEnd, epoll_create1, epoll_ctl, epoll_wait, errno, pollOn, startOnce, uv_is_active } from './native.js';
+import { isMainThread } from 'node:worker_threads';
+import { closeAtEnd, epoll_create1, epoll_ctl, epoll_wait, errno, pollOn, startOnce } from './native.js';
+import { uv_is_active, uv_poll_stop } from './native.js';
 
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
@@ -24,10 +25,23 @@ const events = new Int32Array(WORDS * MOST);
 
 /** @type {Map<number, () => void>} */
 const watched = new Map();
-/** @type {{ epoll: number, handle: { stop(): void }, poll: bigint } | undefined} */
+/** @type {{ epoll: number, handle: unknown, poll: bigint } | undefined} */
 let loop;
 /** Whether `turn` is to run after the next sleep of the event loop. */
 let turning = false;
+
+/** @returns {typeof loop} undefined: the system has no descriptor to spare */
+function prepare() {
+  const epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll < 0) return undefined;
+  closeAtEnd(epoll);
+  const { handle, pointer } = pollOn(epoll);
+  if (pointer === 0n) throw new Error('this is not the libuv that Node has'); // never: the handle has just been made
+  return { epoll, handle, poll: pointer }; // the handle, lest it is collected
+}
+
+// A thread that is terminated while koffi makes an object aborts the process. There is less of that while modules load.
+if (!isMainThread) loop = prepare();
 
 /**
  * Calls back whenever a descriptor is readable, until `unwatch`. It keeps the process alive.
@@ -37,14 +51,8 @@ let turning = false;
  * @returns {number} 0 or a negative errno
  */
 export function watch(fd, ready) {
-  if (loop === undefined) {
-    const epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll < 0) return errno();
-    closeAtEnd(epoll);
-    const { handle, pointer } = pollOn(epoll);
-    if (pointer === 0n) return -constants.errno.ENOSYS; // a libuv of another kind
-    loop = { epoll, handle, poll: pointer };
-  }
+  loop ??= prepare();
+  if (loop === undefined) return errno();
   events[0] = EPOLLIN;
   events[FD] = fd;
   if (epoll_ctl(loop.epoll, EPOLL_CTL_ADD, fd, events) < 0) return errno();
@@ -59,7 +67,7 @@ export function watch(fd, ready) {
 export function unwatch(fd) {
   if (loop === undefined || !watched.delete(fd)) return;
   epoll_ctl(loop.epoll, EPOLL_CTL_DEL, fd, null); // it is in there, and still open
-  if (watched.size === 0) loop.handle.stop();
+  if (watched.size === 0) uv_poll_stop(loop.poll);
 }
 
 function turnAfterSleep() {

@@ -65,6 +65,16 @@ for (const does of ['open', 'hold', 'keep', 'read', 'call']) {
   });
 }
 
+test('a worker thread that is terminated during calls leaves no file', async (t) => {
+  const dir = temporaryDirectory(t);
+  const lock = await open(t, dir);
+  await lock.writeHeader(5);
+  await lock.close();
+  const thread = await worker(dir, 'look');
+  await thread.terminate();
+  assert.deepEqual(lockFiles(dir), []);
+});
+
 test('a worker thread that is terminated while it waits leaves nothing, and the holder holds', async (t) => {
   const dir = temporaryDirectory(t);
   const lock = await open(t, dir);

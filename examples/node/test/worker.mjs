@@ -17,6 +17,9 @@ const deeds = {
   async read() {
     globalThis.snapshot = await lock.snapshot();
   },
+  look() {
+    for (let n = 0; n < 200; n++) Promise.all([lock.inspect(), lock.read(), lock.snapshot()]);
+  },
   call() {
     for (let n = 0; n < 200; n++) lock.appendStamped([{ file: 'x' }], n + 1);
   },
