@@ -73,7 +73,7 @@ test('a counter that eight handles increment loses no increment', async (t) => {
   assert.equal(await readFile(file, 'utf8'), '400');
 });
 
-test('while locks wait, the only thread of the pool is free', async (t) => {
+test('while locks wait, the only thread of the pool is free', { timeout: 30_000 }, async (t) => {
   const dir = temporaryDirectory(t);
   const program = `
     import { readdirSync } from 'node:fs';
