@@ -1,6 +1,7 @@
 "use strict";
 /**
- * What callers pass, checked: koffi would end the process for some of it, and C would take a name to end at its first NUL.
+ * What callers pass, checked: koffi would end the process for some of it, and C would take a name to end at its first
+ * NUL.
  */
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.toPath = toPath;
@@ -27,7 +28,8 @@ function toPath(value, name) {
     if (typeof given !== 'string' && !node_util_1.types.isUint8Array(given)) {
         throw argumentError(name, 'is not a string, a Uint8Array or a URL', given, 'ERR_INVALID_ARG_TYPE');
     }
-    const bytes = typeof given === 'string' ? Buffer.from(given) : Buffer.from(given); // a copy: the caller's may change during the call
+    // A copy: the caller's may change during the call.
+    const bytes = typeof given === 'string' ? Buffer.from(given) : Buffer.from(given);
     if (bytes.includes(0))
         throw argumentError(name, 'contains a NUL', given, 'ERR_INVALID_ARG_VALUE');
     return { bytes: Buffer.concat([bytes, Buffer.alloc(1)]), text: bytes.toString() };

@@ -56,8 +56,8 @@ Object.defineProperty(exports, "JOURNAL_FILENAME", { enumerable: true, get: func
 /** @param {string} rootDir */
 const journalDir = (rootDir) => (0, node_path_1.join)(rootDir, '.codegraph');
 /**
- * There, a fraction of a millisecond goes into the header as it is. The library's timestamps are whole; an earlier one is
- * the cautious one.
+ * There, a fraction of a millisecond goes into the header as it is. The library's timestamps are whole; an earlier one
+ * is the cautious one.
  *
  * @param {number} timestamp
  */

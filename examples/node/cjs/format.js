@@ -46,7 +46,8 @@ exports.INVALID = new Set([-error_js_1.ENOENT, -error_js_1.ENOTDIR, -error_js_1.
  */
 /** @typedef {{ memory: Uint8Array, count: number }} NativeEntries */
 /**
- * An array of `struct jlock_entry`, and their paths behind it in the same piece of memory: only that has to outlive the call.
+ * An array of `struct jlock_entry`, and their paths behind it in the same piece of memory: only that has to outlive the
+ * call.
  *
  * @param {readonly JournalEntry[]} entries
  * @returns {NativeEntries}

@@ -31,9 +31,9 @@ const O_PATH = 0o10000000;
  * @property {boolean} [create] create a missing directory: true
  * @property {boolean} [sync] a journal call succeeds once its data is on disk: false
  * @property {boolean} [keepalive] refresh the lock by itself while it is held: false
- * @property {string | Uint8Array} [journal] the journal's file name in the directory, `changes.journal`; the lock's is the
- *   same with `.lock` after it. A lock that was opened with a name stays with its directory if that is renamed; without one,
- *   it follows the path
+ * @property {string | Uint8Array} [journal] the journal's file name in the directory, `changes.journal`; the lock's is
+ *   the same with `.lock` after it. A lock that was opened with a name stays with its directory if that is renamed;
+ *   without one, it follows the path
  */
 /**
  * The options as C has them, and how long to wait.

@@ -42,8 +42,8 @@ export class Lock {
      */
     hold<T>(work: () => T | Promise<T>, wait?: Wait): Promise<T>;
     /**
-     * Renews the sign of life of a held lock, which a hold of more than a few seconds needs; rejected with `ELOST` when the
-     * lock was taken away.
+     * Renews the sign of life of a held lock, which a hold of more than a few seconds needs; rejected with `ELOST` when
+     * the lock was taken away.
      *
      * @returns {Promise<void>}
      */
@@ -84,7 +84,8 @@ export class Lock {
      * Reads the journal, without taking the lock.
      *
      * @overload
-     * @param {{ encoding?: 'utf8' }} [options] `'buffer'` gives the paths as they are; a string has U+FFFD for what is not UTF-8
+     * @param {{ encoding?: 'utf8' }} [options] `'buffer'` gives the paths as they are; a string has U+FFFD for what is
+     *   not UTF-8
      * @returns {Promise<ValidJournal | NoJournal>} `{ valid: false, code }` when the journal is missing (`'ENOENT'`),
      *   malformed (`'EHEADER'`) or was never stamped (`'EUNSTAMPED'`)
      */
@@ -124,8 +125,8 @@ export class Lock {
      * @param {Snapshot<any>} snapshot
      * @param {number | bigint} timestamp whole milliseconds since 1970
      * @param {Wait} [wait]
-     * @returns {Promise<boolean>} whether what the snapshot held was dropped. It was not if somebody had replaced the journal
-     *   in between: then everything is kept, and what has been processed may be seen again
+     * @returns {Promise<boolean>} whether what the snapshot held was dropped. It was not if somebody had replaced the
+     *   journal in between: then everything is kept, and what has been processed may be seen again
      */
     checkpoint(snapshot: Snapshot<any>, timestamp: number | bigint, wait?: Wait): Promise<boolean>;
     /**
@@ -185,8 +186,8 @@ export type Holder = {
     nonce: string;
     host: string;
     /**
-     * what this lock does without here, as far as it has acquired yet; nothing: the
-     * full protocol
+     * what this lock does without here, as far as it has acquired yet; nothing:
+     * the full protocol
      */
     fallback: ("link" | "flock")[];
 };

@@ -3,9 +3,9 @@
  * The lock and its journal for programs that must not stand still.
  *
  * Waiting takes no thread. `jlock_acquire_start` and `jlock_acquire_poll` never sleep, so they are called here, and in
- * between the event loop watches the descriptor that says when another look is worth it (`waits.js`). The place in line is
- * kept from the first look to the last. What may take its time (the disk, a journal to be rewritten, a directory) goes to Node's
- * pool of threads, but never before the lock is held.
+ * between the event loop watches the descriptor that says when another look is worth it (`waits.js`). The place in line
+ * is kept from the first look to the last. What may take its time (the disk, a journal to be rewritten, a directory)
+ * goes to Node's pool of threads, but never before the lock is held.
  */
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.Lock = void 0;
@@ -52,8 +52,8 @@ const waits_js_1 = require("./waits.js");
  * @property {number | undefined} heldMs since the holder acquired it; undefined: unknown, or nobody holds it
  * @property {string} nonce
  * @property {string} host
- * @property {('link' | 'flock')[]} fallback what this lock does without here, as far as it has acquired yet; nothing: the
- *   full protocol
+ * @property {('link' | 'flock')[]} fallback what this lock does without here, as far as it has acquired yet; nothing:
+ *   the full protocol
  */
 /** @typedef {InvalidJournal & { code: 'ENOENT' | 'ENOTDIR' | 'EHEADER' | 'EUNSTAMPED' }} NoJournal and why there is none */
 /** @type {readonly Holder['state'][]} */
@@ -65,13 +65,13 @@ const OVERTAKEN = 3;
 /** An append of no more bytes than these goes to the page cache faster than to another thread. */
 const SMALL = 65_536;
 /**
- * Up to which age of the lock's sign of life a release or a refresh is three system calls. At 29 s it settles first, which
- * is a sleep.
+ * Up to which age of the lock's sign of life a release or a refresh is three system calls. At 29 s it settles first,
+ * which is a sleep.
  */
 const PROMPT_MS = 10_000;
 /**
- * The locks that are held. The garbage collector must not end a hold, whose owner may have no further use for the `Lock`
- * itself.
+ * The locks that are held. The garbage collector must not end a hold, whose owner may have no further use for the
+ * `Lock` itself.
  *
  * @type {Set<Lock>}
  */
@@ -175,8 +175,8 @@ class Lock {
         }
     }
     /**
-     * Renews the sign of life of a held lock, which a hold of more than a few seconds needs; rejected with `ELOST` when the
-     * lock was taken away.
+     * Renews the sign of life of a held lock, which a hold of more than a few seconds needs; rejected with `ELOST` when
+     * the lock was taken away.
      *
      * @returns {Promise<void>}
      */
@@ -248,7 +248,8 @@ class Lock {
      * Reads the journal, without taking the lock.
      *
      * @overload
-     * @param {{ encoding?: 'utf8' }} [options] `'buffer'` gives the paths as they are; a string has U+FFFD for what is not UTF-8
+     * @param {{ encoding?: 'utf8' }} [options] `'buffer'` gives the paths as they are; a string has U+FFFD for what is
+     *   not UTF-8
      * @returns {Promise<ValidJournal | NoJournal>} `{ valid: false, code }` when the journal is missing (`'ENOENT'`),
      *   malformed (`'EHEADER'`) or was never stamped (`'EUNSTAMPED'`)
      */
@@ -301,8 +302,8 @@ class Lock {
      * @param {Snapshot<any>} snapshot
      * @param {number | bigint} timestamp whole milliseconds since 1970
      * @param {Wait} [wait]
-     * @returns {Promise<boolean>} whether what the snapshot held was dropped. It was not if somebody had replaced the journal
-     *   in between: then everything is kept, and what has been processed may be seen again
+     * @returns {Promise<boolean>} whether what the snapshot held was dropped. It was not if somebody had replaced the
+     *   journal in between: then everything is kept, and what has been processed may be seen again
      */
     async checkpoint(snapshot, timestamp, wait) {
         const stamp = (0, arguments_js_1.toNativeTimestamp)(timestamp);
@@ -419,8 +420,8 @@ class Lock {
             const failed = rc < 0 ? this.#failure(rc) : undefined;
             const released = await this.#letGo();
             this.#owesRelease = this.#held;
-            // Not written; or written, but perhaps to a journal that a thief has replaced by an older copy: once more. An entry
-            // that is there twice is read once.
+            // Not written; or written, but perhaps to a journal that a thief has replaced by an older copy: once more. An
+            // entry that is there twice is read once.
             const lost = rc === -error_js_1.ELOST || (rc >= 0 && released === -error_js_1.ELOST);
             if (lost && overtaken < OVERTAKEN)
                 continue;

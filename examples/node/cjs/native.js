@@ -81,7 +81,13 @@ const Entries = koffi_1.default.pointer(Entry);
 const declare = (name, result, parameters) => library.func(name, result, parameters);
 exports.jlock_options_init = declare('jlock_options_init', 'void', [out(Options), 'size_t']);
 exports.jlock_open = declare('jlock_open', 'int', ['str', koffi_1.default.pointer(Options), 'size_t', out(Lock)]);
-exports.jlock_open_at = declare('jlock_open_at', 'int', ['int', 'str', koffi_1.default.pointer(Options), 'size_t', out(Lock)]);
+exports.jlock_open_at = declare('jlock_open_at', 'int', [
+    'int',
+    'str',
+    koffi_1.default.pointer(Options),
+    'size_t',
+    out(Lock),
+]);
 exports.jlock_close = declare('jlock_close', 'int', [Lock]);
 exports.jlock_probe = declare('jlock_probe', 'int', ['str', out(Place), 'size_t']);
 exports.jlock_acquire_start = declare('jlock_acquire_start', 'int', [Lock, 'int32_t']);
@@ -126,7 +132,8 @@ exports.decodeBytes = decodeBytes;
 const addressOf = (memory) => koffi_1.default.address(memory);
 exports.addressOf = addressOf;
 /**
- * Node's program exports Node-API and libuv. Both are called here for what has to go on where no JavaScript runs any more.
+ * Node's program exports Node-API and libuv. Both are called here for what has to go on where no JavaScript runs any
+ * more.
  */
 const node = koffi_1.default.load(null);
 const UvPoll = koffi_1.default.pointer(koffi_1.default.opaque());
@@ -146,8 +153,8 @@ const errno = () => -koffi_1.default.errno();
 exports.errno = errno;
 /**
  * A `uv_poll_t` on a descriptor, of this thread's event loop. koffi makes it, and closes it at the thread's end, but
- * koffi's callback aborts the process if an event comes between `worker.terminate()` and that end, when JavaScript cannot
- * be called any more. So it gets another callback, which is no JavaScript: see `startOnce`.
+ * koffi's callback aborts the process if an event comes between `worker.terminate()` and that end, when JavaScript
+ * cannot be called any more. So it gets another callback, which is no JavaScript: see `startOnce`.
  *
  * @param {number} fd
  */
@@ -179,9 +186,9 @@ const stopItself = node.symbol('uv_poll_stop');
 const startOnce = (poll) => uv_poll_start(poll, UV_READABLE, stopItself);
 exports.startOnce = startOnce;
 /**
- * Node runs native clean-up hooks at the end of a thread even where it runs no more JavaScript: after `terminate()`. A hook
- * is a C function with one argument, such as `jlock_close` and a handle. The hooks run in the reverse order of their
- * registration, thus before koffi's own, and only once the calls that are in Node's pool are over.
+ * Node runs native clean-up hooks at the end of a thread even where it runs no more JavaScript: after `terminate()`. A
+ * hook is a C function with one argument, such as `jlock_close` and a handle. The hooks run in the reverse order of
+ * their registration, thus before koffi's own, and only once the calls that are in Node's pool are over.
  */
 const HOOK = ['void *', 'void *', 'void *'];
 const napi_add_env_cleanup_hook = node.func('napi_add_env_cleanup_hook', 'int', HOOK);

@@ -12,9 +12,9 @@ export type Missing = "link" | "flock" | "lease" | "inotify" | "noreplace";
  */
 export type Place = {
     /**
-     * `processesOfMount`, `processesOfMachine`, `otherMachines`: which
-     * processes exclude each other; `takeover`: a dead peer's lock is taken over at once; `durable`: with `sync`, what was
-     * acknowledged survives a power cut; `order`: waiters are served in the order in which they came
+     * `processesOfMount`, `processesOfMachine`, `otherMachines`:
+     * which processes exclude each other; `takeover`: a dead peer's lock is taken over at once; `durable`: with `sync`,
+     * what was acknowledged survives a power cut; `order`: waiters are served in the order in which they came
      */
     promises: Record<"processesOfMount" | "processesOfMachine" | "otherMachines" | "takeover" | "durable" | "order", boolean>;
     /**

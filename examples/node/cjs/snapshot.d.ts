@@ -12,8 +12,8 @@ export let adopt: (pointer: SnapshotPointer, encoding: "utf8" | "buffer") => Sna
  */
 export let lend: <T>(snapshot: Snapshot<any>, use: (pointer: SnapshotPointer) => Promise<T>) => Promise<T>;
 /**
- * What the journal held at one moment. It keeps the file that it was read from open, so that `Lock.checkpoint` knows what
- * was appended since. `Lock.checkpoint` closes it; without a checkpoint, call `close`, or declare it with `using`.
+ * What the journal held at one moment. It keeps the file that it was read from open, so that `Lock.checkpoint` knows
+ * what was appended since. `Lock.checkpoint` closes it; without a checkpoint, call `close`, or declare it with `using`.
  *
  * @template [Path=string]
  */

@@ -8,8 +8,8 @@ const format_js_1 = require("./format.js");
 const native_js_1 = require("./native.js");
 const owned_js_1 = require("./owned.js");
 /**
- * What the journal held at one moment. It keeps the file that it was read from open, so that `Lock.checkpoint` knows what
- * was appended since. `Lock.checkpoint` closes it; without a checkpoint, call `close`, or declare it with `using`.
+ * What the journal held at one moment. It keeps the file that it was read from open, so that `Lock.checkpoint` knows
+ * what was appended since. `Lock.checkpoint` closes it; without a checkpoint, call `close`, or declare it with `using`.
  *
  * @template [Path=string]
  */

@@ -1,5 +1,6 @@
 /**
- * What callers pass, checked: koffi would end the process for some of it, and C would take a name to end at its first NUL.
+ * What callers pass, checked: koffi would end the process for some of it, and C would take a name to end at its first
+ * NUL.
  */
 
 import { URL, fileURLToPath } from 'node:url';
@@ -23,7 +24,8 @@ export function toPath(value, name) {
   if (typeof given !== 'string' && !types.isUint8Array(given)) {
     throw argumentError(name, 'is not a string, a Uint8Array or a URL', given, 'ERR_INVALID_ARG_TYPE');
   }
-  const bytes = typeof given === 'string' ? Buffer.from(given) : Buffer.from(given); // a copy: the caller's may change during the call
+  // A copy: the caller's may change during the call.
+  const bytes = typeof given === 'string' ? Buffer.from(given) : Buffer.from(given);
   if (bytes.includes(0)) throw argumentError(name, 'contains a NUL', given, 'ERR_INVALID_ARG_VALUE');
   return { bytes: Buffer.concat([bytes, Buffer.alloc(1)]), text: bytes.toString() };
 }
@@ -35,7 +37,8 @@ export function toPath(value, name) {
  * @param {string} code as Node's own functions have it
  */
 export function argumentError(name, what, value, code) {
-  const shown = typeof value === 'string' ? JSON.stringify(value) : typeof value === 'object' ? 'the object' : String(value);
+  const shown =
+    typeof value === 'string' ? JSON.stringify(value) : typeof value === 'object' ? 'the object' : String(value);
   return Object.assign(new TypeError(`${name}: ${shown} ${what}`), { code });
 }
 

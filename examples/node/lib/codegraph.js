@@ -20,8 +20,8 @@ export { JOURNAL_FILENAME } from './journal.js';
 const journalDir = (rootDir) => join(rootDir, '.codegraph');
 
 /**
- * There, a fraction of a millisecond goes into the header as it is. The library's timestamps are whole; an earlier one is
- * the cautious one.
+ * There, a fraction of a millisecond goes into the header as it is. The library's timestamps are whole; an earlier one
+ * is the cautious one.
  *
  * @param {number} timestamp
  */

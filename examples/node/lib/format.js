@@ -58,7 +58,8 @@ export const INVALID = new Set([-ENOENT, -ENOTDIR, -EHEADER, -EUNSTAMPED]);
 /** @typedef {{ memory: Uint8Array, count: number }} NativeEntries */
 
 /**
- * An array of `struct jlock_entry`, and their paths behind it in the same piece of memory: only that has to outlive the call.
+ * An array of `struct jlock_entry`, and their paths behind it in the same piece of memory: only that has to outlive the
+ * call.
  *
  * @param {readonly JournalEntry[]} entries
  * @returns {NativeEntries}

@@ -2,9 +2,9 @@
  * The lock and its journal for programs that must not stand still.
  *
  * Waiting takes no thread. `jlock_acquire_start` and `jlock_acquire_poll` never sleep, so they are called here, and in
- * between the event loop watches the descriptor that says when another look is worth it (`waits.js`). The place in line is
- * kept from the first look to the last. What may take its time (the disk, a journal to be rewritten, a directory) goes to Node's
- * pool of threads, but never before the lock is held.
+ * between the event loop watches the descriptor that says when another look is worth it (`waits.js`). The place in line
+ * is kept from the first look to the last. What may take its time (the disk, a journal to be rewritten, a directory)
+ * goes to Node's pool of threads, but never before the lock is held.
  */
 
 import { milliseconds, toEncoding, toNativeTimestamp, toPath, toSignal } from './arguments.js';
@@ -70,8 +70,8 @@ import { unwatch, watch } from './waits.js';
  * @property {number | undefined} heldMs since the holder acquired it; undefined: unknown, or nobody holds it
  * @property {string} nonce
  * @property {string} host
- * @property {('link' | 'flock')[]} fallback what this lock does without here, as far as it has acquired yet; nothing: the
- *   full protocol
+ * @property {('link' | 'flock')[]} fallback what this lock does without here, as far as it has acquired yet; nothing:
+ *   the full protocol
  */
 
 /** @typedef {InvalidJournal & { code: 'ENOENT' | 'ENOTDIR' | 'EHEADER' | 'EUNSTAMPED' }} NoJournal and why there is none */
@@ -88,14 +88,14 @@ const OVERTAKEN = 3;
 const SMALL = 65_536;
 
 /**
- * Up to which age of the lock's sign of life a release or a refresh is three system calls. At 29 s it settles first, which
- * is a sleep.
+ * Up to which age of the lock's sign of life a release or a refresh is three system calls. At 29 s it settles first,
+ * which is a sleep.
  */
 const PROMPT_MS = 10_000;
 
 /**
- * The locks that are held. The garbage collector must not end a hold, whose owner may have no further use for the `Lock`
- * itself.
+ * The locks that are held. The garbage collector must not end a hold, whose owner may have no further use for the
+ * `Lock` itself.
  *
  * @type {Set<Lock>}
  */
@@ -206,8 +206,8 @@ export class Lock {
   }
 
   /**
-   * Renews the sign of life of a held lock, which a hold of more than a few seconds needs; rejected with `ELOST` when the
-   * lock was taken away.
+   * Renews the sign of life of a held lock, which a hold of more than a few seconds needs; rejected with `ELOST` when
+   * the lock was taken away.
    *
    * @returns {Promise<void>}
    */
@@ -286,7 +286,8 @@ export class Lock {
    * Reads the journal, without taking the lock.
    *
    * @overload
-   * @param {{ encoding?: 'utf8' }} [options] `'buffer'` gives the paths as they are; a string has U+FFFD for what is not UTF-8
+   * @param {{ encoding?: 'utf8' }} [options] `'buffer'` gives the paths as they are; a string has U+FFFD for what is
+   *   not UTF-8
    * @returns {Promise<ValidJournal | NoJournal>} `{ valid: false, code }` when the journal is missing (`'ENOENT'`),
    *   malformed (`'EHEADER'`) or was never stamped (`'EUNSTAMPED'`)
    */
@@ -339,8 +340,8 @@ export class Lock {
    * @param {Snapshot<any>} snapshot
    * @param {number | bigint} timestamp whole milliseconds since 1970
    * @param {Wait} [wait]
-   * @returns {Promise<boolean>} whether what the snapshot held was dropped. It was not if somebody had replaced the journal
-   *   in between: then everything is kept, and what has been processed may be seen again
+   * @returns {Promise<boolean>} whether what the snapshot held was dropped. It was not if somebody had replaced the
+   *   journal in between: then everything is kept, and what has been processed may be seen again
    */
   async checkpoint(snapshot, timestamp, wait) {
     const stamp = toNativeTimestamp(timestamp);
@@ -462,8 +463,8 @@ export class Lock {
       const failed = rc < 0 ? this.#failure(rc) : undefined;
       const released = await this.#letGo();
       this.#owesRelease = this.#held;
-      // Not written; or written, but perhaps to a journal that a thief has replaced by an older copy: once more. An entry
-      // that is there twice is read once.
+      // Not written; or written, but perhaps to a journal that a thief has replaced by an older copy: once more. An
+      // entry that is there twice is read once.
       const lost = rc === -ELOST || (rc >= 0 && released === -ELOST);
       if (lost && overtaken < OVERTAKEN) continue;
       if (failed) throw failed;

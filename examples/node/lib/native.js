@@ -81,7 +81,13 @@ const declare = (name, result, parameters) => library.func(name, result, paramet
 
 export const jlock_options_init = declare('jlock_options_init', 'void', [out(Options), 'size_t']);
 export const jlock_open = declare('jlock_open', 'int', ['str', koffi.pointer(Options), 'size_t', out(Lock)]);
-export const jlock_open_at = declare('jlock_open_at', 'int', ['int', 'str', koffi.pointer(Options), 'size_t', out(Lock)]);
+export const jlock_open_at = declare('jlock_open_at', 'int', [
+  'int',
+  'str',
+  koffi.pointer(Options),
+  'size_t',
+  out(Lock),
+]);
 export const jlock_close = declare('jlock_close', 'int', [Lock]);
 export const jlock_probe = declare('jlock_probe', 'int', ['str', out(Place), 'size_t']);
 
@@ -131,7 +137,8 @@ export const decodeBytes = (pointer, length) => Buffer.from(new Uint8Array(koffi
 export const addressOf = (memory) => koffi.address(memory);
 
 /**
- * Node's program exports Node-API and libuv. Both are called here for what has to go on where no JavaScript runs any more.
+ * Node's program exports Node-API and libuv. Both are called here for what has to go on where no JavaScript runs any
+ * more.
  */
 const node = koffi.load(null);
 const UvPoll = koffi.pointer(koffi.opaque());
@@ -154,8 +161,8 @@ export const errno = () => -koffi.errno();
 
 /**
  * A `uv_poll_t` on a descriptor, of this thread's event loop. koffi makes it, and closes it at the thread's end, but
- * koffi's callback aborts the process if an event comes between `worker.terminate()` and that end, when JavaScript cannot
- * be called any more. So it gets another callback, which is no JavaScript: see `startOnce`.
+ * koffi's callback aborts the process if an event comes between `worker.terminate()` and that end, when JavaScript
+ * cannot be called any more. So it gets another callback, which is no JavaScript: see `startOnce`.
  *
  * @param {number} fd
  */
@@ -189,9 +196,9 @@ const stopItself = node.symbol('uv_poll_stop');
 export const startOnce = (poll) => uv_poll_start(poll, UV_READABLE, stopItself);
 
 /**
- * Node runs native clean-up hooks at the end of a thread even where it runs no more JavaScript: after `terminate()`. A hook
- * is a C function with one argument, such as `jlock_close` and a handle. The hooks run in the reverse order of their
- * registration, thus before koffi's own, and only once the calls that are in Node's pool are over.
+ * Node runs native clean-up hooks at the end of a thread even where it runs no more JavaScript: after `terminate()`. A
+ * hook is a C function with one argument, such as `jlock_close` and a handle. The hooks run in the reverse order of
+ * their registration, thus before koffi's own, and only once the calls that are in Node's pool are over.
  */
 const HOOK = ['void *', 'void *', 'void *'];
 const napi_add_env_cleanup_hook = node.func('napi_add_env_cleanup_hook', 'int', HOOK);

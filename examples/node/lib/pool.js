@@ -4,7 +4,14 @@
  */
 
 /** @typedef {import('./native.js').NativeFunction} NativeFunction */
-/** @typedef {{ f: NativeFunction, args: unknown[], resolve: (rc: number) => void, reject: (error: unknown) => void }} Job */
+
+/**
+ * @typedef {object} Job
+ * @property {NativeFunction} f
+ * @property {unknown[]} args
+ * @property {(rc: number) => void} resolve
+ * @property {(error: unknown) => void} reject
+ */
 
 /**
  * How many calls koffi has to carry at a time: it refuses more than 256, which it counts for the whole thread, and each

@@ -23,8 +23,8 @@ export let adopt;
 export let lend;
 
 /**
- * What the journal held at one moment. It keeps the file that it was read from open, so that `Lock.checkpoint` knows what
- * was appended since. `Lock.checkpoint` closes it; without a checkpoint, call `close`, or declare it with `using`.
+ * What the journal held at one moment. It keeps the file that it was read from open, so that `Lock.checkpoint` knows
+ * what was appended since. `Lock.checkpoint` closes it; without a checkpoint, call `close`, or declare it with `using`.
  *
  * @template [Path=string]
  */

@@ -1,11 +1,11 @@
 /**
  * Waiting until descriptors are readable, on the event loop of this thread, and on no other thread.
  *
- * All descriptors that are waited for are in one epoll descriptor, and that one is watched by a `uv_poll_t`. Its callback
- * must not be JavaScript (see `pollOn`), so it is libuv's own `uv_poll_stop`. An event thus ends the sleep of the event loop
- * and stops the `uv_poll_t`. After each sleep Node runs what `setImmediate` was given, even if that is unreferenced and
- * would not have ended the sleep; and only where JavaScript can still be called. There it shows whether the `uv_poll_t` has
- * stopped.
+ * All descriptors that are waited for are in one epoll descriptor, and that one is watched by a `uv_poll_t`. Its
+ * callback must not be JavaScript (see `pollOn`), so it is libuv's own `uv_poll_stop`. An event thus ends the sleep of
+ * the event loop and stops the `uv_poll_t`. After each sleep Node runs what `setImmediate` was given, even if that is
+ * unreferenced and would not have ended the sleep; and only where JavaScript can still be called. There it shows
+ * whether the `uv_poll_t` has stopped.
  */
 
 import { isMainThread } from 'node:worker_threads';

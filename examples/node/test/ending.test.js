@@ -7,7 +7,8 @@ import test from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { lockFiles, open, run, temporaryDirectory } from './support.js';
 
-const evaluate = (program, { argv = [], ...rest } = {}) => run([...argv, '--input-type=module', '--eval', program], rest);
+const evaluate = (program, { argv = [], ...rest } = {}) =>
+  run([...argv, '--input-type=module', '--eval', program], rest);
 
 for (const ending of ['', 'process.exit();', 'throw new Error();']) {
   test(`a process that ends while it holds leaves no file: ${ending || 'end of program'}`, async (t) => {

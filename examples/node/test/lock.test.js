@@ -333,7 +333,10 @@ test('close ends the holds that wait for another of the same lock', async (t) =>
   const closed = { code: 'EBADF' };
   let waiting;
   const hold = lock.hold(() => {
-    waiting = assert.rejects(lock.hold(() => assert.fail('closed')), closed);
+    waiting = assert.rejects(
+      lock.hold(() => assert.fail('closed')),
+      closed,
+    );
     return lock.close();
   });
   await assert.rejects(hold, closed); // the lock was closed under it

@@ -220,7 +220,7 @@ async function look(lock, expected) {
   if (expected === null) return assert.rejects(lock.inspect());
   only(KNOWN_OF_LOCKS, expected, 'lock');
   const { state, peer, pid } = await lock.inspect();
-  const peers = { 'null': 'none', 'cut short': 'unknown', 'foreign': 'unknown' };
+  const peers = { null: 'none', 'cut short': 'unknown', foreign: 'unknown' };
   const expectedPid = Number(fill(String(expected.pid ?? 0)));
   assert.deepEqual([state, peer, pid], [expected.state, peers[expected.kind] ?? expected.kind, expectedPid]);
 }

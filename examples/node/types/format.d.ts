@@ -28,7 +28,8 @@
  */
 /** @typedef {{ memory: Uint8Array, count: number }} NativeEntries */
 /**
- * An array of `struct jlock_entry`, and their paths behind it in the same piece of memory: only that has to outlive the call.
+ * An array of `struct jlock_entry`, and their paths behind it in the same piece of memory: only that has to outlive the
+ * call.
  *
  * @param {readonly JournalEntry[]} entries
  * @returns {NativeEntries}

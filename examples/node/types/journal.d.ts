@@ -3,7 +3,8 @@
  *
  * @overload
  * @param {PathLike} dir the directory that holds the journal
- * @param {{ encoding?: 'utf8' }} [options] `'buffer'` gives the paths as they are; a string has U+FFFD for what is not UTF-8
+ * @param {{ encoding?: 'utf8' }} [options] `'buffer'` gives the paths as they are; a string has U+FFFD for what is not
+ *   UTF-8
  * @returns {JournalResult} `{ valid: false }` when the journal is missing, malformed or was never stamped
  * @throws {import('./error.js').JlockError} it is there but cannot be read
  */

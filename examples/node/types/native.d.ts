@@ -1,7 +1,7 @@
 /**
  * A `uv_poll_t` on a descriptor, of this thread's event loop. koffi makes it, and closes it at the thread's end, but
- * koffi's callback aborts the process if an event comes between `worker.terminate()` and that end, when JavaScript cannot
- * be called any more. So it gets another callback, which is no JavaScript: see `startOnce`.
+ * koffi's callback aborts the process if an event comes between `worker.terminate()` and that end, when JavaScript
+ * cannot be called any more. So it gets another callback, which is no JavaScript: see `startOnce`.
  *
  * @param {number} fd
  */
