@@ -25,15 +25,13 @@ for (const ending of ['', 'process.exit();', 'throw new Error();']) {
   });
 }
 
-/** Starts worker.mjs, and waits until it has done what it was asked to. */
+/** Starts worker.mjs, and waits until it has done what it was asked to; and when it has ended. */
 async function worker(dir, does) {
   const thread = new Worker(new URL('worker.mjs', import.meta.url), { workerData: { dir, does } });
-  const [message] = await Promise.race([
-    once(thread, 'message'),
-    once(thread, 'exit').then(() => assert.fail('it ended before it had done anything')),
-  ]);
+  const ended = once(thread, 'exit');
+  const [message] = await Promise.race([once(thread, 'message'), ended]);
   assert.equal(message, does);
-  return thread;
+  return { terminate: () => thread.terminate(), ended };
 }
 
 /** The files in a directory that this process has open. */
@@ -49,8 +47,8 @@ const openIn = (dir) =>
 
 test('a worker thread that ends while it holds leaves nothing', async (t) => {
   const dir = temporaryDirectory(t);
-  const thread = await worker(dir, 'end');
-  await once(thread, 'exit');
+  const { ended } = await worker(dir, 'end');
+  await ended;
   assert.deepEqual([lockFiles(dir), openIn(dir)], [[], []]);
 });
 
