@@ -62,11 +62,14 @@ export const lockFiles = (dir) => readdirSync(dir).filter((name) => name.startsW
 export async function run(argv, { input = '', prefix = [] } = {}) {
   const [command, ...args] = [...prefix, process.execPath, ...argv];
   const child = spawn(command, args, { cwd: PACKAGE });
+  const kill = () => child.kill('SIGKILL');
+  process.once('exit', kill); // a test that gives up leaves no program behind
   const stdout = text(child.stdout);
   const stderr = text(child.stderr);
   child.stdin.on('error', () => {}); // it may end before it has read everything
   child.stdin.end(input);
   const [code, signal] = await once(child, 'close');
+  process.removeListener('exit', kill);
   return { code, signal, stdout: await stdout, stderr: await stderr };
 }
 
