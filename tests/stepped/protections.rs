@@ -115,36 +115,35 @@ fn no_schedule_with_a_torn_append_breaks_a_promise() {
 /// The wall clock is set by an hour.
 #[test]
 fn no_schedule_in_which_the_clock_is_set_breaks_a_promise() {
-    let bound = Bound {
-        clocks: 1,
-        ..Bound::preemptions(1)
+    let within = |preemptions, name, before, peers| {
+        let bound = Bound {
+            clocks: 1,
+            ..Bound::preemptions(preemptions)
+        };
+        let scenario = Scenario {
+            rules: Rules {
+                clocks: true,
+                ..Rules::STRICT
+            },
+            ..Scenario::new(name, before, peers)
+        };
+        none_breaks_within(bound, &[scenario]);
     };
-    let clocks = |name, before, peers| Scenario {
-        rules: Rules {
-            clocks: true,
-            ..Rules::STRICT
-        },
-        ..Scenario::new(name, before, peers)
-    };
-    none_breaks_within(
-        bound,
-        &[
-            clocks(
-                "two handles, and the clock",
-                Before::Free,
-                vec![library(&[Hold]), library(&[Append])],
-            ),
-            clocks(
-                "two handles, a corpse, and the clock",
-                Before::LibraryCorpse,
-                vec![library(&[Hold]), library(&[Hold])],
-            ),
-            clocks(
-                "a handle, a shipped peer, and the clock",
-                Before::Free,
-                vec![library(&[HoldAppend]), shipped(&[Hold])],
-            ),
-        ],
+    let more = usize::from(prove());
+    let two = |first, second| vec![library(&[first]), library(&[second])];
+    within(more, "two handles, and the clock", Before::Free, two(Hold, Append));
+    within(
+        more,
+        "two handles, a corpse, and the clock",
+        Before::LibraryCorpse,
+        two(Hold, Hold),
+    );
+    let beside = vec![library(&[HoldAppend]), shipped(&[Hold])];
+    within(
+        1 + more,
+        "a handle, a shipped peer, and the clock",
+        Before::Free,
+        beside,
     );
 }
 
@@ -172,12 +171,32 @@ fn no_schedule_without_flock_breaks_a_promise() {
 }
 
 /// A contender has opened the lock of a holder that releases it and closes its handle; so the `flock` can be had of a file
-/// that is the lock no more.
+/// that is the lock no more, while another is.
 #[test]
 fn no_schedule_with_a_release_under_a_contenders_eyes_breaks_a_promise() {
-    let peers = vec![library(&[Hold]), library(&[HoldFor(ms(10))]), library(&[Hold])];
-    none_breaks_within(
-        Bound::preemptions(if prove() { 2 } else { 1 }),
-        &[Scenario::new("a release under a contender's eyes", Before::Free, peers)],
-    );
+    let holds = HoldFor(ms(10));
+    let peers = vec![library(&[holds]), library(&[holds]), library(&[Hold])];
+    let scenario = Scenario {
+        focus: Some(&["flock", "renameat2", "pwrite64"]),
+        ..Scenario::new("a release under a contender's eyes", Before::Free, peers)
+    };
+    none_breaks_within(Bound::preemptions(if prove() { 3 } else { 2 }), &[scenario]);
+}
+
+/// A contender stands between its look at a lock and its `flock`, while the holder notes an append and is killed in it.
+#[test]
+fn no_schedule_with_an_append_torn_under_a_contenders_eyes_breaks_a_promise() {
+    let bound = Bound {
+        tears: 1,
+        ..Bound::preemptions(2)
+    };
+    let scenario = Scenario {
+        focus: Some(&["flock", "pwrite64", "write"]),
+        ..Scenario::new(
+            "an append torn under a contender's eyes",
+            Before::AlmostPage,
+            vec![library(&[Append]), library(&[Append])],
+        )
+    };
+    none_breaks_within(bound, &[scenario]);
 }

@@ -72,6 +72,9 @@ pub struct Scenario {
     pub peers: Vec<Peer>,
     pub rules: Rules,
     pub place: Place,
+    /// Others run only before these calls, or when a peer cannot go on: that leaves few schedules, so that they can stray
+    /// far. `None`: before each call.
+    pub focus: Option<&'static [&'static str]>,
 }
 
 impl Scenario {
@@ -82,6 +85,7 @@ impl Scenario {
             peers,
             rules: Rules::STRICT,
             place: Place::LOCAL,
+            focus: None,
         }
     }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use jlock::seam::Verdict;
 
 use crate::oracle::{Oracle, Standing};
-use crate::scenario::Place;
+use crate::scenario::{Place, Scenario};
 use crate::schedule::{Choice, Chooser};
 
 pub const SETTLE: Duration = Duration::from_millis(100);
@@ -88,6 +88,8 @@ struct Peer {
     shipped: bool,
     /// Since when it has stood before a call that relies on the lock's being its own.
     relying: Option<Duration>,
+    /// The call that it stands before.
+    call: &'static str,
     /// Until when it is stopped.
     stopped: Duration,
     /// It is about to write to the journal, which has this size, and may be cut off on the way.
@@ -130,6 +132,7 @@ pub struct State {
     dir: PathBuf,
     rules: Rules,
     place: Place,
+    focus: Option<&'static [&'static str]>,
     peers: Vec<Peer>,
     /// Who ran last.
     last: Option<usize>,
@@ -164,6 +167,7 @@ impl State {
             dir: dir.to_owned(),
             rules: Rules::STRICT,
             place: Place::LOCAL,
+            focus: None,
             peers: Vec::new(),
             last: None,
             nonces: 0,
@@ -383,18 +387,22 @@ impl State {
         let mut menu = std::mem::take(&mut self.menu);
         menu.clear();
         let everyone = 0..self.peers.len();
+        let mut strays = self.violation.is_none();
         if let Some(last) = self.last.filter(|last| self.is_able(*last)) {
             menu.push(Choice::Go(last));
-            menu.extend(
-                everyone
-                    .clone()
-                    .filter(|p| *p != last && self.is_able(*p))
-                    .map(Choice::Preempt),
-            );
+            strays &= self.focus.is_none_or(|calls| calls.contains(&self.peers[last].call));
+            if strays {
+                menu.extend(
+                    everyone
+                        .clone()
+                        .filter(|p| *p != last && self.is_able(*p))
+                        .map(Choice::Preempt),
+                );
+            }
         } else {
             menu.extend(everyone.clone().filter(|p| self.is_able(*p)).map(Choice::Go));
         }
-        if self.violation.is_none() {
+        if strays {
             let wakes = |(peer, until): &(usize, Duration)| !self.is_able(*peer) && self.may_pass(*until);
             if !self.rules.prompt {
                 menu.extend(self.sleepers().filter(wakes).map(|(peer, _)| Choice::Wake(peer)));
@@ -473,15 +481,17 @@ impl World {
     }
 
     /// Everything from the beginning, with these peers: which of them are shipped ones?
-    pub fn reset(&self, shipped: impl Iterator<Item = bool>, rules: Rules, place: Place) {
+    pub fn reset(&self, shipped: impl Iterator<Item = bool>, scenario: &Scenario) {
         let mut state = self.state();
         *state = State::new(&self.dir);
-        state.rules = rules;
-        state.place = place;
+        state.rules = scenario.rules;
+        state.place = scenario.place;
+        state.focus = scenario.focus;
         state.peers.extend(shipped.map(|shipped| Peer {
             phase: Phase::Ready,
             shipped,
             relying: None,
+            call: "",
             stopped: Duration::ZERO,
             tearing: None,
             torn: false,
@@ -573,6 +583,7 @@ impl Seat {
     pub fn step(&self, call: &'static str) -> Result<(), Died> {
         self.yield_turn(|state| {
             let relies = RELYING.contains(&call) && state.is_shipped_alive();
+            state.peers[self.me].call = call;
             state.peers[self.me].relying = relies.then_some(state.now);
         });
         let mut state = self.state();
