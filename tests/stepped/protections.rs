@@ -4,85 +4,128 @@
 use crate::scenario::Op::{Append, Hold, HoldAppend, HoldFor, Stamped, Wait};
 use crate::scenario::{Before, Op, Place, Scenario};
 use crate::schedule::Bound;
-use crate::world::Rules;
+use crate::world::{CREATED, Rules};
 use crate::{library, ms, none_breaks_within, prove, shipped};
 
-/// A shipped peer that comes when a process has been stopped for almost as long as it will be: what that one touched before
-/// is older than 30 s.
-fn latecomer(op: Op) -> Vec<Op> {
-    vec![Wait(ms(30_500)), op]
+/// A shipped peer that comes just before the end of a stop of 31 s: what the stopped process touched before it is older than
+/// 30 s by now, and what the shipped peer decides on is still to be done when that process goes on.
+fn latecomer(after_ms: u64, op: Op) -> Vec<Op> {
+    vec![Wait(ms(after_ms)), op]
 }
 
-fn with_stop() -> Bound {
+const AT_ONCE: u64 = 30_950;
+/// The same, if the stop began after a settle.
+const AFTER_SETTLE: u64 = 31_050;
+
+fn with_stop(preemptions: usize) -> Bound {
     Bound {
         stops: 1,
-        ..Bound::preemptions(if prove() { 2 } else { 1 })
+        ..Bound::preemptions(preemptions)
     }
 }
 
 /// A process is stopped for 31 s at any of its steps. Whoever waits for it goes on, and time passes.
 #[test]
 fn no_schedule_with_a_stop_before_a_hold_breaks_a_promise() {
-    let beside = |name, before, own: Op, theirs: Op| {
-        Scenario::new(name, before, vec![library(&[own]), shipped(&latecomer(theirs))])
+    let beside = |name, before, after_ms| {
+        let peers = vec![library(&[Hold]), shipped(&latecomer(after_ms, Hold))];
+        Scenario::new(name, before, peers)
     };
     none_breaks_within(
-        with_stop(),
+        with_stop(if prove() { 2 } else { 1 }),
         &[
-            beside("whoever links is stopped", Before::Free, Hold, Hold),
-            beside("whoever claims is stopped", Before::LibraryCorpse, Hold, Hold),
+            beside("whoever links is stopped", Before::Free, AT_ONCE),
+            beside("whoever claims is stopped", Before::LibraryCorpse, AFTER_SETTLE),
             beside(
                 "whoever claims a shipped peer's lock is stopped",
                 Before::ShippedCorpse,
-                Hold,
-                Hold,
+                AFTER_SETTLE,
             ),
-            beside("whoever claims an empty lock is stopped", Before::Empty, Hold, Hold),
+            beside("whoever claims an empty lock is stopped", Before::Empty, AFTER_SETTLE),
         ],
     );
 }
 
-/// The same in a hold: who is robbed is told, and commits nothing to a journal that the thief replaces.
+/// The same in a hold: whoever is robbed is told, and commits nothing to a journal that the thief replaces.
 #[test]
 fn no_schedule_with_a_stop_in_a_hold_breaks_a_promise() {
-    let beside = |name, own: Op, theirs: Op| {
-        Scenario::new(name, Before::Free, vec![library(&[own]), shipped(&latecomer(theirs))])
+    let beside = |name, own: Op| {
+        let peers = vec![library(&[own]), shipped(&latecomer(AT_ONCE, Stamped))];
+        Scenario::new(name, Before::Journal, peers)
     };
     none_breaks_within(
-        with_stop(),
+        with_stop(if prove() { 2 } else { 1 }),
         &[
-            beside(
-                "whoever appends in a hold is stopped, and a thief stamps",
-                HoldAppend,
-                Stamped,
-            ),
-            beside("whoever appends is stopped, and a thief stamps", Append, Stamped),
+            beside("whoever appends in a hold is stopped, and a thief stamps", HoldAppend),
+            beside("whoever appends is stopped, and a thief stamps", Append),
         ],
     );
-    let next = |name, own: Op| {
-        let peers = vec![
-            library(&[own]),
-            shipped(&latecomer(Hold)),
-            library(&[Wait(ms(31_000)), HoldAppend]),
-        ];
-        Scenario::new(name, Before::Free, peers)
+    // The thief's decision, or its own commit, falls between two calls of a rewrite.
+    let rewrite = Scenario {
+        focus: Some(&[
+            "pwrite64",
+            "renameat",
+            "rename: lock tmp to lock",
+            "rename: journal tmp to journal",
+        ]),
+        ..beside("whoever rewrites is stopped, and a thief stamps", Stamped)
     };
-    let bound = Bound {
-        stops: 1,
-        ..Bound::preemptions(1)
+    none_breaks_within(with_stop(2), &[rewrite]);
+}
+
+/// A shipped peer has judged a lock by its age when the holder goes on, and releases it; the next holder must not find the
+/// lock free before the shipped peer has done what it decided on.
+#[test]
+fn no_schedule_with_a_release_after_a_stop_breaks_a_promise() {
+    let peers = vec![
+        library(&[Hold]),
+        shipped(&latecomer(AT_ONCE, Hold)),
+        library(&[Wait(ms(31_000)), HoldFor(ms(10))]),
+    ];
+    let scenario = Scenario {
+        focus: Some(&["works", "unlinkat", "rename: lock tmp to lock"]),
+        ..Scenario::new(
+            "a holder that was stopped releases, and another comes",
+            Before::Free,
+            peers,
+        )
     };
-    none_breaks_within(bound, &[next("a robbed holder releases, and another comes", Hold)]);
+    none_breaks_within(with_stop(if prove() { 2 } else { 1 }), &[scenario]);
+}
+
+/// Where there are no leases, a lock that its creator has not stamped for 5 s is claimed; and when the creator goes on, it
+/// must not find its own nonce in a library peer's lock, and remove it.
+#[test]
+fn no_schedule_with_a_late_creator_has_two_library_peers_hold() {
+    let peers = vec![
+        shipped(&[Hold]),
+        library(&[Wait(ms(30_780)), HoldFor(ms(300))]),
+        library(&[Wait(ms(31_001)), Hold]),
+    ];
+    let scenario = Scenario {
+        rules: Rules {
+            late_creator: true,
+            ..Rules::STRICT
+        },
+        place: Place {
+            leases: false,
+            ..Place::LOCAL
+        },
+        focus: Some(&[CREATED]),
+        ..Scenario::new("a creator that stamps when it is too late", Before::Free, peers)
+    };
+    none_breaks_within(with_stop(0), &[scenario]);
 }
 
 /// Two library peers, one of them stopped: P1.
 #[test]
 fn no_schedule_with_a_stop_among_library_peers_breaks_a_promise() {
     let two = |name, before| {
-        let peers = vec![library(&[Hold]), library(&[Wait(ms(30_500)), Hold])];
+        let peers = vec![library(&[Hold]), library(&latecomer(AT_ONCE, Hold))];
         Scenario::new(name, before, peers)
     };
     none_breaks_within(
-        with_stop(),
+        with_stop(if prove() { 2 } else { 1 }),
         &[
             two("one of two is stopped", Before::Free),
             two("one of two that find a corpse is stopped", Before::LibraryCorpse),

@@ -36,6 +36,8 @@ const FREEZES: [Duration; 4] = [
     Duration::from_millis(29_500),
     Duration::from_secs(31),
 ];
+/// What a shipped peer stands before that has created a lock and not stamped it yet.
+pub const CREATED: &str = "write: lock";
 /// How long a stopped process is: longer than every threshold.
 const STOPPED: Duration = Duration::from_secs(31);
 /// By how much the wall clock is set.
@@ -61,6 +63,9 @@ pub struct Rules {
     pub prompt: bool,
     /// The wall clock may be set.
     pub clocks: bool,
+    /// A shipped peer may be stopped between creating a lock and stamping it. It believes that it holds that lock whenever it
+    /// goes on, so its holds do not count.
+    pub late_creator: bool,
 }
 
 impl Rules {
@@ -69,6 +74,7 @@ impl Rules {
         exclusive: true,
         prompt: false,
         clocks: false,
+        late_creator: false,
     };
 }
 
@@ -256,6 +262,9 @@ impl State {
     /// second between its last look at the lock and the call that relies on it.
     fn may_pass(&self, to: Duration) -> bool {
         let judging = &self.judging;
+        if self.rules.late_creator {
+            return true;
+        }
         judging.lock.is_none_or(|since| to < since + SETTLE)
             && judging.unstamped.is_none_or(|since| to <= since + STAMPED_WITHIN)
             && judging.holds.is_none_or(|since| to <= since + SHIPPED_STALE)
@@ -277,7 +286,8 @@ impl State {
     /// when a library peer is between its last look at the lock and the call that relies on it.
     fn may_stop(&self, peer: usize) -> bool {
         let it = &self.peers[peer];
-        it.begun && !it.shipped && !it.ending && it.relying.is_none() && self.is_able(peer)
+        let is_late_creator = self.rules.late_creator && it.call == CREATED;
+        it.begun && (!it.shipped || is_late_creator) && !it.ending && it.relying.is_none() && self.is_able(peer)
     }
 
     /// Whether the wall clock may be set: not while a shipped peer holds the lock, which would then look older than 30 s, nor
@@ -683,6 +693,9 @@ impl Seat {
     pub fn enter(&self) -> Result<(), Died> {
         let mut state = self.state();
         state.note(self.me, "HOLDS");
+        if state.rules.late_creator && state.peers[self.me].shipped {
+            return Ok(());
+        }
         let (exclusive, shipped) = (state.is_exclusive(), state.peers[self.me].shipped);
         // Whatever happens after its last call happens in its hold.
         let (since, acted_ms) = state.peers[self.me].acted;
