@@ -16,13 +16,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::abi;
 use crate::error::{Error, Result};
 use crate::journal::Durable;
-use crate::lock::Participant;
 use crate::lock::acquire::Acquire;
 use crate::lock::bell::Bell;
 use crate::lock::dir::Dir;
 use crate::lock::inspect::{Holder, inspect};
 use crate::lock::site::Seat;
 use crate::lock::wait::WaitFd;
+use crate::lock::{Participant, State};
 use crate::memory::survive;
 use crate::options::Options;
 use crate::sys::FileId;
@@ -142,14 +142,20 @@ impl Lock {
     /// [`NotLock`](crate::ErrorKind::NotLock), `ELOOP`: no regular file at the lock's name; any errno.
     pub fn inspect(&self) -> Result<Holder> {
         self.check_process()?;
-        let dir = self.whereabouts.dir(None)?;
         let seen = *self.seen();
-        self.surviving(|| inspect(&dir, &self.options, seen.mine))
-            .map(|holder| Holder {
-                without_link: seen.without_link,
-                without_flock: seen.without_flock,
-                ..holder
-            })
+        let look = || -> Result<(Holder, Arc<Dir>)> {
+            let dir = self.whereabouts.dir(None)?;
+            let holder = self.surviving(|| inspect(&dir, &self.options, seen.mine))?;
+            Ok((holder, dir))
+        };
+        let (mut holder, dir) = look()?;
+        // Free, or gone with its directory?
+        if holder.state == State::Free && dir.is_removed() && self.whereabouts.doubt() {
+            holder = look()?.0;
+        }
+        holder.without_link = seen.without_link;
+        holder.without_flock = seen.without_flock;
+        Ok(holder)
     }
 
     /// The journal that this lock guards.
@@ -216,7 +222,7 @@ impl Lock {
         let was_held = inner.participant.holding.hold().is_some();
         let acted = survive(|| act(&mut *inner)).unwrap_or_else(|out_of_memory| {
             inner.participant.recover(was_held);
-            inner.started = None;
+            inner.end_started(&self.bell);
             Err(out_of_memory.into())
         });
         *self.seen() = inner.seen();
@@ -281,9 +287,7 @@ impl Inner {
     }
 
     fn close(&mut self, bell: &Bell) -> Result<()> {
-        if let Some(started) = self.started.take() {
-            started.abandon(&mut self.participant, bell);
-        }
+        self.end_started(bell);
         self.participant.close()
     }
 }

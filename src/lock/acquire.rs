@@ -81,6 +81,7 @@ pub(crate) struct Acquire {
     pub(super) pauses: Pauses,
     eager: u32,
     state: State,
+    has_ended: bool,
 }
 
 #[derive(Debug)]
@@ -127,6 +128,7 @@ impl Acquire {
             pauses: Pauses::new(participant.options.retry),
             eager: EAGER_TRIES,
             state: State::Fresh,
+            has_ended: false,
         })
     }
 
@@ -146,12 +148,15 @@ impl Acquire {
         bell.is_cancelled(self.waiting)
     }
 
-    /// Gives up an acquire that is in progress.
+    /// Gives up an acquire that is in progress. One that is over already stays as it is.
     pub(crate) fn abandon(mut self, participant: &mut Participant, bell: &Bell) {
         self.end(participant, bell, false);
     }
 
     fn end(&mut self, participant: &mut Participant, bell: &Bell, acquired: bool) {
+        if std::mem::replace(&mut self.has_ended, true) {
+            return;
+        }
         if let State::Settling(settling) = std::mem::replace(&mut self.state, State::Last) {
             participant.give_up(settling);
         }

@@ -106,10 +106,14 @@ impl Dir {
         Ok(Some((file, meta.id)))
     }
 
+    /// Whether it is in no other directory any more.
+    pub(crate) fn is_removed(&self) -> bool {
+        sys::fstat(&self.fd).is_ok_and(|meta| meta.nlink == 0)
+    }
+
     /// An error that a missing directory explains, if it does: its path may name another one by now.
     pub(crate) fn explain(&self, error: Error) -> Error {
-        let removed = error.code() == -sys::errno::ENOENT && sys::fstat(&self.fd).is_ok_and(|meta| meta.nlink == 0);
-        match removed {
+        match error.code() == -sys::errno::ENOENT && self.is_removed() {
             true => Error::new(
                 -sys::errno::ESTALE,
                 format!("{}: its directory was removed", Name(&self.journal)),

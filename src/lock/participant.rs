@@ -188,8 +188,8 @@ impl Participant {
     /// Ends the participant, and says what the release said. Whatever else fails leaves what a crash would: others see to it.
     pub(crate) fn close(&mut self) -> Result<()> {
         let released = match self.holding {
-            Holding::Held(_) => self.release(),
-            Holding::Forfeited | Holding::Free => Ok(()),
+            Holding::Held(_) | Holding::Forfeited => self.release(),
+            Holding::Free => Ok(()),
         };
         if self.holding.hold().is_some() {
             self.abandon();
