@@ -85,7 +85,7 @@ impl Participant {
         let hold = Hold::new(corpse.id, Arc::clone(&corpse.file), life, stamp);
         hold.postscript.set(!postscript.is_empty());
         hold.says_since.set(true);
-        Ok(self.settling(hold, then).expecting(text).of(&corpse))
+        Ok(self.settling(hold, then).of(&corpse))
     }
 
     /// From an inode that was claimed before its maker had stamped it to our parked one: should the maker wake up, it writes
