@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pathlib
 import signal
 import subprocess
 import sys
+import threading
+import time
 import typing
 from collections.abc import Callable, Iterator
 
 import pytest
+
+from jlock import Lock, _abi
 
 PYTHON = pathlib.Path(__file__).resolve().parents[1]
 ROOT = PYTHON.parents[1]
@@ -65,6 +70,38 @@ def hold(directory: pathlib.Path) -> Hold:
             yield process
 
     return holding
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Wait for a condition; the limit is for a test that would otherwise hang."""
+    limit = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < limit, f"still waiting until {what}"
+        time.sleep(0.001)
+
+
+def in_thread(function: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=function)
+    thread.start()
+    return thread
+
+
+def joined(thread: threading.Thread) -> None:
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def acquires(lock: Lock) -> bool:
+    """Whether an acquire is in progress on this object, in the library. (Only while another one holds the lock.)"""
+    rc: int = _abi.lib.jlock_acquire_poll(lock._handle._pointer[0])
+    assert rc in (-errno.EINPROGRESS, -errno.EINVAL)
+    return rc == -errno.EINPROGRESS
+
+
+def spy(monkeypatch: pytest.MonkeyPatch, name: str, instead: Callable[..., int]) -> None:
+    """Call `instead(original, *arguments)` for a function of the library."""
+    original = getattr(_abi.lib, name)
+    monkeypatch.setattr(_abi.lib, name, lambda *arguments: instead(original, *arguments))
 
 
 def lock_file(directory: pathlib.Path) -> pathlib.Path:

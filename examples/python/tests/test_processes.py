@@ -165,7 +165,7 @@ lock = jlock.Lock(sys.argv[1], timeout=math.inf)
 def wait():
     try:
         lock.acquire()
-    except (jlock.CanceledError, ValueError):
+    except (jlock.WaitCancelledError, ValueError):
         pass
 thread = threading.Thread(target=wait, daemon=True)
 thread.start()
