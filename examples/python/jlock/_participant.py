@@ -41,13 +41,18 @@ class Participant:
         deadline = Deadline(seconds)
 
         async def act(pointer: ctypes.c_void_p) -> None:
-            if isinstance(waiter, TaskWaiter):
-                await self._wait_for_turn(self._tasks, waiter, deadline)
             while not await self._acquire_in_turn(pointer, waiter, deadline):
                 self._refuse_deadlock(waiter)
                 await self._pause(waiter, deadline)
 
-        await self._participate(waiter, act)
+        async def act_as_task(pointer: ctypes.c_void_p) -> None:
+            try:
+                await self._wait_for_turn(self._tasks, waiter, deadline)
+                await act(pointer)
+            finally:
+                self._tasks.leave(waiter)
+
+        await self._participate(waiter, act_as_task if isinstance(waiter, TaskWaiter) else act)
 
     async def commit(self, waiter: Waiter, seconds: float, write: Write, slow: bool) -> int:
         """Write under the caller's hold, or else under one of its own, and return what `write` returned."""
@@ -100,8 +105,6 @@ class Participant:
                 self.handle.waiters[waiter] = None
                 return await act(pointer)
             finally:
-                self._turn.leave(waiter)
-                self._tasks.leave(waiter)
                 self.handle.waiters.pop(waiter, None)
                 self.handle.leave(user)
         except _errors.WaitCancelledError:

@@ -35,10 +35,8 @@ class Deadline:
 
 
 def _current_task() -> Optional[asyncio.Task[Any]]:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:  # no loop runs here
-        return None
+    loop = asyncio._get_running_loop()
+    return None if loop is None else asyncio.current_task(loop)
 
 
 class Waiter(abc.ABC):

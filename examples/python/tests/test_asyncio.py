@@ -15,7 +15,8 @@ import pytest
 
 from jlock import AcquireTimeoutError, Journal, Lock, LockLostError, State, WaitCancelledError, _abi
 
-from .conftest import Hold, acquires, spy, steal
+from . import conftest
+from .conftest import Hold, acquires, in_thread, joined, spy, steal
 
 STAMP = 1_700_000_000_000
 
@@ -243,23 +244,22 @@ def test_a_blocking_call_that_would_wait_for_a_task_of_its_thread_is_refused(dir
     soon(main())
 
 
-def test_loops_in_two_threads_share_one_object(directory: pathlib.Path) -> None:
+def test_loops_in_several_threads_share_one_object(directory: pathlib.Path) -> None:
     lock, inside = Lock(directory, timeout=math.inf), []
 
     async def work() -> None:
-        for _ in range(20):
-            async with lock:
-                inside.append(1)
-                await asyncio.sleep(0)
-                assert inside == [1]
-                inside.clear()
+        async with lock:
+            inside.append(1)
+            await asyncio.sleep(0)
+            assert inside == [1]
+            inside.clear()
 
-    threads = [threading.Thread(target=lambda: soon(work())) for _ in range(2)]
+    lock.acquire()
+    threads = [in_thread(lambda: asyncio.run(work())) for _ in range(3)]
+    conftest.until(lambda: len(lock._handle.waiters) == 3, "all tasks wait")
+    lock.release()
     for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not any(thread.is_alive() for thread in threads)
+        joined(thread)
     assert inside == []
     assert lock.inspect().state is State.FREE
 

@@ -136,7 +136,7 @@ def test_an_entry_that_the_format_cannot_carry_is_refused(directory: pathlib.Pat
         (None, TypeError),
     ],
 )
-def test_a_timestamp_that_is_none_is_refused(
+def test_a_timestamp_that_is_not_one_is_refused(
     directory: pathlib.Path, journal: Journal, bad: Any, kind: type[Exception]
 ) -> None:
     snapshot = journal.read()

@@ -333,6 +333,15 @@ def test_an_exception_between_two_steps_leaves_nothing_held(
             with pytest.raises(Interrupted):
                 function()
             assert lock.inspect().state is State.FREE
+
+    def append(original: Callable[..., int], *arguments: object) -> int:
+        raise Interrupted
+
+    with monkeypatch.context() as patched:
+        spy(patched, "jlock_append", append)
+        with pytest.raises(Interrupted):
+            lock.append(["a"])
+    assert lock.inspect().state is State.FREE
     with lock:
         pass
 
@@ -569,7 +578,7 @@ def test_a_closed_lock_is_collected_without_a_warning(directory: pathlib.Path) -
     assert [warning for warning in caught if "jlock" in str(warning.message) or "Lock" in str(warning.message)] == []
 
 
-# ------------------------------------------------------------------------------------------------------- what it tells
+# ------------------------------------------------------------------------------------------------------- what it reports
 
 
 def test_inspect_says_who_holds(directory: pathlib.Path, hold: Hold) -> None:
