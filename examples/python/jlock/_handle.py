@@ -163,4 +163,4 @@ def _exit() -> None:
         # What a daemon thread holds stays held to the last: it still works on what the lock protects. The next to
         # acquire takes over from the dead, and `recovered` says that the work may be half done.
         if not any(holder.thread in alive for holder in handle.holders):
-            handle.close(timeout=1)  # the result concerns nobody any more
+            handle.close(timeout=5)  # a daemon thread leaves its call in no time; the result concerns nobody any more

