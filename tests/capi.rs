@@ -173,6 +173,15 @@ claims! {
         a_cancel_ends_an_acquire_that_is_started
         one_acquire_is_in_progress_at_a_time
         the_wait_descriptor_is_the_same_for_life_and_silent_without_an_acquire
+        acquires_that_are_started_in_three_processes_are_served_in_order
+        closing_ends_an_acquire_that_is_started_and_leaves_its_place
+        the_wait_descriptor_is_silent_until_the_release
+        the_wait_descriptor_is_silent_until_the_holders_death
+        the_wait_descriptor_tells_a_cancel
+        the_wait_descriptor_tells_the_end_of_the_time
+        an_acquire_that_is_started_does_not_sleep_to_settle
+        a_journal_call_waits_its_own_time_for_an_acquire_that_is_started
+        nothing_but_acquiring_waits_for_another_threads_acquire
         eight_threads_share_a_handle_while_a_ninth_cancels
         a_dead_holders_lock_is_taken_over_and_said_to_be
         a_stopped_holder_is_waited_for_and_named

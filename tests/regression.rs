@@ -1,12 +1,14 @@
 //! Faults that reviews and searches found, each as a test that was red before it was mended.
 
 use std::cell::{Cell, RefCell};
-use std::fs::{self, File, FileTimes, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, mpsc};
+use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jlock::seam::{self, Hook, Verdict};
@@ -33,6 +35,11 @@ impl Scratch {
 
     fn lock(&self) -> PathBuf {
         self.0.join("changes.journal.lock")
+    }
+
+    /// Where waiters line up.
+    fn line(&self) -> PathBuf {
+        self.0.join("changes.journal.lock.line")
     }
 
     fn open(&self) -> Lock {
@@ -80,6 +87,7 @@ struct Script {
     act: Act,
     number: usize,
     ahead_ms: Rc<Cell<i64>>,
+    /// How often it paused: nobody else has the lock here, so only to settle.
     slept: Rc<Cell<usize>>,
 }
 
@@ -92,9 +100,8 @@ impl Hook for Script {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         Some(i64::try_from(now.as_millis()).unwrap() + self.ahead_ms.get())
     }
-    fn pause(&mut self, call: &'static str, _until: Duration) -> bool {
-        self.slept
-            .set(self.slept.get() + usize::from(call == "clock_nanosleep"));
+    fn pause(&mut self, _call: &'static str, _until: Duration) -> bool {
+        self.slept.set(self.slept.get() + 1);
         false
     }
 }
@@ -191,7 +198,8 @@ fn an_acquire_that_fails_after_its_link_holds_nothing() {
             frozen = true;
             Verdict::Proceed
         }
-        "utimensat" if frozen => Verdict::Fail(5),
+        // Neither of the ways to give a sign of life.
+        "utimensat" | "pwrite64" if frozen => Verdict::Fail(5),
         _ => Verdict::Proceed,
     };
     let error = script(&clock, frozen_at_the_link, || lock.acquire().map(drop)).unwrap_err();
@@ -233,6 +241,94 @@ fn a_stamp_that_aged_at_its_link_is_settled() {
     });
     script(&clock, frozen_at_the_link, || lock.acquire().map(drop)).unwrap();
     assert_eq!(clock.slept.get(), 1);
+}
+
+/// A process that is stopped, once, for so long while it settles. Its clocks go on as it sleeps, which takes no time.
+struct Stopped {
+    for_ms: i64,
+    ahead_ms: Rc<Cell<i64>>,
+    settled: Rc<Cell<usize>>,
+}
+
+impl Stopped {
+    fn wall_clock_ms(ahead_ms: i64) -> i64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        i64::try_from(now.as_millis()).unwrap() + ahead_ms
+    }
+}
+
+impl Hook for Stopped {
+    fn before(&mut self, _call: &'static str) -> Verdict {
+        Verdict::Proceed
+    }
+    fn monotonic(&mut self) -> Option<Duration> {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let now = Duration::new(now.tv_sec.try_into().unwrap(), now.tv_nsec.try_into().unwrap());
+        Some(now + Duration::from_millis(self.ahead_ms.get().unsigned_abs()))
+    }
+    fn realtime_ms(&mut self) -> Option<i64> {
+        Some(Stopped::wall_clock_ms(self.ahead_ms.get()))
+    }
+    fn pause(&mut self, _call: &'static str, until: Duration) -> bool {
+        let left = until.saturating_sub(self.monotonic().unwrap());
+        let slept_ms = i64::try_from(left.as_millis()).unwrap() + 1 + std::mem::take(&mut self.for_ms);
+        self.ahead_ms.set(self.ahead_ms.get() + slept_ms);
+        self.settled.set(self.settled.get() + 1);
+        true
+    }
+}
+
+/// A dead holder's lock is claimed by a process that is stopped for 31 s while it settles. What becomes of its acquire, how
+/// often it settled, and how old the lock is then.
+fn claim_while_stopped(timeout: Option<Duration>) -> (jlock::Result<()>, usize, i64) {
+    let scratch = Scratch::new();
+    let lock = Options::new()
+        .settle(Duration::from_millis(2_000))
+        .open(&scratch.0)
+        .unwrap();
+    let stamp = {
+        let _held = lock.acquire().unwrap();
+        fs::read(scratch.lock()).unwrap()
+    };
+    fs::write(scratch.lock(), stamp).unwrap();
+    let (ahead_ms, settled) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let stopped = || Stopped {
+        for_ms: 31_000,
+        ahead_ms: Rc::clone(&ahead_ms),
+        settled: Rc::clone(&settled),
+    };
+    let age_ms = || {
+        let modified = fs::metadata(scratch.lock()).unwrap().modified().unwrap();
+        let modified = modified.duration_since(UNIX_EPOCH).unwrap().as_millis();
+        Stopped::wall_clock_ms(ahead_ms.get()) - i64::try_from(modified).unwrap()
+    };
+    seam::install(stopped());
+    let acquired = lock.acquire_for(timeout);
+    let (times, age_ms) = (settled.get(), age_ms());
+    let result = acquired.map(|held| held.release().unwrap());
+    if result.is_err() {
+        // It is left for the next one.
+        let next = lock.acquire_for(None).unwrap();
+        assert!(next.recovered().unwrap());
+        next.release().unwrap();
+    }
+    seam::uninstall();
+    (result, times, age_ms)
+}
+
+#[test]
+fn a_claim_that_was_stopped_while_it_settled_settles_again() {
+    let (acquired, settled, age_ms) = claim_while_stopped(None);
+    acquired.unwrap();
+    assert_eq!(settled, 2);
+    assert!(age_ms < 29_000, "a lock {age_ms} ms old");
+}
+
+#[test]
+fn a_claim_that_was_stopped_beyond_its_timeout_is_given_up() {
+    let (acquired, settled, _) = claim_while_stopped(Some(Duration::from_secs(5)));
+    assert_eq!(acquired.unwrap_err().kind(), ErrorKind::TimedOut);
+    assert_eq!(settled, 1);
 }
 
 /// How often `act` sleeps under a hold that has aged.
@@ -561,17 +657,81 @@ fn a_kill_leaves_all_of_an_append_or_nothing() {
     println!("{mended} of 200 kills cut a line");
 }
 
-/// Tickets are times of the monotonic clock.
-fn waiters(scratch: &Scratch) -> usize {
-    let accessed = |path: PathBuf| fs::metadata(path).map(|meta| meta.atime());
-    let times = private_files(&scratch.0)
-        .into_iter()
-        .filter_map(|path| accessed(path).ok());
-    times.filter(|seconds| (0..1_000_000_000).contains(seconds)).count()
+// --------------------------------------------------------------------------------------------------- the line of waiters
+
+/// A thread that plays a process: the handles of one process wait in a queue in its memory, and only the first lines up.
+struct Process<B> {
+    number: u64,
+    before: B,
+    ahead_ms: i64,
+    /// What passes by its wall clock with each pause.
+    pause_ms: i64,
+    /// How often it went to sleep.
+    pauses: &'static AtomicU32,
+}
+
+impl<B: FnMut(&'static str) -> Verdict> Hook for Process<B> {
+    fn before(&mut self, call: &'static str) -> Verdict {
+        (self.before)(call)
+    }
+    fn process(&mut self) -> u64 {
+        self.number
+    }
+    fn realtime_ms(&mut self) -> Option<i64> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Some(i64::try_from(now.as_millis()).unwrap() + self.ahead_ms)
+    }
+    fn pause(&mut self, _call: &'static str, _until: Duration) -> bool {
+        self.ahead_ms += self.pause_ms;
+        self.pauses.fetch_add(1, Ordering::Relaxed);
+        false
+    }
+}
+
+/// What counts its pauses.
+fn be_a_process(before: impl FnMut(&'static str) -> Verdict + 'static) -> &'static AtomicU32 {
+    be_a_process_of(before, 0)
+}
+
+fn be_a_process_of(before: impl FnMut(&'static str) -> Verdict + 'static, pause_ms: i64) -> &'static AtomicU32 {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    let pauses: &'static AtomicU32 = Box::leak(Box::default());
+    seam::install(Process {
+        number: NUMBER.fetch_add(1, Ordering::Relaxed),
+        before,
+        ahead_ms: 0,
+        pause_ms,
+        pauses,
+    });
+    pauses
+}
+
+fn undisturbed(_call: &'static str) -> Verdict {
+    Verdict::Proceed
+}
+
+/// After so long a waiter looks again anyway: it has to be woken before.
+const RARELY: Duration = Duration::from_secs(40);
+const SOON: Duration = Duration::from_secs(20);
+
+/// A process that waits for the lock, and releases it once it has it.
+fn waiter<'s>(scope: &'s Scope<'s, '_>, scratch: &'s Scratch) -> ScopedJoinHandle<'s, ()> {
+    scope.spawn(|| {
+        be_a_process(undisturbed);
+        let lock = Options::new().retry(RARELY).open(&scratch.0).unwrap();
+        lock.acquire_for(Duration::from_secs(120)).unwrap().release().unwrap();
+    })
+}
+
+fn tickets(scratch: &Scratch) -> Vec<PathBuf> {
+    let names = fs::read_dir(scratch.line()).into_iter().flatten();
+    let mut tickets: Vec<PathBuf> = names.map(|entry| entry.unwrap().path()).collect();
+    tickets.sort();
+    tickets
 }
 
 fn expect_waiters(scratch: &Scratch, count: usize) {
-    wait_until("they line up", || waiters(scratch) >= count);
+    wait_until("they line up", || tickets(scratch).len() == count);
 }
 
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
@@ -582,105 +742,218 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
+/// Holds the lock while `disturb` happens to those who wait for it; then all of them get it, soon.
+fn disturb_waiters(disturb: impl for<'s> FnOnce(&'s Scope<'s, '_>, &'s Scratch, &mut Vec<ScopedJoinHandle<'s, ()>>)) {
+    let scratch = Scratch::new();
+    let holder = scratch.open();
+    let held = holder.acquire().unwrap();
+    std::thread::scope(|scope| {
+        let mut waiting = Vec::new();
+        disturb(scope, &scratch, &mut waiting);
+        let released = Instant::now();
+        held.release().unwrap();
+        waiting.into_iter().for_each(|thread| thread.join().unwrap());
+        assert!(released.elapsed() < SOON, "{:?}", released.elapsed());
+    });
+    assert!(tickets(&scratch).is_empty());
+}
+
 #[test]
 fn a_waiter_keeps_its_place_in_line_however_long_it_waits() {
     let scratch = Scratch::new();
     let holder = scratch.open();
     let held = holder.acquire().unwrap();
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| {
-            let lock = scratch.open();
+        let (told, hears) = mpsc::channel();
+        let scratch = &scratch;
+        let waiting = scope.spawn(move || {
+            // A parked stamp is renewed when it is a second old: with each pause.
+            told.send(be_a_process_of(undisturbed, 1_100)).unwrap();
+            let lock = Options::new().retry(Duration::from_millis(1)).open(&scratch.0).unwrap();
             lock.acquire_for(Duration::from_secs(60)).map(drop)
         });
-        expect_waiters(&scratch, 1);
-        // Its parked stamp is freshened once a second.
-        let in_line = Instant::now();
-        while in_line.elapsed() < Duration::from_secs(2) {
-            assert_eq!(waiters(&scratch), 1, "after {:?}", in_line.elapsed());
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let pauses: &AtomicU32 = hears.recv().unwrap();
+        expect_waiters(scratch, 1);
+        let place = tickets(scratch);
+        let begun = pauses.load(Ordering::Relaxed);
+        wait_until("it looks again and again", || {
+            assert_eq!(tickets(scratch), place);
+            pauses.load(Ordering::Relaxed) >= begun + 10
+        });
         held.release().unwrap();
         waiting.join().unwrap().unwrap();
     });
-    assert_eq!(waiters(&scratch), 0);
+    assert!(tickets(&scratch).is_empty());
 }
 
-/// A file system that keeps access times coarsely: coarser than any does, so that two never fall into different units.
-struct Coarse {
-    dir: PathBuf,
-    set: &'static AtomicU32,
-}
-
-impl Hook for Coarse {
-    fn before(&mut self, _call: &'static str) -> Verdict {
-        Verdict::Proceed
-    }
-    fn after(&mut self, call: &'static str) {
-        if call != "utimensat" {
-            return;
-        }
-        self.set.fetch_add(1, Ordering::Relaxed);
-        for path in private_files(&self.dir) {
-            let Ok(file) = File::open(path) else { continue }; // it has just gone
-            let seconds = u64::try_from(file.metadata().unwrap().atime()).unwrap();
-            let kept = UNIX_EPOCH + Duration::from_secs(seconds / 1_000 * 1_000);
-            file.set_times(FileTimes::new().set_accessed(kept)).unwrap();
-        }
-    }
-}
-
-/// Else both look again when the lock changes hands, each finds the other before it, and nobody sees it come free.
 #[test]
-fn where_access_times_are_coarse_waiters_do_not_wait_for_each_other() {
-    static SET: AtomicU32 = AtomicU32::new(0);
-    let scratch = Scratch::new();
-    let holder = scratch.open();
-    let held = holder.acquire().unwrap();
-    std::thread::scope(|scope| {
-        let wait = || {
-            let dir = scratch.0.clone();
-            seam::install(Coarse { dir, set: &SET });
-            let options = Options::new().retry(Duration::from_secs(20)); // after which whoever waits looks anyway
-            let lock = options.open(&scratch.0).unwrap();
-            lock.acquire_for(Duration::from_secs(60)).map(drop).unwrap();
-        };
-        let waiting = [scope.spawn(wait), scope.spawn(wait)];
-        expect_waiters(&scratch, 2);
-        // Each takes its ticket, and signs the lock, before it falls asleep.
-        wait_until("both sleep", || {
-            let before = SET.load(Ordering::Relaxed);
-            std::thread::sleep(Duration::from_millis(50));
-            before >= 4 && before == SET.load(Ordering::Relaxed)
-        });
-        let before = SET.load(Ordering::Relaxed);
-        steal(&scratch);
-        held.release().unwrap_err();
-        wait_until("both look", || SET.load(Ordering::Relaxed) >= before + 2);
-        std::thread::sleep(Duration::from_millis(200)); // asleep again, they tell nobody
-        let freed = Instant::now();
-        fs::remove_file(scratch.lock()).unwrap();
-        waiting.into_iter().for_each(|thread| thread.join().unwrap());
-        assert!(freed.elapsed() < Duration::from_secs(10), "{:?}", freed.elapsed());
+fn waiters_whose_tickets_were_removed_are_served() {
+    disturb_waiters(|scope, scratch, waiting| {
+        for count in 1..=3 {
+            waiting.push(waiter(scope, scratch));
+            expect_waiters(scratch, count);
+        }
+        // The middle one's: the last waits behind it.
+        fs::remove_file(&tickets(scratch)[1]).unwrap();
+        fs::remove_file(&tickets(scratch)[0]).unwrap();
     });
 }
 
-/// Other waiters' parked stamps may not be opened: they belong to another user, whose umask is 077.
-struct Guarded {
-    has_listed: bool,
-    refused: &'static AtomicU32,
+#[test]
+fn where_the_waiters_directory_was_removed_they_are_served_and_make_another() {
+    disturb_waiters(|scope, scratch, waiting| {
+        for count in 1..=2 {
+            waiting.push(waiter(scope, scratch));
+            expect_waiters(scratch, count);
+        }
+        fs::remove_dir_all(scratch.line()).unwrap();
+        waiting.push(waiter(scope, scratch));
+        expect_waiters(scratch, 1);
+    });
 }
 
-impl Hook for Guarded {
-    fn before(&mut self, call: &'static str) -> Verdict {
-        // Whoever looks for tickets lists the directory, asks for the times of private files, and opens one of them.
-        let is_theirs = self.has_listed && call == "openat";
-        self.has_listed = call == "getdents64" || (self.has_listed && matches!(call, "close" | "newfstatat"));
-        if is_theirs {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-            return Verdict::Fail(libc::EACCES);
+#[test]
+fn a_handle_that_lined_up_in_a_directory_that_was_removed_lines_up_again() {
+    let scratch = Scratch::new();
+    let holder = scratch.open();
+    std::thread::scope(|scope| {
+        let (says, hears) = mpsc::channel();
+        let (lets_go, held) = mpsc::channel();
+        let held_by_us = holder.acquire().unwrap();
+        let scratch = &scratch;
+        let waiting = scope.spawn(move || {
+            be_a_process(undisturbed);
+            let lock = scratch.open();
+            for _ in 0..2 {
+                lock.acquire_for(Duration::from_secs(60)).unwrap().release().unwrap();
+                says.send(()).unwrap();
+                held.recv().unwrap(); // before it waits again
+            }
+        });
+        expect_waiters(scratch, 1);
+        fs::remove_dir_all(scratch.line()).unwrap();
+        held_by_us.release().unwrap();
+        hears.recv().unwrap();
+        let held_again = holder.acquire().unwrap();
+        lets_go.send(()).unwrap();
+        expect_waiters(scratch, 1);
+        held_again.release().unwrap();
+        lets_go.send(()).unwrap();
+        waiting.join().unwrap();
+    });
+}
+
+/// Has this thread be somebody whom the modes of files stop, which they do not do with root.
+fn be_nobody() {
+    // SAFETY: of this thread alone.
+    unsafe { libc::setfsuid(65_534) };
+}
+
+#[test]
+fn where_nobody_may_line_up_all_are_served() {
+    let directory = |mode| {
+        move |path: &Path| {
+            fs::create_dir(path)?;
+            fs::set_permissions(path, Permissions::from_mode(mode))
         }
-        Verdict::Proceed
+    };
+    let (closed, unreadable, unwritable) = (directory(0), directory(0o333), directory(0o555));
+    let file = |path: &Path| fs::write(path, "not a directory");
+    let dangling = |path: &Path| std::os::unix::fs::symlink("nowhere", path);
+    let obstacles: [&dyn Fn(&Path) -> std::io::Result<()>; 5] = [&closed, &unreadable, &unwritable, &file, &dangling];
+    for obstacle in obstacles {
+        let scratch = Scratch::new();
+        fs::set_permissions(&scratch.0, Permissions::from_mode(0o777)).unwrap();
+        obstacle(&scratch.line()).unwrap();
+        let holder = scratch.open();
+        let held = holder.acquire().unwrap();
+        std::thread::scope(|scope| {
+            let (told, hears) = mpsc::channel();
+            let waiting: Vec<_> = (0..3)
+                .map(|_| {
+                    let (scratch, told) = (&scratch, told.clone());
+                    scope.spawn(move || {
+                        be_nobody();
+                        told.send(be_a_process(undisturbed)).unwrap();
+                        let lock = Options::new().retry(RARELY).open(&scratch.0).unwrap();
+                        lock.acquire_for(Duration::from_secs(120)).unwrap().release().unwrap();
+                    })
+                })
+                .collect();
+            for _ in &waiting {
+                let pauses: &AtomicU32 = hears.recv().unwrap();
+                wait_until("it sleeps", || pauses.load(Ordering::Relaxed) > 0);
+            }
+            let released = Instant::now();
+            held.release().unwrap();
+            waiting.into_iter().for_each(|thread| thread.join().unwrap());
+            assert!(released.elapsed() < SOON, "{:?}", released.elapsed());
+        });
+        if scratch.line().is_dir() {
+            fs::set_permissions(scratch.line(), Permissions::from_mode(0o700)).unwrap();
+        }
     }
+}
+
+/// A process that dies in line, and its ticket.
+fn die_in_line(scratch: &Scratch) -> PathBuf {
+    let before = tickets(scratch);
+    let dies = || {
+        be_a_process(|call| match call {
+            "ppoll" => Verdict::Die,
+            _ => Verdict::Proceed,
+        });
+        scratch.open().acquire_for(Duration::from_secs(60)).map(drop)
+    };
+    std::thread::scope(|scope| scope.spawn(dies).join().unwrap()).unwrap_err();
+    let mut left = tickets(scratch).into_iter().filter(|ticket| !before.contains(ticket));
+    left.next().expect("it had lined up")
+}
+
+#[test]
+fn a_dead_waiters_ticket_is_swept_by_whoever_comes() {
+    disturb_waiters(|scope, scratch, waiting| {
+        let of_the_dead = die_in_line(scratch);
+        waiting.push(waiter(scope, scratch));
+        wait_until("it lines up", || !tickets(scratch).is_empty() && !of_the_dead.exists());
+    });
+}
+
+#[test]
+fn a_dead_waiters_ticket_holds_nobody_up_and_is_removed_by_those_behind_it() {
+    static HAS_WAITED: AtomicBool = AtomicBool::new(false);
+    disturb_waiters(|scope, scratch, waiting| {
+        let of_the_dead = Arc::new(OnceLock::new());
+        let go: Vec<_> = (0..2)
+            .map(|_| {
+                let (parked, is_parked) = mpsc::channel();
+                let (go, goes) = mpsc::channel();
+                let of_the_dead = Arc::clone(&of_the_dead);
+                waiting.push(scope.spawn(move || {
+                    be_a_process(undisturbed);
+                    let lock = Options::new().retry(RARELY).open(&scratch.0).unwrap();
+                    // It parks its stamp, and sweeps, before the other one dies.
+                    lock.try_acquire().unwrap_err();
+                    parked.send(()).unwrap();
+                    goes.recv().unwrap();
+                    let held = lock.acquire_for(Duration::from_secs(120)).unwrap();
+                    if !HAS_WAITED.swap(true, Ordering::Relaxed) {
+                        // The other one looks who is before it.
+                        let of_the_dead: &PathBuf = of_the_dead.get().unwrap();
+                        wait_until("it is removed", || !of_the_dead.exists());
+                    }
+                    held.release().unwrap();
+                }));
+                is_parked.recv().unwrap();
+                go
+            })
+            .collect();
+        of_the_dead.set(die_in_line(scratch)).unwrap();
+        for (count, go) in go.into_iter().enumerate() {
+            go.send(()).unwrap();
+            expect_waiters(scratch, count + 2);
+        }
+    });
 }
 
 #[test]
@@ -690,19 +963,28 @@ fn a_waiter_that_may_not_be_looked_at_is_nobody_to_wait_for() {
     let holder = scratch.open();
     let held = holder.acquire().unwrap();
     std::thread::scope(|scope| {
-        let first = scope.spawn(|| scratch.open().acquire_for(Duration::from_secs(60)).map(drop));
+        let first = waiter(scope, &scratch);
         expect_waiters(&scratch, 1);
         let second = scope.spawn(|| {
-            let lock = scratch.open();
-            seam::install(Guarded {
-                has_listed: false,
-                refused: &REFUSED,
+            // Others' parked stamps may not be opened: they belong to another user, whose umask is 077. Whoever has a
+            // ticket lists the line, and opens the latest before its own.
+            let (mut links, mut has_listed) = (0, false);
+            be_a_process(move |call| {
+                let is_theirs = links > 1 && has_listed && call == "openat";
+                links += usize::from(call == "linkat");
+                has_listed = call == "getdents64" || (has_listed && call == "close");
+                if is_theirs {
+                    REFUSED.fetch_add(1, Ordering::Relaxed);
+                    return Verdict::Fail(libc::EACCES);
+                }
+                Verdict::Proceed
             });
+            let lock = scratch.open();
             lock.acquire_for(Duration::from_secs(60)).map(drop)
         });
         wait_until("it looks", || REFUSED.load(Ordering::Relaxed) > 0);
         held.release().unwrap();
-        first.join().unwrap().unwrap();
+        first.join().unwrap();
         second.join().unwrap().unwrap();
     });
 }

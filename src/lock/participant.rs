@@ -182,6 +182,7 @@ impl Participant {
                 self.holding = Holding::Forfeited;
             }
         }
+        self.leave_line(false); // which needs no memory
         self.line = Line::default();
     }
 

@@ -333,6 +333,223 @@ static void the_wait_descriptor_is_the_same_for_life_and_silent_without_an_acqui
   OK(jlock_close(one));
 }
 
+/* ---------------------------------------------------------------------------- an acquire that was started, among others */
+
+#define LINE LOCK ".line"
+
+/* How many are in line. */
+static int waiters(void) {
+  DIR *line = opendir(path_of(LINE));
+  if (!line) return 0;
+  int count = 0;
+  for (struct dirent *entry; (entry = readdir(line));) count += entry->d_name[0] != '.';
+  closedir(line);
+  return count;
+}
+
+static int served; /* a file to which whoever gets the lock appends a letter */
+static int told[2];
+static char letter;
+
+static void tell(void) { CHECK(write(told[1], &letter, 1) == 1); }
+
+static char hear(void) {
+  char heard;
+  CHECK(read(told[0], &heard, 1) == 1);
+  return heard;
+}
+
+/* Waits for its turn, and tells when it waits and when it was woken the first time. */
+static void wait_for_turn(void) {
+  struct jlock *lock = open_patient();
+  int fd = jlock_wait_fd(lock);
+  int rc = jlock_acquire_start(lock, -1);
+  IS(rc, -EINPROGRESS);
+  tell();
+  for (int woken = 0; rc == -EINPROGRESS; woken++) {
+    CHECK(is_readable(fd, -1));
+    rc = jlock_acquire_poll(lock);
+    if (woken == 0) tell();
+  }
+  OK(rc);
+  CHECK(write(served, &letter, 1) == 1);
+  OK(jlock_release(lock));
+  OK(jlock_close(lock));
+}
+
+static pid_t start_waiter(char name) {
+  letter = name;
+  pid_t pid = child(wait_for_turn);
+  CHECK(hear() == name);
+  return pid;
+}
+
+static void prepare_to_serve(void) {
+  SYSTEM(pipe2(told, O_CLOEXEC));
+  SYSTEM(served = open(path_of("served"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+}
+
+/* Wakes all who wait for this lock and have not lined up behind others yet: they look, and do so. */
+static void wake_all(int count) {
+  SYSTEM(chmod(path_of(LOCK), 0644));
+  while (count--) hear();
+}
+
+static void acquires_that_are_started_in_three_processes_are_served_in_order(void) {
+  prepare_to_serve();
+  struct jlock *lock = open_default();
+  OK(jlock_acquire(lock));
+  pid_t pids[3];
+  for (int i = 0; i < 3; i++) {
+    pids[i] = start_waiter((char)('a' + i));
+    CHECK(waiters() == i + 1);
+  }
+  wake_all(3);
+  OK(jlock_release(lock));
+  for (int i = 0; i < 3; i++) ends_well(pids[i]);
+  holds("served", "abc");
+  OK(jlock_close(lock));
+}
+
+static void closing_ends_an_acquire_that_is_started_and_leaves_its_place(void) {
+  prepare_to_serve();
+  struct jlock *one = open_default(), *two = open_patient();
+  OK(jlock_acquire(one));
+  struct jlock *three = open_patient();
+  pid_t before = start_waiter('a');
+  IS(jlock_acquire_start(two, -1), -EINPROGRESS);
+  pid_t after = start_waiter('b');
+  CHECK(waiters() == 3);
+  IS(jlock_acquire_start(three, -1), -EINPROGRESS); /* behind the other handle of this process */
+  CHECK(waiters() == 3);
+  wake_all(2);
+  OK(jlock_close(two));
+  CHECK(waiters() == 2);
+  OK(jlock_release(one));
+  OK(drive(three));
+  OK(jlock_release(three));
+  ends_well(before);
+  ends_well(after);
+  OK(jlock_close(three));
+  OK(jlock_close(one));
+  SYSTEM(unlink(path_of("served")));
+  SYSTEM(rmdir(dir)); /* nothing is left */
+  SYSTEM(mkdir(dir, 0777));
+}
+
+static void the_wait_descriptor_is_silent_until_the_release(void) {
+  struct jlock *one = open_default(), *two = open_patient();
+  OK(jlock_acquire(one));
+  IS(jlock_acquire_start(two, -1), -EINPROGRESS);
+  CHECK(!is_readable(jlock_wait_fd(two), 50));
+  OK(jlock_release(one));
+  CHECK(is_readable(jlock_wait_fd(two), -1)); /* it would look by itself after an hour */
+  OK(drive(two));
+  OK(jlock_close(two));
+  OK(jlock_close(one));
+}
+
+static void the_wait_descriptor_is_silent_until_the_holders_death(void) {
+  pid_t pid = holder();
+  struct jlock *lock = open_patient();
+  IS(jlock_acquire_start(lock, -1), -EINPROGRESS);
+  CHECK(!is_readable(jlock_wait_fd(lock), 50));
+  kill_child(pid);
+  OK(drive(lock));
+  IS(jlock_recovered(lock), 1);
+  OK(jlock_close(lock));
+}
+
+static void the_wait_descriptor_tells_a_cancel(void) {
+  struct jlock *one = open_default(), *two = open_patient();
+  OK(jlock_acquire(one));
+  IS(jlock_acquire_start(two, -1), -EINPROGRESS);
+  OK(jlock_cancel(two));
+  IS(drive(two), -ECANCELED);
+  CHECK(!is_readable(jlock_wait_fd(two), 0));
+  /* After an acquire that failed as after any other. */
+  IS(jlock_acquire_start(two, -1), -EINPROGRESS);
+  OK(jlock_cancel(two));
+  IS(drive(two), -ECANCELED);
+  OK(jlock_close(two));
+  OK(jlock_close(one));
+}
+
+static void the_wait_descriptor_tells_the_end_of_the_time(void) {
+  struct jlock *one = open_default(), *two = open_patient();
+  OK(jlock_acquire(one));
+  int64_t begun = now_ms();
+  IS(jlock_acquire_start(two, 100), -EINPROGRESS);
+  IS(drive(two), -ETIMEDOUT);
+  int64_t waited = now_ms() - begun;
+  CHECK(waited >= 100 && waited < 10000);
+  OK(jlock_close(two));
+  OK(jlock_close(one));
+}
+
+static void an_acquire_that_is_started_does_not_sleep_to_settle(void) {
+  kill_child(holder());
+  struct jlock_options options;
+  jlock_options_init(&options, sizeof options);
+  options.settle_ms = 2000;
+  struct jlock *lock;
+  OK(jlock_open(dir, &options, sizeof options, &lock));
+  int64_t begun = now_ms();
+  IS(jlock_acquire_start(lock, -1), -EINPROGRESS);
+  IS(jlock_acquire_poll(lock), -EINPROGRESS);
+  CHECK(now_ms() - begun < 2000);
+  OK(drive(lock));
+  CHECK(now_ms() - begun >= 2000);
+  OK(jlock_close(lock));
+}
+
+static void a_journal_call_waits_its_own_time_for_an_acquire_that_is_started(void) {
+  struct jlock *one = open_default(), *two = open_with(0, 100);
+  OK(jlock_acquire(one));
+  IS(jlock_acquire_start(two, -1), -EINPROGRESS);
+  struct wait wait = {two, 0, 1};
+  int64_t begun = now_ms();
+  pthread_join(start(append_when_it_is_free, &wait), NULL);
+  int64_t waited = now_ms() - begun;
+  IS(wait.rc, -ETIMEDOUT);
+  CHECK(waited >= 100 && waited < 10000);
+  CHECK(!exists(JOURNAL));
+  OK(jlock_release(one));
+  OK(drive(two)); /* it goes on */
+  pthread_join(start(append_when_it_is_free, &wait), NULL);
+  OK(wait.rc); /* under the hold */
+  OK(jlock_close(two));
+  OK(jlock_close(one));
+}
+
+static void nothing_but_acquiring_waits_for_another_threads_acquire(void) {
+  struct jlock *one = open_default();
+  OK(append_stamped(one, "a", 1));
+  OK(jlock_acquire(one));
+  struct wait wait = {open_patient(), -1, 1};
+  pthread_t thread = start(wait_for_it, &wait);
+  WAIT_UNTIL(waiters() == 1);
+  /* The other thread waits until we release: whoever waited for it would wait forever. */
+  IS(jlock_release(wait.lock), JLOCK_ENOTHELD);
+  CHECK(strstr(message(wait.lock), LOCK));
+  IS(jlock_refresh(wait.lock), JLOCK_ENOTHELD);
+  CHECK(inspect(wait.lock).state == JLOCK_HELD);
+  IS(jlock_recovered(wait.lock), 0);
+  CHECK(jlock_wait_fd(wait.lock) > 2);
+  struct jlock_snapshot *snapshot;
+  OK(jlock_read(wait.lock, &snapshot));
+  jlock_snapshot_free(snapshot);
+  IS(jlock_try_acquire(wait.lock), -EAGAIN);
+  IS(jlock_acquire_for(wait.lock, 0), -ETIMEDOUT);
+  IS(jlock_acquire_start(wait.lock, -1), -EALREADY);
+  CHECK(waiters() == 1); /* its place is kept */
+  OK(jlock_release(one));
+  pthread_join(thread, NULL);
+  OK(wait.rc);
+  OK(jlock_close(wait.lock));
+  OK(jlock_close(one));
+}
+
 struct crowd {
   struct jlock *lock;
   int stop;
@@ -614,6 +831,15 @@ const struct claim claims[] = {
     CLAIM(a_cancel_ends_an_acquire_that_is_started),
     CLAIM(one_acquire_is_in_progress_at_a_time),
     CLAIM(the_wait_descriptor_is_the_same_for_life_and_silent_without_an_acquire),
+    CLAIM(acquires_that_are_started_in_three_processes_are_served_in_order),
+    CLAIM(closing_ends_an_acquire_that_is_started_and_leaves_its_place),
+    CLAIM(the_wait_descriptor_is_silent_until_the_release),
+    CLAIM(the_wait_descriptor_is_silent_until_the_holders_death),
+    CLAIM(the_wait_descriptor_tells_a_cancel),
+    CLAIM(the_wait_descriptor_tells_the_end_of_the_time),
+    CLAIM(an_acquire_that_is_started_does_not_sleep_to_settle),
+    CLAIM(a_journal_call_waits_its_own_time_for_an_acquire_that_is_started),
+    CLAIM(nothing_but_acquiring_waits_for_another_threads_acquire),
     CLAIM(eight_threads_share_a_handle_while_a_ninth_cancels),
     CLAIM(a_dead_holders_lock_is_taken_over_and_said_to_be),
     CLAIM(a_stopped_holder_is_waited_for_and_named),

@@ -46,6 +46,18 @@ pub fn of(name: &str, text: &str) -> &'static [&'static str] {
             "EROFS",
             "EXDEV",
         ],
+        // rmdir(2)
+        "unlinkat" if text.contains("AT_REMOVEDIR") => &[
+            "EACCES",
+            "EBUSY",
+            "EIO",
+            "ENOENT",
+            "ENOMEM",
+            "ENOTDIR",
+            "ENOTEMPTY",
+            "EPERM",
+            "EROFS",
+        ],
         // unlink(2)
         "unlinkat" => &[
             "EACCES", "EBUSY", "EIO", "ENOENT", "ENOMEM", "ENOTDIR", "EPERM", "EROFS",
@@ -76,8 +88,11 @@ pub fn of(name: &str, text: &str) -> &'static [&'static str] {
         "ftruncate" => &["EFBIG", "EINTR", "EIO", "EPERM", "EROFS"],
         // fcntl(2), F_SETFL: the file has the append-only attribute
         "fcntl" if text.contains("F_SETFL") => &["EPERM"],
-        // chmod(2)
+        // fcntl(2), F_SETLEASE: somebody writes to it; another user's; a file system without leases
+        "fcntl" if text.contains("F_SETLEASE") => &["EACCES", "EAGAIN", "EINVAL", "ENOLCK", "ENOMEM", "EOPNOTSUPP"],
+        // chmod(2), chown(2)
         "fchmod" => &["EIO", "ENOMEM", "EPERM", "EROFS"],
+        "fchown" => &["EDQUOT", "EIO", "ENOMEM", "EPERM", "EROFS"],
         // utimensat(2)
         "utimensat" => &["EACCES", "EIO", "EPERM", "EROFS"],
         // fsync(2)
@@ -85,10 +100,15 @@ pub fn of(name: &str, text: &str) -> &'static [&'static str] {
         // inotify_init(2), inotify_add_watch(2)
         "inotify_init1" => &["EMFILE", "ENFILE", "ENOMEM"],
         "inotify_add_watch" => &["EACCES", "ENOENT", "ENOMEM", "ENOSPC"],
+        // inotify_rm_watch(2): the watch has ended by itself
+        "inotify_rm_watch" => &["EINVAL"],
         // eventfd(2), epoll_create(2), epoll_ctl(2)
         "eventfd2" => &["EMFILE", "ENFILE", "ENODEV", "ENOMEM"],
         "epoll_create1" => &["EMFILE", "ENFILE", "ENOMEM"],
         "epoll_ctl" => &["ENOMEM", "ENOSPC"],
+        // timerfd_create(2); setting one (timerfd_settime) can fail of a sandbox alone
+        "timerfd_create" => &["EMFILE", "ENFILE", "ENODEV", "ENOMEM", "EPERM"],
+        "timerfd_settime" => &["ENOSYS", "EPERM"],
         // poll(2), clock_nanosleep(2)
         "ppoll" => &["EINTR", "ENOMEM"],
         "clock_nanosleep" => &["EINTR"],
@@ -149,6 +169,7 @@ pub fn number(name: &str) -> i32 {
         "ENOSPC" => Errno::NOSPC,
         "ENOSYS" => Errno::NOSYS,
         "ENOTDIR" => Errno::NOTDIR,
+        "ENOTEMPTY" => Errno::NOTEMPTY,
         "ENXIO" => Errno::NXIO,
         "EOPNOTSUPP" => Errno::OPNOTSUPP,
         "EOVERFLOW" => Errno::OVERFLOW,
