@@ -7,6 +7,9 @@
 mod commands;
 mod links;
 mod numbers;
+#[path = "../cli/scene.rs"]
+#[allow(dead_code)] // the command is what is wanted of it
+mod scene;
 #[path = "../abi/tools.rs"]
 mod tools;
 mod tutorial;
