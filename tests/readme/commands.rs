@@ -51,7 +51,9 @@ fn project(scratch: &Scratch) {
 /// What stands between two words, each time that it does.
 fn all_between<'a>(text: &'a str, begin: &str, end: &str) -> Vec<&'a str> {
     let parts = text.split(begin).skip(1);
-    parts.map(|rest| rest.split(end).next().expect("one at least")).collect()
+    parts
+        .map(|rest| rest.split(end).next().expect("one at least"))
+        .collect()
 }
 
 /// README's commands: the second column of the table of languages, and what each first program is run with.
@@ -61,7 +63,9 @@ fn commands() -> Vec<String> {
     let rows = table[0].lines().skip(2);
     let install = rows.map(|row| row.split('`').nth(1).expect(row).to_owned());
     let summaries = all_between(&readme, "<summary>", "</summary>");
-    let run = summaries.iter().map(|text| all_between(text, "<code>", "</code>")[0].to_owned());
+    let run = summaries
+        .iter()
+        .map(|text| all_between(text, "<code>", "</code>")[0].to_owned());
     install.chain(run).collect()
 }
 
@@ -135,7 +139,14 @@ fn the_commands_run_as_they_stand() {
         assert!(out.lines().any(|said| said == line), "{line}: {out}");
     }
     let journal = fs::read_to_string(scratch.0.join("project/.codegraph/changes.journal")).expect("a journal");
-    for entry in ["src/main.c", "src/main.cpp", "src/main.py", "src/main.go", "src/main.js", "src/main.rs"] {
+    for entry in [
+        "src/main.c",
+        "src/main.cpp",
+        "src/main.py",
+        "src/main.go",
+        "src/main.js",
+        "src/main.rs",
+    ] {
         assert!(journal.lines().any(|line| line == entry), "no {entry}: {journal}");
     }
 }
@@ -164,7 +175,11 @@ fn what_the_documents_say_to_make_can_be_made() {
         let mut words = line["make ".len()..].split_whitespace();
         let first = words.next().expect(line);
         // make -C DIRECTORY GOAL
-        let goal = if first == "-C" { words.nth(1).expect(line) } else { first };
+        let goal = if first == "-C" {
+            words.nth(1).expect(line)
+        } else {
+            first
+        };
         assert!(
             rules.lines().any(|rule| rule.starts_with(&format!("{goal}:"))),
             "{line}: no such goal"

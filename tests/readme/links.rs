@@ -55,10 +55,7 @@ fn links_lead_somewhere() {
                 "" => PathBuf::from(&document),
                 _ => Path::new(&document).parent().expect("a directory").join(file),
             };
-            assert!(
-                root().join(&target).exists(),
-                "{document}: nothing at {link}"
-            );
+            assert!(root().join(&target).exists(), "{document}: nothing at {link}");
             if !anchor.is_empty() {
                 let there = anchors(&without_code(&read(target.to_str().expect("a name"))));
                 assert!(there.contains(anchor), "{document}: no heading for {link}");

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::scene::program;
-use crate::tools::{Scratch, library, root, tool};
 use crate::commands::in_front_of;
 use crate::read;
+use crate::scene::program;
+use crate::tools::{Scratch, library, root, tool};
 
 /// A command, with the lines that it shall print.
 struct Step {
@@ -31,7 +31,10 @@ fn blocks<'a>(text: &'a str, opening: impl Fn(&str) -> bool) -> Vec<(&'a str, Ve
 
 fn steps(tutorial: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
-    for line in blocks(tutorial, |line| line == "```console").into_iter().flat_map(|block| block.1) {
+    for line in blocks(tutorial, |line| line == "```console")
+        .into_iter()
+        .flat_map(|block| block.1)
+    {
         match line.strip_prefix("$ ") {
             Some(command) => steps.push(Step {
                 command: command.to_owned(),
@@ -50,7 +53,9 @@ fn steps(tutorial: &str) -> Vec<Step> {
 fn write_files(tutorial: &str, scratch: &Scratch) {
     let mut written = 0;
     for (before, code) in blocks(tutorial, |line| line.starts_with("```") && line.len() > 3) {
-        let named = before.strip_prefix("<!-- file: ").and_then(|rest| rest.strip_suffix(" -->"));
+        let named = before
+            .strip_prefix("<!-- file: ")
+            .and_then(|rest| rest.strip_suffix(" -->"));
         if let Some(name) = named {
             scratch.write(name, &(code.join("\n") + "\n"));
             written += 1;
@@ -94,7 +99,10 @@ fn shell(dir: &Path) -> Command {
     shell
         .args(["120", "bash"])
         .current_dir(dir)
-        .env("PATH", in_front_of("PATH", &[program().parent().expect("a directory").to_owned()]))
+        .env(
+            "PATH",
+            in_front_of("PATH", &[program().parent().expect("a directory").to_owned()]),
+        )
         .env("JLOCK_LIBRARY", library("libjlock.so"))
         .env("PYTHONPATH", root().join("examples/python"))
         .env("PYTHONDONTWRITEBYTECODE", "1");
@@ -117,7 +125,11 @@ fn the_tutorial_prints_what_it_shows() {
     let output = shell(scratch.path()).args(["-c", &script]).output().expect("bash");
     let printed = String::from_utf8(output.stdout).expect("text");
     for (step, part) in steps.iter().zip(printed.split(&format!("{MARK}\n"))) {
-        let found: Vec<String> = part.lines().filter(|line| !is_of_the_shell(line)).map(lasting).collect();
+        let found: Vec<String> = part
+            .lines()
+            .filter(|line| !is_of_the_shell(line))
+            .map(lasting)
+            .collect();
         let expected: Vec<String> = step.prints.iter().map(|line| lasting(line)).collect();
         assert_eq!(found, expected, "{}:\n{part}", step.command);
     }
