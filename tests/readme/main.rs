@@ -7,6 +7,9 @@
 mod commands;
 mod links;
 mod numbers;
+#[path = "../cli/scene.rs"]
+#[allow(dead_code)] // the command is what is wanted of it
+mod scene;
 #[path = "../abi/tools.rs"]
 mod tools;
 mod tutorial;
@@ -85,7 +88,10 @@ fn readme_has_a_first_program_of_ten_lines_in_each_language() {
     let endings = ["sh", "c", "cpp", "py", "go", "mjs", "rs"];
     for ending in endings {
         let has_it = |program: &&(&str, &str)| program.0.rsplit('.').next() == Some(ending);
-        let (name, from) = programs.iter().find(has_it).unwrap_or_else(|| panic!("none in {ending}"));
+        let (name, from) = programs
+            .iter()
+            .find(has_it)
+            .unwrap_or_else(|| panic!("none in {ending}"));
         let lines = example(name, from).lines().filter(|line| !line.is_empty()).count();
         assert!(lines <= 10, "{name}: {lines} lines");
     }
@@ -97,5 +103,8 @@ fn readme_is_short() {
     let text = without_code(&read("README.md"));
     let is_word = |word: &&str| word.contains(char::is_alphanumeric);
     let words = text.split_whitespace().filter(is_word).count();
-    assert!(words <= MOST_WORDS, "README.md has {words} words, code apart; {MOST_WORDS} are enough");
+    assert!(
+        words <= MOST_WORDS,
+        "README.md has {words} words, code apart; {MOST_WORDS} are enough"
+    );
 }
