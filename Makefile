@@ -45,7 +45,7 @@ lint:
 	cargo clippy --quiet --lib --features installed -- -D warnings
 	cargo clippy --quiet --package jlock -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
-	shellcheck -x mk/*.sh tests/interop/*.sh tests/debian/*.sh tests/dist/run.sh benches/*.sh fuzz/run.sh tests/sanitize/*.sh \
+	shellcheck -x mk/*.sh tests/interop/*.sh tests/debian/*.sh tests/dist/run.sh examples/go/lib/fill.sh benches/*.sh fuzz/run.sh tests/sanitize/*.sh \
 	    cli/completions/jlock.bash .ci/run
 
 .PHONY: test-rust
@@ -57,10 +57,11 @@ test-python: library lint-locks
 	cd examples/python && $(CURDIR)/$(PYTHON) -m mypy --strict && $(CURDIR)/$(PYTHON) -m mypy --strict ../demo/demo.py
 	cd examples/python && $(CURDIR)/$(PYTHON) -m pytest -q tests
 	cd tests/second && $(CURDIR)/$(PYTHON) -m mypy --strict peer.py journal.py storm.py
-	cd benches && $(CURDIR)/$(PYTHON) -m mypy --strict bench.py readme.py
+	cd benches && $(CURDIR)/$(PYTHON) -m mypy --strict bench.py page.py
 
 .PHONY: test-go
 test-go: library
+	sh examples/go/lib/fill.sh
 	cd examples/go && test -z "$$(gofmt -l .)" && go vet ./... && go test -race -count=1 ./...
 
 .PHONY: test-node
@@ -82,7 +83,7 @@ demo-build: library
 	@mkdir -p target/demo
 	@cargo build --quiet --release --example writer
 	@$(CC) -O2 -Wall -Wextra -Iinclude examples/c/writer.c target/release/libjlock.a -o target/demo/writer-c
-	@rm -f target/demo/writer-go # go does not see that the archive has changed
+	@sh examples/go/lib/fill.sh
 	@cd examples/go && go build -o ../../target/demo/writer-go ./cmd/writer
 
 .PHONY: clean

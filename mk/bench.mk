@@ -44,6 +44,6 @@ bench: built $(BENCH_NEEDS) ## the benchmark (BENCH_DIR: where); tables and plot
 bench-smoke: built $(BENCH_NEEDS) ## that the benchmark runs, in its smallest form; judges no time
 	@$(BENCH_RUN)/smoke --smoke
 
-.PHONY: bench-readme
-bench-readme: ## shows in README what the last benchmark measured, if the machine was quiet
-	@python3 benches/readme.py $(BENCH)
+.PHONY: bench-page
+bench-page: ## puts what the last benchmark measured into docs/benchmark.md, if the machine was quiet
+	@python3 benches/page.py $(BENCH)

@@ -19,7 +19,7 @@ sources() {
     if [ -e .git ]; then
         git ls-files -z -- . ':!.ci'
     else
-        find . \( -name target -o -name node_modules -o -path ./vendor -o -path ./.cargo \) -prune -o -type f -print0
+        find . \( -name target -o -name node_modules -o -path ./vendor -o -path ./.cargo -o -path './examples/go/lib/linux_*' \) -prune -o -type f -print0
     fi
 }
 sources | tar --create --null --files-from=- | tar --extract --directory="$tree"

@@ -6,7 +6,7 @@ $(HOLD_GO): benches/go/hold/main.go benches/go/go.mod benches/go/go.sum
 	@cd benches/go && go vet ./hold && go build -o $(CURDIR)/$@ ./hold
 
 .PHONY: test-locks
-test-locks: cargo-release bench-deps $(BENCH_PYTHON) $(BENCH_NODE) $(HOLD_GO) ## what README says of other locks, tried
+test-locks: cargo-release bench-deps $(BENCH_PYTHON) $(BENCH_NODE) $(HOLD_GO) ## tries what docs/which-lock.md says of other locks
 	@PYTHONPATH=examples/python $(BENCH_PYTHON) tests/locks/locks.py
 
 # With what the programs import, which the other tests' environment has not.

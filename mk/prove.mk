@@ -12,6 +12,6 @@ sanitize: ## the C tests, examples and threads under AddressSanitizer, ThreadSan
 prove: ## every proof at its full bounds, an hour and more on two cores; the figures are in target/prove/table.md
 	@python3 mk/prove.py
 
-.PHONY: prove-readme
-prove-readme: ## the figures of the last `make prove`, into README.md
-	@python3 mk/prove.py --readme
+.PHONY: prove-page
+prove-page: ## puts the figures of the last `make prove` into docs/proof.md
+	@python3 mk/prove.py --page

@@ -4,7 +4,7 @@
 The long fuzzing runs beside the other steps, with what they leave of the machine.
 
     prove.py [STEP…]     runs all steps, or these; the table is target/prove/table.md
-    prove.py --readme    puts that table into README.md, between its two markers
+    prove.py --page      puts that table into docs/proof.md, between its two markers
 
 A step prints its figures as lines `figure: NAME = NUMBER`; those of one name are added up. What each printed stays in
 target/prove/STEP.log.
@@ -142,16 +142,16 @@ def prove(names: list[str]) -> int:
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 
-def into_readme() -> int:
-    readme = ROOT / "README.md"
-    before, begin, rest = readme.read_text().partition(BEGIN)
+def into_page() -> int:
+    page = ROOT / "docs" / "proof.md"
+    before, begin, rest = page.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        print(f"README.md has no {BEGIN} … {END}", file=sys.stderr)
+        print(f"docs/proof.md has no {BEGIN} … {END}", file=sys.stderr)
         return 1
-    readme.write_text(f"{before}{BEGIN}\n{TABLE.read_text()}{END}{after}")
+    page.write_text(f"{before}{BEGIN}\n{TABLE.read_text()}{END}{after}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(into_readme() if sys.argv[1:] == ["--readme"] else prove(sys.argv[1:]))
+    sys.exit(into_page() if sys.argv[1:] == ["--page"] else prove(sys.argv[1:]))

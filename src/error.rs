@@ -109,7 +109,7 @@ impl From<OutOfMemory> for Error {
 }
 
 pub(crate) use crate::sys::errno::{
-    E2BIG, EACCES, EAGAIN, EALREADY, ECANCELED, EDEADLK, EINPROGRESS, EINVAL, ENOMEM, ETIMEDOUT,
+    E2BIG, EACCES, EAGAIN, EALREADY, ECANCELED, EDEADLK, EINPROGRESS, EINVAL, ENOMEM, EPERM, ESTALE, ETIMEDOUT,
 };
 
 impl fmt::Display for Error {

@@ -2,7 +2,7 @@
 //!
 //! | what | file |
 //! | --- | --- |
-//! | where the path leads now | `whereabouts.rs` |
+//! | opening; where the path leads now | `open.rs`, `whereabouts.rs` |
 //! | whose turn it is among threads that acquire | `turn.rs` |
 //! | acquiring: blocking, and in steps | `acquire.rs` |
 //! | the guard of a hold | `guard.rs` |
@@ -11,21 +11,18 @@
 //! Nothing waits with the handle's state locked, save for the disk: a thread that acquires locks it for each step alone. So a
 //! release, an inspection, a read or a cancel never waits for another thread's wait.
 
-use std::ffi::CStr;
-use std::os::fd::BorrowedFd;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::abi;
 use crate::error::{Error, Result};
 use crate::journal::Durable;
-use crate::lock::Participant;
 use crate::lock::acquire::Acquire;
 use crate::lock::bell::Bell;
 use crate::lock::dir::Dir;
 use crate::lock::inspect::{Holder, inspect};
 use crate::lock::site::Seat;
 use crate::lock::wait::WaitFd;
+use crate::lock::{Participant, State};
 use crate::memory::survive;
 use crate::options::Options;
 use crate::sys::FileId;
@@ -34,6 +31,7 @@ use crate::sys::fork::{Generation, is_whole};
 mod acquire;
 mod guard;
 mod journal;
+mod open;
 mod turn;
 mod whereabouts;
 
@@ -97,44 +95,6 @@ struct Seen {
 }
 
 impl Lock {
-    /// Opens the lock of the journal `changes.journal` in `dir`, the directory that holds it, with the default
-    /// [`Options`]. A missing directory is created.
-    ///
-    /// # Errors
-    /// What the system says of the directory: `ENOENT`, `ENOTDIR`, `EACCES`, `EROFS`, `EMFILE`, …
-    pub fn open(dir: impl AsRef<Path>) -> Result<Lock> {
-        Options::new().open(dir)
-    }
-
-    pub(crate) fn open_dir(path: &CStr, options: &Options) -> Result<Lock> {
-        Lock::new(Whereabouts::of_path(path, options)?, options)
-    }
-
-    pub(crate) fn open_at_raw(from: BorrowedFd<'_>, name: &CStr, options: &Options) -> Result<Lock> {
-        Lock::new(Whereabouts::beneath(from, name)?, options)
-    }
-
-    fn new(whereabouts: Whereabouts, options: &Options) -> Result<Lock> {
-        let bell = Arc::new(Bell::default());
-        let dir = whereabouts.known();
-        let seat = Seat::new(&dir, &bell);
-        let inner = Inner {
-            participant: Participant::new(dir, options.clone(), seat)?,
-            durable: Durable::default(),
-            started: None,
-        };
-        Ok(Lock {
-            inner: Mutex::new(Some(inner)),
-            seen: Mutex::default(),
-            whereabouts,
-            turns: Turns::default(),
-            bell,
-            wait_fd: OnceLock::new(),
-            options: options.clone(),
-            generation: Generation::current(),
-        })
-    }
-
     /// Renews the sign of life by which shipped peers judge; to be called at least every 30 s under a long hold.
     ///
     /// # Errors
@@ -182,14 +142,20 @@ impl Lock {
     /// [`NotLock`](crate::ErrorKind::NotLock), `ELOOP`: no regular file at the lock's name; any errno.
     pub fn inspect(&self) -> Result<Holder> {
         self.check_process()?;
-        let dir = self.whereabouts.dir(None)?;
         let seen = *self.seen();
-        self.surviving(|| inspect(&dir, &self.options, seen.mine))
-            .map(|holder| Holder {
-                without_link: seen.without_link,
-                without_flock: seen.without_flock,
-                ..holder
-            })
+        let look = || -> Result<(Holder, Arc<Dir>)> {
+            let dir = self.whereabouts.dir(None)?;
+            let holder = self.surviving(|| inspect(&dir, &self.options, seen.mine))?;
+            Ok((holder, dir))
+        };
+        let (mut holder, dir) = look()?;
+        // Free, or gone with its directory?
+        if holder.state == State::Free && dir.is_removed() && self.whereabouts.doubt() {
+            holder = look()?.0;
+        }
+        holder.without_link = seen.without_link;
+        holder.without_flock = seen.without_flock;
+        Ok(holder)
     }
 
     /// The journal that this lock guards.
@@ -256,7 +222,7 @@ impl Lock {
         let was_held = inner.participant.holding.hold().is_some();
         let acted = survive(|| act(&mut *inner)).unwrap_or_else(|out_of_memory| {
             inner.participant.recover(was_held);
-            inner.started = None;
+            inner.end_started(&self.bell);
             Err(out_of_memory.into())
         });
         *self.seen() = inner.seen();
@@ -321,9 +287,7 @@ impl Inner {
     }
 
     fn close(&mut self, bell: &Bell) -> Result<()> {
-        if let Some(started) = self.started.take() {
-            started.abandon(&mut self.participant, bell);
-        }
+        self.end_started(bell);
         self.participant.close()
     }
 }

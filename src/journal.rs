@@ -5,8 +5,11 @@
 //! | what the lines are | `format.rs` |
 //! | add entries, stamp the header in place | `append.rs` |
 //! | what a kill may cut, and who takes it back | `note.rs` |
-//! | replace the file: new header, checkpoint | `rewrite.rs` |
-//! | read it, without the lock | `snapshot.rs`, `distinct.rs` |
+//! | replace the file: new header, checkpoint | `rewrite.rs`, `new.rs`, `pieces.rs` |
+//! | whose the new file is | `inherit.rs` |
+//! | read it, without the lock | `reading.rs`, `snapshot.rs`, `distinct.rs` |
+//! | what a power cut leaves at its end | `tail.rs` |
+//! | memory for all that | `room.rs` |
 //! | wait until it is on disk | `durable.rs` |
 //!
 //! The journal stands upon the lock, which knows nothing of it: what a journal call needs of a hold it asks a `Participant`.
@@ -22,15 +25,22 @@ mod append;
 mod distinct;
 mod durable;
 mod format;
+mod inherit;
+mod new;
 pub(crate) mod note;
+mod pieces;
+mod reading;
 mod rewrite;
+mod room;
 mod snapshot;
+mod tail;
 
 pub(crate) use append::{append, append_stamped};
 pub(crate) use durable::Durable;
+pub(crate) use format::encode;
 pub use format::{Entry, Kind};
-pub(crate) use format::{encode, no_memory};
 pub(crate) use rewrite::{checkpoint, write_header};
+pub(crate) use room::no_memory;
 pub use snapshot::Snapshot;
 
 /// How often a journal that is replaced under our hands, by somebody who takes no lock, is written to again.

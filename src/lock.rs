@@ -8,7 +8,7 @@
 //! | acquire | `acquire.rs` (the state machine), `place.rs`, `hold.rs` |
 //! | look, evidence | `look.rs`, `evidence.rs` |
 //! | claim, settle | `claim.rs`, `settle.rs` |
-//! | wait | `wait.rs`, `watch.rs`, `bell.rs` |
+//! | wait | `contend.rs`, `pauses.rs`, `wait.rs`, `watch.rs`, `bell.rs` |
 //! | line up | `site.rs` (within a process), `line.rs` (among processes) |
 //! | release, refresh | `release.rs`, `keepalive.rs` |
 //! | query | `inspect.rs`, `probe.rs` |
@@ -19,6 +19,7 @@
 pub(crate) mod acquire;
 pub(crate) mod bell;
 mod claim;
+mod contend;
 pub(crate) mod dir;
 mod evidence;
 mod hold;
@@ -28,6 +29,7 @@ mod line;
 mod look;
 mod park;
 pub(crate) mod participant;
+mod pauses;
 mod place;
 pub(crate) mod private;
 pub(crate) mod probe;

@@ -1,15 +1,11 @@
 //! How a lock behaves: the builder behind `struct jlock_options`.
 
-use std::ffi::{CString, OsStr};
-use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::time::Duration;
 
+use crate::abi;
 use crate::error::{EINVAL, Error, Result};
-use crate::{Lock, abi};
 
-/// How a [`Lock`] behaves; a builder.
+/// How a [`Lock`](crate::Lock) behaves; a builder.
 ///
 /// ```
 /// # let dir = std::env::temp_dir().join(format!("jlock-doc-options-{}", std::process::id()));
@@ -96,24 +92,6 @@ impl Options {
         self
     }
 
-    /// Opens the lock of the journal `changes.journal` in `dir`.
-    ///
-    /// # Errors
-    /// As [`Lock::open`].
-    pub fn open(&self, dir: impl AsRef<Path>) -> Result<Lock> {
-        let path = c_string(dir.as_ref().as_os_str(), "directory")?;
-        Lock::open_dir(&path, self)
-    }
-
-    /// Opens the lock of the journal `name` in an open directory; the lock is called `name.lock`.
-    ///
-    /// # Errors
-    /// `EINVAL`, `ENAMETOOLONG`: not a file name; else as [`Lock::open`].
-    pub fn open_at(&self, dir: impl AsFd, name: impl AsRef<OsStr>) -> Result<Lock> {
-        let name = c_string(name.as_ref(), "journal name")?;
-        Lock::open_at_raw(dir.as_fd(), &name, self)
-    }
-
     /// From the C struct, its size already accounted for.
     pub(crate) fn from_abi(raw: &abi::jlock_options) -> Result<Self> {
         let known = abi::JLOCK_NO_CREATE | abi::JLOCK_SYNC | abi::JLOCK_KEEPALIVE;
@@ -139,8 +117,4 @@ impl Options {
 /// Milliseconds as C gives them: negative means forever.
 pub(crate) fn timeout_from_ms(ms: i32) -> Option<Duration> {
     u64::try_from(ms).ok().map(Duration::from_millis)
-}
-
-fn c_string(text: &OsStr, what: &str) -> Result<CString> {
-    CString::new(text.as_bytes()).map_err(|_| Error::new(-EINVAL, format!("{what}: contains a NUL byte")))
 }

@@ -3,10 +3,10 @@
 //! | what | file |
 //! | --- | --- |
 //! | names in a directory | `fs.rs`, `mount.rs` |
-//! | what is in a file and beside it | `io.rs`, `meta.rs`, `flock.rs` |
+//! | what is in a file and beside it | `io.rs`, `meta.rs`, `owner.rs`, `flock.rs` |
 //! | waiting | `watch.rs`, `time.rs`, `thread.rs` |
 //! | descriptors, this process and others | `fd.rs`, `table.rs`, `fork.rs`, `process.rs` |
-//! | the rest | `random.rs`, `memory.rs`, `errno.rs` |
+//! | the rest | `random.rs`, `memory.rs`, `capacity.rs`, `errno.rs` |
 //!
 //! One seam: [`seam`] runs before and after each call, so that a test can step, fail or end a peer at each of them.
 //! Without the feature `seam` it is nothing at all.
@@ -15,8 +15,7 @@
 //! undone, and is known to the fork handler in [`fork`]: a forked child closes its copies at once, so that it keeps no
 //! lock alive (`flock` belongs to the open file, and the child shares it).
 
-#![allow(dead_code, unused_imports)] // until the core that calls the new functions is merged
-
+pub(crate) mod capacity;
 pub(crate) mod errno;
 mod fd;
 mod flock;
@@ -27,6 +26,7 @@ mod limit;
 mod memory;
 mod meta;
 mod mount;
+pub(crate) mod owner;
 mod per_process;
 pub(crate) mod place;
 pub(crate) mod process;
@@ -39,16 +39,16 @@ mod time;
 mod watch;
 
 pub(crate) use fd::Fd;
-pub(crate) use flock::{Lease, flock_exclusive, flock_shared, means_no_flock, read_lease};
+pub(crate) use flock::{Lease, flock_exclusive, flock_shared, means_no_flock, read_lease, unlock};
 pub(crate) use fs::{
-    Open, Rename, borrow_raw, link, link_between, list, list_some, means_no_link, means_no_rename_flag, mkdir,
-    mkdir_at, open, open_dir, open_dir_from, open_proc, open_subdir, rename, rmdir_at, stat, stat_path, unlink,
+    Open, Rename, borrow_raw, link, link_between, list_some, means_no_link, means_no_rename_flag, mkdir, mkdir_at,
+    open, open_dir, open_dir_from, open_proc, open_subdir, rename, rmdir_at, stat, stat_path, unlink,
 };
 pub(crate) use io::{
-    append, chmod, chown, fstat, read_at, read_once, read_onto, set_accessed, set_modified, stop_appending, sync_data,
-    sync_dir, touch, touch_modified, truncate, write_at,
+    append, chmod, chown, fstat, go_on_appending, read_at, read_behind, read_once, set_accessed, set_modified,
+    stop_appending, sync_data, sync_dir, touch, touch_modified, truncate, write_at,
 };
-pub(crate) use memory::{expect_much, find_byte};
+pub(crate) use memory::{expect_much, find_byte, find_byte_or_nul};
 pub(crate) use meta::{Accessed, FileId, FileKind, Meta};
 pub(crate) use mount::{fs_name, is_local};
 pub(crate) use per_process::PerProcess;

@@ -12,6 +12,9 @@ from harness.program import running
 
 WAITERS = 8
 MOST = 0.01
+MOST_OF_MANY = 0.001
+# Some are interrupted for other reasons.
+MOST_WOKEN = 2
 
 
 def measure(bench: Bench) -> Iterator[Row]:
@@ -31,6 +34,38 @@ def measure(bench: Bench) -> Iterator[Row]:
         f"most: {max(ours):.3%}",
     )
     yield Row("the shipped peer, one waiter", "-", f"{median(theirs):.0%} of a core")
+    yield from _many(bench)
+
+
+def _many(bench: Bench) -> Iterator[Row]:
+    """Threads of one process, each with a handle of its own."""
+    count = bench.scale.waiters
+    used: list[float] = []
+    woken: list[float] = []
+    for _ in range(bench.scale.rounds):
+        with bench.scratch() as at:
+            hold_ms = round(bench.scale.hold_seconds * 1000)
+            with running([bench.c("waiters", at, count, hold_ms)]) as (waiters,):
+                cpu, _took, switches, _overtaken = waiters.numbers()
+        used.append(cpu / 1e9 / count / bench.scale.hold_seconds)
+        woken.append(switches / count)
+    share, each = median(used), median(woken)
+    yield Row(
+        f"CPU of {count} waiting threads",
+        "-",
+        f"{share:.4%} of a core each",
+        f"≤ {MOST_OF_MANY:.1%} of a core each",
+        share <= MOST_OF_MANY,
+        f"most: {max(used):.4%}",
+    )
+    yield Row(
+        f"threads woken for each release, {count} waiting",
+        "-",
+        f"{each:.2f}",
+        f"≤ {MOST_WOKEN:g}",
+        each <= MOST_WOKEN,
+        f"most: {max(woken):.2f}",
+    )
 
 
 def _library(bench: Bench) -> float:

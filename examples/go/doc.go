@@ -6,19 +6,37 @@
 //		return err
 //	}
 //	defer journal.Close()
-//	return journal.Append(ctx, jlock.Changed("src/a.go"), jlock.Deleted("src/b.go"))
+//	return journal.AppendStamped(ctx, time.Now(), jlock.Changed("src/a.go"), jlock.Deleted("src/b.go"))
 //
-// A [Lock] is one participant. Goroutines that want to exclude each other open one each: two of them on one journal
-// exclude each other like two processes. A single Lock may be used by any goroutine; its calls run one at a time.
+// A journal cannot be read before it has been stamped, by [Lock.AppendStamped], or by [Lock.WriteHeader] after a full
+// scan. After that, [Lock.Append] is enough.
+//
+// # Waiting
 //
 // Every call that waits takes a [context.Context]. It gives up when the context is done or when [Options.Timeout] is
-// over, whichever comes first, and has then done nothing. Errors say who holds the lock, and answer to errors.Is:
-// [ErrTimeout], [ErrLost] and the others here, any [syscall.Errno], [io/fs.ErrNotExist], [context.Canceled].
+// over, whichever comes first, and has then done nothing; a journal call that has begun to write goes on to its end. A
+// waiting goroutine occupies no thread, and keeps its place in line among all programs that wait for the lock.
+//
+// Errors say who holds the lock, and errors.Is recognises in them [ErrTimeout], [ErrLost] and the others here, any
+// [syscall.Errno], [io/fs.ErrNotExist], [context.Canceled], [context.DeadlineExceeded] and the context's cause.
+//
+// # Goroutines
+//
+// A [Lock] is one participant. Goroutines that want to exclude each other open one each: two of them on one journal
+// exclude each other like two processes.
+//
+// Goroutines may also share a Lock, whose calls run one after another:
+//
+//   - Acquire and the journal calls stand in line, in the order in which they came, as long as their contexts let them.
+//     An Acquire that came while another waited gets the lock after that one's Release.
+//   - An Acquire that comes while the Lock is held gets [syscall.EDEADLK]: its goroutine may be the holder.
+//   - A journal call works under the hold if there is one, whichever goroutine acquired it.
+//   - Release and Refresh go ahead of those who stand in line. They do not touch the hold of a journal call.
+//   - TryAcquire, Inspect and Read wait for nobody. Close ends the waits of all the others.
 //
 // # Building
 //
-// By default the package is linked with the static archive of the checkout that it stands in (`cargo build
-// --release`). With the tag jlock_pkgconfig it uses the installed library, as pkg-config finds it. The go command does
-// not see that an archive has changed: after building a new one, remove the programs that have the old one before
-// building them again, or pass -a; go test wants -count=1.
+// The module brings the library as a static archive, for linux/amd64 and linux/arm64, and its header. In a checkout,
+// `make library` and lib/fill.sh put them there. Programs need cgo and a C compiler to build, and nothing of jlock's to
+// run. With the tag jlock_pkgconfig they use the installed library instead, as pkg-config finds it.
 package jlock

@@ -1,9 +1,10 @@
 package jlock
 
-// #include "jlock.h"
+// #include <jlock.h>
 import "C"
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,11 +13,13 @@ import (
 
 // What a failed call means, for errors.Is. An error from a system call is its syscall.Errno instead.
 var (
-	// ErrTimeout: not acquired in time.
+	// ErrTimeout: not acquired in time. If the time was the context's, the error is also context.DeadlineExceeded.
 	ErrTimeout = errors.New("not acquired in time")
-	// ErrCanceled: the wait was ended, by its context or by Close.
-	ErrCanceled = errors.New("wait canceled")
-	// ErrLost: the lock was taken away from this holder; nothing was written or removed.
+	// ErrCanceled: the context was cancelled. The error is also context.Canceled, and the cause of the context.
+	ErrCanceled = errors.New("wait cancelled")
+	// ErrClosed: the Lock is closed, or was while the call waited. It is fs.ErrClosed too.
+	ErrClosed error = closed{}
+	// ErrLost: the lock was taken away from this holder; nothing of the new holder was written over or removed.
 	ErrLost = errors.New("the lock was taken away")
 	// ErrNotHeld: Release or Refresh without holding.
 	ErrNotHeld = errors.New("the lock is not held")
@@ -24,6 +27,8 @@ var (
 	ErrForked = errors.New("inherited through fork")
 	// ErrHeader: the journal's header is missing or malformed.
 	ErrHeader = errors.New("journal header missing or malformed")
+	// ErrUnstamped: the journal has never been stamped. AppendStamped stamps it, and WriteHeader after a full scan.
+	ErrUnstamped = errors.New("journal never stamped")
 	// ErrEntry: an entry that the format cannot carry; nothing was written.
 	ErrEntry = errors.New("entry that a journal cannot carry")
 	// ErrNotLock: what stands at the lock's path is not a regular file.
@@ -32,39 +37,52 @@ var (
 	ErrPanic = errors.New("bug in the library")
 )
 
+type closed struct{}
+
+func (closed) Error() string        { return "the Lock is closed" }
+func (closed) Is(target error) bool { return target == fs.ErrClosed }
+
+const (
+	inProgress = -int(syscall.EINPROGRESS)
+	timedOut   = -int(syscall.ETIMEDOUT)
+	cancelled  = -int(syscall.ECANCELED)
+)
+
 var sentinels = map[int]error{
-	-int(syscall.ETIMEDOUT): ErrTimeout,
-	-int(syscall.ECANCELED): ErrCanceled,
-	C.JLOCK_ELOST:           ErrLost,
-	C.JLOCK_ENOTHELD:        ErrNotHeld,
-	C.JLOCK_EFORKED:         ErrForked,
-	C.JLOCK_EHEADER:         ErrHeader,
-	C.JLOCK_EENTRY:          ErrEntry,
-	C.JLOCK_ENOTLOCK:        ErrNotLock,
-	C.JLOCK_EPANIC:          ErrPanic,
+	timedOut:           ErrTimeout,
+	cancelled:          ErrCanceled,
+	C.JLOCK_ELOST:      ErrLost,
+	C.JLOCK_ENOTHELD:   ErrNotHeld,
+	C.JLOCK_EFORKED:    ErrForked,
+	C.JLOCK_EHEADER:    ErrHeader,
+	C.JLOCK_EUNSTAMPED: ErrUnstamped,
+	C.JLOCK_EENTRY:     ErrEntry,
+	C.JLOCK_ENOTLOCK:   ErrNotLock,
+	C.JLOCK_EPANIC:     ErrPanic,
 }
 
 // The kernel's errnos lie above this, the library's own codes below.
 const lowestErrno = -4096
 
-// An Error is what the library answered.
+// An Error is a failure that the library reports.
 type Error struct {
 	Op      string // the call: "acquire"
 	Code    int    // a negated errno, or one of the library's own numbers (jlock.h)
 	Message string // in full: "changes.journal.lock: held by pid 4711 (shipped peer) for 6.2 s; gave up after 5.0 s"
 
-	context error // why the context was done, if that ended the wait
+	ended error // the context's error, if the context ended the wait
+	cause error // and the cause of that
 }
 
-// Error gives the call and the library's message.
+// Error gives the call, the library's message, and why the context ended the wait, if it did.
 func (e *Error) Error() string {
-	if e.context != nil {
-		return fmt.Sprintf("jlock: %s: %s (%v)", e.Op, e.Message, e.context)
+	if e.cause != nil {
+		return fmt.Sprintf("jlock: %s: %s (%v)", e.Op, e.Message, e.cause)
 	}
 	return fmt.Sprintf("jlock: %s: %s", e.Op, e.Message)
 }
 
-// Unwrap gives all that the error is: a sentinel of this package, a syscall.Errno, the context's error.
+// Unwrap gives all that the error is: a sentinel of this package, a syscall.Errno, the context's error and its cause.
 func (e *Error) Unwrap() []error {
 	var all []error
 	if sentinel, ok := sentinels[e.Code]; ok {
@@ -73,21 +91,39 @@ func (e *Error) Unwrap() []error {
 	if e.Code > lowestErrno {
 		all = append(all, syscall.Errno(-e.Code))
 	}
-	if e.context != nil {
-		all = append(all, e.context)
+	if e.ended != nil {
+		all = append(all, e.ended, e.cause)
 	}
 	return all
 }
 
-// Timeout tells os.IsTimeout and its like.
+// Timeout makes os.IsTimeout and its like true of a timeout.
 func (e *Error) Timeout() bool {
-	return e.Code == -int(syscall.ETIMEDOUT)
+	return e.Code == timedOut
 }
 
-func strerror(rc C.int) string {
-	return C.GoString(C.jlock_strerror(rc))
+// because says that the context ended the wait, or its deadline, which may be a moment ahead of the context.
+func (e *Error) because(ctx context.Context) *Error {
+	e.ended, e.cause = ctx.Err(), context.Cause(ctx)
+	if e.ended == nil {
+		e.ended, e.cause = context.DeadlineExceeded, context.DeadlineExceeded
+	}
+	e.Code = cancelled
+	if errors.Is(e.ended, context.DeadlineExceeded) {
+		e.Code = timedOut
+	}
+	return e
+}
+
+// plainError has the code's own text for a message.
+func plainError(op string, code int) *Error {
+	return &Error{Op: op, Code: code, Message: strerror(code)}
+}
+
+func strerror(code int) string {
+	return C.GoString(C.jlock_strerror(C.int(code)))
 }
 
 func closedError(op string) error {
-	return fmt.Errorf("jlock: %s: %w", op, fs.ErrClosed)
+	return fmt.Errorf("jlock: %s: %w", op, ErrClosed)
 }

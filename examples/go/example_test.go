@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"jlock"
+	"jlock.example/jlock"
 )
 
 func tempDir() (dir string, remove func()) {
@@ -19,7 +19,7 @@ func tempDir() (dir string, remove func()) {
 	return dir, func() { os.RemoveAll(dir) }
 }
 
-// A writer: each call takes the lock and lets it go.
+// A writer: each call acquires the lock and releases it.
 func Example() {
 	dir, remove := tempDir()
 	defer remove()
@@ -30,10 +30,11 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer journal.Close()
-	if err := journal.Append(ctx, jlock.Changed("src/a.go"), jlock.Deleted("src/b.go")); err != nil {
+	// The first append stamps the journal, which cannot be read before.
+	if err := journal.AppendStamped(ctx, time.Now(), jlock.Changed("src/a.go"), jlock.Deleted("src/b.go")); err != nil {
 		log.Fatal(err)
 	}
-	if err := journal.AppendStamped(ctx, time.Now(), jlock.Changed("src/c.go")); err != nil {
+	if err := journal.Append(ctx, jlock.Changed("src/c.go")); err != nil {
 		log.Fatal(err)
 	}
 	snapshot, err := journal.Read()
@@ -118,7 +119,7 @@ func ExampleLock_Checkpoint() {
 		log.Fatal(err)
 	}
 	fmt.Println("processed", snapshot.Changed)
-	if err := journal.Checkpoint(ctx, snapshot, began); err != nil {
+	if _, err := journal.Checkpoint(ctx, snapshot, began); err != nil {
 		log.Fatal(err)
 	}
 

@@ -1,3 +1,3 @@
-module jlock
+module jlock.example/jlock
 
 go 1.21

@@ -1,10 +1,10 @@
 package jlock
 
-// #include "jlock.h"
+// #include <jlock.h>
 import "C"
 
 import (
-	"context"
+	"fmt"
 	"time"
 )
 
@@ -28,49 +28,73 @@ const (
 	PeerUnknown Peer = C.JLOCK_PEER_UNKNOWN
 )
 
-// Fallback is what the file system lacks, as bits; 0: the full protocol is in force.
-type Fallback uint32
-
-const (
-	WithoutLink  Fallback = C.JLOCK_WITHOUT_LINK
-	WithoutFlock Fallback = C.JLOCK_WITHOUT_FLOCK // a holder's death is judged by its PID and the lock's age
-)
-
 // A Holder is who has the lock.
 type Holder struct {
-	State State
-	Peer  Peer
-	PID   int           // 0: unknown
-	Age   time.Duration // since the lock's last sign of life
-	Nonce string
-	Host  string
+	State   State
+	Peer    Peer
+	PID     int           // in the holder's own PID namespace; 0: unknown
+	Age     time.Duration // since the lock's last sign of life
+	HeldFor time.Duration // since the holder acquired it; negative: unknown, or nobody holds it
+	Nonce   string
+	Host    string
 
-	Fallback Fallback // what this Lock does without here, as far as it has acquired yet
+	Fallback Fallback // what this Lock does without here, as far as it has acquired yet; 0: the full protocol
 }
 
-// Inspect says who holds the lock. It takes and changes nothing.
+// String says it in words: "held by pid 4711 (shipped peer) for 6.2 s".
+func (h Holder) String() string {
+	switch h.State {
+	case Free:
+		return "free"
+	case Mine:
+		return "held by this Lock"
+	}
+	verb := "held"
+	if h.State == Abandoned {
+		verb = "left behind"
+	}
+	who := "an unknown process"
+	if h.PID != 0 {
+		who = fmt.Sprintf("pid %d", h.PID)
+	}
+	switch h.Peer {
+	case PeerLibrary:
+		who += " (library peer)"
+	case PeerShipped:
+		who += " (shipped peer)"
+	}
+	if h.State == Held && h.HeldFor >= 0 {
+		return fmt.Sprintf("%s by %s for %s", verb, who, seconds(h.HeldFor))
+	}
+	return fmt.Sprintf("%s by %s", verb, who)
+}
+
+// Inspect says who holds the lock. It takes and changes nothing, and never waits.
 func (l *Lock) Inspect() (Holder, error) {
-	var found Holder
-	err := l.call(context.Background(), "inspect", func() (rc C.int) {
-		found, rc = l.inspect()
-		return rc
-	})
-	return found, err
+	if !l.line.begin() {
+		return Holder{}, closedError("inspect")
+	}
+	defer l.line.end()
+	found, rc := l.inspect()
+	if rc < 0 {
+		return Holder{}, l.failure("inspect", rc)
+	}
+	return found, nil
 }
 
-// inspect is for those who have their turn.
-func (l *Lock) inspect() (Holder, C.int) {
-	h := C.struct_jlock_holder{size: C.sizeof_struct_jlock_holder}
-	if rc := C.jlock_inspect(l.c, &h); rc < 0 {
+func (l *Lock) inspect() (Holder, int) {
+	var h C.struct_jlock_holder
+	if rc := int(C.jlock_inspect(l.c, &h, C.sizeof_struct_jlock_holder)); rc < 0 {
 		return Holder{}, rc
 	}
 	return Holder{
-		State: State(h.state),
-		Peer:  Peer(h.peer),
-		PID:   int(h.pid),
-		Age:   time.Duration(h.age_ms) * time.Millisecond,
-		Nonce: C.GoString(&h.nonce[0]),
-		Host:  C.GoString(&h.host[0]),
+		State:   State(h.state),
+		Peer:    Peer(h.peer),
+		PID:     int(h.pid),
+		Age:     time.Duration(h.age_ms) * time.Millisecond,
+		HeldFor: time.Duration(h.held_ms) * time.Millisecond,
+		Nonce:   C.GoString(&h.nonce[0]),
+		Host:    C.GoString(&h.host[0]),
 
 		Fallback: Fallback(h.fallback),
 	}, 0

@@ -1,13 +1,12 @@
 package jlock
 
 // #include <stdlib.h>
-// #include "jlock.h"
+// #include <jlock.h>
 import "C"
 
 import (
 	"context"
 	"errors"
-	"runtime"
 	"time"
 	"unsafe"
 )
@@ -24,82 +23,96 @@ func Changed(path string) Entry { return Entry{Path: path} }
 // Deleted is the entry for a removed path.
 func Deleted(path string) Entry { return Entry{Path: path, Deleted: true} }
 
-// Append adds all entries to the journal, or none. Like every call that writes, it takes the lock and lets it go,
-// except when this Lock is held: then it works under that hold. The error is ErrEntry when the format cannot carry
+// Append adds all entries to the journal, or none. Like every call that writes, it acquires the lock as Acquire does and
+// releases it, unless this Lock is held: then it works under that hold. The error is ErrEntry if the format cannot carry
 // one of them.
+//
+// With Options.Sync the lock is held until the entries are on disk.
 func (l *Lock) Append(ctx context.Context, entries ...Entry) error {
 	array, count := cEntries(entries)
 	defer C.free(unsafe.Pointer(array))
-	return l.call(ctx, "append", func() C.int { return C.jlock_append(l.c, array, count) })
+	_, err := l.write(ctx, "append", func() C.int { return C.jlock_append(l.c, array, count) })
+	return err
 }
 
-// AppendStamped adds all entries or none, and sets the header's timestamp.
+// AppendStamped adds all entries or none, and advances the header's timestamp.
 func (l *Lock) AppendStamped(ctx context.Context, stamp time.Time, entries ...Entry) error {
 	array, count := cEntries(entries)
 	defer C.free(unsafe.Pointer(array))
-	return l.call(ctx, "append stamped", func() C.int {
+	_, err := l.write(ctx, "append stamped", func() C.int {
 		return C.jlock_append_stamped(l.c, array, count, C.int64_t(stamp.UnixMilli()))
 	})
+	return err
 }
 
 // WriteHeader begins a new journal, which holds only its header. Entries that nobody has read are lost: a consumer
 // calls Checkpoint.
 func (l *Lock) WriteHeader(ctx context.Context, stamp time.Time) error {
-	return l.call(ctx, "write header", func() C.int {
+	_, err := l.write(ctx, "write header", func() C.int {
 		return C.jlock_write_header(l.c, C.int64_t(stamp.UnixMilli()))
 	})
+	return err
 }
 
-// Checkpoint drops what the snapshot holds, now that it is processed, and keeps what was appended after it.
-func (l *Lock) Checkpoint(ctx context.Context, snapshot *Snapshot, stamp time.Time) error {
-	if snapshot == nil || snapshot.c == nil {
-		return errors.New("jlock: checkpoint: the snapshot is not one that Read returned")
+// Checkpoint writes a new header, drops what the snapshot holds, now that it is processed, and keeps what was appended
+// after it. If somebody replaced the journal since, as shipped peers do when they stamp it, all entries are kept, and
+// dropped is false: what was processed will be seen again.
+func (l *Lock) Checkpoint(ctx context.Context, snapshot *Snapshot, stamp time.Time) (dropped bool, err error) {
+	if snapshot == nil || !snapshot.c.isOpen() {
+		return false, errors.New("jlock: checkpoint: the snapshot is not one that Read returned, or is closed")
 	}
-	defer runtime.KeepAlive(snapshot)
-	return l.call(ctx, "checkpoint", func() C.int {
-		return C.jlock_checkpoint(l.c, snapshot.c, C.int64_t(stamp.UnixMilli()))
+	rc, err := l.write(ctx, "checkpoint", func() C.int {
+		return snapshot.c.use(func(c *C.struct_jlock_snapshot) C.int {
+			return C.jlock_checkpoint(l.c, c, C.int64_t(stamp.UnixMilli()))
+		})
 	})
+	return rc == 1, err
 }
 
-// A Snapshot is a journal as it was read: each path once, in the order of first appearance.
-type Snapshot struct {
-	Timestamp float64 // the header's, in milliseconds since 1970; a shipped peer may write fractions
-	Changed   []string
-	Deleted   []string
+// overtaken is how often a call is made again that lost its lock, as in the library.
+const overtaken = 3
 
-	c *C.struct_jlock_snapshot
-}
-
-// Read reads the journal without taking the lock. The error is fs.ErrNotExist when there is none, and ErrHeader when
-// its first line is no header, or one that says 0.
-func (l *Lock) Read() (*Snapshot, error) {
-	var c *C.struct_jlock_snapshot
-	if err := l.call(context.Background(), "read", func() C.int { return C.jlock_read(l.c, &c) }); err != nil {
-		return nil, err
-	}
-	s := &Snapshot{Timestamp: float64(C.jlock_snapshot_timestamp(c)), c: c}
-	// C's copy is no larger than the strings here, so the garbage collector's pace is right for both.
-	runtime.SetFinalizer(s, func(s *Snapshot) { C.jlock_snapshot_free(s.c) })
-	var err error
-	if s.Changed, err = s.paths(C.JLOCK_CHANGED); err != nil {
-		return nil, err
-	}
-	if s.Deleted, err = s.paths(C.JLOCK_DELETED); err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
-func (s *Snapshot) paths(kind C.uint32_t) ([]string, error) {
-	paths := make([]string, C.jlock_snapshot_count(s.c, kind))
-	for i := range paths {
-		var entry C.struct_jlock_entry
-		if rc := C.jlock_snapshot_entry(s.c, kind, C.size_t(i), &entry); rc < 0 {
-			return nil, &Error{Op: "read", Code: int(rc), Message: strerror(rc)}
+// write makes a journal call under the program's hold, or else under one of its own.
+func (l *Lock) write(ctx context.Context, op string, f func() C.int) (rc int, err error) {
+	err = l.inTurn(ctx, op, toWrite, func(end limit) error {
+		if l.line.isHeld() {
+			if rc = int(f()); rc < 0 {
+				return l.failure(op, rc)
+			}
+			return nil
 		}
-		paths[i] = C.GoStringN(entry.path, C.int(entry.path_len))
-	}
-	return paths, nil
+		for again := 0; ; again++ {
+			if err := l.obtain(ctx, op, end); err != nil {
+				return err
+			}
+			var failed *Error
+			if rc = int(f()); rc < 0 {
+				failed = l.failure(op, rc)
+			}
+			released := l.letGo()
+			// What was written may stand in a journal that the thief has replaced by an older copy.
+			lost := rc == C.JLOCK_ELOST || rc >= 0 && released == C.JLOCK_ELOST
+			switch {
+			case lost && again < overtaken:
+			case failed != nil:
+				return failed
+			case released < 0:
+				failed = l.failure(op, released)
+				failed.Message += "; the journal was written, but the lock could not be released"
+				return failed
+			default:
+				return nil
+			}
+		}
+	})
+	return rc, err
+}
+
+// letGo ends a journal call's own hold. If it cannot, the next call tries again.
+func (l *Lock) letGo() int {
+	rc := release(l)
+	l.unreleased = !isOver(rc)
+	return rc
 }
 
 // cEntries copies entries into one block of C memory, which the caller frees: the array, then the paths.

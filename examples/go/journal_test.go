@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"runtime/debug"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
-	"jlock"
+	"jlock.example/jlock"
 )
 
 var stamp = time.UnixMilli(1_700_000_000_000)
@@ -54,9 +56,11 @@ func TestAppendWritesTheFormat(t *testing.T) {
 	if string(got) != "# codegraph-journal v1 0\na\nDELETED b\n" {
 		t.Fatalf("%q", got)
 	}
-	if _, err := journal.Read(); !errors.Is(err, jlock.ErrHeader) {
+	if _, err := journal.Read(); !errors.Is(err, jlock.ErrUnstamped) || errors.Is(err, jlock.ErrHeader) {
 		t.Fatalf("a header that says 0: %v", err)
 	}
+	check(t, journal.AppendStamped(background, stamp))
+	expect(t, read(t, journal), stamp, []string{"a"}, []string{"b"})
 }
 
 func TestAMissingJournalDoesNotExist(t *testing.T) {
@@ -72,10 +76,40 @@ func TestCheckpointKeepsWhatCameAfterTheSnapshot(t *testing.T) {
 	snapshot := read(t, journal)
 	check(t, journal.Append(background, jlock.Changed("new"), jlock.Deleted("gone")))
 	later := stamp.Add(time.Second)
-	check(t, journal.Checkpoint(background, snapshot, later))
+	if dropped, err := journal.Checkpoint(background, snapshot, later); !dropped || err != nil {
+		t.Fatalf("%v, %v", dropped, err)
+	}
 	expect(t, read(t, journal), later, []string{"new"}, []string{"gone"})
-	if err := journal.Checkpoint(background, &jlock.Snapshot{}, later); err == nil {
+	if _, err := journal.Checkpoint(background, &jlock.Snapshot{}, later); err == nil {
 		t.Fatal("a snapshot that was never read was accepted")
+	}
+}
+
+func TestCheckpointSaysThatAReplacedJournalWasKept(t *testing.T) {
+	dir := t.TempDir()
+	journal := open(t, dir, nil)
+	check(t, journal.AppendStamped(background, stamp, jlock.Changed("seen")))
+	snapshot := read(t, journal)
+	path := filepath.Join(dir, "changes.journal")
+	content, err := os.ReadFile(path)
+	check(t, err)
+	check(t, os.WriteFile(path+".new", content, 0o644))
+	check(t, os.Rename(path+".new", path))
+	if dropped, err := journal.Checkpoint(background, snapshot, stamp); dropped || err != nil {
+		t.Fatalf("%v, %v", dropped, err)
+	}
+	expect(t, read(t, journal), stamp, []string{"seen"}, nil)
+}
+
+func TestACopyOfASnapshotIsASnapshot(t *testing.T) {
+	journal := open(t, t.TempDir(), nil)
+	check(t, journal.AppendStamped(background, stamp, jlock.Changed("seen")))
+	snapshot := *read(t, journal)
+	for i := 0; i < 3; i++ {
+		runtime.GC() // the one that it was copied from has gone
+	}
+	if dropped, err := journal.Checkpoint(background, &snapshot, stamp); !dropped || err != nil {
+		t.Fatalf("%v, %v", dropped, err)
 	}
 }
 
@@ -92,7 +126,40 @@ func TestSnapshotsOutliveTheLockAndTheGarbageCollector(t *testing.T) {
 	}
 	check(t, journal.Close())
 	expect(t, kept, stamp, []string{strings.Repeat("x", 4000)}, nil)
-	check(t, open(t, dir, nil).Checkpoint(background, kept, stamp))
+	_, err := open(t, dir, nil).Checkpoint(background, kept, stamp)
+	check(t, err)
+}
+
+func TestAClosedSnapshotKeepsItsPaths(t *testing.T) {
+	journal := open(t, t.TempDir(), nil)
+	check(t, journal.AppendStamped(background, stamp, jlock.Changed("a")))
+	before := descriptors(t)
+	snapshot := read(t, journal)
+	copied := *snapshot
+	snapshot.Close()
+	snapshot.Close()
+	if now := descriptors(t); now != before {
+		t.Errorf("%d descriptors, and then %d", before, now)
+	}
+	expect(t, snapshot, stamp, []string{"a"}, nil)
+	if _, err := journal.Checkpoint(background, &copied, stamp); err == nil {
+		t.Error("a closed snapshot was accepted")
+	}
+}
+
+// With little memory used, the garbage collector would not come for a long time.
+func TestSnapshotsThatAreNotClosedDoNotUseUpTheDescriptors(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	journal := open(t, t.TempDir(), nil)
+	check(t, journal.AppendStamped(background, stamp))
+	before, most := descriptors(t), 0
+	for i := 0; i < 2000; i++ {
+		read(t, journal)
+		most = max(most, descriptors(t)-before)
+	}
+	if most > 1000 {
+		t.Errorf("up to %d more", most)
+	}
 }
 
 func TestAnEntryThatTheFormatCannotCarryIsRefused(t *testing.T) {
@@ -120,5 +187,62 @@ func TestJournalCallsWorkUnderAHold(t *testing.T) {
 	check(t, other.AppendStamped(background, stamp, jlock.Changed("b")))
 	if got := read(t, journal).Changed; !reflect.DeepEqual(got, []string{"a", "b"}) {
 		t.Fatalf("%q", got)
+	}
+}
+
+// A thief that takes the lock before the release may have put an older copy of the journal in place.
+func TestAnOvertakenJournalCallIsMadeAgain(t *testing.T) {
+	for _, test := range []struct {
+		thefts, calls int
+		want          error
+	}{{3, 4, nil}, {4, 4, jlock.ErrLost}} {
+		dir := t.TempDir()
+		journal := open(t, dir, nil)
+		check(t, journal.WriteHeader(background, stamp))
+		path := filepath.Join(dir, "changes.journal")
+		before, err := os.ReadFile(path)
+		check(t, err)
+		calls := 0
+		undo := jlock.OnRelease(func(_ *jlock.Lock, release func() int) int {
+			calls++
+			if calls > test.thefts {
+				return release()
+			}
+			steal(t, dir)
+			check(t, os.WriteFile(path, before, 0o644))
+			lost := release()
+			check(t, os.Remove(path+".lock"))
+			return lost
+		})
+		err = journal.Append(background, jlock.Changed("a"))
+		undo()
+		if calls != test.calls || !errors.Is(err, test.want) {
+			t.Fatalf("%d thefts: %d calls, %v", test.thefts, calls, err)
+		}
+		if test.want == nil {
+			expect(t, read(t, journal), stamp, []string{"a"}, nil)
+		}
+	}
+}
+
+func TestAHoldThatAJournalCallCouldNotReleaseIsReleasedByTheNext(t *testing.T) {
+	dir := t.TempDir()
+	journal, other := open(t, dir, nil), open(t, dir, nil)
+	undo := jlock.OnRelease(func(*jlock.Lock, func() int) int { return -int(syscall.EIO) })
+	err := journal.AppendStamped(background, stamp, jlock.Changed("a"))
+	if !errors.Is(err, syscall.EIO) || !strings.Contains(err.Error(), "was written") {
+		t.Errorf("append: %v", err)
+	}
+	if err := journal.Append(background, jlock.Changed("b")); !errors.Is(err, syscall.EIO) {
+		t.Errorf("the next: %v", err)
+	}
+	undo()
+	if err := journal.Release(); !errors.Is(err, jlock.ErrNotHeld) {
+		t.Errorf("a hold that is not the program's: %v", err)
+	}
+	check(t, journal.Append(background, jlock.Changed("c")))
+	expect(t, read(t, journal), stamp, []string{"a", "c"}, nil)
+	if got, err := other.TryAcquire(); !got || err != nil {
+		t.Errorf("%v, %v", got, err)
 	}
 }

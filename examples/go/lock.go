@@ -1,7 +1,7 @@
 package jlock
 
 // #include <stdlib.h>
-// #include "jlock.h"
+// #include <jlock.h>
 import "C"
 
 import (
@@ -10,8 +10,10 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -21,7 +23,7 @@ import (
 type Options struct {
 	Timeout time.Duration // longest wait for the lock: 5 s; negative: as long as the context allows
 	Retry   time.Duration // longest sleep between two looks at the lock: 25 ms
-	Stale   time.Duration // age at which a shipped peer's lock counts as abandoned: 30 s
+	Stale   time.Duration // age at which a lock that the kernel knows nothing of counts as abandoned: 30 s
 	Settle  time.Duration // wait after taking over from a dead holder: 100 ms; negative: none, for library peers only
 
 	NoCreate  bool // do not create a missing directory
@@ -30,12 +32,18 @@ type Options struct {
 }
 
 // A Lock is one participant in the exclusion of writers from one journal. Use it through its pointer, and Close it.
+//
+// A Lock that is not held and not referred to any more is closed by the garbage collector. One that is held remains so,
+// as long as the process lives.
 type Lock struct {
 	c       *C.struct_jlock
+	name    string // the lock's file
 	timeout time.Duration
 
-	turn      chan struct{} // has one token, which each call into the library takes, and Close keeps
-	closing   chan struct{}
+	line       *line
+	events     atomic.Pointer[os.File] // what await waits for
+	unreleased bool                    // a journal call could not release its own hold; for the call that has the turn
+
 	closeOnce sync.Once
 }
 
@@ -47,8 +55,8 @@ func Open(dir string, options *Options) (*Lock, error) {
 		return nil, err
 	}
 	defer C.free(unsafe.Pointer(name))
-	return open(dir, options, func(o *C.struct_jlock_options, out **C.struct_jlock) C.int {
-		return C.jlock_open(name, o, out)
+	return open("changes.journal", dir, options, func(o *C.struct_jlock_options, out **C.struct_jlock) C.int {
+		return C.jlock_open(name, o, C.sizeof_struct_jlock_options, out)
 	})
 }
 
@@ -66,9 +74,10 @@ func OpenAt(dir *os.File, journal string, options *Options) (*Lock, error) {
 	var lock *Lock
 	var openErr error
 	err = raw.Control(func(fd uintptr) {
-		lock, openErr = open(journal, options, func(o *C.struct_jlock_options, out **C.struct_jlock) C.int {
-			return C.jlock_open_at(C.int(fd), name, o, out)
-		})
+		call := func(o *C.struct_jlock_options, out **C.struct_jlock) C.int {
+			return C.jlock_open_at(C.int(fd), name, o, C.sizeof_struct_jlock_options, out)
+		}
+		lock, openErr = open(journal, journal, options, call)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("jlock: open: %w", err)
@@ -76,25 +85,34 @@ func OpenAt(dir *os.File, journal string, options *Options) (*Lock, error) {
 	return lock, openErr
 }
 
-func open(shown string, options *Options, call func(*C.struct_jlock_options, **C.struct_jlock) C.int) (*Lock, error) {
+type opener func(*C.struct_jlock_options, **C.struct_jlock) C.int
+
+func open(journal, shown string, options *Options, call opener) (*Lock, error) {
 	if options == nil {
 		options = &Options{}
 	}
 	var o C.struct_jlock_options
-	C.jlock_options_init(&o)
+	C.jlock_options_init(&o, C.sizeof_struct_jlock_options)
 	options.apply(&o)
 	var c *C.struct_jlock
-	if rc := call(&o, &c); rc < 0 {
-		return nil, &Error{Op: "open", Code: int(rc), Message: shown + ": " + strerror(rc)}
+	if rc := step(func() int { return int(call(&o, &c)) }); rc < 0 {
+		return nil, &Error{Op: "open", Code: rc, Message: shown + ": " + strerror(rc)}
 	}
 	l := &Lock{
 		c:       c,
+		name:    journal + ".lock",
 		timeout: time.Duration(o.timeout_ms) * time.Millisecond,
-		turn:    make(chan struct{}, 1),
-		closing: make(chan struct{}),
+		line:    newLine(),
 	}
-	l.turn <- struct{}{}
+	runtime.SetFinalizer(l, (*Lock).collect)
 	return l, nil
+}
+
+// collect closes a Lock that nobody refers to. A program that acquires one for good may forget it, and still hold it.
+func (l *Lock) collect() {
+	if !l.line.isHeld() {
+		go l.Close() // without a hold it has nothing to say; the file system may take its time
+	}
 }
 
 func (options *Options) apply(o *C.struct_jlock_options) {
@@ -124,64 +142,137 @@ func (options *Options) apply(o *C.struct_jlock_options) {
 	}
 }
 
-// Close releases the lock if it is held and frees it. Waits in progress end with ErrCanceled. Closing twice is fine.
-func (l *Lock) Close() error {
+// Close ends the calls that wait, with ErrClosed, waits for those that are at work, releases the lock if it is held, and
+// frees it. The error is that of the release: ErrLost if the lock had been taken away. Closing again does nothing.
+func (l *Lock) Close() (err error) {
 	l.closeOnce.Do(func() {
-		close(l.closing)
-		l.cancelUntil(l.turn, 0)
-		C.jlock_close(l.c)
-		l.c = nil
-	})
-	return nil
-}
-
-// Acquire takes the lock. It waits until ctx is done or Options.Timeout is over, whichever comes first; the error of
-// a wait that took too long is ErrTimeout and names the holder.
-func (l *Lock) Acquire(ctx context.Context) error {
-	return l.call(ctx, "acquire", func() C.int {
-		return C.jlock_acquire_for(l.c, l.patience(ctx))
-	})
-}
-
-// TryAcquire takes the lock if nobody else holds it, and says whether it did.
-func (l *Lock) TryAcquire() (bool, error) {
-	err := l.call(context.Background(), "try acquire", func() C.int { return C.jlock_try_acquire(l.c) })
-	if errors.Is(err, syscall.EAGAIN) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// Release lets the lock go. When it was taken away meanwhile the error is ErrLost, and the new holder's lock stays.
-func (l *Lock) Release() error {
-	return l.call(context.Background(), "release", func() C.int { return C.jlock_release(l.c) })
-}
-
-// Refresh shows a sign of life: a shipped peer takes over a lock that has shown none for 30 s. The error is ErrLost
-// when one has.
-func (l *Lock) Refresh() error {
-	return l.call(context.Background(), "refresh", func() C.int { return C.jlock_refresh(l.c) })
-}
-
-// Recovered says whether the last acquire took over from a dead holder, who may have left his work half done.
-func (l *Lock) Recovered() (bool, error) {
-	var rc C.int
-	err := l.call(context.Background(), "recovered", func() C.int {
-		rc = C.jlock_recovered(l.c)
-		return rc
-	})
-	return rc == 1, err
-}
-
-// patience is the time that Acquire may wait, in milliseconds; negative: for ever.
-func (l *Lock) patience(ctx context.Context) C.int32_t {
-	timeout := l.timeout
-	if deadline, ok := ctx.Deadline(); ok {
-		if left := max(0, time.Until(deadline)); timeout < 0 || left < timeout {
-			timeout = left
+		runtime.SetFinalizer(l, nil)
+		l.line.close()
+		l.interrupt()
+		<-l.line.idle
+		if rc := step(func() int { return int(C.jlock_close(l.c)) }); rc < 0 {
+			err = plainError("close", rc)
 		}
+		l.c = nil
+		if events := l.events.Load(); events != nil {
+			events.Close() // nothing was written to it
+		}
+	})
+	return err
+}
+
+// Acquire acquires the lock. It waits until ctx is done or Options.Timeout is over, whichever comes first. The error is
+// ErrTimeout if that took too long, and says who holds the lock; if ctx ended the wait, it is also the context's error
+// and its cause. An Acquire that gets the lock at the moment in which ctx is done returns nil.
+//
+// Goroutines that share a Lock and wait for it get it one after another, in the order in which they called. An Acquire
+// that comes while the Lock is held gets syscall.EDEADLK.
+func (l *Lock) Acquire(ctx context.Context) error {
+	return l.inTurn(ctx, "acquire", toAcquire, func(end limit) error {
+		if err := l.obtain(ctx, "acquire", end); err != nil {
+			return err
+		}
+		l.line.setHeld(true)
+		return nil
+	})
+}
+
+// TryAcquire acquires the lock if nobody holds it, and says whether it did. While another goroutine acquires the same
+// Lock it does not.
+func (l *Lock) TryAcquire() (bool, error) {
+	const op = "try acquire"
+	if !l.line.begin() {
+		return false, closedError(op)
 	}
-	return C.int32_t(signedMillis(timeout))
+	defer l.line.end()
+	ctx, now := context.Background(), limit{at: time.Now()}
+	switch err := l.line.tryTurn(toAcquire); err {
+	case nil:
+	case errBusy:
+		return false, nil
+	default:
+		return false, l.notServed(ctx, op, err, now, now.at)
+	}
+	defer l.line.pass()
+	// It may wait for a moment, to take over from a dead holder.
+	switch err := l.obtain(ctx, op, now); {
+	case err == nil:
+		l.line.setHeld(true)
+		return true, nil
+	case errors.Is(err, ErrTimeout), errors.Is(err, syscall.EAGAIN):
+		return false, nil
+	default:
+		return false, err
+	}
+}
+
+// Release releases the lock. If it was taken away meanwhile, the error is ErrLost, and the new holder's lock stays. After
+// the error of a system call the lock is still held.
+func (l *Lock) Release() error {
+	return l.inTurn(context.Background(), "release", ofHold, func(limit) error {
+		rc := release(l)
+		if isOver(rc) {
+			l.line.setHeld(false)
+		}
+		if rc < 0 {
+			return l.failure("release", rc)
+		}
+		return nil
+	})
+}
+
+// release is a variable for the tests, in which it fails.
+var release = func(l *Lock) int { return step(func() int { return int(C.jlock_release(l.c)) }) }
+
+// isOver says whether a release that returned this has ended the hold.
+func isOver(rc int) bool {
+	return rc >= 0 || rc == C.JLOCK_ELOST || rc == C.JLOCK_ENOTHELD
+}
+
+// Refresh shows a sign of life: a shipped peer takes over a lock that has shown none for 30 s. The error is ErrLost if
+// one has.
+func (l *Lock) Refresh() error {
+	return l.inTurn(context.Background(), "refresh", ofHold, func(limit) error {
+		if rc := int(C.jlock_refresh(l.c)); rc < 0 {
+			return l.failure("refresh", rc)
+		}
+		return nil
+	})
+}
+
+// Recovered says whether the last acquire took over from a dead holder, who may have left its work half done.
+func (l *Lock) Recovered() (bool, error) {
+	if !l.line.begin() {
+		return false, closedError("recovered")
+	}
+	defer l.line.end()
+	rc := int(C.jlock_recovered(l.c))
+	if rc < 0 {
+		return false, l.failure("recovered", rc)
+	}
+	return rc == 1, nil
+}
+
+// inTurn makes a call when it has the turn. f gets the time at which its wait must end.
+func (l *Lock) inTurn(ctx context.Context, op string, need need, f func(limit) error) error {
+	if !l.line.begin() {
+		return closedError(op)
+	}
+	defer l.line.end()
+	if ctx.Err() != nil {
+		e := &Error{Op: op, Message: "over before it began"}
+		return e.because(ctx)
+	}
+	began := time.Now()
+	var end limit
+	if need != ofHold {
+		end = l.limit(ctx)
+	}
+	if err := l.line.turn(ctx, need, end.at); err != nil {
+		return l.notServed(ctx, op, err, end, began)
+	}
+	defer l.line.pass()
+	return f(end)
 }
 
 // signedMillis rounds up, so that a short time does not become none, and keeps the sign.

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"jlock"
+	"jlock.example/jlock"
 )
 
 var background = context.Background()
@@ -36,11 +36,35 @@ func within(t *testing.T, limit time.Duration, f func() error) error {
 	}
 }
 
-// untilBusy waits until a call on this lock is in the library, where it is about to wait.
-func untilBusy(lock *jlock.Lock) {
-	for !lock.Busy() {
-		runtime.Gosched()
+// until spins until something has become true.
+func until(t *testing.T, what string, true func() bool) {
+	t.Helper()
+	for limit := time.Now().Add(30 * time.Second); !true(); runtime.Gosched() {
+		if time.Now().After(limit) {
+			t.Fatalf("never came true: %s", what)
+		}
 	}
+}
+
+// starts calls f in a goroutine; what it returns comes out of the channel.
+func starts(f func() error) <-chan error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	return done
+}
+
+// waiter is a call to Acquire that waits.
+func waiter(ctx context.Context, t *testing.T, lock *jlock.Lock) <-chan error {
+	t.Helper()
+	done := starts(func() error { return lock.Acquire(ctx) })
+	until(t, "it waits", lock.Waits)
+	return done
+}
+
+// soon is what comes out of a channel, and fails the test instead of hanging.
+func soon(t *testing.T, done <-chan error) error {
+	t.Helper()
+	return within(t, 30*time.Second, func() error { return <-done })
 }
 
 func TestTwoLocksInOneProcessExcludeEachOther(t *testing.T) {
@@ -110,7 +134,7 @@ func TestATimeoutNamesTheHolder(t *testing.T) {
 	}
 }
 
-func TestAJournalCallHonoursTheDeadline(t *testing.T) {
+func TestAJournalCallHonoursItsContext(t *testing.T) {
 	dir := t.TempDir()
 	process, _ := holder(t, dir)
 	ctx, cancel := context.WithTimeout(background, 30*time.Millisecond)
@@ -123,9 +147,115 @@ func TestAJournalCallHonoursTheDeadline(t *testing.T) {
 	if name := fmt.Sprintf("held by pid %d", process.Pid); !strings.Contains(err.Error(), name) {
 		t.Fatalf("%v: does not say %q", err, name)
 	}
+	ctx, end := context.WithCancel(background)
+	done := starts(func() error { return journal.Append(ctx, jlock.Changed("a")) })
+	until(t, "it waits", journal.Busy)
+	end()
+	if err := soon(t, done); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
 	if _, err := journal.Read(); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("something was written: %v", err)
 	}
+}
+
+// However busy the machine is, one of some is not late.
+func TestADeadlineIsKept(t *testing.T) {
+	dir := t.TempDir()
+	check(t, open(t, dir, nil).Acquire(background))
+	lock := open(t, dir, nil)
+	const given = 30 * time.Millisecond
+	late := time.Hour
+	for i := 0; i < 20 && late > 20*time.Millisecond; i++ {
+		ctx, cancel := context.WithTimeout(background, given)
+		began := time.Now()
+		err := lock.Acquire(ctx)
+		took := time.Since(began)
+		cancel()
+		if !errors.Is(err, jlock.ErrTimeout) || errors.Is(err, jlock.ErrCanceled) || errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		if text := fmt.Sprint(err); strings.Contains(text, "cancel") || !strings.Contains(text, "held by") {
+			t.Fatal(text)
+		}
+		if took < given-2*time.Millisecond {
+			t.Fatalf("%v: after %v", err, took)
+		}
+		late = min(late, took-given)
+	}
+	if late > 20*time.Millisecond {
+		t.Fatalf("late by %v at best", late)
+	}
+}
+
+// A deadline is the library's timeout, and needs nobody who watches the context.
+func TestADeadlineAloneIsEnough(t *testing.T) {
+	dir := t.TempDir()
+	check(t, open(t, dir, nil).Acquire(background))
+	lock := open(t, dir, &jlock.Options{Timeout: -1})
+	ctx := deadlineOnly{background, time.Now().Add(20 * time.Millisecond)}
+	err := within(t, 10*time.Second, func() error { return lock.Acquire(ctx) })
+	if !errors.Is(err, jlock.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+}
+
+type deadlineOnly struct {
+	context.Context
+	at time.Time
+}
+
+func (ctx deadlineOnly) Deadline() (time.Time, bool) { return ctx.at, true }
+
+func TestAnEndedWaitSaysWhatTheContextSays(t *testing.T) {
+	dir := t.TempDir()
+	check(t, open(t, dir, nil).Acquire(background))
+	lock := open(t, dir, &jlock.Options{Timeout: -1})
+	why := errors.New("why")
+
+	canceled, cancel := context.WithCancelCause(background)
+	done := waiter(canceled, t, lock)
+	cancel(why)
+	err := soon(t, done)
+	for _, is := range []error{jlock.ErrCanceled, context.Canceled, why, syscall.ECANCELED} {
+		if !errors.Is(err, is) {
+			t.Errorf("%v: is not %v", err, is)
+		}
+	}
+	if errors.Is(err, jlock.ErrTimeout) || os.IsTimeout(err) || !strings.Contains(err.Error(), "held by") {
+		t.Error(err)
+	}
+
+	late, cancelLate := context.WithTimeoutCause(background, 30*time.Millisecond, why)
+	defer cancelLate()
+	err = within(t, 10*time.Second, func() error { return lock.Acquire(late) })
+	for _, is := range []error{jlock.ErrTimeout, context.DeadlineExceeded, why, syscall.ETIMEDOUT} {
+		if !errors.Is(err, is) {
+			t.Errorf("%v: is not %v", err, is)
+		}
+	}
+	if errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// A wait that was interrupted for nothing goes on.
+func TestAnInterruptForNothingEndsNothing(t *testing.T) {
+	dir := t.TempDir()
+	other, lock := open(t, dir, nil), open(t, dir, &jlock.Options{Timeout: -1})
+	check(t, other.Acquire(background))
+	done := waiter(background, t, lock)
+	for i := 0; i < 100; i++ {
+		lock.Wakeup()
+		runtime.Gosched()
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("it ended: %v", err)
+	default:
+	}
+	check(t, other.Release())
+	check(t, soon(t, done))
 }
 
 func TestADoneContextTakesNothing(t *testing.T) {
@@ -149,7 +279,6 @@ func TestACancelIsNeitherLostNorMisdirected(t *testing.T) {
 	for i := 0; i < 200; i++ {
 		check(t, other.Acquire(background))
 		ctx, cancel := context.WithCancelCause(background)
-		next := make(chan error, 1)
 		begun := make(chan struct{})
 		go func() {
 			close(begun)
@@ -164,47 +293,10 @@ func TestACancelIsNeitherLostNorMisdirected(t *testing.T) {
 		if !errors.Is(err, jlock.ErrCanceled) || !errors.Is(err, why) {
 			t.Fatalf("canceled acquire: %v", err)
 		}
-		go func() { next <- lock.Acquire(background) }()
+		next := starts(func() error { return lock.Acquire(background) })
 		check(t, other.Release())
-		check(t, within(t, 10*time.Second, func() error { return <-next }))
+		check(t, soon(t, next))
 		check(t, lock.Release())
-	}
-}
-
-func TestAGoroutineThatWaitsForItsTurnHonoursItsContext(t *testing.T) {
-	dir := t.TempDir()
-	other := open(t, dir, nil)
-	check(t, other.Acquire(background))
-	lock := open(t, dir, &jlock.Options{Timeout: -1})
-	first := make(chan error, 1)
-	go func() { first <- lock.Acquire(background) }()
-	untilBusy(lock)
-	ctx, cancel := context.WithTimeout(background, 20*time.Millisecond)
-	defer cancel()
-	if err := within(t, 10*time.Second, func() error { return lock.Acquire(ctx) }); !errors.Is(err, jlock.ErrTimeout) {
-		t.Fatal(err)
-	}
-	check(t, other.Release())
-	// The other's context has not ended this wait.
-	check(t, within(t, 10*time.Second, func() error { return <-first }))
-}
-
-func TestCloseEndsAWaitAndIsFinal(t *testing.T) {
-	dir := t.TempDir()
-	other := open(t, dir, nil)
-	check(t, other.Acquire(background))
-	lock := open(t, dir, &jlock.Options{Timeout: -1})
-	waiting := make(chan error, 1)
-	go func() { waiting <- lock.Acquire(background) }()
-	untilBusy(lock)
-	go lock.Close()
-	err := within(t, 10*time.Second, func() error { return <-waiting })
-	if !errors.Is(err, jlock.ErrCanceled) {
-		t.Fatal(err)
-	}
-	check(t, lock.Close())
-	if err := lock.Release(); !errors.Is(err, fs.ErrClosed) {
-		t.Fatal(err)
 	}
 }
 
@@ -267,6 +359,30 @@ func TestInspectTellsWhoHolds(t *testing.T) {
 	if !strings.HasPrefix(h.Nonce, fmt.Sprint(process.Pid, "-")) || h.Age < 0 || h.Age > time.Minute {
 		t.Fatalf("%+v", h)
 	}
+	if h.HeldFor > time.Minute { // negative: the library does not know
+		t.Fatalf("%+v", h)
+	}
+	if text := h.String(); !strings.HasPrefix(text, fmt.Sprintf("held by pid %d (library peer)", process.Pid)) {
+		t.Fatal(text)
+	}
+	if h, err := open(t, t.TempDir(), nil).Inspect(); err != nil || h.State != jlock.Free || h.HeldFor >= 0 {
+		t.Fatalf("%+v, %v", h, err)
+	}
+}
+
+func TestAProbeSaysWhatADirectoryCanPromise(t *testing.T) {
+	dir := t.TempDir()
+	place, err := jlock.Probe(dir)
+	check(t, err)
+	if place.FileSystem == "" || place.Promises&jlock.PlaceProcessesOfMount == 0 {
+		t.Errorf("%+v", place)
+	}
+	if left := names(t, dir); len(left) != 0 {
+		t.Errorf("it left %q", left)
+	}
+	if _, err := jlock.Probe(filepath.Join(dir, "missing")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
 }
 
 func TestErrorsKeepTheirErrno(t *testing.T) {
@@ -305,6 +421,9 @@ func TestErrorsKeepTheirErrno(t *testing.T) {
 	lock := open(t, dir, nil)
 	check(t, lock.Acquire(background))
 	if err := lock.Acquire(background); !errors.Is(err, syscall.EDEADLK) {
+		t.Errorf("acquire twice: %v", err)
+	}
+	if _, err := lock.TryAcquire(); !errors.Is(err, syscall.EDEADLK) {
 		t.Errorf("acquire twice: %v", err)
 	}
 }

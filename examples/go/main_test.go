@@ -10,19 +10,24 @@ import (
 	"path/filepath"
 	"testing"
 
-	"jlock"
+	"jlock.example/jlock"
 )
 
-// holdEnv makes the test program hold the lock of that directory until its standard input ends: another process.
-const holdEnv = "JLOCK_TEST_HOLD"
+// Each makes the test program do something with the lock of the directory that it names: another process.
+const (
+	holdEnv = "JLOCK_TEST_HOLD" // hold it until standard input ends
+	waitEnv = "JLOCK_TEST_WAIT" // wait for it, in a thousand goroutines
+)
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(holdEnv); dir != "" {
-		if err := hold(dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+	for name, act := range map[string]func(dir string) error{holdEnv: hold, waitEnv: waitManyTimes} {
+		if dir := os.Getenv(name); dir != "" {
+			if err := act(dir); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			return
 		}
-		return
 	}
 	os.Exit(m.Run())
 }

@@ -1,132 +1,252 @@
 package jlock
 
-// #include "jlock.h"
+/*
+#include <poll.h>
+#include <jlock.h>
+
+static int readable(int fd) {
+	struct pollfd one = {.fd = fd, .events = POLLIN};
+	return poll(&one, 1, 0) != 0;
+}
+*/
 import "C"
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"os"
 	"syscall"
 	"time"
 	"unsafe"
 )
 
-const (
-	// The library forgets a cancel that comes before its wait begins, so it is told again until the call returns.
-	cancelAgain = time.Millisecond
-	// When a deadline is over, the library's own time-out comes first, for its message tells more.
-	deadlineGrace = 50 * time.Millisecond
-)
+// A limit is when a wait must end.
+type limit struct {
+	at        time.Time // zero: never
+	byContext bool
+}
 
-// call runs one call into the library, alone on this Lock, and ends its wait when ctx is done.
-func (l *Lock) call(ctx context.Context, op string, f func() C.int) error {
-	if err := l.enter(ctx, op); err != nil {
-		return err
+// limit is Options.Timeout from now, or the context's deadline if that is earlier.
+func (l *Lock) limit(ctx context.Context) limit {
+	var end limit
+	if l.timeout >= 0 {
+		end.at = time.Now().Add(l.timeout)
 	}
-	defer func() { l.turn <- struct{}{} }()
-	stop := l.watch(ctx)
-	rc := f()
-	stop()
-	if rc >= 0 {
+	if deadline, ok := ctx.Deadline(); ok && (end.at.IsZero() || deadline.Before(end.at)) {
+		end = limit{at: deadline, byContext: true}
+	}
+	return end
+}
+
+// millis is the time left for C; negative: forever. A context's deadline is rounded down: the library's timeout should
+// come first, for its message says who holds the lock.
+func (end limit) millis() int64 {
+	if end.at.IsZero() {
+		return -1
+	}
+	left := max(0, time.Until(end.at))
+	if !end.byContext {
+		left += time.Millisecond - 1
+	}
+	return min(int64(left/time.Millisecond), math.MaxInt32)
+}
+
+// obtain acquires the lock for a call that has the turn.
+func (l *Lock) obtain(ctx context.Context, op string, end limit) error {
+	if l.unreleased {
+		if rc := l.letGo(); rc < 0 && l.unreleased {
+			return l.failure(op, rc)
+		}
+	}
+	began := time.Now()
+	rc := step(func() int { return int(C.jlock_acquire_start(l.c, C.int32_t(end.millis()))) })
+	if rc == inProgress {
+		var err error
+		if rc, err = l.await(ctx); err != nil && rc < 0 {
+			return fmt.Errorf("jlock: %s: cannot wait: %w", op, err)
+		}
+	}
+	if rc >= 0 && !l.line.isClosed() {
 		return nil
 	}
-	return l.failure(ctx, op, rc)
+	return l.notAcquired(ctx, op, rc, end, began)
 }
 
-// enter waits for this Lock's other calls.
-func (l *Lock) enter(ctx context.Context, op string) error {
-	select {
-	case <-l.closing:
+// longAgo is a deadline that ends a wait at once.
+var longAgo = time.Unix(1, 0)
+
+// await sees an acquire that was started to its end, and returns what came of it. The run-time's poller waits, so that
+// no thread does. After an error, which says why that was not possible, the acquire has ended too.
+func (l *Lock) await(ctx context.Context) (int, error) {
+	events, err := l.poller()
+	if err != nil {
+		return l.giveUp(), err
+	}
+	raw, err := events.SyscallConn()
+	if err != nil {
+		return l.giveUp(), err
+	}
+	defer context.AfterFunc(ctx, l.interrupt)()
+	for {
+		// An interrupt that came earlier is forgotten here, so what it was about is looked at next.
+		if err := events.SetReadDeadline(time.Time{}); err != nil {
+			return l.giveUp(), err
+		}
+		if rc, over := l.ended(ctx); over {
+			return rc, nil
+		}
+		rc := inProgress
+		err := raw.Read(func(fd uintptr) bool {
+			rc = step(func() int { return l.poll(ctx, C.int(fd)) })
+			return rc != inProgress
+		})
+		switch {
+		case rc != inProgress:
+			return rc, nil
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return l.giveUp(), err
+		}
+	}
+}
+
+// poll goes on with an acquire until it ends or there is nothing to be seen. The run-time's poller reports only that a
+// descriptor becomes readable, and not that it has remained so.
+func (l *Lock) poll(ctx context.Context, fd C.int) int {
+	for {
+		rc := int(C.jlock_acquire_poll(l.c))
+		if rc != inProgress || C.readable(fd) == 0 || ctx.Err() != nil || l.line.isClosed() {
+			return rc
+		}
+	}
+}
+
+// ended ends an acquire if the context is done or the Lock is being closed.
+func (l *Lock) ended(ctx context.Context) (rc int, over bool) {
+	switch {
+	case l.line.isClosed(), errors.Is(ctx.Err(), context.Canceled):
+		return l.giveUp(), true
+	case ctx.Err() != nil:
+		// The deadline was the library's timeout, too.
+		if rc := int(C.jlock_acquire_poll(l.c)); rc != inProgress {
+			return rc, true
+		}
+		return l.giveUp(), true
+	}
+	return inProgress, false
+}
+
+// giveUp ends an acquire that was started: it leaves the line. 0: it has just got the lock.
+func (l *Lock) giveUp() int {
+	for {
+		C.jlock_cancel(l.c) // fails only as the next call does
+		if rc := int(C.jlock_acquire_poll(l.c)); rc != inProgress {
+			return rc
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// poller is a copy of the library's descriptor in the run-time's poller, made by the first wait.
+func (l *Lock) poller() (*os.File, error) {
+	if events := l.events.Load(); events != nil {
+		return events, nil
+	}
+	fd := int(C.jlock_wait_fd(l.c))
+	if fd < 0 {
+		return nil, errors.Join(plainError("", fd).Unwrap()...)
+	}
+	// 3: never one of the standard descriptors.
+	dup, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_DUPFD_CLOEXEC, 3)
+	if errno != 0 {
+		return nil, errno
+	}
+	// Else os.NewFile does not give it to the poller.
+	if err := syscall.SetNonblock(int(dup), true); err != nil {
+		syscall.Close(int(dup)) // nothing was written to it
+		return nil, err
+	}
+	events := os.NewFile(dup, "jlock wait")
+	l.events.Store(events)
+	return events, nil
+}
+
+// interrupt has a call that waits look at its context and at whether the Lock is being closed.
+func (l *Lock) interrupt() {
+	if events := l.events.Load(); events != nil {
+		events.SetReadDeadline(longAgo) // fails only on a file without poller, on which nobody waits
+	}
+}
+
+// notAcquired is the error for an acquire that has failed.
+func (l *Lock) notAcquired(ctx context.Context, op string, rc int, end limit, began time.Time) error {
+	switch {
+	case l.line.isClosed():
 		return closedError(op)
-	case <-ctx.Done():
-		return notBegun(ctx, op)
-	default:
+	case rc == timedOut && end.byContext:
+		e := l.failure(op, rc)
+		atItsTime(ctx, end)
+		return e.because(ctx)
+	case rc != cancelled || ctx.Err() == nil:
+		return l.failure(op, rc)
 	}
+	e := &Error{Op: op, Message: fmt.Sprintf("%s; gave up after %s", l.holder(), seconds(time.Since(began)))}
+	return e.because(ctx)
+}
+
+// atItsTime waits, for a millisecond as a rule, until a context whose deadline is here is done, and so has a cause.
+func atItsTime(ctx context.Context, end limit) {
+	timer := time.NewTimer(time.Until(end.at) + 10*time.Millisecond)
+	defer timer.Stop()
 	select {
-	case <-l.closing:
-		return closedError(op)
 	case <-ctx.Done():
-		return notBegun(ctx, op)
-	case <-l.turn:
-		return nil
+	case <-timer.C:
 	}
 }
 
-// watch cancels the call in progress when ctx is done, until the returned function is called. After that no cancel
-// of its own is under way, which could hit the next call.
-func (l *Lock) watch(ctx context.Context) (stop func()) {
-	if ctx.Done() == nil {
-		return func() {}
+// notServed is the error for a call that the line did not give the turn.
+func (l *Lock) notServed(ctx context.Context, op string, err error, end limit, began time.Time) error {
+	switch err {
+	case errClosing:
+		return closedError(op)
+	case errHeld:
+		return plainError(op, -int(syscall.EDEADLK))
+	case errNotHeld:
+		return plainError(op, C.JLOCK_ENOTHELD)
 	}
-	returned := make(chan struct{})
-	finished := make(chan struct{})
-	unregister := context.AfterFunc(ctx, func() {
-		defer close(finished)
-		grace := time.Duration(0)
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			grace = deadlineGrace
-		}
-		l.cancelUntil(returned, grace)
-	})
-	return func() {
-		if !unregister() {
-			close(returned)
-			<-finished
-		}
+	waited := seconds(time.Since(began))
+	message := fmt.Sprintf("%s; gave up after %s behind this Lock's other calls", l.holder(), waited)
+	if err == errLate && !end.byContext {
+		return &Error{Op: op, Code: timedOut, Message: message}
 	}
+	e := &Error{Op: op, Message: message}
+	return e.because(ctx)
 }
 
-// cancelUntil ends what waits on this Lock, after a grace, until done can be received from.
-func (l *Lock) cancelUntil(done <-chan struct{}, grace time.Duration) {
-	for pause := grace; ; pause = cancelAgain {
-		select {
-		case <-done:
-			return
-		case <-time.After(pause):
-			C.jlock_cancel(l.c) // fails only without a Lock
-		}
+// holder says in words who holds the lock.
+func (l *Lock) holder() string {
+	h, rc := l.inspect()
+	if rc < 0 {
+		return l.name + ": " + strerror(rc)
 	}
+	return l.name + ": " + h.String()
 }
 
-// failure is the error for a negative answer.
-func (l *Lock) failure(ctx context.Context, op string, rc C.int) error {
-	e := &Error{Op: op, Code: int(rc), Message: l.message(rc)}
-	switch deadline, ok := ctx.Deadline(); {
-	case e.Code == -int(syscall.ECANCELED) && ctx.Err() != nil:
-		if h, rc := l.inspect(); rc == 0 && h.State == Held {
-			e.Message += fmt.Sprintf("; held by pid %d", h.PID)
-		}
-		return because(ctx, e)
-	case e.Timeout() && ok && !time.Now().Before(deadline):
-		e.context = context.DeadlineExceeded
-	}
-	return e
+func seconds(d time.Duration) string {
+	return fmt.Sprintf("%.1f s", d.Seconds())
 }
 
-// because completes the error of a wait that the context ended.
-func because(ctx context.Context, e *Error) *Error {
-	e.context = context.Cause(ctx)
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		e.Code = -int(syscall.ETIMEDOUT)
-	}
-	return e
-}
-
-func notBegun(ctx context.Context, op string) error {
-	return because(ctx, &Error{Op: op, Code: -int(syscall.ECANCELED), Message: "canceled before it began"})
-}
-
-// message is the library's text for the failure that has just happened.
-func (l *Lock) message(rc C.int) string {
+// failure is the error for a negative return value, with the library's text for the failure that has just happened.
+func (l *Lock) failure(op string, rc int) *Error {
 	buf := make([]byte, 512)
 	for {
 		n := int(C.jlock_message(l.c, (*C.char)(unsafe.Pointer(&buf[0])), C.size_t(len(buf))))
 		switch {
 		case n <= 0:
-			return strerror(rc)
+			return plainError(op, rc)
 		case n < len(buf):
-			return string(buf[:n])
+			return &Error{Op: op, Code: rc, Message: string(buf[:n])}
 		}
 		buf = make([]byte, n+1)
 	}

@@ -5,9 +5,10 @@ from jlock import Journal, Lock
 directory = sys.argv[1]
 journal = Journal(directory, timeout=1.0)
 try:
-    journal.append(["src/a.py", "src/c.py"], deleted=["src/b.py"])  # takes the lock, and lets it go
-    journal.append_stamped(["src/d.py"], timestamp_ms=time.time_ns() // 1_000_000)
+    # Takes the lock and releases it. The first append has a timestamp: a journal that was never stamped cannot be read.
+    journal.append_stamped(["src/a.py", "src/c.py"], deleted=["src/b.py"], timestamp_ms=time.time_ns() // 1_000_000)
+    journal.append(["src/d.py"])
     with Lock(directory):                                           # while no other program writes
         print(*journal.read().changed)
 except TimeoutError as error:
-    print(error)                                                    # says who holds it
+    print(error)                                                    # says who holds the lock

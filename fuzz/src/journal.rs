@@ -9,9 +9,21 @@ pub struct Reading {
     pub removed: Vec<String>,
 }
 
+/// Nothing of a NUL at the end, which a power cut leaves, nor of the line that it cuts. `None`: there is one within, which
+/// is damage. This is not as in codegraph.
+fn sound(content: &[u8]) -> Option<&[u8]> {
+    let written = content.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+    let lines = content[..written].iter().rposition(|byte| *byte == b'\n');
+    let end = match written == content.len() {
+        true => written,
+        false => lines.map_or(0, |at| at + 1),
+    };
+    (!content[..end].contains(&0)).then_some(&content[..end])
+}
+
 /// `None`: not valid.
 pub fn read(content: &[u8]) -> Option<Reading> {
-    let content = String::from_utf8_lossy(content);
+    let content = String::from_utf8_lossy(sound(content)?);
     let mut lines = content.split('\n');
     let header = lines.next()?.strip_prefix("# codegraph-journal v1 ")?;
     let timestamp = number(trim(header))?;

@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::guard::Handle;
 use super::turn::Turn;
 use super::{Guard, Inner, Lock};
-use crate::error::{EAGAIN, EALREADY, ECANCELED, EINVAL, ETIMEDOUT, Error, Result};
+use crate::error::{EAGAIN, EALREADY, ECANCELED, EINVAL, ESTALE, ETIMEDOUT, Error, Result};
 use crate::journal::note;
 use crate::lock::acquire::{Acquire, Patience, Step};
+use crate::lock::bell::Bell;
 use crate::lock::dir::Name;
 use crate::lock::time::{Deadline, Seconds};
 use crate::lock::wait::WaitFd;
@@ -80,33 +81,47 @@ impl Lock {
         self.hold_within(patience, |_| Ok(()))
     }
 
-    /// Acquires, and acts before anybody else can use the handle.
-    pub(super) fn hold_within<T>(&self, patience: Patience, act: impl FnOnce(&mut Inner) -> Result<T>) -> Result<T> {
+    /// Acquires, and acts before anybody else can use the handle. If the directory is found removed, where the path leads now
+    /// is tried.
+    pub(super) fn hold_within<T>(&self, patience: Patience, act: impl Fn(&mut Inner) -> Result<T>) -> Result<T> {
+        match self.hold_where_it_was(patience, &act) {
+            Err(error) if error.code() == -ESTALE && self.whereabouts.doubt() => self.hold_where_it_was(patience, &act),
+            held => held,
+        }
+    }
+
+    fn hold_where_it_was<T>(&self, patience: Patience, act: impl FnOnce(&mut Inner) -> Result<T>) -> Result<T> {
         self.check_process()?;
         let deadline = Deadline::after(patience.timeout());
         let _turn = match self.turns.try_take() {
             Some(turn) => turn,
             None => self.wait_for_turn(patience, deadline)?,
         };
-        let mut inner = self.inner()?;
-        let mut acquire = self.act(&mut inner, |inner| {
+        let mut acquire = self.enter(|inner| {
             self.follow(inner)?;
             Acquire::begin(&mut inner.participant, patience.less(deadline), &self.bell)
         })?;
+        let held = self.drive(&mut acquire, act);
+        if held.is_err() {
+            // A wait that failed, or memory that ran out in a step: nothing of it stays in line.
+            let _ = self.enter(|inner| {
+                acquire.abandon(&mut inner.participant, &self.bell);
+                Ok(())
+            });
+        }
+        held
+    }
+
+    fn drive<T>(&self, acquire: &mut Acquire, act: impl FnOnce(&mut Inner) -> Result<T>) -> Result<T> {
+        let mut inner = self.inner()?;
         loop {
-            let wait = match self.act(&mut inner, |inner| inner.step(&mut acquire, &self.bell))? {
+            let wait = match self.act(&mut inner, |inner| inner.step(acquire, &self.bell))? {
                 Step::Held => return self.act(&mut inner, act),
                 Step::Wait(wait) => wait,
             };
             drop(inner);
-            let waited = wait.block(&self.bell, || acquire.is_over(&self.bell));
+            wait.block(&self.bell, || acquire.is_over(&self.bell))?;
             inner = self.inner()?;
-            if let Err(error) = waited {
-                return self.act(&mut inner, |inner| {
-                    acquire.abandon(&mut inner.participant, &self.bell);
-                    Err(error)
-                });
-            }
         }
     }
 
@@ -147,12 +162,18 @@ impl Lock {
         let Some(turn) = self.turns.try_take() else {
             return Err(already());
         };
-        let is_held = self.enter(|inner| {
-            self.follow(inner)?;
-            let patience = Patience::For(timeout);
-            inner.started = Some(Acquire::begin(&mut inner.participant, patience, &self.bell)?);
-            self.go_on(inner, waiter)
-        })?;
+        let begin = || {
+            self.enter(|inner| {
+                self.follow(inner)?;
+                let patience = Patience::For(timeout);
+                inner.started = Some(Acquire::begin(&mut inner.participant, patience, &self.bell)?);
+                self.go_on(inner, waiter)
+            })
+        };
+        let is_held = match begin() {
+            Err(error) if error.code() == -ESTALE && self.whereabouts.doubt() => begin(),
+            begun => begun,
+        }?;
         if !is_held {
             turn.keep(); // until it is over
         }
@@ -166,10 +187,7 @@ impl Lock {
         let mut was_started = false;
         let polled = self.enter(|inner| {
             was_started = inner.started.is_some();
-            match was_started {
-                true => self.go_on(inner, waiter),
-                false => Err(Error::new(-EINVAL, "no acquire was started on this handle")),
-            }
+            self.go_on(inner, waiter)
         });
         if was_started && !matches!(polled, Ok(false)) {
             self.turns.give_back();
@@ -177,37 +195,24 @@ impl Lock {
         polled
     }
 
+    /// While it goes on it stays where it is found if memory runs out.
     fn go_on(&self, inner: &mut Inner, waiter: &WaitFd) -> Result<bool> {
-        let Some(mut acquire) = inner.started.take() else {
-            return Ok(false);
-        };
         self.bell.clear();
-        let armed = match inner.step(&mut acquire, &self.bell) {
+        let armed = match inner.step_started(&self.bell) {
             Ok(Step::Wait(wait)) => waiter.arm(&wait).map(|()| false),
             Ok(Step::Held) => Ok(true),
             Err(error) => Err(error),
         };
-        match &armed {
-            Ok(false) => inner.started = Some(acquire),
-            Ok(true) => waiter.disarm(),
-            Err(_) => {
-                waiter.disarm();
-                acquire.abandon(&mut inner.participant, &self.bell);
-            }
+        if !matches!(armed, Ok(false)) {
+            waiter.disarm();
+            inner.end_started(&self.bell);
         }
         armed
     }
 
     /// Gives up an acquire that was started.
     fn give_up(&self) {
-        let given_up = self.enter(|inner| {
-            let started = inner.started.take();
-            let was_started = started.is_some();
-            if let Some(started) = started {
-                started.abandon(&mut inner.participant, &self.bell);
-            }
-            Ok(was_started)
-        });
+        let given_up = self.enter(|inner| Ok(inner.end_started(&self.bell)));
         if let (Some(waiter), Ok(true)) = (self.wait_fd.get(), given_up) {
             waiter.disarm();
             self.turns.give_back();
@@ -221,14 +226,36 @@ fn already() -> Error {
 
 impl Inner {
     /// A step of an acquire. Once it holds, what the dead holder left behind its stamp is acted upon.
-    fn step(&mut self, acquire: &mut Acquire, bell: &crate::lock::bell::Bell) -> Result<Step> {
+    fn step(&mut self, acquire: &mut Acquire, bell: &Bell) -> Result<Step> {
         let step = acquire.step(&mut self.participant, bell)?;
-        if let (Step::Held, false) = (&step, self.participant.inherited.is_empty()) {
-            note::act_upon(&self.participant.dir, &self.participant.inherited);
-            self.participant.inherited = Vec::new();
+        self.act_upon_inherited(&step);
+        Ok(step)
+    }
+
+    fn step_started(&mut self, bell: &Bell) -> Result<Step> {
+        let Some(acquire) = &mut self.started else {
+            return Err(Error::new(-EINVAL, "no acquire was started on this handle"));
+        };
+        let step = acquire.step(&mut self.participant, bell)?;
+        self.act_upon_inherited(&step);
+        Ok(step)
+    }
+
+    fn act_upon_inherited(&mut self, step: &Step) {
+        if let (Step::Held, Some(inherited)) = (step, self.participant.inherited.take()) {
+            note::act_upon(&self.participant.dir, &inherited.postscript, inherited.user);
             let _ = self.participant.clear_postscript(); // one that stays is written over, or acted upon once more
         }
-        Ok(step)
+    }
+
+    /// Ends the acquire that was started, if there is one. One that holds is over already.
+    pub(super) fn end_started(&mut self, bell: &Bell) -> bool {
+        let started = self.started.take();
+        let was_started = started.is_some();
+        if let Some(started) = started {
+            started.abandon(&mut self.participant, bell);
+        }
+        was_started
     }
 }
 

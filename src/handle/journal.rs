@@ -1,14 +1,20 @@
 //! The journal under the lock: each call takes the lock and releases it, or works under the hold of its caller.
 
+use std::time::Duration;
+
 use super::{Inner, Lock};
 use crate::abi;
-use crate::error::{Error, Result};
+use crate::error::{EAGAIN, ESTALE, Error, Result};
 use crate::journal::{self, Entry, Snapshot, Written};
 use crate::lock::Participant;
 use crate::lock::acquire::Patience;
+use crate::lock::time::Deadline;
+use crate::sys;
 
 /// How often a commit is done again that was overtaken by a thief of the lock.
 const OVERTAKEN: usize = 3;
+/// How long to leave a journal alone that somebody has a lease on, and has been told to give it back.
+const LEASED: Duration = Duration::from_millis(10);
 
 /// The journal of a [`Lock`]; [`Lock::journal`] gives it.
 ///
@@ -75,7 +81,7 @@ impl Journal<'_> {
     /// # Errors
     /// As [`append_stamped`](Self::append_stamped).
     pub fn checkpoint(&self, snapshot: &Snapshot, timestamp_ms: i64) -> Result<bool> {
-        self.commit(|participant| Ok((journal::checkpoint(participant, snapshot, timestamp_ms)?, true)))
+        self.commit(|participant| journal::checkpoint(participant, snapshot, timestamp_ms))
     }
 
     /// Reads the journal. Takes no lock.
@@ -85,8 +91,14 @@ impl Journal<'_> {
     /// [`Header`](crate::ErrorKind::Header): its first line is no header with a number in it; `ENOMEM`; any errno.
     pub fn read(&self) -> Result<Snapshot> {
         self.lock.check_process()?;
-        let dir = self.lock.whereabouts.dir(None)?;
-        self.lock.surviving(|| Snapshot::read(&dir))
+        let read = || {
+            let dir = self.lock.whereabouts.dir(None)?;
+            self.lock.surviving(|| Snapshot::read(&dir)).map_err(|e| dir.explain(e))
+        };
+        match read() {
+            Err(error) if error.code() == -ESTALE && self.lock.whereabouts.doubt() => read(),
+            read => read,
+        }
     }
 
     fn encode<'e>(&self, entries: impl IntoIterator<Item = Entry<'e>>) -> Result<Vec<u8>> {
@@ -125,6 +137,7 @@ fn commit_held<T>(inner: &mut Inner, act: impl Fn(&Participant) -> Result<(Writt
 /// Under a hold of its own.
 fn commit_free<T>(lock: &Lock, act: impl Fn(&Participant) -> Result<(Written, T)>) -> Result<T> {
     let mut overtaken = 0;
+    let deadline = Deadline::after(lock.options.timeout);
     loop {
         let patience = Patience::For(lock.options.timeout);
         let committed = lock.hold_within(patience, |inner| Ok(commit_and_release(inner, &act)));
@@ -136,6 +149,8 @@ fn commit_free<T>(lock: &Lock, act: impl Fn(&Participant) -> Result<(Written, T)
             // Not written; or written, but perhaps to a journal that a thief has replaced by an older copy: once more.
             // What is there twice is read once.
             (Err(lost), _) | (Ok(_), Err(lost)) if is_lost(&lost) && overtaken < OVERTAKEN => overtaken += 1,
+            // A file server's client has it, or another program that asked to be told before anybody writes.
+            (Err(error), _) if error.code() == -EAGAIN => wait_for_lease(deadline, error)?,
             (Err(error), _) => return Err(error),
             (Ok(_), Err(error)) => {
                 let message = format!("{error}; the journal was written, but the lock could not be released");
@@ -143,6 +158,15 @@ fn commit_free<T>(lock: &Lock, act: impl Fn(&Participant) -> Result<(Written, T)
             }
         }
     }
+}
+
+fn wait_for_lease(deadline: Deadline, error: Error) -> Result<()> {
+    let now = sys::monotonic();
+    if deadline.has_passed(now) {
+        let message = format!("{error}: somebody has a lease on the journal and does not give it back");
+        return Err(Error::new(error.code(), message));
+    }
+    sys::sleep_until(deadline.cap(now + LEASED)).map_err(|e| Error::os(e, "wait for the journal"))
 }
 
 fn commit_and_release<T>(

@@ -27,7 +27,8 @@ pub(crate) struct Whereabouts {
 #[derive(Debug)]
 struct Known {
     dir: Arc<Dir>,
-    looked: Duration,
+    /// `None`: it is doubted.
+    looked: Option<Duration>,
 }
 
 impl Whereabouts {
@@ -52,7 +53,7 @@ impl Whereabouts {
             path,
             known: Mutex::new(Known {
                 dir: Arc::new(dir),
-                looked: sys::monotonic(),
+                looked: Some(sys::monotonic()),
             }),
         }
     }
@@ -66,6 +67,12 @@ impl Whereabouts {
         Arc::clone(&self.lock().dir)
     }
 
+    /// The directory that is known was removed, it seems: look again at once. `false`: there is nowhere to look.
+    pub(crate) fn doubt(&self) -> bool {
+        self.lock().looked = None;
+        self.path.is_some()
+    }
+
     /// The directory that the path leads to, as of a second ago at most. `make`: a missing one is created, if these options
     /// say so.
     pub(crate) fn dir(&self, make: Option<&Options>) -> Result<Arc<Dir>> {
@@ -75,7 +82,7 @@ impl Whereabouts {
         let now = sys::monotonic();
         let dir = {
             let known = self.lock();
-            if now.saturating_sub(known.looked) < BELIEVED {
+            if known.looked.is_some_and(|looked| now.saturating_sub(looked) < BELIEVED) {
                 return Ok(Arc::clone(&known.dir));
             }
             Arc::clone(&known.dir)
@@ -91,7 +98,7 @@ impl Whereabouts {
         if known.dir.id != dir.id {
             known.dir = dir;
         }
-        known.looked = now;
+        known.looked = Some(now);
         Ok(Arc::clone(&known.dir))
     }
 }

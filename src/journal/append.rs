@@ -7,9 +7,10 @@ use crate::error::{Error, Result};
 use crate::journal::format::{HEADER_PREFIX, concat, header};
 use crate::journal::note::Note;
 use crate::journal::rewrite::{Body, create, rewrite};
+use crate::journal::tail::sound_size;
 use crate::journal::{Participant, REPLACED, Standing, Written, replaced};
 use crate::lock::dir::Name;
-use crate::sys::{self, Fd};
+use crate::sys::{self, Errno, Fd};
 
 /// The header of a journal that nobody has stamped.
 const UNSTAMPED: &[u8] = b"# codegraph-journal v1 0\n";
@@ -19,7 +20,7 @@ pub(crate) fn append(by: &Participant, lines: &[u8]) -> Result<Written> {
     for _ in 0..REPLACED {
         let written = match Standing::open(by.dir())? {
             Some(journal) => append_to(by, journal, lines, None)?,
-            None => create(by, &[UNSTAMPED, lines])?,
+            None => create(by, UNSTAMPED, lines)?,
         };
         if let Some(written) = written {
             return Ok(written);
@@ -36,9 +37,9 @@ pub(crate) fn append_stamped(by: &Participant, lines: &[u8], timestamp_ms: i64) 
         let written = match Standing::open(by.dir())? {
             Some(journal) => match header_to_stamp(by, &journal, &header)? {
                 Some(old) => append_to(by, journal, lines, Some(Stamp { old, new: &header }))?,
-                None => return rewrite(by, &header, Body::All { then: lines }),
+                None => return Ok(rewrite(by, &header, Body::All { then: lines })?.0),
             },
-            None => create(by, &[&header, lines])?,
+            None => create(by, &header, lines)?,
         };
         if let Some(written) = written {
             return Ok(written);
@@ -53,14 +54,21 @@ struct Stamp<'h> {
     new: &'h [u8],
 }
 
-/// `None`: the journal was replaced; again. On failure it is as it was.
-fn append_to(by: &Participant, journal: Standing, lines: &[u8], stamp: Option<Stamp<'_>>) -> Result<Option<Written>> {
+/// `None`: the journal was replaced; again. On failure it is as it was, or the message says what is not.
+fn append_to(
+    by: &Participant,
+    mut journal: Standing,
+    lines: &[u8],
+    stamp: Option<Stamp<'_>>,
+) -> Result<Option<Written>> {
     let dir = by.dir();
-    let missing = missing(&journal).map_err(|e| Error::os(e, Name(&dir.journal)))?;
+    let missing = missing(by, &mut journal)?;
     let bytes = match missing {
         b"" => Cow::Borrowed(lines),
         missing => Cow::Owned(concat(&[missing, lines])?), // one write, as without it
     };
+    let os = |what, e| Error::os(e, format_args!("{what} {}", Name(&dir.journal)));
+    refuse(&journal, bytes.len(), stamp.is_some()).map_err(|(what, e)| os(what, e))?;
     let note = Note::of(&journal, bytes.len());
     match &note {
         Some(note) => by.put_postscript(&note.line())?,
@@ -78,36 +86,69 @@ fn append_to(by: &Participant, journal: Standing, lines: &[u8], stamp: Option<St
         journal.stands(dir).map_err(|e| ("look at", e))
     })();
     // Before a message is made of the failure, for which there may be no memory.
-    if appended.is_err() {
-        undo(by, &journal, done as u64, stamped);
-    }
+    let undone = appended.is_ok() || undo(by, &journal, done as u64, stamped);
     let _ = by.clear_postscript(); // of what is done, or undone: it does no harm until the next append clears it
-    let stands = appended.map_err(|(what, e)| Error::os(e, format_args!("{what} {}", Name(&dir.journal))))?;
-    Ok(stands.then(|| journal.written()))
+    match appended {
+        Ok(stands) => Ok(stands.then(|| journal.written())),
+        Err((what, errno)) if undone => Err(os(what, errno)),
+        Err((what, errno)) => Err(stays(&os(what, errno))),
+    }
 }
 
-/// What must come before the first line: a header where there is nothing, a newline after a tail that was cut.
-fn missing(journal: &Standing) -> sys::Result<&'static [u8]> {
+fn stays(error: &Error) -> Error {
+    let message = format!("{error}; what was appended could not be taken back and stands in the journal");
+    Error::new(error.code(), message)
+}
+
+/// What would fail when a part is done, or cost the program its life.
+fn refuse(journal: &Standing, len: usize, stamps: bool) -> std::result::Result<(), (&'static str, Errno)> {
+    // A write beyond the limit sends SIGXFSZ, and one up to it leaves half an entry.
+    if journal.meta.size.saturating_add(len as u64) > sys::capacity::file_size_limit() {
+        return Err(("append to", Errno::FBIG));
+    }
+    if stamps {
+        // A file that may only be appended to (`chattr +a`) keeps this flag, and so would the entries stay without their
+        // stamp, which nobody could take back.
+        sys::stop_appending(&journal.file)
+            .and_then(|()| sys::go_on_appending(&journal.file))
+            .map_err(|e| ("stamp", e))?;
+    }
+    Ok(())
+}
+
+/// What must come before the first line: a header where there is nothing, a newline after a tail that was cut. NUL bytes at
+/// the end, which a power cut has left, are taken away first.
+fn missing(by: &Participant, journal: &mut Standing) -> Result<&'static [u8]> {
+    let os = |e| Error::os(e, Name(&by.dir().journal));
     let Some(last) = journal.meta.size.checked_sub(1) else {
         return Ok(UNSTAMPED);
     };
     let mut byte = [MaybeUninit::uninit()];
-    match sys::read_at(&journal.file, &mut byte, last)? {
+    match sys::read_at(&journal.file, &mut byte, last).map_err(os)? {
         [b'\n'] => Ok(b""),
+        [0] => {
+            let sound = sound_size(&journal.file, journal.meta.size).map_err(os)?;
+            by.surely_held()?;
+            sys::truncate(&journal.file, sound).map_err(os)?;
+            journal.meta.size = sound;
+            Ok(if sound == 0 { UNSTAMPED } else { b"" })
+        }
         _ => Ok(b"\n"),
     }
 }
 
 /// As it was; unless the lock is another's by now, or somebody who takes no lock has added to the file: then what was
-/// added stays. So it does when this fails too, on a broken disk say; the next append completes its last line.
-fn undo(by: &Participant, journal: &Standing, done: u64, stamped: Option<&Stamp<'_>>) {
+/// added stays. So it does when this fails too, on a broken disk say; the next append completes its last line. `false`: it
+/// stays.
+fn undo(by: &Participant, journal: &Standing, done: u64, stamped: Option<&Stamp<'_>>) -> bool {
     let before = journal.meta.size;
     let ours_alone = || by.still_held().is_ok() && sys::fstat(&journal.file).is_ok_and(|now| now.size == before + done);
-    if done > 0 && ours_alone() {
+    let take_back = || {
         // In this order: the header must not promise entries that are gone.
         let taken_back = stamped.map_or(Ok(()), |stamp| stamp.take_back(&journal.file));
-        let _ = taken_back.and_then(|()| sys::truncate(&journal.file, before));
-    }
+        taken_back.and_then(|()| sys::truncate(&journal.file, before)).is_ok()
+    };
+    done == 0 || ours_alone() && take_back()
 }
 
 /// The header that stands, if it is plain digits, as many as in `new`.

@@ -1,21 +1,23 @@
 //! Paths without repetition, in the order of their first mention: an index over the journal's own bytes.
 
-use std::collections::TryReserveError;
 use std::ops::Range;
 
-use crate::sys;
+use crate::error::{Error, Result};
+use crate::journal::room::{Room, no_memory};
+use crate::sys::{self, Errno};
 
 /// Ranges of one buffer, of which each content is to count once.
 ///
 /// Looking each up in one table would miss every cache: a million of them take ten times as long as reading them. So they
 /// are gathered with their hashes, sorted into parts by the upper bits, and told apart part by part, in a table that stays
 /// in the cache.
-pub(crate) struct Distinct {
+pub(crate) struct Distinct<'r> {
+    room: &'r Room,
     ranges: Vec<Range<usize>>,
     hashes: Vec<u64>,
 }
 
-/// A range by its place, and the lower half of its hash.
+/// A range by its place, and the lower half of its hash. Small, because there is one for each line.
 #[derive(Clone, Copy)]
 struct Item {
     hash: u32,
@@ -27,32 +29,46 @@ const VACANT: Item = Item {
     hash: 0,
     place: u32::MAX,
 };
+/// How many ranges there may be: each has a place in an [`Item`], and one place is [`VACANT`].
+const MOST: usize = u32::MAX as usize;
 /// How many ranges a part has, on the average.
 const PART: usize = 1024;
 /// More parts than this do not sort well: their ends would not stay in the cache.
 const MOST_PARTS_BITS: u32 = 12;
 
-impl Distinct {
+impl<'r> Distinct<'r> {
     /// With room for as many, if there is so much memory: growing moves all that is there.
-    pub(crate) fn with_room(expected: usize) -> Self {
-        let (mut ranges, mut hashes) = (Vec::new(), Vec::new());
-        if ranges.try_reserve_exact(expected).is_ok() && hashes.try_reserve_exact(expected).is_ok() {
-            sys::expect_much(&mut ranges);
-            sys::expect_much(&mut hashes);
+    pub(crate) fn with_room(expected: usize, room: &'r Room) -> Self {
+        let mut distinct = Distinct {
+            room,
+            ranges: Vec::new(),
+            hashes: Vec::new(),
+        };
+        if distinct.reserve(expected.min(MOST)).is_ok() {
+            sys::expect_much(&mut distinct.ranges);
+            sys::expect_much(&mut distinct.hashes);
         }
-        Distinct { ranges, hashes }
+        distinct
     }
 
-    pub(crate) fn add(&mut self, content: &[u8], range: Range<usize>) -> Result<(), TryReserveError> {
-        self.ranges.try_reserve(1)?;
-        self.hashes.try_reserve(1)?;
+    fn reserve(&mut self, more: usize) -> Result<()> {
+        self.room
+            .ask(more.saturating_mul(size_of::<Range<usize>>() + size_of::<u64>()))?;
+        self.ranges.try_reserve_exact(more).map_err(no_memory)?;
+        self.hashes.try_reserve_exact(more).map_err(no_memory)
+    }
+
+    pub(crate) fn add(&mut self, content: &[u8], range: Range<usize>) -> Result<()> {
+        if self.ranges.len() == self.ranges.capacity().min(self.hashes.capacity()) {
+            self.reserve(growth(self.ranges.len())?)?;
+        }
         self.hashes.push(hash(&content[range.clone()]));
         self.ranges.push(range);
         Ok(())
     }
 
     /// Each content once, in the order of its first mention.
-    pub(crate) fn into_ranges(mut self, content: &[u8]) -> Result<Vec<Range<usize>>, TryReserveError> {
+    pub(crate) fn into_ranges(mut self, content: &[u8]) -> Result<Vec<Range<usize>>> {
         let mut again = self.repeated(content)?;
         if again.is_empty() {
             return Ok(self.ranges);
@@ -67,7 +83,7 @@ impl Distinct {
     }
 
     /// The places of those whose content stands at an earlier place.
-    fn repeated(&self, content: &[u8]) -> Result<Vec<u32>, TryReserveError> {
+    fn repeated(&self, content: &[u8]) -> Result<Vec<u32>> {
         let (mut again, mut table) = (Vec::new(), Vec::new());
         let (items, ends) = self.parts()?;
         let mut start = 0;
@@ -76,7 +92,7 @@ impl Distinct {
             start = end;
             let size = (part.len() * 2).next_power_of_two();
             table.clear();
-            table.try_reserve(size)?;
+            table.try_reserve(size).map_err(no_memory)?;
             table.resize(size, VACANT);
             for item in part {
                 let range = &self.ranges[item.place as usize];
@@ -91,7 +107,7 @@ impl Distinct {
                 if table[at].place == VACANT.place {
                     table[at] = *item;
                 } else {
-                    again.try_reserve(1)?;
+                    again.try_reserve(1).map_err(no_memory)?;
                     again.push(item.place);
                 }
             }
@@ -101,11 +117,11 @@ impl Distinct {
 
     /// All of them, sorted into parts by the upper bits of their hashes, in their order within each; and where the parts
     /// end.
-    fn parts(&self) -> Result<(Vec<Item>, Vec<usize>), TryReserveError> {
+    fn parts(&self) -> Result<(Vec<Item>, Vec<usize>)> {
         let bits = (self.hashes.len() / PART).max(1).ilog2().min(MOST_PARTS_BITS);
         let part_of = |hash: u64| (hash >> 32 >> (32 - bits)) as usize;
         let (mut items, mut ends) = (Vec::new(), vec![0; 1 << bits]);
-        items.try_reserve_exact(self.hashes.len())?;
+        self.room.reserve(&mut items, self.hashes.len())?;
         sys::expect_much(&mut items);
         items.resize(self.hashes.len(), VACANT);
         for hash in &self.hashes {
@@ -117,14 +133,21 @@ impl Distinct {
         }
         for (place, hash) in self.hashes.iter().enumerate() {
             let end = &mut ends[part_of(*hash)];
-            // More lines than 2^32 would not fit into this machine's memory.
             items[*end] = Item {
                 hash: *hash as u32,
-                place: place as u32,
+                place: place as u32, // below `MOST`
             };
             *end += 1;
         }
         Ok((items, ends))
+    }
+}
+
+/// How many more there is to be room for.
+fn growth(held: usize) -> Result<usize> {
+    match MOST.saturating_sub(held) {
+        0 => Err(Error::os(Errno::OVERFLOW, format_args!("more than {MOST} lines"))),
+        left => Ok(held.max(1024).min(left)),
     }
 }
 
@@ -164,10 +187,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn there_are_never_more_ranges_than_places() {
+        assert_eq!(growth(0).unwrap(), 1024);
+        assert_eq!(growth(MOST / 2 + 1).unwrap(), MOST / 2);
+        assert_eq!(growth(MOST - 1).unwrap(), 1);
+        assert_eq!(growth(MOST).unwrap_err().code(), -libc::EOVERFLOW);
+        assert_eq!(
+            u32::try_from(MOST - 1).unwrap(),
+            VACANT.place - 1,
+            "the last place is nobody's"
+        );
+    }
+
+    #[test]
     fn each_is_kept_once_and_in_order() {
         let lines: Vec<String> = (0..10_000).map(|i| format!("path/{}", i * 7919 % 5_000)).collect();
         let content = lines.concat().into_bytes();
-        let (mut distinct, mut at) = (Distinct::with_room(0), 0);
+        let room = Room::default();
+        let (mut distinct, mut at) = (Distinct::with_room(0, &room), 0);
         for line in &lines {
             distinct.add(&content, at..at + line.len()).unwrap();
             at += line.len();

@@ -8,7 +8,7 @@
 
 use crate::abi;
 use crate::error::{EINVAL, Error, Result};
-use crate::sys::Errno;
+use crate::journal::room::no_memory;
 
 pub(crate) const HEADER_PREFIX: &[u8] = b"# codegraph-journal v1 ";
 pub(crate) const DELETED_PREFIX: &[u8] = b"DELETED ";
@@ -97,11 +97,6 @@ pub(crate) fn concat(parts: &[&[u8]]) -> Result<Vec<u8>> {
         .map_err(no_memory)?;
     parts.iter().for_each(|part| whole.extend_from_slice(part));
     Ok(whole)
-}
-
-/// An error, where Rust's collections would end the process.
-pub(crate) fn no_memory(_: std::collections::TryReserveError) -> Error {
-    Error::os(Errno::NOMEM, "the journal's entries")
 }
 
 /// The header's line.

@@ -1,17 +1,19 @@
 //! What a kill may cut, and how it is taken back.
 //!
 //! The kernel ends a killed process's `write` where it goes from one page of the file to the next (measured: once in
-//! 1 500 kills of a process that does nothing but append), and half a path is another path. So before such a write its
-//! writer leaves a note of what it is about to do, as the postscript of its lock, and takes the note away afterwards.
+//! 1 500 kills of a process that does nothing but append), or from one block to the next where these are smaller, and half
+//! a path is another path. So before such a write its writer leaves a note of what it is about to do, as the postscript of its lock, and takes the note away afterwards.
 //! Whoever claims the lock of a dead holder hands the postscript to [`act_upon`], which takes back what was not finished:
 //! nobody was told that it was. A reader finds the note, too, and leaves out what is not finished.
 
 use crate::journal::Standing;
 use crate::lock::dir::Dir;
-use crate::sys::{self, Meta};
+use crate::sys::{self, FileId, Meta};
 
 /// The kernel's larger pages end where smaller ones do.
 const PAGE: u64 = 4096;
+/// The smallest block of any file system.
+const BLOCK: u64 = 512;
 
 /// An append on its way: the journal's inode number, its size before, and its size after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub(crate) struct Note {
 }
 
 impl Note {
-    /// `None`: the append stays within one page, where no kill can cut it.
+    /// `None`: the append stays within one page and one block, where no kill can cut it.
     pub(super) fn of(journal: &Standing, len: usize) -> Option<Note> {
         let from = journal.meta.size;
         let to = from + len as u64;
@@ -31,7 +33,9 @@ impl Note {
             from,
             to,
         };
-        (len > 0 && from / PAGE != (to - 1) / PAGE).then_some(note)
+        // If the file system does not say, its blocks may be small.
+        let block = || sys::capacity::block_size(&journal.file).unwrap_or(BLOCK);
+        (len > 0 && may_be_cut(from, to, block)).then_some(note)
     }
 
     /// The line that says so.
@@ -54,15 +58,22 @@ impl Note {
 
     /// Where the journal ends without the append, if it was begun and not finished. A journal that is another file by now
     /// was not cut.
-    pub(super) fn cut(&self, journal: &Meta) -> Option<u64> {
-        let is_begun = (self.from.saturating_add(1)..self.to).contains(&journal.size);
-        (journal.id.inode() == self.inode && is_begun).then_some(self.from)
+    pub(super) fn cut(&self, journal: FileId, size: u64) -> Option<u64> {
+        let is_begun = (self.from.saturating_add(1)..self.to).contains(&size);
+        (journal.inode() == self.inode && is_begun).then_some(self.from)
     }
 }
 
+/// Whether a write from one size to the other can end between them. A file system whose blocks are smaller than a page may
+/// find room for the first of them alone. (How large they are is asked only of the few writes that it matters to.)
+fn may_be_cut(from: u64, to: u64, block: impl FnOnce() -> u64) -> bool {
+    let crosses = |unit: u64| from / unit != (to - 1) / unit;
+    crosses(PAGE) || crosses(BLOCK) && crosses(block().clamp(BLOCK, PAGE))
+}
+
 /// Takes back what a dead holder has not finished, as the postscript of its lock says. To be called under the lock that was
-/// claimed.
-pub(crate) fn act_upon(dir: &Dir, postscript: &[u8]) {
+/// claimed. A note is believed as far as `user`, whose lock it stood in, could have cut the journal anyway.
+pub(crate) fn act_upon(dir: &Dir, postscript: &[u8], user: u32) {
     let Some(note) = Note::parse(postscript) else {
         return;
     };
@@ -70,14 +81,36 @@ pub(crate) fn act_upon(dir: &Dir, postscript: &[u8]) {
     let Ok(Some(journal)) = Standing::open(dir) else {
         return;
     };
-    if let Some(size) = note.cut(&journal.meta) {
+    if let Some(size) = note
+        .cut(journal.meta.id, journal.meta.size)
+        .filter(|_| may_write(user, &journal.meta))
+    {
         let _ = sys::truncate(&journal.file, size);
     }
+}
+
+/// Whether a user can write to a file. Whether one is in its group is not asked: that the group may write has to do.
+fn may_write(user: u32, file: &Meta) -> bool {
+    const OTHERS_MAY_WRITE: u32 = 0o022;
+    user == 0 || user == file.uid || file.mode & OTHERS_MAY_WRITE != 0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_append_that_stays_within_its_page_and_block_cannot_be_cut() {
+        let never = || unreachable!("a question that costs a call");
+        assert!(!may_be_cut(0, 512, never));
+        assert!(!may_be_cut(700, 800, never));
+        assert!(may_be_cut(4090, 4100, never));
+        assert!(!may_be_cut(1000, 1030, || 4096));
+        assert!(!may_be_cut(1000, 1030, || 1 << 20), "pages are smaller");
+        assert!(may_be_cut(1000, 1030, || 1024));
+        assert!(may_be_cut(500, 520, || 512));
+        assert!(!may_be_cut(500, 520, || 1024));
+    }
 
     #[test]
     fn a_note_reads_back_from_a_postscript_and_only_whole() {

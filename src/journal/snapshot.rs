@@ -4,10 +4,12 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use crate::abi;
-use crate::error::{ENOMEM, Error, Result};
+use crate::error::{Error, Result};
 use crate::journal::distinct::Distinct;
-use crate::journal::format::{DELETED_PREFIX, Entry, Kind, is_unstamped, no_memory, parse_header, trim};
-use crate::journal::open_error;
+use crate::journal::format::{DELETED_PREFIX, Entry, Kind, is_unstamped, parse_header, trim};
+use crate::journal::pieces::Pieces;
+use crate::journal::room::{Room, no_memory};
+use crate::journal::{Standing, open_error, reading};
 use crate::lock::dir::{Dir, Name};
 use crate::sys::{self, Fd, FileId, Open};
 
@@ -31,6 +33,8 @@ pub struct Snapshot {
     deleted: Vec<Range<usize>>,
     /// The whole lines of entries, the newline of the header before them included.
     seen: Range<usize>,
+    /// Which byte stood behind each path, in the order of their places, where a NUL stands now. Empty: all newlines.
+    behind: Vec<u8>,
     file: Fd,
     id: FileId,
 }
@@ -43,63 +47,36 @@ impl Snapshot {
         let meta = sys::fstat(&file).map_err(os)?;
         dir.expect_regular(&dir.journal, &meta)?;
         let header = stable_header(&file).map_err(os)?;
-        let mut content = read_all(&file, meta.size, &name)?;
+        let room = Room::default();
+        let mut content = reading::read(dir, &file, meta.id, meta.size, &room)?;
         // The header of before the entries: it promises no more than they hold.
         if content.len() >= header.len() {
             content[..header.len()].copy_from_slice(&header);
         }
-        // The first line alone: what follows it can be much, and is about to be given away.
-        let first = &content[..sys::find_byte(b'\n', &content).unwrap_or(content.len())];
-        let code = match is_unstamped(first) {
-            true => abi::JLOCK_EUNSTAMPED,
-            false => abi::JLOCK_EHEADER,
-        };
-        Snapshot::parse(content, file, meta.id)?
-            .ok_or_else(|| Error::new(code, format!("{name}: {}", crate::error::text(code))))
-    }
-
-    fn parse(mut content: Vec<u8>, file: Fd, id: FileId) -> Result<Option<Snapshot>> {
         let first = sys::find_byte(b'\n', &content).unwrap_or(content.len());
         let Some(timestamp) = parse_header(&content[..first]) else {
-            return Ok(None);
+            let code = match is_unstamped(&content[..first]) {
+                true => abi::JLOCK_EUNSTAMPED,
+                false => abi::JLOCK_EHEADER,
+            };
+            return Err(Error::new(code, format!("{name}: {}", crate::error::text(code))));
         };
-        let (mut changed, mut deleted) = (Distinct::with_room(content.len() / LINE), Distinct::with_room(0));
-        let mut start = (first + 1).min(content.len());
-        let mut end = start;
-        while start < content.len() {
-            let length = sys::find_byte(b'\n', &content[start..]);
-            let line = start..length.map_or(content.len(), |length| start + length);
-            if length.is_some() {
-                end = line.end + 1;
-            }
-            start = line.end + 1;
-            let line = trim_range(&content, line);
-            match content[line.clone()].first() {
-                None | Some(b'#') => {}
-                Some(_) if content[line.clone()].starts_with(DELETED_PREFIX) => {
-                    let path = line.start + DELETED_PREFIX.len()..line.end;
-                    deleted.add(&content, path).map_err(no_memory)?;
-                }
-                Some(_) => changed.add(&content, line).map_err(no_memory)?,
-            }
+        if content.len() == content.capacity() {
+            room.reserve(&mut content, 1)?; // never: the reader leaves room for it
         }
-        let changed = changed.into_ranges(&content).map_err(no_memory)?;
-        let deleted = deleted.into_ranges(&content).map_err(no_memory)?;
-        // For C: what follows a path is white space, or nothing. Now it is a NUL.
-        content.try_reserve_exact(1).map_err(no_memory)?;
         content.push(0);
-        for range in changed.iter().chain(&deleted) {
-            content[range.end] = 0;
-        }
-        Ok(Some(Snapshot {
+        let (changed, deleted, end) = parse(&content, first, &name, &room)?;
+        let behind = terminate(&mut content, &changed, &deleted, &room)?;
+        Ok(Snapshot {
             content,
             timestamp,
             changed,
             deleted,
             seen: first..end.max(first),
+            behind,
             file,
-            id,
-        }))
+            id: meta.id,
+        })
     }
 
     /// The header's timestamp, in milliseconds since 1970, as the shipped reader gives it.
@@ -138,16 +115,110 @@ impl Snapshot {
         }
     }
 
-    /// What stands in a journal after all that was read. `None`: it is not the journal that was read; another file, or
+    /// Where what was read ends in a journal of this size. `None`: it is not the journal that was read; another file, or
     /// one of which a part was taken back.
-    pub(crate) fn since<'c>(&self, content: &'c [u8], id: FileId) -> Option<&'c [u8]> {
+    pub(super) fn end_in(
+        &self,
+        journal: &Standing,
+        size: u64,
+        pieces: &mut Pieces,
+        name: &Name<'_>,
+    ) -> Result<Option<u64>> {
         // Its number alone could be another file's by now; but not while ours is open, as it is, save in a forked child.
-        let same_file = self.id == id && self.file.number().is_ok();
-        let (then, now) = (&self.content[self.seen.clone()], content.get(self.seen.clone())?);
-        // What follows a path has become a NUL here; nearly always it was the newline. If not, it is not the same.
-        let same = |(then, now): (&u8, &u8)| then == now || (*then == 0 && *now == b'\n');
-        (same_file && then.iter().zip(now).all(same)).then(|| &content[self.seen.end..])
+        let same_file = self.id == journal.meta.id && self.file.number().is_ok();
+        let range = self.seen.start as u64..self.seen.end as u64;
+        if !same_file || range.end > size {
+            return Ok(None);
+        }
+        let (mut nuls, end) = (0, range.end);
+        let same = pieces.each(&journal.file, range, name, |now, at| {
+            let at = at as usize; // within `seen`
+            Ok(self.is_same(&self.content[at..at + now.len()], now, &mut nuls))
+        })?;
+        Ok(same.then_some(end))
     }
+
+    /// Whether the file holds now what it held then, a part of what was seen; `nuls` counts the NUL bytes of the parts
+    /// before it.
+    fn is_same(&self, mut then: &[u8], mut now: &[u8], nuls: &mut usize) -> bool {
+        while let Some(at) = sys::find_byte(0, then) {
+            let behind = self.behind.get(*nuls).copied().unwrap_or(b'\n');
+            if then[..at] != now[..at] || now[at] != behind {
+                return false;
+            }
+            (then, now) = (&then[at + 1..], &now[at + 1..]);
+            *nuls += 1;
+        }
+        then == now
+    }
+}
+
+type Ranges = Vec<Range<usize>>;
+
+/// The paths that are changed and deleted, below a first line that ends at `first`, of what ends with a NUL; and where the
+/// last whole line ends.
+fn parse(content: &[u8], first: usize, name: &Name<'_>, room: &Room) -> Result<(Ranges, Ranges, usize)> {
+    let length = content.len() - 1;
+    let mut changed = Distinct::with_room(length / LINE, room);
+    let mut deleted = Distinct::with_room(0, room);
+    let mut start = (first + 1).min(length);
+    let mut end = start;
+    while start < length {
+        let line = start..start + sys::find_byte_or_nul(b'\n', &content[start..]);
+        if content[line.end] == b'\n' {
+            end = line.end + 1;
+        } else if line.end < length {
+            return Err(damaged(name, &content[..length], line.end));
+        }
+        start = line.end + 1;
+        let line = trim_range(content, line);
+        match content[line.clone()].first() {
+            None | Some(b'#') => {}
+            Some(_) if content[line.clone()].starts_with(DELETED_PREFIX) => {
+                deleted.add(content, line.start + DELETED_PREFIX.len()..line.end)?;
+            }
+            Some(_) => changed.add(content, line)?,
+        }
+    }
+    Ok((changed.into_ranges(content)?, deleted.into_ranges(content)?, end))
+}
+
+/// Has a NUL follow each path, for C. What stood there is the newline, nearly always; if it is for all, the result is
+/// empty, else it is what stood there, in the order of the paths' places.
+fn terminate(content: &mut [u8], changed: &[Range<usize>], deleted: &[Range<usize>], room: &Room) -> Result<Vec<u8>> {
+    let ends = || changed.iter().chain(deleted).map(|range| range.end);
+    let mut odd = Vec::new();
+    for end in ends() {
+        let was = std::mem::replace(&mut content[end], 0);
+        // The last path may be followed by the end, and is not among what is compared.
+        if !matches!(was, b'\n' | 0) {
+            odd.try_reserve(1).map_err(no_memory)?;
+            odd.push((end, was));
+        }
+    }
+    let mut behind = Vec::new();
+    if !odd.is_empty() {
+        let mut places = Vec::new();
+        room.reserve(&mut places, changed.len() + deleted.len())?;
+        places.extend(ends());
+        places.sort_unstable();
+        odd.sort_unstable();
+        room.reserve(&mut behind, places.len())?;
+        let mut odd = odd.into_iter().peekable();
+        let was = |end| odd.next_if(|(odd, _)| *odd == end).map_or(b'\n', |(_, was)| was);
+        behind.extend(places.into_iter().map(was));
+    }
+    Ok(behind)
+}
+
+/// For whoever reads, it is as a header that is missing: what stands there cannot be relied on, and must be made anew.
+fn damaged(name: &Name<'_>, content: &[u8], at: usize) -> Error {
+    let count = content[at..].iter().take_while(|byte| **byte == 0).count();
+    let what = format!(
+        "{name}: damaged: {count} NUL bytes from byte {at} on, where a power cut or a failed write has left a hole; take \
+         everything for changed, and write a new header"
+    );
+    Error::new(abi::JLOCK_EHEADER, what)
 }
 
 fn trim_range(content: &[u8], line: Range<usize>) -> Range<usize> {
@@ -179,24 +250,4 @@ fn stable_header(file: &Fd) -> sys::Result<Vec<u8>> {
         header = again;
     }
     Ok(header)
-}
-
-/// As much as there is, with room for one byte more.
-pub(crate) fn read_all(file: &Fd, size: u64, name: &Name<'_>) -> Result<Vec<u8>> {
-    let mut content = Vec::new();
-    let mut wanted = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(1);
-    loop {
-        if content.try_reserve_exact(wanted).is_err() {
-            return Err(Error::new(
-                -ENOMEM,
-                format!("{name}: {wanted} bytes do not fit into memory"),
-            ));
-        }
-        sys::expect_much(&mut content);
-        sys::read_onto(file, &mut content).map_err(|e| Error::os(e, name))?;
-        if content.len() < content.capacity() {
-            return Ok(content);
-        }
-        wanted = content.len() / 2 + 1; // it has grown meanwhile
-    }
 }

@@ -17,9 +17,10 @@ use crate::error::{EAGAIN, ECANCELED, EDEADLK, ETIMEDOUT, Error, Result};
 use crate::lock::bell::{Bell, Waiting};
 use crate::lock::dir::Name;
 use crate::lock::hold::{Begun, Hold, Holding};
-use crate::lock::line::{Before, NAP, TURN};
-use crate::lock::look::{Busy, Corpse, Look, Purpose};
+use crate::lock::line::Before;
+use crate::lock::look::{Corpse, Look, Purpose};
 use crate::lock::participant::Participant;
+use crate::lock::pauses::Pauses;
 use crate::lock::settle::{Settled, Settling};
 use crate::lock::time::{Deadline, Seconds};
 use crate::sys::{self, Fd, FileId};
@@ -74,17 +75,17 @@ pub(crate) struct Wait {
 #[derive(Debug)]
 pub(crate) struct Acquire {
     patience: Patience,
-    begun: Duration,
-    deadline: Deadline,
-    /// `None`: it is over.
-    waiting: Option<Waiting>,
-    pauses: Pauses,
+    pub(super) begun: Duration,
+    pub(super) deadline: Deadline,
+    waiting: Waiting,
+    pub(super) pauses: Pauses,
     eager: u32,
     state: State,
+    has_ended: bool,
 }
 
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     /// Nothing was tried yet.
     Fresh,
     /// Behind other handles of this process; at `glance_at`, a look whether they do something.
@@ -105,7 +106,7 @@ enum State {
     Last,
 }
 
-enum Next {
+pub(super) enum Next {
     Go(State),
     Held(Hold),
     Wait(State, Duration),
@@ -118,15 +119,16 @@ impl Acquire {
             return Err(Error::new(-EDEADLK, format!("{}: {what}", Name(&participant.dir.lock))));
         }
         participant.recovered = false;
-        participant.inherited.clear();
+        participant.inherited = None;
         Ok(Acquire {
             patience,
             begun: sys::monotonic(),
             deadline: Deadline::after(patience.timeout()),
-            waiting: Some(bell.begin()),
+            waiting: bell.begin(),
             pauses: Pauses::new(participant.options.retry),
             eager: EAGER_TRIES,
             state: State::Fresh,
+            has_ended: false,
         })
     }
 
@@ -141,30 +143,31 @@ impl Acquire {
         stepped
     }
 
-    /// Whether it was cancelled, or is over anyway.
+    /// Whether it was cancelled.
     pub(crate) fn is_over(&self, bell: &Bell) -> bool {
-        self.waiting.is_none_or(|waiting| bell.is_cancelled(waiting))
+        bell.is_cancelled(self.waiting)
     }
 
-    /// Gives up an acquire that is in progress.
+    /// Gives up an acquire that is in progress. One that is over already stays as it is.
     pub(crate) fn abandon(mut self, participant: &mut Participant, bell: &Bell) {
         self.end(participant, bell, false);
     }
 
     fn end(&mut self, participant: &mut Participant, bell: &Bell, acquired: bool) {
+        if std::mem::replace(&mut self.has_ended, true) {
+            return;
+        }
         if let State::Settling(settling) = std::mem::replace(&mut self.state, State::Last) {
             participant.give_up(settling);
         }
         participant.leave_line(acquired);
-        if let Some(waiting) = self.waiting.take() {
-            bell.end(waiting);
-        }
+        bell.end(self.waiting);
     }
 
     fn go_on(&mut self, participant: &mut Participant, bell: &Bell) -> Result<Step> {
         loop {
             let now = sys::monotonic();
-            if self.is_over(bell) {
+            if bell.is_cancelled(self.waiting) {
                 return Err(self.cancelled(participant, now));
             }
             match self.advance(participant, now)? {
@@ -229,7 +232,7 @@ impl Acquire {
         }))
     }
 
-    fn put(&mut self, participant: &mut Participant, taken: State) -> Result<Next> {
+    pub(super) fn put(&mut self, participant: &mut Participant, taken: State) -> Result<Next> {
         match participant.place()? {
             Some(begun) => begin(participant, begun),
             None => Ok(Next::Go(taken)),
@@ -258,14 +261,14 @@ impl Acquire {
         Ok(Next::Wait(State::Last, now + EAGER_PAUSE))
     }
 
-    fn claim(&mut self, participant: &mut Participant, corpse: Corpse) -> Result<Next> {
+    pub(super) fn claim(&mut self, participant: &mut Participant, corpse: Corpse) -> Result<Next> {
         match participant.claim(corpse)? {
             Some(settling) => Ok(Next::Go(State::Settling(settling))),
             None => self.put(participant, State::InLine),
         }
     }
 
-    fn hold_ours(&mut self, participant: &mut Participant) -> Result<Next> {
+    pub(super) fn hold_ours(&mut self, participant: &mut Participant) -> Result<Next> {
         match participant.begin_parked() {
             Some(begun) => begin(participant, begun),
             None => Ok(Next::Go(State::Contending)),
@@ -286,116 +289,6 @@ impl Acquire {
             }
             Settled::Again(again) => Ok(Next::Go(State::Settling(again))),
             Settled::Lost => Ok(Next::Go(State::Contending)),
-        }
-    }
-
-    // ------------------------------------------------------------------------------------------------- waiting
-
-    fn wait_in_queue(
-        &mut self,
-        participant: &mut Participant,
-        glance_at: Option<Duration>,
-        now: Duration,
-    ) -> Result<Next> {
-        let position = participant.seat.position();
-        if position == 0 {
-            return Ok(Next::Go(State::Contending));
-        }
-        // The further behind, the rarer: the head may not have been asked to step for a while, and somebody has to see
-        // that the lock is free; but a thousand that wait must not look a thousand times as often.
-        let retry = self
-            .pauses
-            .longest
-            .saturating_mul(u32::try_from(position).unwrap_or(u32::MAX));
-        let again = State::Queued {
-            glance_at: Some(now.saturating_add(retry)),
-        };
-        match glance_at {
-            Some(at) if at <= now => self.glance(participant, again, now.saturating_add(retry)),
-            Some(at) => Ok(Next::Wait(State::Queued { glance_at }, at)),
-            None => Ok(Next::Wait(again, now.saturating_add(retry))),
-        }
-    }
-
-    /// Looks, as anybody may: those before us may have stopped.
-    fn glance(&mut self, participant: &mut Participant, busy: State, until: Duration) -> Result<Next> {
-        match participant.look(Purpose::Glance, self.begun)? {
-            Look::Busy(_) => Ok(Next::Wait(busy, until)),
-            Look::Ours => self.hold_ours(participant),
-            Look::Corpse(corpse) => self.claim(participant, corpse),
-            Look::Changed => self.put(participant, busy),
-        }
-    }
-
-    fn contend(&mut self, participant: &mut Participant, now: Duration) -> Result<Next> {
-        match participant.look(Purpose::Wait, self.begun)? {
-            Look::Busy(Busy { id, until }) => {
-                let watched = participant.watch.queue_for(id).is_some();
-                let pause = now.saturating_add(self.pauses.length(watched, id));
-                Ok(Next::Wait(
-                    State::Paused(id),
-                    until.map_or(pause, |until| until.min(pause)),
-                ))
-            }
-            Look::Ours => self.hold_ours(participant),
-            Look::Corpse(corpse) => self.claim(participant, corpse),
-            Look::Changed => self.put(participant, State::InLine),
-        }
-    }
-
-    fn pause_behind(&mut self, participant: &Participant, before: Before, now: Duration) -> Next {
-        let watched = participant.watch.queue_for(before.id).is_some();
-        let until = now.saturating_add(self.pauses.length(watched, before.id));
-        Next::Wait(State::Behind { before, since: now }, until)
-    }
-
-    fn wait_behind(
-        &mut self,
-        participant: &mut Participant,
-        before: Before,
-        since: Duration,
-        now: Duration,
-    ) -> Result<Next> {
-        let watched = participant.watch.queue_for(before.id).is_some();
-        if participant.watch.take_report() {
-            self.pauses.reported();
-            return Ok(Next::Go(match participant.follow(&before)? {
-                true => State::Following {
-                    before: before.id,
-                    ends: self.deadline.cap(now + TURN),
-                },
-                false => State::InLine,
-            }));
-        }
-        if !participant.is_waiting(&before) {
-            return Ok(Next::Go(State::InLine));
-        }
-        let was_silent = watched && now.saturating_sub(since) >= self.pauses.longest;
-        let behind = |before| State::Behind { before, since: now };
-        match participant.look(Purpose::Glance, self.begun)? {
-            Look::Busy(_) => Ok(self.pause_behind(participant, before, now)),
-            Look::Ours => self.hold_ours(participant),
-            Look::Corpse(corpse) => self.claim(participant, corpse),
-            Look::Changed => match participant.place()? {
-                Some(begun) => {
-                    if was_silent {
-                        participant.pass_over(before);
-                    }
-                    begin(participant, begun)
-                }
-                None => Ok(Next::Wait(behind(before), now + NAP)),
-            },
-        }
-    }
-
-    fn follow(&mut self, participant: &mut Participant, before: FileId, ends: Duration, now: Duration) -> Result<Next> {
-        participant.watch.take_report(); // the end of its turn, perhaps; the lock's name says more
-        if !participant.dir.is_lock(before)? {
-            return self.put(participant, State::Contending);
-        }
-        match now < ends {
-            true => Ok(Next::Wait(State::Following { before, ends }, ends.min(now + NAP))),
-            false => Ok(Next::Go(State::Contending)),
         }
     }
 
@@ -420,7 +313,7 @@ impl Acquire {
     }
 }
 
-fn begin(participant: &mut Participant, begun: Begun) -> Result<Next> {
+pub(super) fn begin(participant: &mut Participant, begun: Begun) -> Result<Next> {
     match begun {
         Begun::Held(hold) => Ok(Next::Held(hold)),
         Begun::Late(hold) => participant
@@ -446,49 +339,5 @@ impl State {
             State::Settling(_) | State::Last => until,
             _ => deadline.cap(until),
         }
-    }
-}
-
-/// The lengths of the pauses of one wait: as long as the watch allows, short and growing where it cannot tell.
-#[derive(Debug)]
-struct Pauses {
-    longest: Duration,
-    next: Duration,
-    /// What the last pause was for.
-    on: Option<FileId>,
-    /// There was a report about it, and yet it is held.
-    was_reported: bool,
-}
-
-impl Pauses {
-    const SHORTEST: Duration = Duration::from_micros(50);
-
-    fn new(longest: Duration) -> Self {
-        Pauses {
-            longest,
-            next: Self::SHORTEST,
-            on: None,
-            was_reported: false,
-        }
-    }
-
-    /// A dying holder's files are closed before its flock ends: after a report about a lock that is still held, look again
-    /// soon.
-    fn length(&mut self, watched: bool, id: FileId) -> Duration {
-        if self.on.replace(id) != Some(id) {
-            self.was_reported = false;
-        }
-        if watched && !self.was_reported {
-            return self.longest;
-        }
-        let length = self.next.min(self.longest);
-        self.was_reported &= length < self.longest;
-        self.next = (self.next * 2).min(self.longest);
-        length
-    }
-
-    fn reported(&mut self) {
-        self.next = Self::SHORTEST;
-        self.was_reported = true;
     }
 }

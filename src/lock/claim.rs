@@ -8,8 +8,8 @@
 use std::ffi::CStr;
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
-use crate::lock::dir::Name;
+use crate::error::{EPERM, Error, Result};
+use crate::lock::dir::{Name, end_with};
 use crate::lock::hold::{Hold, Life};
 use crate::lock::look::Corpse;
 use crate::lock::participant::Participant;
@@ -21,6 +21,7 @@ use crate::sys::{self, Errno, Fd, FileId, Open, Rename};
 impl Participant {
     /// Claims a corpse, which then has to settle. `None`: the lock is another by now; start over.
     pub(crate) fn claim(&mut self, corpse: Corpse) -> Result<Option<Settling>> {
+        self.expect_removable(&corpse)?;
         match (&corpse.stamp, self.open_corpse(&corpse)?) {
             // Somebody's file, and not ours to write into.
             (Stamp::Foreign, _) | (_, None) => self.claim_by_exchange(corpse),
@@ -29,6 +30,26 @@ impl Participant {
             }
             (_, Some(writer)) => self.claim_in_place(corpse, writer, Then::Hold).map(Some),
         }
+    }
+
+    /// In a sticky directory, only the owner of a file, or of the directory, may remove it. Whoever claimed it anyway could not
+    /// release it.
+    fn expect_removable(&self, corpse: &Corpse) -> Result<()> {
+        const STICKY: u32 = 0o1000;
+        let me = sys::process::effective_uid();
+        if me == 0 || me == corpse.user {
+            return Ok(());
+        }
+        let dir = sys::fstat(&self.dir.fd).map_err(|e| Error::os(e, "look at the directory"))?;
+        if dir.mode & STICKY == 0 || dir.uid == me {
+            return Ok(());
+        }
+        let (lock, user, owner) = (Name(&self.dir.lock), corpse.user, dir.uid);
+        let message = format!(
+            "{lock}: its holder is dead, but the directory is sticky: only user {user}, whose lock it is, user {owner}, \
+             whose directory it is, or root can take it over"
+        );
+        Err(Error::new(-EPERM, message))
     }
 
     /// The corpse, open for writing; `None` where it is another user's.
@@ -53,10 +74,10 @@ impl Participant {
         // The dead holder's postscript stays until somebody acts upon it: we may die as well.
         let postscript = corpse.postscript();
         let text = [stamp.text.as_bytes(), postscript].concat();
-        if let Err(errno) = overwrite(&writer, &text) {
+        if let Err(errno) = end_with(&writer, &text, 0) {
             // As it was, as far as possible: the dead holder's PID, which a shipped peer judges by, and the time, which
             // everybody judges by where there is none.
-            let _ = overwrite(&writer, &corpse.content);
+            let _ = end_with(&writer, &corpse.content, 0);
             let _ = sys::set_modified(&writer, corpse.modified_ms);
             return Err(Error::os(errno, format_args!("claim {}", Name(&self.dir.lock))));
         }
@@ -64,7 +85,7 @@ impl Participant {
         let hold = Hold::new(corpse.id, Arc::clone(&corpse.file), life, stamp);
         hold.postscript.set(!postscript.is_empty());
         hold.says_since.set(true);
-        Ok(self.settling(hold, then).expecting(text).of(&corpse))
+        Ok(self.settling(hold, then).of(&corpse))
     }
 
     /// From an inode that was claimed before its maker had stamped it to our parked one: should the maker wake up, it writes
@@ -100,9 +121,13 @@ impl Participant {
         let os = |e| Error::os(e, format_args!("claim {}", Name(&dir.lock)));
         parked.life.touch().map_err(os)?;
         // As late as can be. A shipped peer's rename between this and the exchange is undone below.
-        if !dir.is_lock(corpse.id)? || !exchange(&dir.fd, &parked.name, &dir.lock, corpse.id).map_err(os)? {
+        let exchanged = match dir.is_lock(corpse.id)? {
+            true => exchange(&dir.fd, &parked.name, &dir.lock, corpse.id).map_err(os),
+            false => Ok(false),
+        };
+        if !matches!(exchanged, Ok(true)) {
             self.remove_private(parked);
-            return Ok(None);
+            return exchanged.map(|_| None);
         }
         let hold = parked.hold();
         Ok(Some(self.settling(hold, Then::RemoveCorpse(parked.name)).of(&corpse)))
@@ -130,12 +155,6 @@ impl Participant {
             let _ = sys::unlink(&self.dir.fd, &name);
         }
     }
-}
-
-/// Content first, length after: between the two calls the first lines are whole.
-fn overwrite(file: &Fd, content: &[u8]) -> sys::Result<()> {
-    sys::write_at(file, content, 0)?;
-    sys::truncate(file, content.len() as u64)
 }
 
 /// Exchanges the two, and back again if what came out is not the corpse: then somebody was faster, and it is their lock. If

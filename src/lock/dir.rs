@@ -106,10 +106,14 @@ impl Dir {
         Ok(Some((file, meta.id)))
     }
 
+    /// Whether it is in no other directory any more.
+    pub(crate) fn is_removed(&self) -> bool {
+        sys::fstat(&self.fd).is_ok_and(|meta| meta.nlink == 0)
+    }
+
     /// An error that a missing directory explains, if it does: its path may name another one by now.
     pub(crate) fn explain(&self, error: Error) -> Error {
-        let removed = error.code() == -sys::errno::ENOENT && sys::fstat(&self.fd).is_ok_and(|meta| meta.nlink == 0);
-        match removed {
+        match error.code() == -sys::errno::ENOENT && self.is_removed() {
             true => Error::new(
                 -sys::errno::ESTALE,
                 format!("{}: its directory was removed", Name(&self.journal)),
@@ -159,4 +163,24 @@ fn suffixed(name: &CStr, suffix: &str) -> CString {
 pub(crate) fn read_stamp(file: &Fd) -> sys::Result<Vec<u8>> {
     let mut buf = [std::mem::MaybeUninit::uninit(); stamp::MAX_LEN];
     Ok(sys::read_at(file, &mut buf, 0)?.to_vec())
+}
+
+/// Has a lock end with `bytes`, from `at` on. Content first, length after: between the two calls the first lines are whole.
+/// Where a sandbox forbids to shorten a file, newlines fill the rest, which nobody minds behind a stamp.
+pub(crate) fn end_with(file: &Fd, bytes: &[u8], at: u64) -> sys::Result<()> {
+    if !bytes.is_empty() {
+        sys::write_at(file, bytes, at)?;
+    }
+    let end = at + bytes.len() as u64;
+    match sys::truncate(file, end) {
+        Err(errno @ (Errno::ACCESS | Errno::PERM | Errno::NOSYS)) => {
+            let rest = sys::fstat(file)?.size.saturating_sub(end);
+            let rest = usize::try_from(rest).map_err(|_| errno)?.min(stamp::MAX_LEN);
+            match rest {
+                0 => Ok(()),
+                _ => sys::write_at(file, &[b'\n'; stamp::MAX_LEN][..rest], end),
+            }
+        }
+        shortened => shortened,
+    }
 }

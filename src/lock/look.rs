@@ -52,6 +52,8 @@ pub(crate) struct Corpse {
     pub stamp: Stamp,
     pub content: Vec<u8>,
     pub modified_ms: i64,
+    /// Who made it.
+    pub user: u32,
     /// Whether nobody has it open for writing: no frozen maker can write into it any more.
     pub is_closed: bool,
 }
@@ -117,6 +119,7 @@ impl Participant {
                     stamp,
                     content,
                     modified_ms: meta.modified_ms,
+                    user: meta.uid,
                     is_closed: lease == Some(Lease::Granted),
                 }));
             }

@@ -12,6 +12,7 @@ use crate::lock::keepalive::Keepalive;
 use crate::lock::line::Line;
 use crate::lock::park::Parked;
 use crate::lock::place::{Place, Way};
+use crate::lock::settle::Inherited;
 use crate::lock::site::Seat;
 use crate::lock::time::{Observed, SHIPPED_STALE_MS};
 use crate::lock::watch::Watch;
@@ -35,7 +36,7 @@ pub(crate) struct Participant {
     /// Whether the last acquire took over from a dead holder.
     pub recovered: bool,
     /// What the dead holder left behind its stamp, until somebody acts upon it.
-    pub inherited: Vec<u8>,
+    pub inherited: Option<Inherited>,
     keepalive: Option<Keepalive>,
 }
 
@@ -59,7 +60,7 @@ impl Participant {
             watch: Watch::default(),
             observed: None,
             recovered: false,
-            inherited: Vec::new(),
+            inherited: None,
             keepalive,
         })
     }
@@ -81,7 +82,7 @@ impl Participant {
         self.unpark();
         self.place = Place::new(dir.local);
         self.line = Line::default();
-        (self.observed, self.inherited) = (None, Vec::new());
+        (self.observed, self.inherited) = (None, None);
         (self.dir, self.seat) = (dir, seat);
     }
 
@@ -188,8 +189,8 @@ impl Participant {
     /// Ends the participant, and says what the release said. Whatever else fails leaves what a crash would: others see to it.
     pub(crate) fn close(&mut self) -> Result<()> {
         let released = match self.holding {
-            Holding::Held(_) => self.release(),
-            Holding::Forfeited | Holding::Free => Ok(()),
+            Holding::Held(_) | Holding::Forfeited => self.release(),
+            Holding::Free => Ok(()),
         };
         if self.holding.hold().is_some() {
             self.abandon();

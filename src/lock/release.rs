@@ -2,7 +2,7 @@
 
 use crate::abi;
 use crate::error::{Error, Result};
-use crate::lock::dir::{Name, read_stamp};
+use crate::lock::dir::{Name, end_with, read_stamp};
 use crate::lock::hold::{Hold, Holding};
 use crate::lock::participant::Participant;
 use crate::sys::{self, Errno, Meta};
@@ -107,8 +107,7 @@ impl Participant {
         };
         hold.postscript.set(true);
         let end = hold.stamp.text.len() as u64;
-        let put = sys::write_at(hold.writer(), line.as_bytes(), end)
-            .and_then(|()| sys::truncate(hold.writer(), end + line.len() as u64));
+        let put = end_with(hold.writer(), line.as_bytes(), end);
         put.map_err(|e| {
             let _ = self.clear_postscript(); // as above: the first failure says more
             Error::os(e, format_args!("write {}", Name(&self.dir.lock)))
@@ -121,7 +120,7 @@ impl Participant {
         let Some(hold) = self.holding.hold().filter(|hold| hold.postscript.get()) else {
             return Ok(());
         };
-        let cleared = sys::truncate(hold.writer(), hold.stamp.text.len() as u64);
+        let cleared = end_with(hold.writer(), b"", hold.stamp.text.len() as u64);
         hold.postscript.set(cleared.is_err());
         cleared.map_err(|e| Error::os(e, format_args!("write {}", Name(&self.dir.lock))))
     }

@@ -13,16 +13,13 @@ use crate::lock::hold::{Begun, Hold, Won};
 use crate::lock::look::Corpse;
 use crate::lock::participant::Participant;
 use crate::lock::stamp::Stamp;
-use crate::sys::{self, Fd, FileId};
+use crate::sys::{self, FileId};
 
 #[derive(Debug)]
 pub(crate) struct Settling {
     hold: Hold,
     /// When it is over, on the monotonic clock.
     pub until: Duration,
-    /// What must still stand in the lock then: a shipped peer that was frozen before its first write might have woken. And
-    /// where there is no `flock`, rivals tell each other apart by this alone: the last to write holds it.
-    expected: Vec<u8>,
     then: Then,
     dead: Option<Dead>,
 }
@@ -32,7 +29,15 @@ pub(crate) struct Settling {
 struct Dead {
     id: FileId,
     nonce: Option<String>,
-    postscript: Vec<u8>,
+    inherited: Inherited,
+}
+
+/// What a dead holder left behind its stamp, for whoever knows what it means.
+#[derive(Debug, Default)]
+pub(crate) struct Inherited {
+    pub postscript: Vec<u8>,
+    /// Whose lock it was: it must not do more than that user could.
+    pub user: u32,
 }
 
 /// What is left to do when it has settled.
@@ -58,11 +63,6 @@ pub(crate) enum Settled {
 }
 
 impl Settling {
-    pub(crate) fn expecting(mut self, text: Vec<u8>) -> Settling {
-        self.expected = text;
-        self
-    }
-
     pub(crate) fn of(mut self, corpse: &Corpse) -> Settling {
         let nonce = match &corpse.stamp {
             Stamp::Library(stamp) => Some(stamp.nonce.clone()),
@@ -71,7 +71,10 @@ impl Settling {
         self.dead = Some(Dead {
             id: corpse.id,
             nonce,
-            postscript: corpse.postscript().to_vec(),
+            inherited: Inherited {
+                postscript: corpse.postscript().to_vec(),
+                user: corpse.user,
+            },
         });
         self
     }
@@ -83,7 +86,6 @@ impl Participant {
         Settling {
             hold,
             until: sys::monotonic().saturating_add(self.options.settle),
-            expected: Vec::new(),
             then,
             dead: None,
         }
@@ -107,14 +109,8 @@ impl Participant {
     }
 
     fn decide(&mut self, settling: Settling) -> Result<Settled> {
-        let Settling {
-            hold,
-            expected,
-            then,
-            dead,
-            ..
-        } = settling;
-        let stands = self.dir.is_lock(hold.id)? && still_begins(hold.reader(), &expected);
+        let Settling { hold, then, dead, .. } = settling;
+        let stands = self.dir.is_lock(hold.id)? && is_stamped(&hold);
         if let Then::RemoveCorpse(name) = &then {
             let _ = sys::unlink(&self.dir.fd, name); // the corpse; if it cannot be removed, a sweep takes it
         }
@@ -143,7 +139,7 @@ impl Participant {
     fn inherit(&mut self, dead: Option<Dead>) {
         let Some(dead) = dead else { return };
         self.recovered = true;
-        self.inherited = dead.postscript;
+        self.inherited = Some(dead.inherited).filter(|inherited| !inherited.postscript.is_empty());
         if let Some(nonce) = dead.nonce {
             self.remove_name_of_dead(&nonce, dead.id);
         }
@@ -169,8 +165,40 @@ impl Participant {
     }
 }
 
-/// Whether a lock still begins so.
-fn still_begins(file: &Fd, expected: &[u8]) -> bool {
+/// Whether our stamp stands in the lock still: a shipped peer that was frozen before its first write might have woken. And
+/// where there is no `flock`, rivals tell each other apart by this alone, each time that they settle: the last to write holds
+/// it.
+fn is_stamped(hold: &Hold) -> bool {
     let mut buf = [MaybeUninit::uninit(); 1024];
-    expected.is_empty() || matches!(sys::read_at(file, &mut buf, 0), Ok(read) if read.starts_with(expected))
+    matches!(sys::read_at(hold.reader(), &mut buf, 0), Ok(read) if read.starts_with(hold.stamp.text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock::bell::Bell;
+    use crate::lock::dir::Dir;
+    use crate::lock::site::Seat;
+    use crate::options::Options;
+    use std::sync::Arc;
+
+    /// Where there is no `flock`, a rival that judged by what stood there before may still write.
+    #[test]
+    fn a_hold_that_was_written_over_while_it_settled_once_more_is_lost() {
+        let path = std::env::temp_dir().join(format!("jlock-settle-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        let name = CString::new(path.clone().into_os_string().into_encoded_bytes()).unwrap();
+        let dir = Arc::new(Dir::new(sys::open_dir(&name).unwrap(), c"j").unwrap());
+        let seat = Seat::new(&dir, &Arc::new(Bell::default()));
+        let mut participant = Participant::new(dir, Options::new(), seat).unwrap();
+        let Some(Begun::Held(hold)) = participant.place().unwrap() else {
+            panic!("the lock is free")
+        };
+        let settling = participant.settle_late(hold).unwrap();
+        std::fs::write(path.join("j.lock"), "4711\n4711-0123456789abcdef\n").unwrap();
+        let settled = participant.settled(settling).unwrap();
+        assert!(matches!(settled, Settled::Lost), "{settled:?}");
+        participant.close().unwrap();
+        std::fs::remove_dir_all(&path).unwrap();
+    }
 }

@@ -17,6 +17,11 @@ pub(crate) fn flock_shared(file: &Fd) -> Result<bool> {
     flock(file, FlockOperation::NonBlockingLockShared)
 }
 
+/// Gives up the `flock` of this open file.
+pub(crate) fn unlock(file: &Fd) -> Result<()> {
+    flock(file, FlockOperation::NonBlockingUnlock).map(drop)
+}
+
 fn flock(file: &Fd, operation: FlockOperation) -> Result<bool> {
     match uninterrupted("flock", || rustix::fs::flock(file.verified()?, operation)) {
         Ok(()) => Ok(true),

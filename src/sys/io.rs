@@ -39,12 +39,14 @@ pub(crate) fn read_once<'b>(file: &Fd, buf: &'b mut [MaybeUninit<u8>]) -> Result
     .map(|len| unsafe { std::slice::from_raw_parts(buf.as_ptr().cast::<u8>(), len) })
 }
 
-/// Goes on reading where `content` ends, until it is full or the file ends.
-pub(crate) fn read_onto(file: &Fd, content: &mut Vec<u8>) -> Result<()> {
-    let from = content.len();
-    let read = read_at(file, content.spare_capacity_mut(), from as u64)?.len();
-    // SAFETY: `read_at` has initialised as many bytes after the first `from`.
-    unsafe { content.set_len(from + read) };
+/// Reads a file from `offset` on behind what `content` holds: at most `most` bytes, as far as its room and the file go.
+pub(crate) fn read_behind(file: &Fd, content: &mut Vec<u8>, offset: u64, most: usize) -> Result<()> {
+    let held = content.len();
+    let room = content.spare_capacity_mut();
+    let most = most.min(room.len());
+    let read = read_at(file, &mut room[..most], offset)?.len();
+    // SAFETY: `read_at` has initialised as many bytes behind the first `held`.
+    unsafe { content.set_len(held + read) };
     Ok(())
 }
 
@@ -84,6 +86,12 @@ fn write_all(
 /// Takes `O_APPEND` away, without which `pwrite` would append whatever its offset says (pwrite(2), BUGS).
 pub(crate) fn stop_appending(file: &Fd) -> Result<()> {
     around("fcntl", || rustix::fs::fcntl_setfl(file.verified()?, OFlags::NONBLOCK))
+}
+
+/// Undoes what [`stop_appending`] did.
+pub(crate) fn go_on_appending(file: &Fd) -> Result<()> {
+    let flags = OFlags::NONBLOCK | OFlags::APPEND;
+    around("fcntl", || rustix::fs::fcntl_setfl(file.verified()?, flags))
 }
 
 pub(crate) fn truncate(file: &Fd, size: u64) -> Result<()> {

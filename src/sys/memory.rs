@@ -30,3 +30,12 @@ pub(crate) fn find_byte(needle: u8, haystack: &[u8]) -> Option<usize> {
     let found = unsafe { libc::memchr(haystack.as_ptr().cast(), needle.into(), haystack.len()) };
     (!found.is_null()).then(|| found as usize - haystack.as_ptr() as usize)
 }
+
+/// Where the first `byte` or NUL is in what ends with a NUL: two searches for the price of one.
+#[inline]
+pub(crate) fn find_byte_or_nul(byte: u8, terminated: &[u8]) -> usize {
+    assert_eq!(terminated.last(), Some(&0), "it ends with a NUL");
+    // SAFETY: a NUL ends the search within the slice.
+    let found = unsafe { libc::strchrnul(terminated.as_ptr().cast(), byte.into()) };
+    found as usize - terminated.as_ptr() as usize
+}

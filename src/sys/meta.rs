@@ -38,8 +38,6 @@ pub(crate) struct Meta {
     pub nlink: u64,
     /// Milliseconds since 1970.
     pub modified_ms: i64,
-    /// When anything about the file last changed, in milliseconds since 1970. Nobody can set it.
-    pub changed_ms: i64,
     pub accessed: Accessed,
 }
 
@@ -85,7 +83,6 @@ impl From<rustix::fs::Stat> for Meta {
                 nanoseconds: stat.st_atime_nsec as i64,
             },
             modified_ms: milliseconds(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
-            changed_ms: milliseconds(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
         }
     }
 }

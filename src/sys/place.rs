@@ -2,7 +2,7 @@
 
 use std::os::fd::AsRawFd;
 
-use super::{Errno, Fd, Result, around, open_proc, read_onto, uninterrupted};
+use super::{Errno, Fd, Result, around, open_proc, read_behind, uninterrupted};
 
 /// A mounted file system.
 #[derive(Debug, Default)]
@@ -59,7 +59,8 @@ fn read_proc(path: &std::ffi::CStr) -> Option<Vec<u8>> {
     let mut content = Vec::new();
     loop {
         content.try_reserve(4096).ok()?;
-        read_onto(&file, &mut content).ok()?;
+        let (at, room) = (content.len() as u64, content.capacity() - content.len());
+        read_behind(&file, &mut content, at, room).ok()?;
         if content.len() < content.capacity() {
             return Some(content);
         }

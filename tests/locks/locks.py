@@ -1,5 +1,5 @@
-"""Tries what README's table "Which lock should I use" says: every cell that is not in parentheses. `make test-locks`
-runs it; --show prints what was found, in the words of that table.
+"""Tries what the table of docs/which-lock.md says: every cell that is not in parentheses. `make test-locks` runs it;
+--show prints what was found, in the words of that table.
 
 A row is a kind of lock, with the programs that hold such a lock; a column is a trial, which answers in those words. All
 programs of one row must give the same answer."""
@@ -357,14 +357,14 @@ def said() -> dict[str, bool]:
     }
 
 
-# ------------------------------------------------------------------------------------------------------------ README
+# -------------------------------------------------------------------------------------------------------------- page
 
 
-def readme() -> dict[tuple[str, str], str]:
-    """The cells of README's table, by row and column."""
-    text = (ROOT / "README.md").read_text()
+def said_there() -> dict[tuple[str, str], str]:
+    """The cells of the page's table, by row and column."""
+    text = (ROOT / "docs/which-lock.md").read_text()
     lines = re.search(r"^\| a lock \|.*?\n\n", text, re.DOTALL | re.MULTILINE)
-    assert lines, "README has no such table"
+    assert lines, "docs/which-lock.md has no such table"
     head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[0].strip().splitlines()]
     return {(row[0], column): cell for row in rows for column, cell in zip(head, row)}
 
@@ -383,9 +383,9 @@ def main() -> None:
         for (row, column), answer in answers.items():
             print(f"{row}; {column}: {answer}")
         return
-    cells = readme()
+    cells = said_there()
     wrong = [
-        f"{row}; {column}: README has {cells.get((row, column))!r}, found was {answer!r}"
+        f"{row}; {column}: the page has {cells.get((row, column))!r}, found was {answer!r}"
         for (row, column), answer in answers.items()
         if cells.get((row, column)) != answer
     ]
@@ -398,7 +398,7 @@ def main() -> None:
     wrong += [f"not so: {claim}" for claim, true in claims.items() if not true]
     if wrong:
         sys.exit("\n".join(wrong))
-    print(f"README's table of locks: {len(answers)} cells and {len(claims)} more claims tried")
+    print(f"docs/which-lock.md: {len(answers)} cells and {len(claims)} more claims tried")
 
 
 if __name__ == "__main__":

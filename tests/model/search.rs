@@ -89,8 +89,8 @@ pub fn search_for<M: Model>(model: &M, wanted: impl Fn(&str) -> bool) -> Outcome
         });
         if let Some(fault) = fault {
             let path = seen.path(at);
-            let trace = retrace(model, &path, fault, &fault_of, true)
-                .or_else(|| retrace(model, &path, fault, &fault_of, false))
+            let trace = retrace(model, &path, fault, fault_of, true)
+                .or_else(|| retrace(model, &path, fault, fault_of, false))
                 .expect("a path of the search can be walked again");
             return Outcome {
                 states: seen.states.len(),

@@ -291,8 +291,8 @@ fn legend(described: &Description) -> String {
         );
         out += &words(text, (x + 44.0, y + 4.5), "start", "");
     }
-    for (place, note) in described.notes.iter().enumerate() {
-        out += &words(note, (40.0, HEIGHT - 16.0 + LINE * place as f64), "start", "");
+    for (place, note) in described.notes.iter().rev().enumerate() {
+        out += &words(note, (40.0, HEIGHT - 16.0 - LINE * place as f64), "start", "");
     }
     out
 }

@@ -141,7 +141,14 @@ fn the_picture_has_every_kind_of_lock_and_everything_that_moves_one() {
         assert!(states.contains(kind), "no state for what is {kind}");
     }
     let told: BTreeSet<&str> = described.moves.iter().map(|step| step.section.as_str()).collect();
-    for section in ["Acquire", "Claim", "Release", "What a shipped peer does"] {
+    for section in [
+        "Acquire",
+        "Look",
+        "Claim",
+        "Settle",
+        "Release",
+        "What a shipped peer does",
+    ] {
         assert!(told.contains(section), "no move for {section}");
     }
     for state in &described.states {

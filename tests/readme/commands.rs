@@ -31,9 +31,10 @@ impl Drop for Scratch {
 
 /// A project in every language, which has what README shows and nothing of the library.
 fn project(scratch: &Scratch) {
-    scratch.write("project/quickstart.c", &read("examples/c/quickstart.c"));
-    scratch.write("project/quickstart.py", &read("examples/python/quickstart.py"));
-    scratch.write("project/main.go", &read("examples/go/example_quickstart/main.go"));
+    for name in ["first.sh", "lock.c", "first.cpp", "first.py", "main.go", "first.mjs"] {
+        scratch.write(&format!("project/{name}"), &read(&format!("examples/first/{name}")));
+    }
+    scratch.write("project/src/main.rs", &read("examples/first/main.rs"));
     scratch.write("project/go.mod", "module project\n\ngo 1.21\n");
     scratch.write("project/package.json", "{ \"private\": true }\n");
     scratch.write("project/Makefile", "index:\n\t@echo indexed\n");
@@ -41,24 +42,34 @@ fn project(scratch: &Scratch) {
         "project/Cargo.toml",
         "[package]\nname = \"project\"\nedition = \"2021\"\n",
     );
-    let program = "fn main() {\n    jlock::Lock::open(\".codegraph\").expect(\"open\");\n}\n";
-    scratch.write("project/src/main.rs", program);
     // Kept, so that the dependencies are compiled but once.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme-target");
     let config = format!("[build]\ntarget-dir = {target:?}\n");
     scratch.write("project/.cargo/config.toml", &config);
 }
 
-/// The lines of README's blocks of shell.
-fn commands() -> String {
-    let readme = read("README.md");
-    let blocks = readme.split("\n```sh\n").skip(1);
-    blocks
-        .map(|rest| rest.split("\n```").next().expect("one at least").to_owned() + "\n")
+/// What stands between two words, each time that it does.
+fn all_between<'a>(text: &'a str, begin: &str, end: &str) -> Vec<&'a str> {
+    let parts = text.split(begin).skip(1);
+    parts
+        .map(|rest| rest.split(end).next().expect("one at least"))
         .collect()
 }
 
-fn in_front_of(name: &str, paths: &[PathBuf]) -> OsString {
+/// README's commands: the second column of the table of languages, and what each first program is run with.
+fn commands() -> Vec<String> {
+    let readme = read("README.md");
+    let table = all_between(&readme, "\n| for | install line |", "\n\n");
+    let rows = table[0].lines().skip(2);
+    let install = rows.map(|row| row.split('`').nth(1).expect(row).to_owned());
+    let summaries = all_between(&readme, "<summary>", "</summary>");
+    let run = summaries
+        .iter()
+        .map(|text| all_between(text, "<code>", "</code>")[0].to_owned());
+    install.chain(run).collect()
+}
+
+pub fn in_front_of(name: &str, paths: &[PathBuf]) -> OsString {
     let old = std::env::var_os(name).unwrap_or_default();
     let all = paths.iter().cloned().chain(std::env::split_paths(&old));
     std::env::join_paths(all).expect("paths without colons")
@@ -120,19 +131,29 @@ fn the_commands_run_as_they_stand() {
     let scratch = Scratch::new();
     project(&scratch);
     run(&mut shell(&scratch.0), "python3 -m venv ../venv");
-    let out = run(&mut shell(&scratch.0), &commands());
+    let commands = commands();
+    assert_eq!(commands.len(), 6 + 7, "{commands:?}");
+    let out = run(&mut shell(&scratch.0), &commands.join("\n"));
 
-    assert!(out.lines().any(|line| line == "indexed"), "jlock run: {out}");
-    assert!(scratch.0.join("project/quickstart").is_file(), "cc");
+    for line in ["indexed", "no other program is here", "no other program writes now"] {
+        assert!(out.lines().any(|said| said == line), "{line}: {out}");
+    }
     let journal = fs::read_to_string(scratch.0.join("project/.codegraph/changes.journal")).expect("a journal");
-    for entry in ["src/a.py", "src/a.go", "src/main.c"] {
+    for entry in [
+        "src/main.c",
+        "src/main.cpp",
+        "src/main.py",
+        "src/main.go",
+        "src/main.js",
+        "src/main.rs",
+    ] {
         assert!(journal.lines().any(|line| line == entry), "no {entry}: {journal}");
     }
 }
 
 #[test]
-fn what_readme_says_to_make_can_be_made() {
-    let readme = read("README.md");
+fn what_the_documents_say_to_make_can_be_made() {
+    let documents: String = crate::links::documents().iter().map(|name| read(name)).collect();
     let mut rules = read("Makefile");
     for entry in fs::read_dir(root().join("mk")).expect("mk") {
         let path = entry.expect("mk").path();
@@ -140,18 +161,25 @@ fn what_readme_says_to_make_can_be_made() {
             rules += &fs::read_to_string(path).expect("rules");
         }
     }
-    let quoted = readme
+    let quoted = documents
         .split('`')
         .skip(1)
         .step_by(2)
         .filter(|code| code.starts_with("make "));
-    let indented = readme
+    let indented = documents
         .lines()
         .filter_map(|line| line.strip_prefix("    "))
         .filter(|line| line.starts_with("make "));
     let mut seen = 0;
     for line in quoted.chain(indented) {
-        let goal = line["make ".len()..].split_whitespace().next().expect(line);
+        let mut words = line["make ".len()..].split_whitespace();
+        let first = words.next().expect(line);
+        // make -C DIRECTORY GOAL
+        let goal = if first == "-C" {
+            words.nth(1).expect(line)
+        } else {
+            first
+        };
         assert!(
             rules.lines().any(|rule| rule.starts_with(&format!("{goal}:"))),
             "{line}: no such goal"

@@ -4,28 +4,19 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{read, root};
+use crate::tools::root;
+use crate::{read, without_code};
 
 /// The documents at the top and in `docs/`, and each language's own.
-fn documents() -> Vec<PathBuf> {
+pub fn documents() -> Vec<String> {
     let mut found = Vec::new();
     for dir in ["", "docs", "examples/node", "examples/python", "tests/vectors"] {
         let entries = fs::read_dir(root().join(dir)).expect(dir);
         let names = entries.map(|entry| Path::new(dir).join(entry.expect(dir).file_name()));
-        found.extend(names.filter(|name| name.extension().is_some_and(|extension| extension == "md")));
+        let documents = names.filter(|name| name.extension().is_some_and(|extension| extension == "md"));
+        found.extend(documents.map(|name| name.display().to_string()));
     }
     found
-}
-
-/// A document without its code.
-fn prose(text: &str) -> String {
-    let mut fenced = false;
-    let lines = text.lines().filter(|line| {
-        let fence = line.starts_with("```");
-        fenced ^= fence;
-        !fenced && !fence && !line.starts_with("    ")
-    });
-    lines.map(|line| format!("{line}\n")).collect()
 }
 
 /// The targets of `](target)`.
@@ -57,21 +48,17 @@ fn anchors(text: &str) -> BTreeSet<String> {
 fn links_lead_somewhere() {
     let mut seen = 0;
     for document in documents() {
-        let text = prose(&read(document.to_str().expect("a name")));
+        let text = without_code(&read(&document));
         for link in links(&text).into_iter().filter(|link| !link.contains("://")) {
             let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
             let target = match file {
-                "" => document.clone(),
-                _ => document.parent().expect("a directory").join(file),
+                "" => PathBuf::from(&document),
+                _ => Path::new(&document).parent().expect("a directory").join(file),
             };
-            assert!(
-                root().join(&target).exists(),
-                "{}: nothing at {link}",
-                document.display()
-            );
+            assert!(root().join(&target).exists(), "{document}: nothing at {link}");
             if !anchor.is_empty() {
-                let there = anchors(&prose(&read(target.to_str().expect("a name"))));
-                assert!(there.contains(anchor), "{}: no heading for {link}", document.display());
+                let there = anchors(&without_code(&read(target.to_str().expect("a name"))));
+                assert!(there.contains(anchor), "{document}: no heading for {link}");
             }
             seen += 1;
         }

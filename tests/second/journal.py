@@ -24,6 +24,14 @@ def line(path: bytes, deleted: bool = False) -> bytes:
     return (DELETED if deleted else b"") + path + b"\n"
 
 
+def sound(content: bytes) -> bytes:
+    """Without NULs at the end, which a power cut leaves, and the line that they cut."""
+    if not content.endswith(b"\0"):
+        return content
+    content = content.rstrip(b"\0")
+    return content[: content.rfind(b"\n") + 1]
+
+
 class Journal(NamedTuple):
     timestamp: float
     changed: list[bytes]
@@ -53,7 +61,10 @@ def read(fd: int) -> Journal:
     timestamp = number(text(header[len(MAGIC) :]).strip(SPACE))
     if not header.startswith(MAGIC) or timestamp <= 0:
         raise Malformed(f"no header: {header!r}")
-    below = os.pread(fd, 2**31 - 1, len(header)).split(b"\n")[1:]
+    content = sound(os.pread(fd, 2**31 - 1, len(header)))
+    if b"\0" in content:
+        raise Malformed("damaged: a NUL within")
+    below = content.split(b"\n")[1:]
     trimmed = (text(entry).strip(SPACE).encode("utf-8", "surrogateescape") for entry in below)
     entries = dict.fromkeys(entry for entry in trimmed if entry and not entry.startswith(b"#"))
     changed = [entry for entry in entries if not entry.startswith(DELETED)]

@@ -1,7 +1,7 @@
 """A library peer in plain Python, written from PROTOCOL.md alone: it works if the document is complete.
 
-As a peer may (PROTOCOL.md, *What a peer may leave out*), it polls and does not line up, writes no notes, neither
-refreshes nor forks, and works on local file systems that have hard links, flock and exchange.
+As a peer may (PROTOCOL.md, *What a peer may leave out*), it polls and does not line up, writes no notes and no `since`,
+neither refreshes nor forks, and works on local file systems that have hard links, flock and exchange.
 """
 
 from __future__ import annotations  # Python 3.9
@@ -10,83 +10,20 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import math
 import os
 import random
 import re
 import secrets
-import socket
 import stat
 import time
-from typing import NamedTuple
 
-from journal import MAGIC, line
+from evidence import NOTE, PAGE, Stamp, gone, judge, own_stamp, parse, postscript
+from journal import MAGIC, line, sound
 
 FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 LIBC, RENAME_EXCHANGE, RENAME_NOREPLACE = ctypes.CDLL(None, use_errno=True), 2, 1
-NOTE = re.compile(rb"\d+\n.*\njlock/1 .*\n(append=(\d+):(\d+):(\d+)\n)")
-PAGE, PID_MAX = 4096, 4194304
-CUT_SHORT_S, FRESH_S, DOUBTED_S, OLD_S = 5, 1, 15, 29
-
-# ------------------------------------------------------------------------------------------------------------ stamps
-
-
-class Stamp(NamedTuple):
-    kind: str
-    pid: int = 0
-    nonce: str = ""
-    fields: dict[str, str] = {}
-
-
-def parse(content: bytes) -> Stamp:
-    text = content[:4096].decode("latin-1")
-    whole = re.match(r"(\d{1,10})\n(\d{1,10}-[0-9a-f]{16})\n(jlock/1 [^\n]*\n)?", text, re.ASCII)
-    if whole and 0 < int(whole[1]) < 2**31:
-        words = [word for word in (whole[3] or "").split() if "=" in word]
-        kind = "library" if whole[3] else "shipped"
-        return Stamp(kind, int(whole[1]), whole[2], dict(word.partition("=")[::2] for word in words))
-    begun = re.fullmatch(r"(\d{0,10})(\n(\d{1,10}(-[0-9a-f]{0,16})?)?)?", text, re.ASCII)
-    if begun and (0 < int(begun[1] or 0) < 2**31 or not begun[2]):
-        return Stamp("cut short", int(begun[1]) if begun[2] else 0)
-    return Stamp("foreign")
-
-
-def slurp(path: str) -> str:
-    with contextlib.suppress(OSError), open(path) as file:
-        return file.read().strip()
-    return ""
-
-
-def start_time(pid: int | str) -> str:
-    return dict(enumerate(slurp(f"/proc/{pid}/stat").rpartition(")")[2].split(), 3)).get(22, "0")
-
-
-def own_stamp(nonce: str) -> bytes:
-    boot, pidns = slurp("/proc/sys/kernel/random/boot_id"), os.stat("/proc/self/ns/pid").st_ino
-    marks = f"jlock/1 boot={boot} pidns={pidns} start={start_time('self')} host={socket.gethostname()}"
-    return f"{os.getpid()}\n{nonce}\n{marks}\n".encode()
-
-
-def gone(pid: int) -> bool:
-    try:
-        if pid <= PID_MAX:
-            os.kill(pid, 0)
-        return pid > PID_MAX
-    except OSError as error:
-        return error.errno == errno.ESRCH
-
-
-def is_dead(stamp: Stamp, age: float, stale_s: float) -> bool:
-    """Judges a lock whose flock is ours."""
-    if stamp.fields.get("flock") == "none":
-        ours = parse(own_stamp("1-" + "0" * 16)).fields
-        near = all(stamp.fields.get(key) == ours[key] for key in ("boot", "pidns"))
-        return age > stale_s or near and (gone(stamp.pid) or start_time(stamp.pid) != stamp.fields.get("start"))
-    if stamp.kind == "cut short":
-        return age > (stale_s if stamp.pid and not gone(stamp.pid) else CUT_SHORT_S)
-    return stamp.kind == "library" or age > stale_s or stamp.kind == "shipped" and gone(stamp.pid)
-
-
-# -------------------------------------------------------------------------------------------------------------- lock
+FRESH_S, LATE_LINK_S, LATE_S, CORRECTED_S, SWEEP_S = 1, 15, 29, 1, 1
 
 
 class Inode:
@@ -95,6 +32,10 @@ class Inode:
     def __init__(self, name: str, stamp: bytes, *fds: int) -> None:
         self.name, self.stamp, self.fds, self.alive = name, stamp, fds, time.time()
         self.id = file_id(os.fstat(fds[0]))
+
+    def is_late(self, than_s: float = LATE_S) -> bool:
+        """Whether a shipped peer may have judged by its age. (The wall clock may have been set back.)"""
+        return not -CORRECTED_S <= time.time() - self.alive < than_s
 
     def touch(self) -> None:
         self.alive = time.time()  # before: older than it is, if anything
@@ -116,13 +57,13 @@ class Peer:
         self.settle_s, self.stale_s = settle_s, stale_s
         self.parked: Inode | None = None
         self.held: Inode | None = None
-        self.sweep()
+        self.deadline = self.swept = -math.inf
+        self.seen: tuple[tuple[int, int], int, float] | None = None
 
     def close(self) -> None:
         if self.held:
             self.release()
         self.give_up(self.parked)
-        self.sweep()
         os.close(self.dir)
 
     def open(self, name: str, flags: int) -> int:
@@ -166,7 +107,9 @@ class Peer:
                     raise
 
     def park(self) -> Inode:
-        self.parked = self.parked or self.make_private()
+        if not self.parked:
+            self.sweep()
+            self.parked = self.make_private()
         return self.parked
 
     def give_up(self, file: Inode | None) -> None:
@@ -175,20 +118,28 @@ class Peer:
             file.close()
             self.parked = None if file is self.parked else self.parked
 
+    def let_go(self, file: Inode) -> None:
+        """Leaves what may stand at the lock's name: it is a dead peer's, without its flock."""
+        file.close()
+        self.parked = None if file is self.parked else self.parked
+
     def acquire(self, timeout_s: float = 60) -> None:
-        deadline = time.monotonic() + timeout_s
+        self.deadline = time.monotonic() + timeout_s
         while not self.take():
-            state, stamp, fd = self.look()
-            if state == "abandoned" and self.claim(stamp, fd):
-                return self.sweep()
-            if time.monotonic() >= deadline:
-                raise TimeoutError(errno.ETIMEDOUT, f"held by {stamp}", self.lock)
+            state, stamp, fd, closed = self.look()
+            if state == "abandoned" and self.claim(stamp, fd, closed):
+                return
+            if time.monotonic() >= self.deadline:
+                raise self.timed_out(stamp)
             if state == "held":
                 time.sleep(random.uniform(0.0005, 0.002))
 
+    def timed_out(self, stamp: Stamp) -> TimeoutError:
+        return TimeoutError(errno.ETIMEDOUT, f"held by {stamp}", self.lock)
+
     def take(self) -> bool:
         parked = self.park()
-        if time.time() - parked.alive > FRESH_S:
+        if parked.is_late(FRESH_S):
             parked.touch()
         try:
             self.link(parked.name, self.lock)
@@ -198,40 +149,62 @@ class Peer:
             self.give_up(parked)
             return self.take()
         self.held = parked
-        return time.time() - parked.alive <= DOUBTED_S or self.settle(parked)
+        if not parked.is_late(LATE_LINK_S):
+            return True
+        parked.touch()
+        return self.settle(parked)
 
     def settle(self, file: Inode) -> bool:
         """Whether we hold the lock, once whoever read what stood there before has renamed over it."""
-        time.sleep(self.settle_s)
-        sure = self.id_of(self.lock) == file.id and os.pread(file.fds[0], PAGE, 0) == file.stamp
-        self.held = file if sure else None
-        if not sure:
-            self.give_up(file)
-        return sure
+        while True:
+            time.sleep(self.settle_s)
+            if self.id_of(self.lock) != file.id or not os.pread(file.fds[0], PAGE, 0).startswith(file.stamp):
+                self.held = None
+                self.give_up(file)
+                return False
+            if not file.is_late():
+                self.held = file
+                return True
+            if time.monotonic() >= self.deadline:
+                self.held = None
+                self.let_go(file)
+                raise self.timed_out(parse(file.stamp))
+            file.touch()  # frozen as it settled
 
-    def look(self) -> tuple[str, Stamp, int]:
-        """`free`, `held` or `abandoned`, whose, and of an abandoned lock the file with its flock."""
+    def age_of(self, found: os.stat_result) -> float:
+        """By the wall clock, or as long as we have seen it so."""
+        now, state = time.monotonic(), (file_id(found), found.st_mtime_ns)
+        since = self.seen[2] if self.seen and self.seen[:2] == state else now
+        self.seen = (*state, since)
+        return max(time.time() - found.st_mtime, now - since, 0)
+
+    def look(self) -> tuple[str, Stamp, int, bool]:
+        """`free`, `held` or `abandoned`; whose; of an abandoned lock the file with its flock; whether nobody has it open."""
         try:
             if not stat.S_ISREG(os.stat(self.lock, dir_fd=self.dir, follow_symlinks=False).st_mode):
                 raise OSError(errno.EINVAL, "no regular file", self.lock)  # not even to be opened
             fd = self.open(self.lock, os.O_RDONLY)
         except FileNotFoundError:
-            return "free", Stamp("none"), -1
+            return "free", Stamp("none"), -1, False
         except PermissionError:
-            return "held", Stamp("unknown"), -1
+            return "held", Stamp("unknown"), -1, False
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             busy = False
         except BlockingIOError:
             busy = True
         found, stamp = os.fstat(fd), parse(os.pread(fd, PAGE, 0))
-        still = self.id_of(self.lock) == file_id(found)
-        if still and not busy and is_dead(stamp, time.time() - found.st_mtime, self.stale_s):
-            return "abandoned", stamp, fd
+        if self.id_of(self.lock) != file_id(found):
+            os.close(fd)
+            return self.look()
+        if not busy:
+            verdict = judge(stamp, fd, self.age_of(found), self.settle_s, self.stale_s)
+            if not verdict.left:
+                return "abandoned", stamp, fd, verdict.closed
         os.close(fd)
-        return ("held", stamp, -1) if still else self.look()
+        return "held", stamp, -1, False
 
-    def claim(self, dead: Stamp, fd: int) -> bool:
+    def claim(self, dead: Stamp, fd: int, closed: bool) -> bool:
         try:
             fds = (fd,) if dead.kind == "foreign" else (fd, self.open(self.lock, os.O_WRONLY))
         except (FileNotFoundError, PermissionError):
@@ -243,21 +216,23 @@ class Peer:
             corpse.close()
             return False
         old = os.pread(fd, PAGE, 0)
-        note = NOTE.match(old)
-        corpse.stamp = self.park().stamp + (note[1] if note else b"")
+        left, modified = postscript(old), os.fstat(fd).st_mtime_ns
+        corpse.stamp, corpse.alive = self.park().stamp, time.time()
         try:
-            self.overwrite(corpse, corpse.stamp)
+            self.overwrite(corpse, corpse.stamp + left)
         except OSError:
             self.overwrite(corpse, old)
+            os.utime(fd, ns=(modified, modified))
             corpse.close()
             raise
         if not self.settle(corpse):
             return False
-        if dead.kind == "cut short":  # its creator may yet write to it
+        if dead.kind == "cut short" and not closed:  # its creator may yet write to it
             return self.move(corpse)
-        if note:
-            self.mend(*map(int, note.groups()[1:]))
-            corpse.stamp = corpse.stamp.removesuffix(note[1])
+        if left:
+            note = NOTE.match(left)
+            if note:
+                self.take_back(*map(int, note.groups()))
             self.overwrite(corpse, corpse.stamp)
         remains = f"{self.lock}.{dead.nonce}.tmp"
         if self.id_of(remains) == corpse.id:
@@ -271,6 +246,11 @@ class Peer:
     def move(self, corpse: Inode) -> bool:
         parked, self.parked = self.park(), None
         parked.touch()
+        self.held = None
+        if corpse.is_late():
+            self.give_up(parked)
+            corpse.close()
+            return False
         self.rename(parked.name, self.lock)
         sure = self.settle(parked)
         corpse.close()
@@ -295,7 +275,7 @@ class Peer:
                 self.give_up(parked)
             return False
 
-    def mend(self, inode: int, before: int, after: int) -> None:
+    def take_back(self, inode: int, before: int, after: int) -> None:
         """Takes a killed writer's append back, if it was cut in two."""
         with contextlib.suppress(FileNotFoundError):
             fd = self.open(self.journal, os.O_RDWR)
@@ -311,7 +291,7 @@ class Peer:
         """Whether it was ours to the end."""
         held, ours = self.held, self.holds()
         assert held, "the lock is not held"
-        if ours and time.time() - held.alive > OLD_S:
+        while ours and held.is_late():
             held.touch()
             time.sleep(self.settle_s)
             ours = self.holds()
@@ -323,20 +303,44 @@ class Peer:
         return ours
 
     def sweep(self) -> None:
+        if time.monotonic() - self.swept < SWEEP_S:
+            return
+        self.swept = time.monotonic()
         for name in os.listdir(self.dir):
             private = re.fullmatch(re.escape(self.lock) + r"\.(\d*).*\.tmp", name)
-            if private and not (self.parked and name == self.parked.name):
+            if private:
                 with contextlib.suppress(OSError):  # gone, or no file that may be opened: not ours to judge
                     self.sweep_one(name, int(private[1] or 0))
+        with contextlib.suppress(OSError):  # there is none, or somebody waits
+            self.sweep_line(f"{self.lock}.line")
 
     def sweep_one(self, name: str, pid: int) -> None:
         fd = self.open(name, os.O_RDONLY)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             content, old = os.pread(fd, PAGE, 0), time.time() - os.fstat(fd).st_mtime > self.stale_s
-            ours = parse(content).kind == "library" or content.startswith(MAGIC)
+            stamp = parse(content)
+            ours = stamp.kind == "library" and stamp.known("flock") != "none" or content.startswith(b"# ")
             if ours or old or pid and gone(pid):
                 self.unlink(name)
+        finally:
+            os.close(fd)
+
+    def sweep_line(self, line_dir: str) -> None:
+        """The tickets of the dead. (This peer takes none.)"""
+        fd = os.open(line_dir, os.O_RDONLY | os.O_DIRECTORY | FLAGS, dir_fd=self.dir)
+        tickets = os.listdir(fd)
+        os.close(fd)
+        for ticket in tickets:
+            with contextlib.suppress(OSError):
+                self.sweep_ticket(f"{line_dir}/{ticket}")
+        os.rmdir(line_dir, dir_fd=self.dir)
+
+    def sweep_ticket(self, name: str) -> None:
+        fd = self.open(name, os.O_RDONLY)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.unlink(name)
         finally:
             os.close(fd)
 
@@ -360,7 +364,12 @@ class Peer:
             return self.replace(MAGIC + b"%d\n" % (ms or 0) + lines)
         try:
             size, digits = os.fstat(fd).st_size, b"" if ms is None else b"%d" % ms
-            ended = size > 0 and os.pread(fd, 1, size - 1) == b"\n"
+            last = os.pread(fd, 1, size - 1) if size else b""
+            if last == b"\0":
+                size = len(sound(os.pread(fd, size, 0)))
+                os.ftruncate(fd, size)
+                last = b"\n"
+            ended = size > 0 and last == b"\n"
             added = (b"" if ended else b"\n" if size else MAGIC + b"0\n") + lines
             header = re.match(re.escape(MAGIC) + rb"(\d+)\n", os.pread(fd, PAGE, 0))
             in_place = not digits or header and len(header[1]) == len(digits)

@@ -11,7 +11,8 @@ import os
 import sys
 import time
 
-from peer import Peer, slurp
+from evidence import slurp
+from peer import Peer
 
 
 def write(peer: Peer, prefix: str) -> None:

@@ -4,6 +4,8 @@
     vectors.py LIVING       LIVING: a process that lives for as long
 """
 
+from __future__ import annotations  # Python 3.9
+
 import base64
 import contextlib
 import fcntl
@@ -14,9 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any, Callable, Iterator
 
+import evidence
 import journal
 import peer
+
+Vector = dict[str, Any]
 
 VECTORS = pathlib.Path(__file__).parent.parent / "vectors"
 KNOWN = {  # here; anything else in them is a failure, lest it pass unseen
@@ -26,12 +32,13 @@ KNOWN = {  # here; anything else in them is a failure, lest it pass unseen
     "appends": {"before", "append", "stamp", "after", "rewritten"},
     "directories": {"files", "lock", "acquire"},
 }
-KNOWN_OF_FILES = {"name", "text", "base64", "age_s", "flock", "same_as", "type", "swept"}
+KNOWN_OF_FILES = {"name", "text", "base64", "age_s", "flock", "writer", "same_as", "type", "swept"}
+FIELDS = ("since", "boot", "pidns", "timens", "start", "host", "flock")
 LOCK = "changes.journal.lock"
 SETTLE_S = 0.1
 
 
-def unpack(value):
+def unpack(value: Any) -> Any:
     """The bytes that a value stands for."""
     if isinstance(value, list):
         return b"".join(map(unpack, value))
@@ -41,16 +48,16 @@ def unpack(value):
     return value if value is None else value.encode()
 
 
-def equal(found, expected):
+def equal(found: object, expected: object) -> None:
     assert found == expected, f"{found!r}, not {expected!r}"
 
 
-def only(known, members):
+def only(known: set[str], members: dict[str, Any]) -> None:
     equal(set(members) - known, set())
 
 
 @contextlib.contextmanager
-def directory():
+def directory() -> Iterator[pathlib.Path]:
     with tempfile.TemporaryDirectory() as path:
         yield pathlib.Path(path)
 
@@ -58,14 +65,14 @@ def directory():
 # ---------------------------------------------------------------------------------------------- stamps, the journal
 
 
-def stamps(vector):
-    stamp = peer.parse(unpack(vector))
+def stamps(vector: Vector) -> None:
+    stamp = evidence.parse(unpack(vector))
     equal((stamp.kind, stamp.pid, stamp.nonce), (vector["kind"], vector.get("pid", 0), vector.get("nonce", "")))
-    known = {key: stamp.fields[key] for key in ("boot", "pidns", "start", "host", "flock") if key in stamp.fields}
+    known = {key: stamp.fields[key] for key in FIELDS if key in stamp.fields}
     equal(known, vector.get("fields", {}))
 
 
-def journals(vector):
+def journals(vector: Vector) -> None:
     with directory() as path:
         (path / "changes.journal").write_bytes(unpack(vector))
         with open(path / "changes.journal") as file:
@@ -79,7 +86,7 @@ def journals(vector):
         equal(found, (vector["timestamp"], [*map(unpack, vector["changed"])], [*map(unpack, vector["deleted"])]))
 
 
-def entries(vector):
+def entries(vector: Vector) -> None:
     assert vector["kind"] in ("changed", "deleted")
     try:
         found = journal.line(unpack(vector["path"]), vector["kind"] == "deleted")
@@ -88,8 +95,8 @@ def entries(vector):
     equal(found, unpack(vector["line"]))
 
 
-def appends(vector):
-    with directory() as path, contextlib.closing(peer.Peer(path)) as writer:
+def appends(vector: Vector) -> None:
+    with directory() as path, contextlib.closing(peer.Peer(str(path))) as writer:
         file, before = path / "changes.journal", unpack(vector["before"])
         if before is not None:
             file.write_bytes(before)
@@ -106,28 +113,32 @@ def appends(vector):
 class Here:
     """What the placeholders stand for."""
 
-    def __init__(self, living):
+    def __init__(self, living: int) -> None:
         with subprocess.Popen(["true"]) as ended:
-            fields = peer.parse(peer.own_stamp("1-" + "0" * 16)).fields
-            start = peer.start_time(living)
+            fields = evidence.parse(evidence.own_stamp("1-" + "0" * 16)).fields
+            start = evidence.start_time(living)
         self.values = {"living": living, "dead": ended.pid, "start": start}
-        self.values |= {"boot": fields["boot"], "pidns": fields["pidns"]}
+        self.values |= {field: fields[field] for field in ("boot", "pidns", "timens")}
 
-    def fill(self, value):
+    def fill(self, value: str) -> str:
         if isinstance(value, str):
             for name, here in self.values.items():
                 value = value.replace("{%s}" % name, str(here))
         return value
 
 
-def make(path, here, file, open_files):
+def make(path: pathlib.Path, here: Here, file: Vector, open_files: contextlib.ExitStack) -> pathlib.Path:
     only(KNOWN_OF_FILES, file)
     name = path / here.fill(file["name"])
     kind = file.get("type")
     if "same_as" in file:
         os.link(path / here.fill(file["same_as"]), name)
     elif kind:
-        makers = {"symlink": lambda: name.symlink_to("nowhere"), "directory": name.mkdir, "fifo": lambda: os.mkfifo(name)}
+        makers: dict[str, Callable[[], object]] = {
+            "symlink": lambda: name.symlink_to("nowhere"),
+            "directory": name.mkdir,
+            "fifo": lambda: os.mkfifo(name),
+        }
         makers[kind]()
     else:
         name.write_bytes(here.fill(unpack(file).decode("latin-1")).encode("latin-1"))
@@ -135,12 +146,18 @@ def make(path, here, file, open_files):
         os.utime(name, (changed, changed))
     if file.get("flock"):
         fcntl.flock(open_files.enter_context(open(name)), fcntl.LOCK_EX)
+    if file.get("writer"):
+        open_files.enter_context(open(name, "r+b"))
     return name
 
 
-def look(contender, here, expected):
+def names(path: pathlib.Path) -> set[str]:
+    return {str(name.relative_to(path)) for name in path.rglob("*")}
+
+
+def look(contender: peer.Peer, here: Here, expected: Any) -> None:
     try:
-        state, stamp, fd = contender.look()
+        state, stamp, fd, _ = contender.look()
     except OSError:
         return equal(None, expected)
     if fd >= 0:
@@ -150,16 +167,18 @@ def look(contender, here, expected):
     equal((state, stamp.kind, stamp.pid), (expected["state"], expected["kind"] or "none", pid))
 
 
-def acquire(contender, lock, expected):
-    """Whether it was had, as expected."""
+def acquire(contender: peer.Peer, lock: pathlib.Path, expected: str) -> bool:
+    """Whether it was acquired, as expected."""
     before = os.path.lexists(lock) and os.lstat(lock).st_ino
-    was = lock.is_file() and (os.open(lock, os.O_RDONLY), lock.read_bytes())  # kept open: no other gets its number
+    if lock.is_file():
+        os.open(lock, os.O_RDONLY)  # kept open: no other gets its number
+    was = lock.read_bytes() if lock.is_file() else b""
     begun = time.monotonic()
     try:
         contender.acquire(0.3)
     except TimeoutError:
         equal(expected, "times out")
-        equal(lock.read_bytes(), was[1])
+        equal(lock.read_bytes(), was)
         return False
     except OSError:
         equal(expected, "refuses")
@@ -171,29 +190,31 @@ def acquire(contender, lock, expected):
     else:
         equal("claims in place" if inode == before else "claims, and moves to another inode", expected)
         assert took >= SETTLE_S, f"{took} s are no settling"
-    stamp = peer.parse(lock.read_bytes())
+    stamp = evidence.parse(lock.read_bytes())
     equal((stamp.kind, stamp.pid), ("library", os.getpid()))
     contender.release()
     assert not lock.exists()
     return True
 
 
-def directories(vector, here):
+def directories(vector: Vector, here: Here) -> None:
     with directory() as path, contextlib.ExitStack() as open_files:
-        made = [(make(path, here, file, open_files), file) for file in vector["files"]]
-        remaining = {name.name for name, file in made if not file.get("swept")}
-        with contextlib.closing(peer.Peer(path)) as contender:
-            equal(set(os.listdir(path)), remaining)
+        paths = [(make(path, here, file, open_files), file) for file in vector["files"]]
+        swept = {str(name.relative_to(path)) for name, file in paths if file.get("swept")}
+        made = names(path)
+        remaining = made - swept
+        with contextlib.closing(peer.Peer(str(path))) as contender:
             look(contender, here, vector["lock"])
+            equal(names(path), made)
             if acquire(contender, path / LOCK, vector["acquire"]):
                 remaining.discard(LOCK)
-        equal(set(os.listdir(path)), remaining)
+        equal(names(path), remaining)
 
 
 # ----------------------------------------------------------------------------------------------------------- running
 
 
-def main(living):
+def main(living: str) -> bool:
     here, count, failures = Here(int(living)), 0, []
     checks = {"stamps": stamps, "journals": journals, "entries": entries, "appends": appends}
     checks["directories"] = lambda vector: directories(vector, here)

@@ -4,85 +4,128 @@
 use crate::scenario::Op::{Append, Hold, HoldAppend, HoldFor, Stamped, Wait};
 use crate::scenario::{Before, Op, Place, Scenario};
 use crate::schedule::Bound;
-use crate::world::Rules;
+use crate::world::{CREATED, Rules};
 use crate::{library, ms, none_breaks_within, prove, shipped};
 
-/// A shipped peer that comes when a process has been stopped for almost as long as it will be: what that one touched before
-/// is older than 30 s.
-fn latecomer(op: Op) -> Vec<Op> {
-    vec![Wait(ms(30_500)), op]
+/// A shipped peer that comes just before the end of a stop of 31 s: what the stopped process touched before it is older than
+/// 30 s by now, and what the shipped peer decides on is still to be done when that process goes on.
+fn latecomer(after_ms: u64, op: Op) -> Vec<Op> {
+    vec![Wait(ms(after_ms)), op]
 }
 
-fn with_stop() -> Bound {
+const AT_ONCE: u64 = 30_950;
+/// The same, if the stop began after a settle.
+const AFTER_SETTLE: u64 = 31_050;
+
+fn with_stop(preemptions: usize) -> Bound {
     Bound {
         stops: 1,
-        ..Bound::preemptions(if prove() { 2 } else { 1 })
+        ..Bound::preemptions(preemptions)
     }
 }
 
 /// A process is stopped for 31 s at any of its steps. Whoever waits for it goes on, and time passes.
 #[test]
 fn no_schedule_with_a_stop_before_a_hold_breaks_a_promise() {
-    let beside = |name, before, own: Op, theirs: Op| {
-        Scenario::new(name, before, vec![library(&[own]), shipped(&latecomer(theirs))])
+    let beside = |name, before, after_ms| {
+        let peers = vec![library(&[Hold]), shipped(&latecomer(after_ms, Hold))];
+        Scenario::new(name, before, peers)
     };
     none_breaks_within(
-        with_stop(),
+        with_stop(if prove() { 2 } else { 1 }),
         &[
-            beside("whoever links is stopped", Before::Free, Hold, Hold),
-            beside("whoever claims is stopped", Before::LibraryCorpse, Hold, Hold),
+            beside("whoever links is stopped", Before::Free, AT_ONCE),
+            beside("whoever claims is stopped", Before::LibraryCorpse, AFTER_SETTLE),
             beside(
                 "whoever claims a shipped peer's lock is stopped",
                 Before::ShippedCorpse,
-                Hold,
-                Hold,
+                AFTER_SETTLE,
             ),
-            beside("whoever claims an empty lock is stopped", Before::Empty, Hold, Hold),
+            beside("whoever claims an empty lock is stopped", Before::Empty, AFTER_SETTLE),
         ],
     );
 }
 
-/// The same in a hold: who is robbed is told, and commits nothing to a journal that the thief replaces.
+/// The same in a hold: whoever is robbed is told, and commits nothing to a journal that the thief replaces.
 #[test]
 fn no_schedule_with_a_stop_in_a_hold_breaks_a_promise() {
-    let beside = |name, own: Op, theirs: Op| {
-        Scenario::new(name, Before::Free, vec![library(&[own]), shipped(&latecomer(theirs))])
+    let beside = |name, own: Op| {
+        let peers = vec![library(&[own]), shipped(&latecomer(AT_ONCE, Stamped))];
+        Scenario::new(name, Before::Journal, peers)
     };
     none_breaks_within(
-        with_stop(),
+        with_stop(if prove() { 2 } else { 1 }),
         &[
-            beside(
-                "whoever appends in a hold is stopped, and a thief stamps",
-                HoldAppend,
-                Stamped,
-            ),
-            beside("whoever appends is stopped, and a thief stamps", Append, Stamped),
+            beside("whoever appends in a hold is stopped, and a thief stamps", HoldAppend),
+            beside("whoever appends is stopped, and a thief stamps", Append),
         ],
     );
-    let next = |name, own: Op| {
-        let peers = vec![
-            library(&[own]),
-            shipped(&latecomer(Hold)),
-            library(&[Wait(ms(31_000)), HoldAppend]),
-        ];
-        Scenario::new(name, Before::Free, peers)
+    // The thief's decision, or its own commit, falls between two calls of a rewrite.
+    let rewrite = Scenario {
+        focus: Some(&[
+            "pwrite64",
+            "renameat",
+            "rename: lock tmp to lock",
+            "rename: journal tmp to journal",
+        ]),
+        ..beside("whoever rewrites is stopped, and a thief stamps", Stamped)
     };
-    let bound = Bound {
-        stops: 1,
-        ..Bound::preemptions(1)
+    none_breaks_within(with_stop(2), &[rewrite]);
+}
+
+/// A shipped peer has judged a lock by its age when the holder goes on, and releases it; the next holder must not find the
+/// lock free before the shipped peer has done what it decided on.
+#[test]
+fn no_schedule_with_a_release_after_a_stop_breaks_a_promise() {
+    let peers = vec![
+        library(&[Hold]),
+        shipped(&latecomer(AT_ONCE, Hold)),
+        library(&[Wait(ms(31_000)), HoldFor(ms(10))]),
+    ];
+    let scenario = Scenario {
+        focus: Some(&["works", "unlinkat", "rename: lock tmp to lock"]),
+        ..Scenario::new(
+            "a holder that was stopped releases, and another comes",
+            Before::Free,
+            peers,
+        )
     };
-    none_breaks_within(bound, &[next("a robbed holder releases, and another comes", Hold)]);
+    none_breaks_within(with_stop(if prove() { 2 } else { 1 }), &[scenario]);
+}
+
+/// Where there are no leases, a lock that its creator has not stamped for 5 s is claimed; and when the creator goes on, it
+/// must not find its own nonce in a library peer's lock, and remove it.
+#[test]
+fn no_schedule_with_a_late_creator_has_two_library_peers_hold() {
+    let peers = vec![
+        shipped(&[Hold]),
+        library(&[Wait(ms(30_780)), HoldFor(ms(300))]),
+        library(&[Wait(ms(31_001)), Hold]),
+    ];
+    let scenario = Scenario {
+        rules: Rules {
+            late_creator: true,
+            ..Rules::STRICT
+        },
+        place: Place {
+            leases: false,
+            ..Place::LOCAL
+        },
+        focus: Some(&[CREATED]),
+        ..Scenario::new("a creator that stamps when it is too late", Before::Free, peers)
+    };
+    none_breaks_within(with_stop(0), &[scenario]);
 }
 
 /// Two library peers, one of them stopped: P1.
 #[test]
 fn no_schedule_with_a_stop_among_library_peers_breaks_a_promise() {
     let two = |name, before| {
-        let peers = vec![library(&[Hold]), library(&[Wait(ms(30_500)), Hold])];
+        let peers = vec![library(&[Hold]), library(&latecomer(AT_ONCE, Hold))];
         Scenario::new(name, before, peers)
     };
     none_breaks_within(
-        with_stop(),
+        with_stop(if prove() { 2 } else { 1 }),
         &[
             two("one of two is stopped", Before::Free),
             two("one of two that find a corpse is stopped", Before::LibraryCorpse),
@@ -115,36 +158,35 @@ fn no_schedule_with_a_torn_append_breaks_a_promise() {
 /// The wall clock is set by an hour.
 #[test]
 fn no_schedule_in_which_the_clock_is_set_breaks_a_promise() {
-    let bound = Bound {
-        clocks: 1,
-        ..Bound::preemptions(1)
+    let within = |preemptions, name, before, peers| {
+        let bound = Bound {
+            clocks: 1,
+            ..Bound::preemptions(preemptions)
+        };
+        let scenario = Scenario {
+            rules: Rules {
+                clocks: true,
+                ..Rules::STRICT
+            },
+            ..Scenario::new(name, before, peers)
+        };
+        none_breaks_within(bound, &[scenario]);
     };
-    let clocks = |name, before, peers| Scenario {
-        rules: Rules {
-            clocks: true,
-            ..Rules::STRICT
-        },
-        ..Scenario::new(name, before, peers)
-    };
-    none_breaks_within(
-        bound,
-        &[
-            clocks(
-                "two handles, and the clock",
-                Before::Free,
-                vec![library(&[Hold]), library(&[Append])],
-            ),
-            clocks(
-                "two handles, a corpse, and the clock",
-                Before::LibraryCorpse,
-                vec![library(&[Hold]), library(&[Hold])],
-            ),
-            clocks(
-                "a handle, a shipped peer, and the clock",
-                Before::Free,
-                vec![library(&[HoldAppend]), shipped(&[Hold])],
-            ),
-        ],
+    let more = usize::from(prove());
+    let two = |first, second| vec![library(&[first]), library(&[second])];
+    within(more, "two handles, and the clock", Before::Free, two(Hold, Append));
+    within(
+        more,
+        "two handles, a corpse, and the clock",
+        Before::LibraryCorpse,
+        two(Hold, Hold),
+    );
+    let beside = vec![library(&[HoldAppend]), shipped(&[Hold])];
+    within(
+        1 + more,
+        "a handle, a shipped peer, and the clock",
+        Before::Free,
+        beside,
     );
 }
 
@@ -172,12 +214,32 @@ fn no_schedule_without_flock_breaks_a_promise() {
 }
 
 /// A contender has opened the lock of a holder that releases it and closes its handle; so the `flock` can be had of a file
-/// that is the lock no more.
+/// that is the lock no more, while another is.
 #[test]
 fn no_schedule_with_a_release_under_a_contenders_eyes_breaks_a_promise() {
-    let peers = vec![library(&[Hold]), library(&[HoldFor(ms(10))]), library(&[Hold])];
-    none_breaks_within(
-        Bound::preemptions(if prove() { 2 } else { 1 }),
-        &[Scenario::new("a release under a contender's eyes", Before::Free, peers)],
-    );
+    let holds = HoldFor(ms(10));
+    let peers = vec![library(&[holds]), library(&[holds]), library(&[Hold])];
+    let scenario = Scenario {
+        focus: Some(&["flock", "renameat2", "pwrite64"]),
+        ..Scenario::new("a release under a contender's eyes", Before::Free, peers)
+    };
+    none_breaks_within(Bound::preemptions(if prove() { 3 } else { 2 }), &[scenario]);
+}
+
+/// A contender stands between its look at a lock and its `flock`, while the holder notes an append and is killed in it.
+#[test]
+fn no_schedule_with_an_append_torn_under_a_contenders_eyes_breaks_a_promise() {
+    let bound = Bound {
+        tears: 1,
+        ..Bound::preemptions(2)
+    };
+    let scenario = Scenario {
+        focus: Some(&["flock", "pwrite64", "write"]),
+        ..Scenario::new(
+            "an append torn under a contender's eyes",
+            Before::AlmostPage,
+            vec![library(&[Append]), library(&[Append])],
+        )
+    };
+    none_breaks_within(bound, &[scenario]);
 }

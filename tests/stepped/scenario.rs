@@ -1,6 +1,7 @@
 //! Who takes part, what they do, and what they find.
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -47,6 +48,8 @@ pub enum Before {
     Empty,
     /// No stamp, for 31 s.
     Foreign,
+    /// No lock, and a journal whose header is stamped anew by a rewrite only.
+    Journal,
     /// No lock, and a journal that the next append takes over the end of a page.
     AlmostPage,
 }
@@ -72,6 +75,9 @@ pub struct Scenario {
     pub peers: Vec<Peer>,
     pub rules: Rules,
     pub place: Place,
+    /// Others run only before these calls, or when a peer cannot go on: that leaves few schedules, so that they can stray
+    /// far. `None`: before each call.
+    pub focus: Option<&'static [&'static str]>,
 }
 
 impl Scenario {
@@ -82,6 +88,7 @@ impl Scenario {
             peers,
             rules: Rules::STRICT,
             place: Place::LOCAL,
+            focus: None,
         }
     }
 
@@ -146,19 +153,17 @@ impl Before {
         let lock = dir.join("changes.journal.lock");
         let (content, age) = match self {
             Before::Free => return Ok(()),
+            Before::Journal => {
+                return fs::write(dir.join("changes.journal"), "# codegraph-journal v1 1\n");
+            }
             Before::AlmostPage => {
                 let header = "# codegraph-journal v1 1\n";
                 let filler = "#".repeat(4096 - 8 - header.len() - 1);
                 return fs::write(dir.join("changes.journal"), format!("{header}{filler}\n"));
             }
             Before::LibraryCorpse => {
-                let third = match place.flock {
-                    true => "jlock/1 boot=b pidns=1 start=1 host=h",
-                    false => "jlock/1 boot=b pidns=1 start=1 host=h flock=none",
-                };
-                // Where no flock says so, only its age does: the boot is not ours.
-                let age = Duration::from_secs(if place.flock { 1 } else { 31 });
-                (format!("{DEAD_PID}\n{nonce}\n{third}\n"), age)
+                let third = third_line(place);
+                (format!("{DEAD_PID}\n{nonce}\n{third}\n"), Duration::from_secs(1))
             }
             Before::ShippedCorpse => (format!("{DEAD_PID}\n{nonce}\n"), Duration::from_secs(1)),
             Before::Empty => (String::new(), Duration::from_secs(6)),
@@ -171,4 +176,12 @@ impl Before {
         }
         Ok(())
     }
+}
+
+/// Of a process of this boot and PID namespace: so far as that counts, its death can be seen.
+fn third_line(place: Place) -> String {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default(); // then only the flock counts
+    let namespace = fs::metadata("/proc/self/ns/pid").map_or(0, |meta| meta.ino());
+    let flock = if place.flock { "" } else { " flock=none" };
+    format!("jlock/1 boot={} pidns={namespace} start=1 host=h{flock}", boot.trim())
 }

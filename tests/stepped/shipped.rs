@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::scenario::Op;
-use crate::world::{Died, SHIPPED_STALE, Seat, owner_of};
+use crate::world::{CREATED, Died, SHIPPED_STALE, Seat, owner_of};
 
 const LOCK_TIMEOUT: Duration = Duration::from_millis(5000);
 const LOCK_RETRY: Duration = Duration::from_millis(25);
@@ -102,7 +102,7 @@ impl Shipped<'_> {
             state.judging.holds = Some(state.now);
             state.oracle.judge_by_age(None, 0);
         }
-        self.step("write: lock")?;
+        self.step(CREATED)?;
         self.seat.write(&mut file, &stamp);
         self.seat.state().judging.unstamped = None;
         Ok(Some(Held { nonce, file }))

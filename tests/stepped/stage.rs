@@ -110,7 +110,7 @@ impl Stage {
     /// Plays a scenario once.
     pub fn play(&mut self, scenario: &Scenario, chooser: Box<dyn Chooser>) -> Result<(), Violation> {
         let shipped = scenario.peers.iter().map(|peer| matches!(peer, Peer::Shipped(_)));
-        self.world.reset(shipped, scenario.rules, scenario.place);
+        self.world.reset(shipped, scenario);
         self.clear();
         let now = self.world.state().system_time();
         scenario

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use jlock::seam::Verdict;
 
 use crate::oracle::{Oracle, Standing};
-use crate::scenario::Place;
+use crate::scenario::{Place, Scenario};
 use crate::schedule::{Choice, Chooser};
 
 pub const SETTLE: Duration = Duration::from_millis(100);
@@ -36,6 +36,8 @@ const FREEZES: [Duration; 4] = [
     Duration::from_millis(29_500),
     Duration::from_secs(31),
 ];
+/// What a shipped peer stands before that has created a lock and not stamped it yet.
+pub const CREATED: &str = "write: lock";
 /// How long a stopped process is: longer than every threshold.
 const STOPPED: Duration = Duration::from_secs(31);
 /// By how much the wall clock is set.
@@ -61,6 +63,9 @@ pub struct Rules {
     pub prompt: bool,
     /// The wall clock may be set.
     pub clocks: bool,
+    /// A shipped peer may be stopped between creating a lock and stamping it. It believes that it holds that lock whenever it
+    /// goes on, so its holds do not count.
+    pub late_creator: bool,
 }
 
 impl Rules {
@@ -69,6 +74,7 @@ impl Rules {
         exclusive: true,
         prompt: false,
         clocks: false,
+        late_creator: false,
     };
 }
 
@@ -88,6 +94,8 @@ struct Peer {
     shipped: bool,
     /// Since when it has stood before a call that relies on the lock's being its own.
     relying: Option<Duration>,
+    /// The call that it stands before.
+    call: &'static str,
     /// Until when it is stopped.
     stopped: Duration,
     /// It is about to write to the journal, which has this size, and may be cut off on the way.
@@ -130,6 +138,7 @@ pub struct State {
     dir: PathBuf,
     rules: Rules,
     place: Place,
+    focus: Option<&'static [&'static str]>,
     peers: Vec<Peer>,
     /// Who ran last.
     last: Option<usize>,
@@ -164,6 +173,7 @@ impl State {
             dir: dir.to_owned(),
             rules: Rules::STRICT,
             place: Place::LOCAL,
+            focus: None,
             peers: Vec::new(),
             last: None,
             nonces: 0,
@@ -252,6 +262,9 @@ impl State {
     /// second between its last look at the lock and the call that relies on it.
     fn may_pass(&self, to: Duration) -> bool {
         let judging = &self.judging;
+        if self.rules.late_creator {
+            return true;
+        }
         judging.lock.is_none_or(|since| to < since + SETTLE)
             && judging.unstamped.is_none_or(|since| to <= since + STAMPED_WITHIN)
             && judging.holds.is_none_or(|since| to <= since + SHIPPED_STALE)
@@ -273,7 +286,8 @@ impl State {
     /// when a library peer is between its last look at the lock and the call that relies on it.
     fn may_stop(&self, peer: usize) -> bool {
         let it = &self.peers[peer];
-        it.begun && !it.shipped && !it.ending && it.relying.is_none() && self.is_able(peer)
+        let is_late_creator = self.rules.late_creator && it.call == CREATED;
+        it.begun && (!it.shipped || is_late_creator) && !it.ending && it.relying.is_none() && self.is_able(peer)
     }
 
     /// Whether the wall clock may be set: not while a shipped peer holds the lock, which would then look older than 30 s, nor
@@ -383,18 +397,22 @@ impl State {
         let mut menu = std::mem::take(&mut self.menu);
         menu.clear();
         let everyone = 0..self.peers.len();
+        let mut strays = self.violation.is_none();
         if let Some(last) = self.last.filter(|last| self.is_able(*last)) {
             menu.push(Choice::Go(last));
-            menu.extend(
-                everyone
-                    .clone()
-                    .filter(|p| *p != last && self.is_able(*p))
-                    .map(Choice::Preempt),
-            );
+            strays &= self.focus.is_none_or(|calls| calls.contains(&self.peers[last].call));
+            if strays {
+                menu.extend(
+                    everyone
+                        .clone()
+                        .filter(|p| *p != last && self.is_able(*p))
+                        .map(Choice::Preempt),
+                );
+            }
         } else {
             menu.extend(everyone.clone().filter(|p| self.is_able(*p)).map(Choice::Go));
         }
-        if self.violation.is_none() {
+        if strays {
             let wakes = |(peer, until): &(usize, Duration)| !self.is_able(*peer) && self.may_pass(*until);
             if !self.rules.prompt {
                 menu.extend(self.sleepers().filter(wakes).map(|(peer, _)| Choice::Wake(peer)));
@@ -473,15 +491,17 @@ impl World {
     }
 
     /// Everything from the beginning, with these peers: which of them are shipped ones?
-    pub fn reset(&self, shipped: impl Iterator<Item = bool>, rules: Rules, place: Place) {
+    pub fn reset(&self, shipped: impl Iterator<Item = bool>, scenario: &Scenario) {
         let mut state = self.state();
         *state = State::new(&self.dir);
-        state.rules = rules;
-        state.place = place;
+        state.rules = scenario.rules;
+        state.place = scenario.place;
+        state.focus = scenario.focus;
         state.peers.extend(shipped.map(|shipped| Peer {
             phase: Phase::Ready,
             shipped,
             relying: None,
+            call: "",
             stopped: Duration::ZERO,
             tearing: None,
             torn: false,
@@ -573,6 +593,7 @@ impl Seat {
     pub fn step(&self, call: &'static str) -> Result<(), Died> {
         self.yield_turn(|state| {
             let relies = RELYING.contains(&call) && state.is_shipped_alive();
+            state.peers[self.me].call = call;
             state.peers[self.me].relying = relies.then_some(state.now);
         });
         let mut state = self.state();
@@ -672,6 +693,9 @@ impl Seat {
     pub fn enter(&self) -> Result<(), Died> {
         let mut state = self.state();
         state.note(self.me, "HOLDS");
+        if state.rules.late_creator && state.peers[self.me].shipped {
+            return Ok(());
+        }
         let (exclusive, shipped) = (state.is_exclusive(), state.peers[self.me].shipped);
         // Whatever happens after its last call happens in its hold.
         let (since, acted_ms) = state.peers[self.me].acted;

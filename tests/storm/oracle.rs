@@ -1,7 +1,6 @@
 //! Who says that something went wrong. None of these uses the library.
 
 use std::collections::HashSet;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -65,13 +64,16 @@ pub fn longest_wait(root: &Path, workers: &[String], begun: u64) -> Duration {
     Duration::from_nanos(waits.max().expect("somebody held"))
 }
 
-/// Whether a process has a ticket: the access time of its private file is none of the wall clock (PROTOCOL.md).
+/// Whether a process has a ticket in the waiters' directory (PROTOCOL.md, *Line up*).
 pub fn waits_in_line(root: &Path, pid: i32) -> bool {
-    let own = format!("changes.journal.lock.{pid}-");
-    let entries = std::fs::read_dir(worker::journal_dir(root)).expect("the directory stands");
-    entries.flatten().any(|entry| {
-        let is_own = entry.file_name().to_string_lossy().starts_with(&own);
-        is_own && entry.metadata().is_ok_and(|file| file.atime() < 1_000_000_000)
+    let line = worker::journal_dir(root).join("changes.journal.lock.line");
+    let Ok(tickets) = std::fs::read_dir(line) else {
+        return false; // nobody waits yet
+    };
+    tickets.flatten().any(|ticket| {
+        let name = ticket.file_name();
+        let owner = name.to_str().and_then(|name| name.split('-').nth(1));
+        owner.is_some_and(|owner| owner == pid.to_string())
     })
 }
 

@@ -171,20 +171,20 @@ pub fn count_acknowledged(root: &Path, storm: &Storm, label: &str) -> usize {
     count
 }
 
-/// Nothing remains beside the journal. A private file that its owner was killed before it wrote to may be somebody's who
-/// is about to: it goes once it is old.
+/// What the killed have left beside the journal, the next peer that comes removes, but for one thing: an empty private file
+/// whose PID lives may be somebody's who is about to write to it, so it goes only once it is old.
 pub fn expect_nothing_left(root: &Path) {
     let dir = worker::journal_dir(root);
     for (name, size) in oracle::leftovers(root) {
-        assert!(
-            name.ends_with(".tmp") && size == 0,
-            "{name} was left, with {size} bytes"
-        );
-        let file = File::open(dir.join(&name)).expect("a leftover");
-        let old = SystemTime::now() - Duration::from_secs(31);
-        file.set_modified(old).expect("its time can be set");
-        say(&format!("left: {name}, empty"));
+        say(&format!("left: {name}, {size} bytes"));
+        if name.ends_with(".tmp") && size == 0 {
+            let file = File::open(dir.join(&name)).expect("a leftover");
+            let old = SystemTime::now() - Duration::from_secs(31);
+            file.set_modified(old).expect("its time can be set");
+        }
     }
-    drop(Lock::open(&dir).expect("the lock opens"));
+    let lock = Lock::open(&dir).expect("the lock opens");
+    lock.acquire().expect("nobody holds it").release().expect("it is ours");
+    drop(lock);
     assert_eq!(oracle::leftovers(root), []);
 }

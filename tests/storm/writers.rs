@@ -136,6 +136,7 @@ fn build_c(out: &Path, library: &Path) -> PathBuf {
 
 fn build_go(out: &Path) -> PathBuf {
     let program = out.join("writer-go");
+    succeed(Command::new("sh").arg(repository("examples/go/lib/fill.sh"))); // after `make library`
     let mut go = Command::new("go");
     go.current_dir(repository("examples/go"));
     succeed(go.args(["build", "-o"]).arg(&program).arg("./cmd/writer"));

@@ -73,7 +73,9 @@ const KNOWN: [(&str, &[&str]); 5] = [
     ("journals.json", &["text", "base64", "timestamp", "changed", "deleted"]),
     ("stamps.json", &["text", "base64", "kind", "pid", "nonce", "fields"]),
 ];
-const KNOWN_OF_FILES: [&str; 8] = ["name", "text", "base64", "age_s", "flock", "same_as", "type", "swept"];
+const KNOWN_OF_FILES: [&str; 9] = [
+    "name", "text", "base64", "age_s", "flock", "writer", "same_as", "type", "swept",
+];
 
 fn only(known: &[&str], object: &Json) {
     let unknown: Vec<&str> = object.keys().filter(|key| !known.contains(key)).collect();
@@ -182,10 +184,18 @@ fn inode(path: &Path) -> Option<u64> {
     fs::symlink_metadata(path).ok().map(|meta| meta.ino())
 }
 
+/// What stands in a directory; what stands below it, with the name of the directory that it stands in.
 fn names(dir: &Path) -> BTreeSet<String> {
-    let entries = fs::read_dir(dir).expect("the directory");
-    let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
-    entries.map(|entry| name(entry).into_string().expect("UTF-8")).collect()
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(dir).expect("the directory") {
+        let entry = entry.expect("an entry");
+        let name = entry.file_name().into_string().expect("UTF-8");
+        if entry.file_type().expect("its type").is_dir() {
+            names.extend(self::names(&entry.path()).iter().map(|below| format!("{name}/{below}")));
+        }
+        names.insert(name);
+    }
+    names
 }
 
 // ---------------------------------------------------------------------------------------------- stamps, the journal
@@ -286,7 +296,7 @@ pub fn appends(open: Open) {
 
 /// With what the placeholders stand for.
 fn fill(text: &str) -> String {
-    static HERE: LazyLock<[(&str, String); 5]> = LazyLock::new(|| {
+    static HERE: LazyLock<[(&str, String); 6]> = LazyLock::new(|| {
         let living = std::os::unix::process::parent_id();
         let mut child = Command::new("true").spawn().expect("true");
         child.wait().expect("it ends");
@@ -294,20 +304,25 @@ fn fill(text: &str) -> String {
         let stat = read(&format!("/proc/{living}/stat"));
         let after_name = stat.rsplit(')').next().expect("what follows the name");
         let start = after_name.split_whitespace().nth(19).expect("a start time");
-        let namespace = fs::metadata("/proc/self/ns/pid").expect("a namespace");
+        let namespace = |kind| {
+            fs::metadata(format!("/proc/self/ns/{kind}"))
+                .expect("a namespace")
+                .ino()
+        };
         [
             ("{living}", living.to_string()),
             ("{dead}", child.id().to_string()),
             ("{start}", start.to_owned()),
             ("{boot}", read("/proc/sys/kernel/random/boot_id").trim().to_owned()),
-            ("{pidns}", namespace.ino().to_string()),
+            ("{pidns}", namespace("pid").to_string()),
+            ("{timens}", namespace("time").to_string()),
         ]
     });
     HERE.iter()
         .fold(text.to_owned(), |text, (name, here)| text.replace(name, here))
 }
 
-/// Makes one file; what is returned keeps its `flock`.
+/// Makes one file; what is returned keeps its `flock`, or keeps it open for writing.
 fn make(dir: &Path, file: &Json) -> Option<File> {
     only(&KNOWN_OF_FILES, file);
     let path = dir.join(fill(file.get("name").text()));
@@ -320,11 +335,17 @@ fn make(dir: &Path, file: &Json) -> Option<File> {
             set_age(&path, file.get("age_s").number());
         }
     }
-    file.get("flock").is_true().then(|| {
-        let open = File::open(&path).expect("a file");
+    let is_written = file.get("writer").is_true();
+    let open = || {
+        let open = File::options().read(!is_written).write(is_written).open(&path);
+        open.expect("a file")
+    };
+    if file.get("flock").is_true() {
+        let open = open();
         flock(&open, FlockOperation::LockExclusive).expect("nobody else knows it");
-        open
-    })
+        return Some(open);
+    }
+    is_written.then(open)
 }
 
 fn make_other(path: &Path, kind: &str) {
@@ -339,13 +360,15 @@ fn make_other(path: &Path, kind: &str) {
 pub fn directories(open: Open) {
     run("directories.json", |vector, dir| {
         let files = vector.get("files").list();
-        let _flocked: Vec<File> = files.iter().filter_map(|file| make(dir, file)).collect();
-        let remaining = files.iter().filter(|file| !file.get("swept").is_true());
-        let mut remaining: BTreeSet<String> = remaining.map(|file| fill(file.get("name").text())).collect();
+        let _open: Vec<File> = files.iter().filter_map(|file| make(dir, file)).collect();
+        let made = names(dir);
+        let swept = files.iter().filter(|file| file.get("swept").is_true());
+        let swept: BTreeSet<String> = swept.map(|file| fill(file.get("name").text())).collect();
+        let mut remaining: BTreeSet<String> = made.difference(&swept).cloned().collect();
 
         let peer = open(dir);
         look(&*peer, vector.get("lock"));
-        assert_eq!(names(dir), remaining, "once it is open");
+        assert_eq!(names(dir), made, "once it is open");
         if acquire(&*peer, &dir.join(LOCK), vector.get("acquire").text()) {
             remaining.remove(LOCK);
         }

@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"jlock"
+	"jlock.example/jlock"
 )
 
 func run(ctx context.Context, dir string) error {
@@ -19,7 +19,7 @@ func run(ctx context.Context, dir string) error {
 	defer journal.Close()
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	// Takes the lock and lets it go; when it takes too long, the error says who holds it.
+	// Acquires the lock and releases it. If that takes too long, the error says who holds it.
 	if err := journal.AppendStamped(ctx, time.Now(), jlock.Changed("src/a.go"), jlock.Deleted("src/b.go")); err != nil {
 		return err
 	}

@@ -20,6 +20,14 @@ export { JOURNAL_FILENAME } from './journal.js';
 const journalDir = (rootDir) => join(rootDir, '.codegraph');
 
 /**
+ * There, a fraction of a millisecond goes into the header as it is. The library's timestamps are whole; an earlier one
+ * is the cautious one.
+ *
+ * @param {number} timestamp
+ */
+const whole = (timestamp) => (typeof timestamp === 'number' ? Math.floor(timestamp) : timestamp);
+
+/**
  * Reads the journal, without taking the lock.
  *
  * @param {string} rootDir
@@ -55,7 +63,7 @@ export function appendJournalEntries(rootDir, entries) {
  * @throws {import('./error.js').JlockError}
  */
 export function writeJournalHeader(rootDir, timestamp) {
-  journal.writeJournalHeader(journalDir(rootDir), timestamp);
+  journal.writeJournalHeader(journalDir(rootDir), whole(timestamp));
 }
 
 /**
@@ -67,5 +75,5 @@ export function writeJournalHeader(rootDir, timestamp) {
  * @throws {import('./error.js').JlockError}
  */
 export function appendJournalEntriesAndStampHeader(rootDir, entries, timestamp) {
-  journal.appendJournalEntriesAndStampHeader(journalDir(rootDir), entries, timestamp);
+  journal.appendJournalEntriesAndStampHeader(journalDir(rootDir), entries, whole(timestamp));
 }

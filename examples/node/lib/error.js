@@ -1,5 +1,5 @@
 /**
- * One kind of error: the library's code, its name, and the library's full message.
+ * What goes wrong: the library's errors with its code, the code's name, and its full message; and the end of a wait.
  */
 
 import { constants } from 'node:os';
@@ -14,14 +14,25 @@ const NAMES = new Map([
   [-4101, 'EENTRY'],
   [-4102, 'ENOTLOCK'],
   [-4103, 'EPANIC'],
+  [-4104, 'EUNSTAMPED'],
 ]);
 // Where a number has two names (EAGAIN, EWOULDBLOCK) the first is the one that Node uses.
 for (const [name, number] of Object.entries(constants.errno)) {
   if (!NAMES.has(-number)) NAMES.set(-number, name);
 }
 
-export const { EAGAIN, EBADF, ENOENT, ENOTDIR, ETIMEDOUT } = constants.errno;
+export const { EBADF, ECANCELED, EINPROGRESS, ENOENT, ENOTDIR, ETIMEDOUT } = constants.errno;
+export const ELOST = 4097;
+export const ENOTHELD = 4098;
 export const EHEADER = 4100;
+export const EUNSTAMPED = 4104;
+
+/**
+ * The name of what a function of the library returned.
+ *
+ * @param {number} rc
+ */
+export const codeOf = (rc) => NAMES.get(rc) ?? `E${-rc}`;
 
 /**
  * A failure of the library or of a system call it made, shaped as Node's own system errors are.
@@ -36,11 +47,23 @@ export class JlockError extends Error {
     super(message);
     this.name = 'JlockError';
     /** The name of the error: `'ENOSPC'`, `'ETIMEDOUT'`, `'ELOST'`, … */
-    this.code = NAMES.get(rc) ?? `E${-rc}`;
+    this.code = codeOf(rc);
     /** What the library returned: a negated errno, or one of its own states, below -4096. */
     this.errno = rc;
     /** The directory that holds the journal. */
     this.path = dir;
+  }
+}
+
+/**
+ * The end of a wait by its signal, as Node's own functions report it; the signal's reason is the `cause`.
+ */
+export class AbortError extends Error {
+  /** @param {AbortSignal | undefined} signal */
+  constructor(signal) {
+    super('The operation was aborted', { cause: signal?.reason });
+    this.name = 'AbortError';
+    this.code = 'ABORT_ERR';
   }
 }
 
@@ -54,5 +77,15 @@ export class JlockError extends Error {
 export function failure(rc, dir, handle) {
   const text = Buffer.alloc(4096);
   const length = Math.min(jlock_message(handle, text, text.length), text.length - 1);
-  return new JlockError(rc, dir, length > 0 ? text.toString('utf8', 0, length) : jlock_strerror(rc));
+  return length > 0 ? new JlockError(rc, dir, text.toString('utf8', 0, length)) : failureWithoutHandle(rc, dir);
+}
+
+/**
+ * The error of a call that had no handle, or has it no longer.
+ *
+ * @param {number} rc
+ * @param {string} dir
+ */
+export function failureWithoutHandle(rc, dir) {
+  return new JlockError(rc, dir, `${dir}: ${jlock_strerror(rc)}`);
 }

@@ -2,29 +2,42 @@
  * Entries and snapshots between JavaScript and C.
  */
 
-import { EHEADER, ENOENT, ENOTDIR } from './error.js';
-import { decodeString, jlock_snapshot_count, jlock_snapshot_entry, jlock_snapshot_timestamp } from './native.js';
+import { types } from 'node:util';
+import { argumentError } from './arguments.js';
+import { EHEADER, ENOENT, ENOTDIR, EUNSTAMPED } from './error.js';
+import {
+  addressOf,
+  decodeBytes,
+  decodeString,
+  jlock_snapshot_count,
+  jlock_snapshot_entry,
+  jlock_snapshot_timestamp,
+} from './native.js';
 
 const JLOCK_CHANGED = 0;
 const JLOCK_DELETED = 1;
 
-/** The answers of `jlock_read` that make a journal invalid, as opposed to unreadable. */
-export const INVALID = new Set([-ENOENT, -ENOTDIR, -EHEADER]);
+/** The size of a struct jlock_entry: path; path_len; kind and reserved. */
+const ENTRY_SIZE = 24;
+
+/** What `jlock_read` returns for a journal that is invalid, as opposed to unreadable. */
+export const INVALID = new Set([-ENOENT, -ENOTDIR, -EHEADER, -EUNSTAMPED]);
 
 /**
  * @typedef {object} JournalEntry
- * @property {string} file
+ * @property {string | Uint8Array} file bytes are taken as they are: a name need not be UTF-8
  * @property {boolean} [deleted]
  */
 
 /**
  * A journal that was read.
  *
+ * @template [Path=string]
  * @typedef {object} ValidJournal
  * @property {true} valid
  * @property {number} timestamp
- * @property {string[]} changed
- * @property {string[]} removed
+ * @property {Path[]} changed
+ * @property {Path[]} removed
  */
 
 /**
@@ -37,52 +50,76 @@ export const INVALID = new Set([-ENOENT, -ENOTDIR, -EHEADER]);
  * @property {undefined} [removed]
  */
 
-/** @typedef {ValidJournal | InvalidJournal} JournalResult */
+/**
+ * @template [Path=string]
+ * @typedef {ValidJournal<Path> | InvalidJournal} JournalResult
+ */
+
+/** @typedef {{ memory: Uint8Array, count: number }} NativeEntries */
 
 /**
+ * An array of `struct jlock_entry`, and their paths behind it in the same piece of memory: only that has to outlive the
+ * call.
+ *
  * @param {readonly JournalEntry[]} entries
+ * @returns {NativeEntries}
  */
 export function toNativeEntries(entries) {
-  return entries.map(({ file, deleted }) => {
-    if (typeof file !== 'string') throw new TypeError(`file: ${file} is not a string`);
-    // With its length, so that a NUL within is seen, and refused, instead of ending the path.
-    const path_len = Buffer.byteLength(file);
-    return { path: file, path_len, kind: deleted ? JLOCK_DELETED : JLOCK_CHANGED, reserved: 0 };
+  if (!Array.isArray(entries)) throw argumentError('entries', 'is not an array', entries, 'ERR_INVALID_ARG_TYPE');
+  const paths = entries.map((entry) => toBytes(entry?.file));
+  const table = entries.length * ENTRY_SIZE;
+  const memory = new Uint8Array(paths.reduce((size, path) => size + path.length, Math.max(table, ENTRY_SIZE)));
+  const words = new BigUint64Array(memory.buffer, 0, entries.length * 3);
+  const kinds = new Uint32Array(memory.buffer, 0, entries.length * 6);
+  const address = addressOf(memory);
+  let end = table;
+  entries.forEach(({ deleted }, index) => {
+    const path = paths[index];
+    memory.set(path, end);
+    words[3 * index] = address + BigInt(end);
+    words[3 * index + 1] = BigInt(path.length);
+    kinds[6 * index + 4] = deleted ? JLOCK_DELETED : JLOCK_CHANGED;
+    end += path.length;
   });
+  return { memory, count: entries.length };
 }
 
 /**
- * Whole milliseconds, rounded down: an earlier timestamp is the cautious one.
- *
- * @param {number} timestamp
+ * @param {unknown} file
+ * @returns {Uint8Array}
  */
-export function toNativeTimestamp(timestamp) {
-  const whole = Math.floor(timestamp);
-  if (!Number.isSafeInteger(whole)) throw new RangeError(`timestamp: ${timestamp} is not a number of milliseconds`);
-  return whole;
+function toBytes(file) {
+  if (typeof file === 'string') return Buffer.from(file);
+  if (types.isUint8Array(file)) return file;
+  throw argumentError('file', 'is neither a string nor a Uint8Array', file, 'ERR_INVALID_ARG_TYPE');
 }
 
 /**
  * @param {import('./native.js').SnapshotPointer} snapshot
- * @returns {ValidJournal}
+ * @param {'utf8' | 'buffer'} encoding
+ * @returns {ValidJournal<any>}
  */
-export function fromNativeSnapshot(snapshot) {
+export function fromNativeSnapshot(snapshot, encoding) {
+  /** @type {(pointer: bigint, length: number) => string | Buffer} */
+  const decode = encoding === 'buffer' ? decodeBytes : decodeString;
   return {
     valid: true,
     timestamp: jlock_snapshot_timestamp(snapshot),
-    changed: paths(snapshot, JLOCK_CHANGED),
-    removed: paths(snapshot, JLOCK_DELETED),
+    changed: paths(snapshot, JLOCK_CHANGED, decode),
+    removed: paths(snapshot, JLOCK_DELETED, decode),
   };
 }
 
 /**
+ * @template Path
  * @param {import('./native.js').SnapshotPointer} snapshot
  * @param {number} kind
+ * @param {(pointer: bigint, length: number) => Path} decode
  */
-function paths(snapshot, kind) {
-  const entry = new BigUint64Array(3); // path; path_len; kind and reserved
+function paths(snapshot, kind, decode) {
+  const entry = new BigUint64Array(3);
   return Array.from({ length: jlock_snapshot_count(snapshot, kind) }, (_, index) => {
-    jlock_snapshot_entry(snapshot, kind, index, entry);
-    return decodeString(entry[0], Number(entry[1]));
+    jlock_snapshot_entry(snapshot, kind, index, entry); // the index exists, so it cannot fail
+    return decode(entry[0], Number(entry[1]));
   });
 }

@@ -1,28 +1,40 @@
 /**
- * What both faces of this package, the synchronous functions and the `Lock`, do with a handle.
+ * How a handle is opened: what both faces of this package, the synchronous functions and the `Lock`, need.
  */
 
-import { JlockError } from './error.js';
-import { jlock_options_init, jlock_strerror } from './native.js';
+import { constants } from 'node:fs';
+import { mkdir, open as openFile } from 'node:fs/promises';
+import { argumentError, milliseconds, toPath } from './arguments.js';
+import { failureWithoutHandle } from './error.js';
+import { OPTIONS_SIZE, jlock_open, jlock_open_at, jlock_options_init } from './native.js';
+import { ownHandle } from './owned.js';
+import { offload } from './pool.js';
+
+/** @typedef {import('./arguments.js').Path} Path */
+/** @typedef {import('./native.js').Handle} Handle */
 
 const JLOCK_NO_CREATE = 1;
 const JLOCK_SYNC = 2;
 const JLOCK_KEEPALIVE = 4;
 
+/** Names a directory without reading it, which a directory's mode may forbid. Node has no name for it. */
+const O_PATH = 0o10000000;
+
 /**
  * How a lock behaves.
  *
  * @typedef {object} Options
- * @property {number} [timeoutMs] how long to wait for the lock: 5000; `Infinity`: for ever; 0: do not wait
+ * @property {number} [timeoutMs] how long to wait for the lock: 5000; `Infinity`: forever; 0: do not wait
  * @property {number} [retryMs] longest pause between two looks at the lock: 25
  * @property {number} [staleMs] silence after which a lock that the kernel knows nothing of counts as dead: 30000
  * @property {number} [settleMs] pause after taking over a dead holder's lock: 100; 0 only where every peer uses jlock
  * @property {boolean} [create] create a missing directory: true
  * @property {boolean} [sync] a journal call succeeds once its data is on disk: false
- * @property {boolean} [keepalive] renew the lock by itself while it is held: false
+ * @property {boolean} [keepalive] refresh the lock by itself while it is held: false
+ * @property {string | Uint8Array} [journal] the journal's file name in the directory, `changes.journal`; the lock's is
+ *   the same with `.lock` after it. A lock that was opened with a name stays with its directory if that is renamed;
+ *   without one, it follows the path
  */
-
-/** @typedef {{ timeoutMs: number, retryMs: number }} Waiting */
 
 /**
  * The options as C has them, and how long to wait.
@@ -30,37 +42,84 @@ const JLOCK_KEEPALIVE = 4;
  * @param {Options} options
  */
 export function resolveOptions(options) {
-  const native = { size: 0, flags: 0, timeout_ms: 0, retry_ms: 0, stale_ms: 0, settle_ms: 0 };
-  jlock_options_init(native);
+  if (typeof options !== 'object' || options === null) {
+    throw argumentError('options', 'is not an object', options, 'ERR_INVALID_ARG_TYPE');
+  }
+  const native = { flags: 0, timeout_ms: 0, retry_ms: 0, stale_ms: 0, settle_ms: 0 };
+  jlock_options_init(native, OPTIONS_SIZE);
   const timeoutMs = milliseconds('timeoutMs', options.timeoutMs, native.timeout_ms);
-  native.timeout_ms = timeoutMs === Infinity ? -1 : Math.min(timeoutMs, 2 ** 31 - 1);
   native.retry_ms = milliseconds('retryMs', options.retryMs, native.retry_ms);
   native.stale_ms = milliseconds('staleMs', options.staleMs, native.stale_ms);
   native.settle_ms = milliseconds('settleMs', options.settleMs, native.settle_ms);
   if (options.create === false) native.flags |= JLOCK_NO_CREATE;
   if (options.sync) native.flags |= JLOCK_SYNC;
   if (options.keepalive) native.flags |= JLOCK_KEEPALIVE;
-  return { native, timeoutMs, retryMs: native.retry_ms };
+  return { native, timeoutMs };
 }
 
 /**
- * @param {string} name
- * @param {number | undefined} value
- * @param {number} byDefault
- */
-export function milliseconds(name, value, byDefault) {
-  if (value === undefined) return byDefault;
-  const most = name === 'timeoutMs' ? Infinity : 2 ** 32 - 1;
-  if (typeof value === 'number' && value >= 0 && value <= most) return Math.ceil(value);
-  throw new RangeError(`${name}: ${value} is not a number of milliseconds`);
-}
-
-/**
- * The error of a `jlock_open` that failed: there is no handle yet that could tell more.
+ * Opens a handle here and now, for a call that stands for itself.
  *
- * @param {number} rc
- * @param {string} dir
+ * @param {Path} dir
+ * @param {Options} options
+ * @returns {Handle}
  */
-export function openFailure(rc, dir) {
-  return new JlockError(rc, dir, `${dir}: ${jlock_strerror(rc)}`);
+export function openHere(dir, options) {
+  const { native } = resolveOptions(options);
+  const out = [0n];
+  return opened(jlock_open(dir.bytes, native, OPTIONS_SIZE, out), dir, out);
+}
+
+/**
+ * Opens a handle for a `Lock`, on a thread of the pool.
+ *
+ * @param {Path} dir
+ * @param {Options} options
+ * @returns {Promise<{ handle: Handle, timeoutMs: number }>}
+ */
+export async function openInPool(dir, options) {
+  const { native, timeoutMs } = resolveOptions(options);
+  const out = [0n];
+  const rc = await (options.journal === undefined
+    ? offload(jlock_open, dir.bytes, native, OPTIONS_SIZE, out)
+    : openNamed(dir, toPath(options.journal, 'journal'), native, out));
+  return { handle: opened(rc, dir, out), timeoutMs };
+}
+
+/**
+ * @param {Path} dir
+ * @param {Path} journal
+ * @param {{ flags: number }} native
+ * @param {bigint[]} out
+ */
+async function openNamed(dir, journal, native, out) {
+  const path = dir.bytes.subarray(0, -1);
+  const flags = O_PATH | constants.O_DIRECTORY;
+  try {
+    const directory = await openFile(path, flags).catch(async (error) => {
+      if (error.code !== 'ENOENT' || native.flags & JLOCK_NO_CREATE || path.length === 0) throw error;
+      await mkdir(path, { recursive: true });
+      return openFile(path, flags);
+    });
+    try {
+      return await offload(jlock_open_at, directory.fd, journal.bytes, native, OPTIONS_SIZE, out);
+    } finally {
+      await directory.close();
+    }
+  } catch (error) {
+    const errno = /** @type {NodeJS.ErrnoException} */ (error).errno;
+    if (errno === undefined) throw error;
+    return errno; // negative, as the library's own
+  }
+}
+
+/**
+ * @param {number} rc
+ * @param {Path} dir
+ * @param {bigint[]} out
+ */
+function opened(rc, dir, [handle]) {
+  if (rc < 0) throw failureWithoutHandle(rc, dir.text);
+  ownHandle(handle);
+  return handle;
 }

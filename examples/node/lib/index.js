@@ -7,8 +7,9 @@ export {
   readJournal,
   writeJournalHeader,
 } from './journal.js';
-export { JlockError } from './error.js';
+export { AbortError, JlockError } from './error.js';
 export { Lock } from './lock.js';
+export { probe } from './probe.js';
 export { Snapshot } from './snapshot.js';
 
 /**
@@ -18,10 +19,18 @@ export { Snapshot } from './snapshot.js';
  */
 export const version = jlock_version_string();
 
+/** @typedef {import('./arguments.js').PathLike} PathLike */
 /** @typedef {import('./format.js').JournalEntry} JournalEntry */
-/** @typedef {import('./format.js').JournalResult} JournalResult */
-/** @typedef {import('./format.js').ValidJournal} ValidJournal */
+/**
+ * @template [Path=string]
+ * @typedef {import('./format.js').JournalResult<Path>} JournalResult
+ */
+/**
+ * @template [Path=string]
+ * @typedef {import('./format.js').ValidJournal<Path>} ValidJournal
+ */
 /** @typedef {import('./format.js').InvalidJournal} InvalidJournal */
 /** @typedef {import('./handle.js').Options} Options */
 /** @typedef {import('./lock.js').Holder} Holder */
 /** @typedef {import('./lock.js').Wait} Wait */
+/** @typedef {import('./probe.js').Place} Place */

@@ -7,38 +7,58 @@
  * leaves at most the traces of the call it was in. A program that must not stand still while it waits keeps a `Lock`.
  */
 
+import { toEncoding, toNativeTimestamp, toPath } from './arguments.js';
 import { JlockError, failure } from './error.js';
-import { INVALID, fromNativeSnapshot, toNativeEntries, toNativeTimestamp } from './format.js';
-import { openFailure, resolveOptions } from './handle.js';
+import { INVALID, fromNativeSnapshot, toNativeEntries } from './format.js';
+import { openHere } from './handle.js';
 import {
   jlock_append,
   jlock_append_stamped,
   jlock_close,
-  jlock_open,
   jlock_read,
   jlock_snapshot_free,
   jlock_write_header,
 } from './native.js';
+import { disown } from './owned.js';
 
+/** @typedef {import('./arguments.js').PathLike} PathLike */
 /** @typedef {import('./format.js').JournalEntry} JournalEntry */
-/** @typedef {import('./format.js').JournalResult} JournalResult */
+/**
+ * @template [Path=string]
+ * @typedef {import('./format.js').JournalResult<Path>} JournalResult
+ */
 
 export const JOURNAL_FILENAME = 'changes.journal';
 
 /**
  * Reads the journal, without taking the lock.
  *
- * @param {string} dir the directory that holds the journal
+ * @overload
+ * @param {PathLike} dir the directory that holds the journal
+ * @param {{ encoding?: 'utf8' }} [options] `'buffer'` gives the paths as they are; a string has U+FFFD for what is not
+ *   UTF-8
  * @returns {JournalResult} `{ valid: false }` when the journal is missing, malformed or was never stamped
  * @throws {import('./error.js').JlockError} it is there but cannot be read
  */
-export function readJournal(dir) {
+/**
+ * @overload
+ * @param {PathLike} dir
+ * @param {{ encoding: 'buffer' }} options
+ * @returns {JournalResult<Buffer>}
+ */
+/**
+ * @param {PathLike} dir
+ * @param {{ encoding?: 'utf8' | 'buffer' }} options
+ * @returns {JournalResult<any>}
+ */
+export function readJournal(dir, options = {}) {
+  const encoding = toEncoding(options);
   try {
     return withHandle(dir, { create: false }, (handle, check) => {
       const out = [0n];
       check(jlock_read(handle, out));
       try {
-        return fromNativeSnapshot(out[0]);
+        return fromNativeSnapshot(out[0], encoding);
       } finally {
         jlock_snapshot_free(out[0]);
       }
@@ -52,21 +72,21 @@ export function readJournal(dir) {
 /**
  * Appends entries: all of them, or none.
  *
- * @param {string} dir the directory that holds the journal; created when missing
+ * @param {PathLike} dir the directory that holds the journal; created when missing
  * @param {readonly JournalEntry[]} entries
  * @throws {import('./error.js').JlockError}
  */
 export function appendJournalEntries(dir, entries) {
-  const native = toNativeEntries(entries);
-  withHandle(dir, {}, (handle, check) => check(jlock_append(handle, native, native.length)));
+  const { memory, count } = toNativeEntries(entries);
+  withHandle(dir, {}, (handle, check) => check(jlock_append(handle, memory, count)));
 }
 
 /**
  * Replaces the journal by a header alone. Entries that another process appended since it was read are lost, as with
  * codegraph's own; `Lock.checkpoint` keeps them.
  *
- * @param {string} dir the directory that holds the journal; created when missing
- * @param {number} timestamp milliseconds since 1970
+ * @param {PathLike} dir the directory that holds the journal; created when missing
+ * @param {number | bigint} timestamp whole milliseconds since 1970
  * @throws {import('./error.js').JlockError}
  */
 export function writeJournalHeader(dir, timestamp) {
@@ -77,34 +97,33 @@ export function writeJournalHeader(dir, timestamp) {
 /**
  * Appends entries, all of them or none, and moves the header's timestamp.
  *
- * @param {string} dir the directory that holds the journal; created when missing
+ * @param {PathLike} dir the directory that holds the journal; created when missing
  * @param {readonly JournalEntry[]} entries
- * @param {number} timestamp milliseconds since 1970
+ * @param {number | bigint} timestamp whole milliseconds since 1970
  * @throws {import('./error.js').JlockError}
  */
 export function appendJournalEntriesAndStampHeader(dir, entries, timestamp) {
-  const native = toNativeEntries(entries);
+  const { memory, count } = toNativeEntries(entries);
   const stamp = toNativeTimestamp(timestamp);
-  withHandle(dir, {}, (handle, check) => check(jlock_append_stamped(handle, native, native.length, stamp)));
+  withHandle(dir, {}, (handle, check) => check(jlock_append_stamped(handle, memory, count, stamp)));
 }
 
 /**
  * @template T
- * @param {string} dir
+ * @param {PathLike} dir
  * @param {import('./handle.js').Options} options
  * @param {(handle: import('./native.js').Handle, check: (rc: number) => void) => T} use
  * @returns {T}
  */
 function withHandle(dir, options, use) {
-  const out = [0n];
-  const rc = jlock_open(dir, resolveOptions(options).native, out);
-  if (rc < 0) throw openFailure(rc, dir);
-  const [handle] = out;
+  const path = toPath(dir, 'dir');
+  const handle = openHere(path, options);
   try {
     return use(handle, (rc) => {
-      if (rc < 0) throw failure(rc, dir, handle);
+      if (rc < 0) throw failure(rc, path.text, handle);
     });
   } finally {
-    jlock_close(handle);
+    disown(handle);
+    jlock_close(handle); // nothing is held: each call has released what it acquired, or has failed to and said so
   }
 }

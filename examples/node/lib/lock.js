@@ -1,47 +1,62 @@
 /**
  * The lock and its journal for programs that must not stand still.
  *
- * Nothing here blocks the event loop, and nothing waits on a worker thread either: there are four of these, all of
- * Node's own file access goes through them, and four waiting locks would stop it. So a call goes to a worker for one
- * look at the lock, a matter of microseconds (of `settleMs` where it takes over from a dead holder), and the waiting in
- * between is done by the event loop, on the descriptor that the library offers for it.
+ * Waiting takes no thread. `jlock_acquire_start` and `jlock_acquire_poll` never sleep, so they are called here, and in
+ * between the event loop watches the descriptor that says when another look is worth it (`waits.js`). The place in line
+ * is kept from the first look to the last. What may take its time (the disk, a journal to be rewritten, a directory)
+ * goes to Node's pool of threads, but never before the lock is held.
  */
 
-import { EAGAIN, EBADF, ETIMEDOUT, JlockError, failure } from './error.js';
-import { INVALID, fromNativeSnapshot, toNativeEntries, toNativeTimestamp } from './format.js';
-import { milliseconds, openFailure, resolveOptions } from './handle.js';
+import { milliseconds, toEncoding, toNativeTimestamp, toPath, toSignal } from './arguments.js';
+import { AbortError, EBADF, EINPROGRESS, ELOST, ENOTHELD, ETIMEDOUT } from './error.js';
+import { JlockError, codeOf, failure, failureWithoutHandle } from './error.js';
+import { INVALID, fromNativeSnapshot, toNativeEntries } from './format.js';
+import { openInPool } from './handle.js';
+import { breathe } from './loop.js';
 import {
   HOLDER_SIZE,
+  jlock_acquire_poll,
+  jlock_acquire_start,
   jlock_append,
   jlock_append_stamped,
+  jlock_cancel,
   jlock_checkpoint,
   jlock_close,
   jlock_inspect,
-  jlock_open,
   jlock_read,
   jlock_recovered,
   jlock_refresh,
   jlock_release,
   jlock_snapshot_free,
-  jlock_try_acquire,
   jlock_wait_fd,
   jlock_write_header,
-  offload,
-  readable,
 } from './native.js';
+import { disown, forgotten } from './owned.js';
+import { offload } from './pool.js';
+import { missing } from './probe.js';
 import { adopt, lend } from './snapshot.js';
+import { LONGEST_MS, Patience, Turns } from './turns.js';
+import { unwatch, watch } from './waits.js';
 
+/** @typedef {import('./arguments.js').PathLike} PathLike */
 /** @typedef {import('./handle.js').Options} Options */
 /** @typedef {import('./format.js').JournalEntry} JournalEntry */
-/** @typedef {import('./format.js').JournalResult} JournalResult */
-/** @typedef {import('./snapshot.js').Snapshot} Snapshot */
+/** @typedef {import('./format.js').InvalidJournal} InvalidJournal */
+/**
+ * @template [Path=string]
+ * @typedef {import('./format.js').ValidJournal<Path>} ValidJournal
+ */
+/**
+ * @template [Path=string]
+ * @typedef {import('./snapshot.js').Snapshot<Path>} Snapshot
+ */
 
 /**
  * How long one call waits for the lock.
  *
  * @typedef {object} Wait
- * @property {number} [timeoutMs] instead of the lock's own; `Infinity`: for ever; 0: do not wait
- * @property {AbortSignal} [signal] ends the wait; the call is rejected with the signal's reason
+ * @property {number} [timeoutMs] instead of the lock's own; `Infinity`: forever; 0: do not wait
+ * @property {AbortSignal} [signal] ends the wait at once, with an `AbortError` whose `cause` is the signal's reason
  */
 
 /**
@@ -52,24 +67,39 @@ import { adopt, lend } from './snapshot.js';
  * @property {'none' | 'library' | 'shipped' | 'unknown'} peer shipped: a program that does without this library
  * @property {number} pid 0: unknown
  * @property {number} ageMs since the lock's last sign of life
+ * @property {number | undefined} heldMs since the holder acquired it; undefined: unknown, or nobody holds it
  * @property {string} nonce
  * @property {string} host
+ * @property {('link' | 'flock')[]} fallback what this lock does without here, as far as it has acquired yet; nothing:
+ *   the full protocol
  */
+
+/** @typedef {InvalidJournal & { code: 'ENOENT' | 'ENOTDIR' | 'EHEADER' | 'EUNSTAMPED' }} NoJournal and why there is none */
 
 /** @type {readonly Holder['state'][]} */
 const STATES = ['free', 'held', 'mine', 'abandoned'];
 /** @type {readonly Holder['peer'][]} */
 const PEERS = ['none', 'library', 'shipped', 'unknown'];
 
-/** What a call that was not to wait says when it would have had to: `jlock_try_acquire`, and the calls that write. */
-const BUSY = new Set([-EAGAIN, -ETIMEDOUT]);
+/** How often a write that lost its lock to a thief is done again, as in the library itself. */
+const OVERTAKEN = 3;
+
+/** An append of no more bytes than these goes to the page cache faster than to another thread. */
+const SMALL = 65_536;
 
 /**
- * The locks that are open, to be closed when the process exits.
+ * Up to which age of the lock's sign of life a release or a refresh is three system calls. At 29 s it settles first,
+ * which is a sleep.
+ */
+const PROMPT_MS = 10_000;
+
+/**
+ * The locks that are held. The garbage collector must not end a hold, whose owner may have no further use for the
+ * `Lock` itself.
  *
  * @type {Set<Lock>}
  */
-const open = new Set();
+const holding = new Set();
 
 /**
  * The lock of one journal, and the journal beneath it. One `Lock` is one participant: what it is asked for, it does in
@@ -79,47 +109,56 @@ export class Lock {
   #handle;
   #dir;
   #timeoutMs;
-  #retryMs;
+  #sync;
   #recovered = false;
-  /** The last of the calls that may have to wait for the lock; they go one after the other. */
-  #turn = Promise.resolve();
+  #held = false;
+  /** Whether a hold that its owner has ended could not be released: the next acquire tries that first. */
+  #owesRelease = false;
+  /** The wall clock at the last sign of life that was given from here. */
+  #signOfLife = 0;
+  /** Of the calls that may have to wait for the lock, one after the other. */
+  #turns = new Turns();
+  /** Of the `hold`s, each of which spans several of these calls. */
+  #holds = new Turns();
   /**
-   * The calls that are with a worker.
+   * Ends the wait in progress.
+   *
+   * @type {(() => void) | undefined}
+   */
+  #endWait;
+  /**
+   * The calls that are with the pool.
    *
    * @type {Set<Promise<number>>}
    */
   #running = new Set();
+  #open = true;
   /** @type {Promise<void> | undefined} */
   #closed;
-  #closing = new AbortController();
 
   /**
    * @private
    * @param {import('./native.js').Handle} handle
    * @param {string} dir
-   * @param {import('./handle.js').Waiting} waiting
+   * @param {{ timeoutMs: number, sync: boolean }} options
    */
-  constructor(handle, dir, { timeoutMs, retryMs }) {
+  constructor(handle, dir, { timeoutMs, sync }) {
     this.#handle = handle;
     this.#dir = dir;
     this.#timeoutMs = timeoutMs;
-    this.#retryMs = retryMs;
-    open.add(this);
+    this.#sync = sync;
+    forgotten.register(this, handle, this);
   }
 
   /**
-   * @param {string} dir the directory that holds `changes.journal`
+   * @param {PathLike} dir the directory that holds the journal
    * @param {Options} [options]
    * @returns {Promise<Lock>}
    */
   static async open(dir, options = {}) {
-    const { native, ...waiting } = resolveOptions(options);
-    // The library itself is never to wait.
-    native.timeout_ms = 0;
-    const out = [0n];
-    const rc = await offload(jlock_open, dir, native, out);
-    if (rc < 0) throw openFailure(rc, dir);
-    return new Lock(out[0], dir, waiting);
+    const path = toPath(dir, 'dir');
+    const { handle, timeoutMs } = await openInPool(path, options);
+    return new Lock(handle, path.text, { timeoutMs, sync: Boolean(options.sync) });
   }
 
   /** Whether the last acquire took over from a holder that had died: then look after what it left half done. */
@@ -128,21 +167,13 @@ export class Lock {
   }
 
   /**
-   * Acquires the lock; rejected with `ETIMEDOUT` and a message that names the holder, or with the signal's reason.
+   * Acquires the lock; rejected with `ETIMEDOUT` and a message that names the holder, or with an `AbortError`.
    *
    * @param {Wait} [wait]
    * @returns {Promise<void>}
    */
-  acquire(wait = {}) {
-    return this.#inTurn(async () => {
-      await this.#whenFree(() => this.#call(jlock_try_acquire), wait);
-      if (wait.signal?.aborted) {
-        // It came while the call that succeeded was under way; nobody is going to release what it acquired.
-        this.#check(await this.#call(jlock_release));
-        wait.signal.throwIfAborted();
-      }
-      this.#recovered = this.#now(jlock_recovered) === 1;
-    });
+  async acquire(wait) {
+    await this.#acquire(this.#patience(wait));
   }
 
   /**
@@ -150,12 +181,13 @@ export class Lock {
    *
    * @returns {Promise<void>}
    */
-  release() {
-    return this.#inTurn(async () => this.#check(await this.#call(jlock_release)));
+  async release() {
+    await this.#inTurn(undefined, async () => this.#check(await this.#letGo()));
   }
 
   /**
-   * Acquires, does the work and releases, whether the work succeeds or fails.
+   * Acquires, does the work and releases, whether the work succeeds or fails. Several at once on one `Lock` take their
+   * turns in the order in which they were called; one within another one's work would wait for itself.
    *
    * @template T
    * @param {() => T | Promise<T>} work
@@ -163,21 +195,28 @@ export class Lock {
    * @returns {Promise<T>}
    */
   async hold(work, wait) {
-    await this.acquire(wait);
+    const patience = this.#patience(wait);
+    await this.#enter(this.#holds, patience, 'another hold() of this Lock');
     try {
-      return await work();
+      await this.#acquire(patience);
+      return await this.#during(work);
     } finally {
-      await this.release();
+      this.#holds.leave();
     }
   }
 
   /**
-   * Renews a held lock, as is to be done every few seconds of a long hold; rejected with `ELOST` when it was taken away.
+   * Renews the sign of life of a held lock, which a hold of more than a few seconds needs; rejected with `ELOST` when
+   * the lock was taken away.
    *
    * @returns {Promise<void>}
    */
   async refresh() {
-    this.#check(await this.#call(jlock_refresh));
+    await this.#inTurn(undefined, async () => {
+      const now = Date.now();
+      this.#check(await this.#promptly(jlock_refresh));
+      this.#signOfLife = now;
+    });
   }
 
   /**
@@ -186,10 +225,19 @@ export class Lock {
    * @returns {Promise<Holder>}
    */
   async inspect() {
-    const out = { size: HOLDER_SIZE, state: 0, peer: 0, pid: 0, age_ms: 0, nonce: '', host: '' };
-    this.#check(await this.#call(jlock_inspect, out));
+    const out = { state: 0, peer: 0, pid: 0, age_ms: 0, nonce: '', host: '', held_ms: 0, fallback: 0 };
+    this.#check(await this.#call(jlock_inspect, out, HOLDER_SIZE));
     const { pid, nonce, host } = out;
-    return { state: STATES[out.state], peer: PEERS[out.peer], pid, ageMs: out.age_ms, nonce, host };
+    return {
+      state: STATES[out.state],
+      peer: PEERS[out.peer],
+      pid,
+      ageMs: Number(out.age_ms),
+      heldMs: out.held_ms < 0 ? undefined : Number(out.held_ms),
+      nonce,
+      host,
+      fallback: /** @type {Holder['fallback']} */ (missing(out.fallback)),
+    };
   }
 
   /**
@@ -200,45 +248,64 @@ export class Lock {
    * @param {Wait} [wait]
    * @returns {Promise<void>}
    */
-  append(entries, wait) {
-    const native = toNativeEntries(entries);
-    return this.#write(wait, jlock_append, native, native.length);
+  async append(entries, wait) {
+    const { memory, count } = toNativeEntries(entries);
+    const small = memory.length <= SMALL && !this.#sync;
+    await this.#write(wait, () =>
+      small ? this.#now(jlock_append, memory, count) : this.#call(jlock_append, memory, count),
+    );
   }
 
   /**
    * Appends entries, all of them or none, and moves the header's timestamp.
    *
    * @param {readonly JournalEntry[]} entries
-   * @param {number} timestamp milliseconds since 1970
+   * @param {number | bigint} timestamp whole milliseconds since 1970
    * @param {Wait} [wait]
    * @returns {Promise<void>}
    */
-  appendStamped(entries, timestamp, wait) {
-    const native = toNativeEntries(entries);
-    return this.#write(wait, jlock_append_stamped, native, native.length, toNativeTimestamp(timestamp));
+  async appendStamped(entries, timestamp, wait) {
+    const { memory, count } = toNativeEntries(entries);
+    const stamp = toNativeTimestamp(timestamp);
+    await this.#write(wait, () => this.#call(jlock_append_stamped, memory, count, stamp));
   }
 
   /**
    * Replaces the journal by a header alone.
    *
-   * @param {number} timestamp milliseconds since 1970
+   * @param {number | bigint} timestamp whole milliseconds since 1970
    * @param {Wait} [wait]
    * @returns {Promise<void>}
    */
-  writeHeader(timestamp, wait) {
-    return this.#write(wait, jlock_write_header, toNativeTimestamp(timestamp));
+  async writeHeader(timestamp, wait) {
+    const stamp = toNativeTimestamp(timestamp);
+    await this.#write(wait, () => this.#call(jlock_write_header, stamp));
   }
 
   /**
    * Reads the journal, without taking the lock.
    *
-   * @returns {Promise<JournalResult>} `{ valid: false }` when the journal is missing, malformed or was never stamped
+   * @overload
+   * @param {{ encoding?: 'utf8' }} [options] `'buffer'` gives the paths as they are; a string has U+FFFD for what is
+   *   not UTF-8
+   * @returns {Promise<ValidJournal | NoJournal>} `{ valid: false, code }` when the journal is missing (`'ENOENT'`),
+   *   malformed (`'EHEADER'`) or was never stamped (`'EUNSTAMPED'`)
    */
-  async read() {
-    const pointer = await this.#read();
-    if (pointer === undefined) return { valid: false };
+  /**
+   * @overload
+   * @param {{ encoding: 'buffer' }} options
+   * @returns {Promise<ValidJournal<Buffer> | NoJournal>}
+   */
+  /**
+   * @param {{ encoding?: 'utf8' | 'buffer' }} [options]
+   * @returns {Promise<ValidJournal<any> | NoJournal>}
+   */
+  async read(options) {
+    const encoding = toEncoding(options);
+    const { rc, pointer } = await this.#read();
+    if (rc < 0) return { valid: false, code: /** @type {NoJournal['code']} */ (codeOf(rc)) };
     try {
-      return fromNativeSnapshot(pointer);
+      return fromNativeSnapshot(pointer, encoding);
     } finally {
       jlock_snapshot_free(pointer);
     }
@@ -247,30 +314,47 @@ export class Lock {
   /**
    * Reads the journal in order to process it, without taking the lock.
    *
+   * @overload
+   * @param {{ encoding?: 'utf8' }} [options] as for `read`
    * @returns {Promise<Snapshot | undefined>} undefined when the journal is missing, malformed or was never stamped
    */
-  async snapshot() {
-    const pointer = await this.#read();
-    return pointer === undefined ? undefined : adopt(pointer);
+  /**
+   * @overload
+   * @param {{ encoding: 'buffer' }} options
+   * @returns {Promise<Snapshot<Buffer> | undefined>}
+   */
+  /**
+   * @param {{ encoding?: 'utf8' | 'buffer' }} [options]
+   * @returns {Promise<Snapshot<any> | undefined>}
+   */
+  async snapshot(options) {
+    const encoding = toEncoding(options);
+    const { rc, pointer } = await this.#read();
+    return rc < 0 ? undefined : adopt(pointer, encoding);
   }
 
   /**
    * Begins a new journal after a snapshot was processed, keeps every entry that was appended since it was taken, and
    * closes it.
    *
-   * @param {Snapshot} snapshot
-   * @param {number} timestamp milliseconds since 1970
+   * @param {Snapshot<any>} snapshot
+   * @param {number | bigint} timestamp whole milliseconds since 1970
    * @param {Wait} [wait]
-   * @returns {Promise<void>}
+   * @returns {Promise<boolean>} whether what the snapshot held was dropped. It was not if somebody had replaced the
+   *   journal in between: then everything is kept, and what has been processed may be seen again
    */
   async checkpoint(snapshot, timestamp, wait) {
     const stamp = toNativeTimestamp(timestamp);
-    await lend(snapshot, (pointer) => this.#write(wait, jlock_checkpoint, pointer, stamp));
+    const dropped = await lend(snapshot, (pointer) =>
+      this.#write(wait, () => this.#call(jlock_checkpoint, pointer, stamp)),
+    );
     snapshot.close();
+    return dropped === 1;
   }
 
   /**
-   * Releases the lock if it is held, and closes. Calls that are waiting are rejected with `EBADF`.
+   * Releases the lock if it is held, and closes. Calls that are waiting are rejected with `EBADF`. The lock is closed
+   * whether this succeeds or not; it is rejected if the release failed: with `ELOST` when the lock had been taken away.
    *
    * @returns {Promise<void>}
    */
@@ -284,60 +368,226 @@ export class Lock {
     return this.close();
   }
 
+  /** @param {Patience} patience */
+  #acquire(patience) {
+    return this.#inTurn(patience, async () => {
+      await this.#hold(patience);
+      this.#recovered = this.#now(jlock_recovered) === 1;
+    });
+  }
+
+  /**
+   * @template T
+   * @param {() => T | Promise<T>} work
+   * @returns {Promise<T>}
+   */
+  async #during(work) {
+    let result;
+    try {
+      result = await work();
+    } catch (error) {
+      // What the release has to say is less than the error of the work, for which nothing can be promised anyway.
+      await this.#end().catch(() => {});
+      throw error;
+    }
+    await this.#end();
+    return result;
+  }
+
+  /** Ends a hold whose owner will not do it again. */
+  async #end() {
+    await this.#inTurn(undefined, async () => {
+      const rc = await this.#letGo();
+      this.#owesRelease = this.#held;
+      this.#check(rc);
+    });
+  }
+
   /**
    * Does the work when everything that was asked for before is done.
    *
    * @template T
+   * @param {Patience | undefined} patience
    * @param {() => Promise<T>} work
    * @returns {Promise<T>}
    */
-  #inTurn(work) {
-    const done = this.#turn.then(work);
-    const ignore = () => {}; // it is told to whoever asked for it
-    this.#turn = done.then(ignore, ignore);
-    return done;
-  }
-
-  /** @returns {Promise<import('./native.js').SnapshotPointer | undefined>} undefined: there is no valid journal */
-  async #read() {
-    const out = [0n];
-    const rc = await this.#call(jlock_read, out);
-    if (INVALID.has(rc)) return undefined;
-    this.#check(rc);
-    return out[0];
-  }
-
-  /**
-   * @param {Wait | undefined} wait
-   * @param {import('./native.js').NativeFunction} f
-   * @param {unknown[]} args
-   */
-  #write(wait, f, ...args) {
-    return this.#inTurn(() => this.#whenFree(() => this.#call(f, ...args), wait));
-  }
-
-  /**
-   * Looks again whenever the lock may be free, until it is, or the time is over, or the signal aborts.
-   *
-   * @param {() => Promise<number>} look
-   * @param {Wait} [wait]
-   */
-  async #whenFree(look, wait = {}) {
-    const timeoutMs = milliseconds('timeoutMs', wait.timeoutMs, this.#timeoutMs);
-    const begun = performance.now();
-    for (;;) {
-      wait.signal?.throwIfAborted();
-      const rc = await look();
-      if (!BUSY.has(rc)) return this.#check(rc);
-      const waited = performance.now() - begun;
-      if (waited >= timeoutMs) throw this.#timedOut(rc, waited);
-      const pause = Math.min(timeoutMs - waited, this.#retryMs);
-      await readable(this.#now(jlock_wait_fd), pause, [this.#closing.signal, wait.signal]);
+  async #inTurn(patience, work) {
+    await this.#enter(this.#turns, patience, 'an earlier call on this Lock');
+    try {
+      await breathe();
+      this.#checkOpen();
+      return await work();
+    } finally {
+      this.#turns.leave();
     }
   }
 
   /**
-   * Calls the library on a worker thread.
+   * @param {Turns} turns
+   * @param {Patience | undefined} patience
+   * @param {string} before what has its turn before
+   */
+  async #enter(turns, patience, before) {
+    const outcome = await turns.enter(patience);
+    if (outcome === 'abort') throw new AbortError(patience?.signal);
+    if (outcome === 'closed') throw this.#isClosed();
+    if (outcome === 'timeout' && patience) throw this.#timedOut(`${this.#dir}: ${before} is not over`, patience);
+  }
+
+  /**
+   * Under the caller's hold if there is one, else under one of its own.
+   *
+   * @param {Wait | undefined} wait
+   * @param {() => number | Promise<number>} call
+   * @returns {Promise<number>}
+   */
+  #write(wait, call) {
+    const patience = this.#patience(wait);
+    return this.#inTurn(patience, async () => {
+      if (!this.#held || this.#owesRelease) return this.#writeAlone(patience, call);
+      const rc = await call();
+      this.#check(rc);
+      return rc;
+    });
+  }
+
+  /**
+   * @param {Patience} patience
+   * @param {() => number | Promise<number>} call
+   * @returns {Promise<number>}
+   */
+  async #writeAlone(patience, call) {
+    for (let overtaken = 0; ; overtaken++) {
+      await this.#hold(patience);
+      const rc = await call();
+      const failed = rc < 0 ? this.#failure(rc) : undefined;
+      const released = await this.#letGo();
+      this.#owesRelease = this.#held;
+      // Not written; or written, but perhaps to a journal that a thief has replaced by an older copy: once more. An
+      // entry that is there twice is read once.
+      const lost = rc === -ELOST || (rc >= 0 && released === -ELOST);
+      if (lost && overtaken < OVERTAKEN) continue;
+      if (failed) throw failed;
+      if (released >= 0) return rc;
+      const { message } = this.#failure(released);
+      const written = 'the journal was written, but the lock could not be released';
+      throw new JlockError(released, this.#dir, `${message}; ${written}`);
+    }
+  }
+
+  /**
+   * Acquires the lock, in turn.
+   *
+   * @param {Patience} patience
+   */
+  async #hold(patience) {
+    const { signal } = patience;
+    if (this.#owesRelease) await this.#releaseOwed();
+    if (signal?.aborted) throw new AbortError(signal);
+    const now = Date.now();
+    let failed = this.#outcome(this.#now(jlock_acquire_start, toTimeout(patience.left)));
+    if (failed === 'wait') failed = await this.#wait(signal);
+    this.#checkOpen();
+    if (failed === undefined) {
+      this.#held = true;
+      this.#signOfLife = now;
+      holding.add(this);
+      if (!signal?.aborted) return;
+      // It was acquired as it was aborted, and nobody will release it.
+      await this.#letGo();
+      this.#owesRelease = this.#held;
+    }
+    if (signal?.aborted) throw new AbortError(signal);
+    if (failed?.errno === -ETIMEDOUT) throw this.#timedOut(failed.message, patience);
+    throw failed;
+  }
+
+  async #releaseOwed() {
+    const rc = await this.#letGo();
+    if (this.#held) this.#check(rc);
+    this.#owesRelease = false;
+  }
+
+  /**
+   * What became of an acquire; undefined: it is held.
+   *
+   * @param {number} rc
+   * @returns {JlockError | 'wait' | undefined}
+   */
+  #outcome(rc) {
+    if (rc === -EINPROGRESS) return 'wait';
+    return rc < 0 ? failure(rc, this.#dir, this.#handle) : undefined;
+  }
+
+  /**
+   * Waits until an acquire that was started is over.
+   *
+   * @param {AbortSignal | undefined} signal
+   * @returns {Promise<JlockError | undefined>}
+   */
+  #wait(signal) {
+    return new Promise((resolve) => {
+      const fd = jlock_wait_fd(this.#handle);
+      /** @type {JlockError | undefined} */
+      let unwatched;
+      const look = () => {
+        const outcome = this.#outcome(jlock_acquire_poll(this.#handle));
+        if (outcome === 'wait') return;
+        unwatch(fd);
+        signal?.removeEventListener('abort', cancel);
+        this.#endWait = undefined;
+        resolve(outcome && (unwatched ?? outcome));
+      };
+      const cancel = () => {
+        jlock_cancel(this.#handle); // fails only where the look after it fails as well
+        look();
+      };
+      this.#endWait = cancel;
+      signal?.addEventListener('abort', cancel);
+      const rc = fd < 0 ? fd : watch(fd, look);
+      if (rc < 0) {
+        unwatched = failureWithoutHandle(rc, this.#dir); // the system has no descriptor to spare
+        cancel();
+      }
+    });
+  }
+
+  /** Releases the lock, in turn, and returns what the library says. */
+  async #letGo() {
+    const rc = await this.#promptly(jlock_release);
+    // With any other error it is still held.
+    if (rc === 0 || rc === -ELOST || rc === -ENOTHELD) {
+      this.#held = false;
+      holding.delete(this);
+    }
+    return rc;
+  }
+
+  /** @returns {Promise<{ rc: number, pointer: import('./native.js').SnapshotPointer }>} rc below 0: there is no valid journal */
+  async #read() {
+    const out = [0n];
+    const rc = await this.#call(jlock_read, out);
+    if (!INVALID.has(rc)) this.#check(rc);
+    return { rc, pointer: out[0] };
+  }
+
+  /** @param {Wait} [wait] */
+  #patience(wait = {}) {
+    return new Patience(milliseconds('timeoutMs', wait.timeoutMs, this.#timeoutMs), toSignal(wait.signal));
+  }
+
+  /**
+   * Calls the library here if that takes three system calls, else in the pool.
+   *
+   * @param {import('./native.js').NativeFunction} f `jlock_release` or `jlock_refresh`
+   */
+  #promptly(f) {
+    const age = Date.now() - this.#signOfLife;
+    return age >= 0 && age < PROMPT_MS ? this.#now(f) : this.#call(f);
+  }
+
+  /**
+   * Calls the library on a thread of the pool.
    *
    * @param {import('./native.js').NativeFunction} f
    * @param {unknown[]} args
@@ -358,15 +608,20 @@ export class Lock {
    * Calls the library here: only for what neither waits nor takes long.
    *
    * @param {import('./native.js').NativeFunction} f
+   * @param {unknown[]} args
    * @returns {number}
    */
-  #now(f) {
+  #now(f, ...args) {
     this.#checkOpen();
-    return f(this.#handle);
+    return f(this.#handle, ...args);
   }
 
   #checkOpen() {
-    if (this.#closed) throw new JlockError(-EBADF, this.#dir, `${this.#dir}: the lock is closed`);
+    if (!this.#open) throw this.#isClosed();
+  }
+
+  #isClosed() {
+    return new JlockError(-EBADF, this.#dir, `${this.#dir}: the lock is closed`);
   }
 
   /** @param {number} rc */
@@ -381,30 +636,32 @@ export class Lock {
   }
 
   /**
-   * @param {number} rc
-   * @param {number} waited
+   * The library names the holder; the whole time, with the wait for this lock's own calls, it cannot know.
+   *
+   * @param {string} why
+   * @param {Patience} patience
    */
-  #timedOut(rc, waited) {
-    // The library names the holder; how long was waited it cannot know.
-    const message = this.#failure(rc).message.replace(/; gave up after [0-9.]+ s$/, '');
-    return new JlockError(-ETIMEDOUT, this.#dir, `${message}; gave up after ${(waited / 1000).toFixed(1)} s`);
+  #timedOut(why, patience) {
+    const waited = (patience.waited / 1000).toFixed(1);
+    const message = `${why.replace(/; gave up after [0-9.]+ s$/, '')}; gave up after ${waited} s`;
+    return new JlockError(-ETIMEDOUT, this.#dir, message);
   }
 
   async #close() {
-    this.#closing.abort();
-    // Nothing may use the handle any more, nor watch its descriptor.
-    await Promise.allSettled([this.#turn, ...this.#running]);
-    open.delete(this);
-    await offload(jlock_close, this.#handle);
-  }
-
-  static {
-    process.on('exit', () => {
-      for (const lock of open) {
-        // A handle that a worker is using cannot be closed. It then leaves what a crash leaves, and the next to come
-        // clears that away.
-        if (lock.#running.size === 0) jlock_close(lock.#handle);
-      }
-    });
+    this.#open = false;
+    void this.#holds.close(); // the work of a hold may go on
+    const idle = this.#turns.close();
+    this.#endWait?.();
+    // Nothing may use the handle any more.
+    await idle;
+    await Promise.allSettled(this.#running);
+    forgotten.unregister(this);
+    holding.delete(this);
+    disown(this.#handle);
+    const rc = await offload(jlock_close, this.#handle);
+    if (rc < 0) throw failureWithoutHandle(rc, this.#dir);
   }
 }
+
+/** @param {number} ms */
+const toTimeout = (ms) => (ms === Infinity ? -1 : Math.min(ms, LONGEST_MS));

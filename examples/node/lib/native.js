@@ -4,7 +4,6 @@
 
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import koffi from 'koffi';
 
 /** @typedef {bigint} Handle `struct jlock *` */
@@ -16,7 +15,8 @@ const BUILT = ['release/libjlock.so', 'dist/libjlock.so.0'];
 
 function libraryPath() {
   if (process.env.JLOCK_LIBRARY) return process.env.JLOCK_LIBRARY;
-  const built = BUILT.map((name) => fileURLToPath(new URL(`../../../target/${name}`, import.meta.url)));
+  const here = import.meta.url; // undefined where a bundler made one CommonJS file of the program
+  const built = here ? BUILT.map((name) => fileURLToPath(new URL(`../../../target/${name}`, here))) : [];
   return built.find((path) => existsSync(path)) ?? 'libjlock.so.0';
 }
 
@@ -36,32 +36,38 @@ const library = loadLibrary();
 const Lock = koffi.pointer(koffi.opaque());
 const Snapshot = koffi.pointer(koffi.opaque());
 const Options = koffi.struct({
-  size: 'uint32_t',
   flags: 'uint32_t',
   timeout_ms: 'int32_t',
   retry_ms: 'uint32_t',
   stale_ms: 'uint32_t',
   settle_ms: 'uint32_t',
 });
+const Place = koffi.struct({
+  promises: 'uint32_t',
+  missing: 'uint32_t',
+  file_system: koffi.array('char', 32),
+  reason: koffi.array('char', 256),
+});
 const Holder = koffi.struct({
-  size: 'uint32_t',
   state: 'int32_t',
   peer: 'int32_t',
   pid: 'int32_t',
   age_ms: 'int64_t',
   nonce: koffi.array('char', 64),
   host: koffi.array('char', 64),
+  held_ms: 'int64_t',
+  fallback: 'uint32_t',
+  reserved: 'uint32_t',
 });
-// The path is a string, which koffi copies for the length of the call, an asynchronous one too; of a Buffer within a
-// struct it keeps only the address.
+// Only for the record: format.js lays entries out itself, in one piece of memory with their paths.
 const Entry = koffi.struct({ path: 'str', path_len: 'size_t', kind: 'uint32_t', reserved: 'uint32_t' });
 
+export const OPTIONS_SIZE = koffi.sizeof(Options);
+export const PLACE_SIZE = koffi.sizeof(Place);
 export const HOLDER_SIZE = koffi.sizeof(Holder);
 
 /** @param {import('koffi').TypeObject} type */
 const out = (type) => koffi.out(koffi.pointer(type));
-/** @param {import('koffi').TypeObject} type */
-const inout = (type) => koffi.inout(koffi.pointer(type));
 
 const Entries = koffi.pointer(Entry);
 
@@ -73,16 +79,26 @@ const Entries = koffi.pointer(Entry);
  */
 const declare = (name, result, parameters) => library.func(name, result, parameters);
 
-export const jlock_options_init = declare('jlock_options_init', 'void', [out(Options)]);
-export const jlock_open = declare('jlock_open', 'int', ['str', koffi.pointer(Options), out(Lock)]);
-export const jlock_close = declare('jlock_close', 'void', [Lock]);
+export const jlock_options_init = declare('jlock_options_init', 'void', [out(Options), 'size_t']);
+export const jlock_open = declare('jlock_open', 'int', ['str', koffi.pointer(Options), 'size_t', out(Lock)]);
+export const jlock_open_at = declare('jlock_open_at', 'int', [
+  'int',
+  'str',
+  koffi.pointer(Options),
+  'size_t',
+  out(Lock),
+]);
+export const jlock_close = declare('jlock_close', 'int', [Lock]);
+export const jlock_probe = declare('jlock_probe', 'int', ['str', out(Place), 'size_t']);
 
-export const jlock_try_acquire = declare('jlock_try_acquire', 'int', [Lock]);
+export const jlock_acquire_start = declare('jlock_acquire_start', 'int', [Lock, 'int32_t']);
+export const jlock_acquire_poll = declare('jlock_acquire_poll', 'int', [Lock]);
+export const jlock_cancel = declare('jlock_cancel', 'int', [Lock]);
+export const jlock_wait_fd = declare('jlock_wait_fd', 'int', [Lock]);
 export const jlock_release = declare('jlock_release', 'int', [Lock]);
 export const jlock_refresh = declare('jlock_refresh', 'int', [Lock]);
 export const jlock_recovered = declare('jlock_recovered', 'int', [Lock]);
-export const jlock_wait_fd = declare('jlock_wait_fd', 'int', [Lock]);
-export const jlock_inspect = declare('jlock_inspect', 'int', [Lock, inout(Holder)]);
+export const jlock_inspect = declare('jlock_inspect', 'int', [Lock, out(Holder), 'size_t']);
 
 export const jlock_append = declare('jlock_append', 'int', [Lock, Entries, 'size_t']);
 export const jlock_append_stamped = declare('jlock_append_stamped', 'int', [Lock, Entries, 'size_t', 'int64_t']);
@@ -92,7 +108,7 @@ export const jlock_checkpoint = declare('jlock_checkpoint', 'int', [Lock, Snapsh
 export const jlock_read = declare('jlock_read', 'int', [Lock, out(Snapshot)]);
 export const jlock_snapshot_timestamp = declare('jlock_snapshot_timestamp', 'double', [Snapshot]);
 export const jlock_snapshot_count = declare('jlock_snapshot_count', 'size_t', [Snapshot, 'uint32_t']);
-// Into the three words of a struct jlock_entry: that koffi makes an object of it would take ten times as long.
+// Into the three words of a struct jlock_entry: if koffi made an object of it, it would take ten times as long.
 export const jlock_snapshot_entry = declare('jlock_snapshot_entry', 'int', [Snapshot, 'uint32_t', 'size_t', 'void *']);
 export const jlock_snapshot_free = declare('jlock_snapshot_free', 'void', [Snapshot]);
 
@@ -101,40 +117,123 @@ export const jlock_message = declare('jlock_message', 'int', [Lock, 'void *', 's
 export const jlock_version_string = declare('jlock_version_string', 'str', []);
 
 /**
- * Calls a function of the library on a worker thread.
- *
- * @param {NativeFunction} f
- * @param {unknown[]} args
- * @returns {Promise<number>}
- */
-export const offload = (f, ...args) => promisify(f.async)(...args);
-
-/**
  * @param {bigint} pointer
  * @param {number} length in bytes
- * @returns {string}
+ * @returns {string} with U+FFFD in place of what is not UTF-8
  */
 export const decodeString = (pointer, length) => koffi.decode.string(pointer, length);
 
 /**
- * Waits until a descriptor is readable, or `ms` have passed, or a signal aborts; the caller looks which.
- *
- * @param {number} fd negative: there is none, wait for the time only
- * @param {number} ms
- * @param {(AbortSignal | undefined)[]} signals
- * @returns {Promise<void>}
+ * @param {bigint} pointer
+ * @param {number} length in bytes
+ * @returns {Buffer} a copy
  */
-export function readable(fd, ms, signals) {
-  return new Promise((resolve) => {
-    const poll = fd >= 0 ? koffi.node.poll(fd, { readable: true }, done) : undefined;
-    const timer = setTimeout(done, ms);
-    for (const signal of signals) signal?.addEventListener('abort', done);
+export const decodeBytes = (pointer, length) => Buffer.from(new Uint8Array(koffi.view(pointer, length)));
 
-    function done() {
-      poll?.close();
-      clearTimeout(timer);
-      for (const signal of signals) signal?.removeEventListener('abort', done);
-      resolve();
-    }
-  });
+/**
+ * @param {Uint8Array} memory
+ * @returns {bigint}
+ */
+export const addressOf = (memory) => koffi.address(memory);
+
+/**
+ * Node's program exports Node-API and libuv. Both are called here for what has to go on where no JavaScript runs any
+ * more.
+ */
+const node = koffi.load(null);
+const UvPoll = koffi.pointer(koffi.opaque());
+const Visit = koffi.pointer(koffi.proto('void', ['void *', 'void *']));
+
+const napi_get_uv_event_loop = node.func('napi_get_uv_event_loop', 'int', ['void *', koffi.out('void **')]);
+const uv_walk = node.func('uv_walk', 'void', ['void *', Visit, 'void *']);
+const uv_fileno = node.func('uv_fileno', 'int', ['void *', koffi.out('int *')]);
+const uv_poll_start = node.func('uv_poll_start', 'int', [UvPoll, 'int', 'void *']);
+const UV_READABLE = 1;
+
+export const uv_poll_stop = node.func('uv_poll_stop', 'int', [UvPoll]);
+export const uv_is_active = node.func('uv_is_active', 'int', [UvPoll]);
+export const epoll_create1 = node.func('epoll_create1', 'int', ['int']);
+export const epoll_ctl = node.func('epoll_ctl', 'int', ['int', 'int', 'int', 'void *']);
+export const epoll_wait = node.func('epoll_wait', 'int', ['int', 'void *', 'int', 'int']);
+
+/** The error of the C library's last function here: negative, as the library's own. */
+export const errno = () => -koffi.errno();
+
+/**
+ * A `uv_poll_t` on a descriptor, of this thread's event loop. koffi makes it, and closes it at the thread's end, but
+ * koffi's callback aborts the process if an event comes between `worker.terminate()` and that end, when JavaScript
+ * cannot be called any more. So it gets another callback, which is no JavaScript: see `startOnce`.
+ *
+ * @param {number} fd
+ */
+export function pollOn(fd) {
+  const handle = koffi.node.poll(fd, { readable: true }, () => {});
+  const [loop] = outOf(napi_get_uv_event_loop, koffi.node.env);
+  let pointer = 0n;
+  uv_walk(loop, (/** @type {bigint} */ each) => (outOf(uv_fileno, each)[0] === fd ? (pointer = each) : 0), null);
+  if (pointer !== 0n) uv_poll_stop(pointer);
+  return { handle, pointer };
+}
+
+/**
+ * @param {NativeFunction} f
+ * @param {unknown} argument
+ * @returns {any[]}
+ */
+function outOf(f, argument) {
+  const out = [0];
+  return f(argument, out) === 0 ? out : [];
+}
+
+const stopItself = node.symbol('uv_poll_stop');
+
+/**
+ * Watches a `uv_poll_t` until its descriptor is readable: it then stops itself, and the event loop turns.
+ *
+ * @param {bigint} poll
+ * @returns {number} 0 or a negative errno
+ */
+export const startOnce = (poll) => uv_poll_start(poll, UV_READABLE, stopItself);
+
+/**
+ * Node runs native clean-up hooks at the end of a thread even where it runs no more JavaScript: after `terminate()`. A
+ * hook is a C function with one argument, such as `jlock_close` and a handle. The hooks run in the reverse order of
+ * their registration, thus before koffi's own, and only once the calls that are in Node's pool are over.
+ */
+const HOOK = ['void *', 'void *', 'void *'];
+const napi_add_env_cleanup_hook = node.func('napi_add_env_cleanup_hook', 'int', HOOK);
+const napi_remove_env_cleanup_hook = node.func('napi_remove_env_cleanup_hook', 'int', HOOK);
+
+const FREE = new Map([
+  [jlock_close, library.symbol('jlock_close')],
+  [jlock_snapshot_free, library.symbol('jlock_snapshot_free')],
+]);
+
+/**
+ * Has a pointer freed when this thread ends, however it ends.
+ *
+ * @param {bigint} pointer
+ * @param {NativeFunction} free `jlock_close` or `jlock_snapshot_free`
+ */
+export function freeAtEnd(pointer, free) {
+  napi_add_env_cleanup_hook(koffi.node.env, FREE.get(free), pointer);
+}
+
+/**
+ * Takes `freeAtEnd` back, which must come before the pointer is freed: another one may get its number.
+ *
+ * @param {bigint} pointer
+ * @param {NativeFunction} free
+ */
+export function keepAtEnd(pointer, free) {
+  napi_remove_env_cleanup_hook(koffi.node.env, FREE.get(free), pointer);
+}
+
+/**
+ * Has a descriptor closed when this thread ends.
+ *
+ * @param {number} fd
+ */
+export function closeAtEnd(fd) {
+  napi_add_env_cleanup_hook(koffi.node.env, node.symbol('close'), BigInt(fd));
 }

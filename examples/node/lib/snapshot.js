@@ -4,29 +4,29 @@
 
 import { fromNativeSnapshot } from './format.js';
 import { jlock_snapshot_free } from './native.js';
+import { disown, forgotten, ownSnapshot } from './owned.js';
 
 /** @typedef {import('./native.js').SnapshotPointer} SnapshotPointer */
-
-/** For the snapshot that nobody closed: it keeps a descriptor open. */
-const forgotten = new FinalizationRegistry(jlock_snapshot_free);
 
 /**
  * Makes a snapshot of the library's own.
  *
- * @type {(pointer: SnapshotPointer) => Snapshot}
+ * @type {(pointer: SnapshotPointer, encoding: 'utf8' | 'buffer') => Snapshot<any>}
  */
 export let adopt;
 
 /**
  * Lets the library use a snapshot, which cannot be freed before it has.
  *
- * @type {<T>(snapshot: Snapshot, use: (pointer: SnapshotPointer) => Promise<T>) => Promise<T>}
+ * @type {<T>(snapshot: Snapshot<any>, use: (pointer: SnapshotPointer) => Promise<T>) => Promise<T>}
  */
 export let lend;
 
 /**
- * What the journal held at one moment. It keeps the file that it was read from open, so that `Lock.checkpoint` knows what
- * was appended since; `Lock.checkpoint` closes it, and who does not come so far calls `close`, or declares it with `using`.
+ * What the journal held at one moment. It keeps the file that it was read from open, so that `Lock.checkpoint` knows
+ * what was appended since. `Lock.checkpoint` closes it; without a checkpoint, call `close`, or declare it with `using`.
+ *
+ * @template [Path=string]
  */
 export class Snapshot {
   #pointer;
@@ -36,14 +36,18 @@ export class Snapshot {
   /**
    * @private
    * @param {SnapshotPointer} pointer
+   * @param {'utf8' | 'buffer'} encoding
    */
-  constructor(pointer) {
-    const { timestamp, changed, removed } = fromNativeSnapshot(pointer);
+  constructor(pointer, encoding) {
+    ownSnapshot(pointer);
     this.#pointer = pointer;
-    this.timestamp = timestamp;
-    this.changed = changed;
-    this.removed = removed;
     forgotten.register(this, pointer, this);
+    const { timestamp, changed, removed } = fromNativeSnapshot(pointer, encoding);
+    this.timestamp = timestamp;
+    /** @type {Path[]} */
+    this.changed = changed;
+    /** @type {Path[]} */
+    this.removed = removed;
   }
 
   /** Lets go of the file; the lists stay. */
@@ -57,13 +61,15 @@ export class Snapshot {
   }
 
   #free() {
-    if (!this.#closed || this.#lent > 0 || !forgotten.unregister(this)) return;
+    if (!this.#closed || this.#lent > 0 || !disown(this.#pointer)) return;
+    forgotten.unregister(this);
     jlock_snapshot_free(this.#pointer);
   }
 
   static {
-    adopt = (pointer) => new Snapshot(pointer);
+    adopt = (pointer, encoding) => new Snapshot(pointer, encoding);
     lend = async (snapshot, use) => {
+      if (!(#pointer in snapshot)) throw new TypeError('the snapshot was not taken from a lock');
       if (snapshot.#closed) throw new TypeError('the snapshot is closed');
       snapshot.#lent++;
       try {

@@ -52,15 +52,15 @@ for (const [name, f] of Object.entries(native).filter(([name]) => name.startsWit
   });
 }
 
-test('the structs begin as in jlock.h', () => {
+test('the structs are those of jlock.h', () => {
   const structs = {
     jlock_options: native.jlock_open.info.arguments[1].type.ref,
+    jlock_place: native.jlock_probe.info.arguments[1].type.ref,
     jlock_holder: native.jlock_inspect.info.arguments[1].type.ref,
     jlock_entry: native.jlock_append.info.arguments[1].type.ref,
   };
   for (const [name, struct] of Object.entries(structs)) {
-    const declared = koffiMembers(struct);
-    assert.deepEqual(declared, members(name).slice(0, declared.length), name);
+    assert.deepEqual(koffiMembers(struct), members(name), name);
   }
-  assert.equal(structs.jlock_entry.size, 3 * 8, 'which format.js reads as three words');
+  assert.equal(structs.jlock_entry.size, 3 * 8, 'which format.js reads and writes as three words');
 });

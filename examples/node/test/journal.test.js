@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
+import { Lock } from 'jlock';
 import * as dropIn from 'jlock/codegraph';
 import * as module from 'jlock/journal';
 import { journal, random } from './generate.js';
@@ -77,7 +78,7 @@ test('both modules write the same journal, one finding it beneath the root', (t)
   assert.deepEqual(dropIn.readJournal(root), { valid: true, timestamp: 1, changed: ['x'], removed: [] });
 });
 
-test('a journal that is missing, or was never stamped, is invalid', (t) => {
+test('a journal that is missing, or was never stamped, is invalid', async (t) => {
   const root = temporaryDirectory(t);
   assert.deepEqual(dropIn.readJournal(root), { valid: false });
   assert.deepEqual(dropIn.readJournal(join(root, 'nowhere')), { valid: false });
@@ -85,6 +86,12 @@ test('a journal that is missing, or was never stamped, is invalid', (t) => {
   dropIn.appendJournalEntries(root, [{ file: 'x' }]);
   assert.deepEqual(dropIn.readJournal(root), { valid: false });
   assert.deepEqual(shipped.readJournal(root), { valid: false });
+  const lock = await Lock.open(join(root, '.codegraph'));
+  t.after(() => lock.close());
+  assert.deepEqual(await lock.read(), { valid: false, code: 'EUNSTAMPED' });
+  assert.equal(await lock.snapshot(), undefined);
+  writeFileSync(join(root, '.codegraph', 'changes.journal'), 'no header\n');
+  assert.deepEqual(await lock.read(), { valid: false, code: 'EHEADER' });
 });
 
 test('appending nothing changes nothing', (t) => {
@@ -94,14 +101,40 @@ test('appending nothing changes nothing', (t) => {
   assert.equal(journalText(dir), '# codegraph-journal v1 5\n');
 });
 
-test('a timestamp is rounded down, and refused where it is none', (t) => {
+test('codegraph may pass fractions of a millisecond, which are rounded down', (t) => {
+  const root = temporaryDirectory(t);
+  dropIn.writeJournalHeader(root, 1700000000000.9);
+  assert.equal(textIn(root), '# codegraph-journal v1 1700000000000\n');
+  dropIn.appendJournalEntriesAndStampHeader(root, [], 1700000000001.9);
+  assert.equal(textIn(root), '# codegraph-journal v1 1700000000001\n');
+});
+
+test('a timestamp is a whole number that C can hold, and anything else is refused', async (t) => {
   const dir = temporaryDirectory(t);
-  module.writeJournalHeader(dir, 1700000000000.9);
-  assert.equal(module.readJournal(dir).timestamp, 1700000000000);
-  for (const timestamp of [NaN, Infinity, undefined, 2 ** 60]) {
-    assert.throws(() => module.writeJournalHeader(dir, timestamp), RangeError);
+  const lock = await Lock.open(dir);
+  t.after(() => lock.close());
+  const good = [0, 5, 17n, Number.MAX_SAFE_INTEGER, 2n ** 63n - 1n];
+  for (const timestamp of good) {
+    module.writeJournalHeader(dir, timestamp);
+    assert.equal(journalText(dir), `# codegraph-journal v1 ${timestamp}\n`);
+    await lock.writeHeader(timestamp);
+    await lock.appendStamped([], timestamp);
+    assert.equal(journalText(dir), `# codegraph-journal v1 ${timestamp}\n`);
   }
-  assert.equal(journalText(dir), '# codegraph-journal v1 1700000000000\n');
+  module.writeJournalHeader(dir, 5);
+  const bad = [NaN, Infinity, -1, -1n, 0.5, 2 ** 53, 2n ** 63n, 2n ** 64n + 7n];
+  for (const timestamp of bad) {
+    const where = String(timestamp);
+    assert.throws(() => module.writeJournalHeader(dir, timestamp), RangeError, where);
+    assert.throws(() => module.appendJournalEntriesAndStampHeader(dir, [], timestamp), RangeError, where);
+    await assert.rejects(lock.writeHeader(timestamp), RangeError, where);
+    await assert.rejects(lock.appendStamped([], timestamp), RangeError, where);
+  }
+  for (const timestamp of [undefined, null, '5', {}, Symbol('5')]) {
+    assert.throws(() => module.writeJournalHeader(dir, timestamp), TypeError);
+    await assert.rejects(lock.writeHeader(timestamp), TypeError);
+  }
+  assert.equal(journalText(dir), '# codegraph-journal v1 5\n');
 });
 
 test('10 000 entries in one call are all there, in their order', (t) => {

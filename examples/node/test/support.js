@@ -6,7 +6,9 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setImmediate as soon } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { Lock } from 'jlock';
 
 const INTEROP = new URL('../../../tests/interop/', import.meta.url);
 
@@ -27,6 +29,22 @@ export function temporaryDirectory(t) {
   return dir;
 }
 
+/** A lock that the test closes. */
+export async function open(t, dir, options) {
+  const lock = await Lock.open(dir, options);
+  t.after(() => lock.close().catch(() => {})); // whatever was done to it
+  return lock;
+}
+
+/** Whether a promise is settled once everything that is ready has run. */
+export async function isSettled(promise) {
+  let settled = false;
+  const settle = () => (settled = true);
+  promise.then(settle, settle);
+  for (let turn = 0; turn < 20; turn++) await soon();
+  return settled;
+}
+
 /** The journal's text; undefined: there is none. */
 export function journalText(dir) {
   try {
@@ -44,11 +62,14 @@ export const lockFiles = (dir) => readdirSync(dir).filter((name) => name.startsW
 export async function run(argv, { input = '', prefix = [] } = {}) {
   const [command, ...args] = [...prefix, process.execPath, ...argv];
   const child = spawn(command, args, { cwd: PACKAGE });
+  const kill = () => child.kill('SIGKILL');
+  process.once('exit', kill); // a test that gives up leaves no program behind
   const stdout = text(child.stdout);
   const stderr = text(child.stderr);
   child.stdin.on('error', () => {}); // it may end before it has read everything
   child.stdin.end(input);
   const [code, signal] = await once(child, 'close');
+  process.removeListener('exit', kill);
   return { code, signal, stdout: await stdout, stderr: await stderr };
 }
 

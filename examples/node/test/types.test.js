@@ -1,4 +1,4 @@
-// The type declarations are those of the code, and of use to a strict program.
+// What is made from the code is as it was committed, and of use to strict programs of both kinds.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -8,12 +8,11 @@ import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const TYPES = here('../types');
 
-/** Fails with what the compiler printed. */
-function tsc(...args) {
+/** Fails with what the program printed. */
+function node(...args) {
   try {
-    execFileSync(process.execPath, [here('../node_modules/typescript/bin/tsc'), ...args], { cwd: here('..') });
+    execFileSync(process.execPath, args, { cwd: here('..') });
   } catch (error) {
     assert.fail(String(error.stdout));
   }
@@ -22,13 +21,13 @@ function tsc(...args) {
 const contents = (dir) =>
   Object.fromEntries(readdirSync(dir).map((name) => [name, readFileSync(join(dir, name), 'utf8')]));
 
-test('the code passes the strict checker, and the committed declarations are those made from it (npm run types)', (t) => {
-  const made = mkdtempSync(here('../node_modules/.types-'));
+test('the code passes the strict checker, and types/ and cjs/ are made from it (npm run build)', (t) => {
+  const made = mkdtempSync(here('../node_modules/.made-'));
   t.after(() => rmSync(made, { recursive: true }));
-  tsc('--project', '.', '--outDir', made);
-  assert.deepEqual(contents(TYPES), contents(made));
+  node('build.js', made);
+  for (const dir of ['types', 'cjs']) assert.deepEqual(contents(here(`../${dir}`)), contents(join(made, dir)), dir);
 });
 
-test('a strict TypeScript program can use everything', () => {
-  tsc('--project', 'test/tsconfig.json');
+test('strict TypeScript programs can use everything, by import and by require', () => {
+  node('node_modules/typescript/bin/tsc', '--project', 'test/tsconfig.json');
 });

@@ -6,12 +6,24 @@
  * @param {import('./native.js').Handle} handle
  */
 export function failure(rc: number, dir: string, handle: import("./native.js").Handle): JlockError;
-export const EAGAIN: number;
+/**
+ * The error of a call that had no handle, or has it no longer.
+ *
+ * @param {number} rc
+ * @param {string} dir
+ */
+export function failureWithoutHandle(rc: number, dir: string): JlockError;
 export const EBADF: number;
+export const ECANCELED: number;
+export const EINPROGRESS: number;
 export const ENOENT: number;
 export const ENOTDIR: number;
 export const ETIMEDOUT: number;
+export const ELOST: 4097;
+export const ENOTHELD: 4098;
 export const EHEADER: 4100;
+export const EUNSTAMPED: 4104;
+export function codeOf(rc: number): string;
 /**
  * A failure of the library or of a system call it made, shaped as Node's own system errors are.
  */
@@ -28,4 +40,12 @@ export class JlockError extends Error {
     errno: number;
     /** The directory that holds the journal. */
     path: string;
+}
+/**
+ * The end of a wait by its signal, as Node's own functions report it; the signal's reason is the `cause`.
+ */
+export class AbortError extends Error {
+    /** @param {AbortSignal | undefined} signal */
+    constructor(signal: AbortSignal | undefined);
+    code: string;
 }

@@ -1,16 +1,17 @@
 /**
  * @typedef {object} JournalEntry
- * @property {string} file
+ * @property {string | Uint8Array} file bytes are taken as they are: a name need not be UTF-8
  * @property {boolean} [deleted]
  */
 /**
  * A journal that was read.
  *
+ * @template [Path=string]
  * @typedef {object} ValidJournal
  * @property {true} valid
  * @property {number} timestamp
- * @property {string[]} changed
- * @property {string[]} removed
+ * @property {Path[]} changed
+ * @property {Path[]} removed
  */
 /**
  * A journal that is missing, or whose header is malformed or was never stamped.
@@ -21,41 +22,42 @@
  * @property {undefined} [changed]
  * @property {undefined} [removed]
  */
-/** @typedef {ValidJournal | InvalidJournal} JournalResult */
 /**
- * @param {readonly JournalEntry[]} entries
+ * @template [Path=string]
+ * @typedef {ValidJournal<Path> | InvalidJournal} JournalResult
  */
-export function toNativeEntries(entries: readonly JournalEntry[]): {
-    path: string;
-    path_len: number;
-    kind: number;
-    reserved: number;
-}[];
+/** @typedef {{ memory: Uint8Array, count: number }} NativeEntries */
 /**
- * Whole milliseconds, rounded down: an earlier timestamp is the cautious one.
+ * An array of `struct jlock_entry`, and their paths behind it in the same piece of memory: only that has to outlive the
+ * call.
  *
- * @param {number} timestamp
+ * @param {readonly JournalEntry[]} entries
+ * @returns {NativeEntries}
  */
-export function toNativeTimestamp(timestamp: number): number;
+export function toNativeEntries(entries: readonly JournalEntry[]): NativeEntries;
 /**
  * @param {import('./native.js').SnapshotPointer} snapshot
- * @returns {ValidJournal}
+ * @param {'utf8' | 'buffer'} encoding
+ * @returns {ValidJournal<any>}
  */
-export function fromNativeSnapshot(snapshot: import("./native.js").SnapshotPointer): ValidJournal;
-/** The answers of `jlock_read` that make a journal invalid, as opposed to unreadable. */
+export function fromNativeSnapshot(snapshot: import("./native.js").SnapshotPointer, encoding: "utf8" | "buffer"): ValidJournal<any>;
+/** What `jlock_read` returns for a journal that is invalid, as opposed to unreadable. */
 export const INVALID: Set<number>;
 export type JournalEntry = {
-    file: string;
+    /**
+     * bytes are taken as they are: a name need not be UTF-8
+     */
+    file: string | Uint8Array;
     deleted?: boolean | undefined;
 };
 /**
  * A journal that was read.
  */
-export type ValidJournal = {
+export type ValidJournal<Path = string> = {
     valid: true;
     timestamp: number;
-    changed: string[];
-    removed: string[];
+    changed: Path[];
+    removed: Path[];
 };
 /**
  * A journal that is missing, or whose header is malformed or was never stamped.
@@ -66,4 +68,8 @@ export type InvalidJournal = {
     changed?: undefined;
     removed?: undefined;
 };
-export type JournalResult = ValidJournal | InvalidJournal;
+export type JournalResult<Path = string> = ValidJournal<Path> | InvalidJournal;
+export type NativeEntries = {
+    memory: Uint8Array;
+    count: number;
+};

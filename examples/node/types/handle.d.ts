@@ -2,15 +2,17 @@
  * How a lock behaves.
  *
  * @typedef {object} Options
- * @property {number} [timeoutMs] how long to wait for the lock: 5000; `Infinity`: for ever; 0: do not wait
+ * @property {number} [timeoutMs] how long to wait for the lock: 5000; `Infinity`: forever; 0: do not wait
  * @property {number} [retryMs] longest pause between two looks at the lock: 25
  * @property {number} [staleMs] silence after which a lock that the kernel knows nothing of counts as dead: 30000
  * @property {number} [settleMs] pause after taking over a dead holder's lock: 100; 0 only where every peer uses jlock
  * @property {boolean} [create] create a missing directory: true
  * @property {boolean} [sync] a journal call succeeds once its data is on disk: false
- * @property {boolean} [keepalive] renew the lock by itself while it is held: false
+ * @property {boolean} [keepalive] refresh the lock by itself while it is held: false
+ * @property {string | Uint8Array} [journal] the journal's file name in the directory, `changes.journal`; the lock's is
+ *   the same with `.lock` after it. A lock that was opened with a name stays with its directory if that is renamed;
+ *   without one, it follows the path
  */
-/** @typedef {{ timeoutMs: number, retryMs: number }} Waiting */
 /**
  * The options as C has them, and how long to wait.
  *
@@ -18,7 +20,6 @@
  */
 export function resolveOptions(options: Options): {
     native: {
-        size: number;
         flags: number;
         timeout_ms: number;
         retry_ms: number;
@@ -26,27 +27,32 @@ export function resolveOptions(options: Options): {
         settle_ms: number;
     };
     timeoutMs: number;
-    retryMs: number;
 };
 /**
- * @param {string} name
- * @param {number | undefined} value
- * @param {number} byDefault
- */
-export function milliseconds(name: string, value: number | undefined, byDefault: number): number;
-/**
- * The error of a `jlock_open` that failed: there is no handle yet that could tell more.
+ * Opens a handle here and now, for a call that stands for itself.
  *
- * @param {number} rc
- * @param {string} dir
+ * @param {Path} dir
+ * @param {Options} options
+ * @returns {Handle}
  */
-export function openFailure(rc: number, dir: string): JlockError;
+export function openHere(dir: Path, options: Options): Handle;
+/**
+ * Opens a handle for a `Lock`, on a thread of the pool.
+ *
+ * @param {Path} dir
+ * @param {Options} options
+ * @returns {Promise<{ handle: Handle, timeoutMs: number }>}
+ */
+export function openInPool(dir: Path, options: Options): Promise<{
+    handle: Handle;
+    timeoutMs: number;
+}>;
 /**
  * How a lock behaves.
  */
 export type Options = {
     /**
-     * how long to wait for the lock: 5000; `Infinity`: for ever; 0: do not wait
+     * how long to wait for the lock: 5000; `Infinity`: forever; 0: do not wait
      */
     timeoutMs?: number | undefined;
     /**
@@ -70,12 +76,15 @@ export type Options = {
      */
     sync?: boolean | undefined;
     /**
-     * renew the lock by itself while it is held: false
+     * refresh the lock by itself while it is held: false
      */
     keepalive?: boolean | undefined;
+    /**
+     * the journal's file name in the directory, `changes.journal`; the lock's is
+     * the same with `.lock` after it. A lock that was opened with a name stays with its directory if that is renamed;
+     * without one, it follows the path
+     */
+    journal?: string | Uint8Array<ArrayBufferLike> | undefined;
 };
-export type Waiting = {
-    timeoutMs: number;
-    retryMs: number;
-};
-import { JlockError } from './error.js';
+export type Path = import("./arguments.js").Path;
+export type Handle = import("./native.js").Handle;

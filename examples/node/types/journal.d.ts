@@ -1,39 +1,58 @@
 /**
  * Reads the journal, without taking the lock.
  *
- * @param {string} dir the directory that holds the journal
+ * @overload
+ * @param {PathLike} dir the directory that holds the journal
+ * @param {{ encoding?: 'utf8' }} [options] `'buffer'` gives the paths as they are; a string has U+FFFD for what is not
+ *   UTF-8
  * @returns {JournalResult} `{ valid: false }` when the journal is missing, malformed or was never stamped
  * @throws {import('./error.js').JlockError} it is there but cannot be read
  */
-export function readJournal(dir: string): JournalResult;
+export function readJournal(dir: PathLike, options?: {
+    encoding?: "utf8";
+} | undefined): JournalResult;
+/**
+ * @overload
+ * @param {PathLike} dir
+ * @param {{ encoding: 'buffer' }} options
+ * @returns {JournalResult<Buffer>}
+ */
+export function readJournal(dir: PathLike, options: {
+    encoding: "buffer";
+}): JournalResult<Buffer>;
 /**
  * Appends entries: all of them, or none.
  *
- * @param {string} dir the directory that holds the journal; created when missing
+ * @param {PathLike} dir the directory that holds the journal; created when missing
  * @param {readonly JournalEntry[]} entries
  * @throws {import('./error.js').JlockError}
  */
-export function appendJournalEntries(dir: string, entries: readonly JournalEntry[]): void;
+export function appendJournalEntries(dir: PathLike, entries: readonly JournalEntry[]): void;
 /**
  * Replaces the journal by a header alone. Entries that another process appended since it was read are lost, as with
  * codegraph's own; `Lock.checkpoint` keeps them.
  *
- * @param {string} dir the directory that holds the journal; created when missing
- * @param {number} timestamp milliseconds since 1970
+ * @param {PathLike} dir the directory that holds the journal; created when missing
+ * @param {number | bigint} timestamp whole milliseconds since 1970
  * @throws {import('./error.js').JlockError}
  */
-export function writeJournalHeader(dir: string, timestamp: number): void;
+export function writeJournalHeader(dir: PathLike, timestamp: number | bigint): void;
 /**
  * Appends entries, all of them or none, and moves the header's timestamp.
  *
- * @param {string} dir the directory that holds the journal; created when missing
+ * @param {PathLike} dir the directory that holds the journal; created when missing
  * @param {readonly JournalEntry[]} entries
- * @param {number} timestamp milliseconds since 1970
+ * @param {number | bigint} timestamp whole milliseconds since 1970
  * @throws {import('./error.js').JlockError}
  */
-export function appendJournalEntriesAndStampHeader(dir: string, entries: readonly JournalEntry[], timestamp: number): void;
+export function appendJournalEntriesAndStampHeader(dir: PathLike, entries: readonly JournalEntry[], timestamp: number | bigint): void;
+/** @typedef {import('./arguments.js').PathLike} PathLike */
 /** @typedef {import('./format.js').JournalEntry} JournalEntry */
-/** @typedef {import('./format.js').JournalResult} JournalResult */
+/**
+ * @template [Path=string]
+ * @typedef {import('./format.js').JournalResult<Path>} JournalResult
+ */
 export const JOURNAL_FILENAME: "changes.journal";
+export type PathLike = import("./arguments.js").PathLike;
 export type JournalEntry = import("./format.js").JournalEntry;
-export type JournalResult = import("./format.js").JournalResult;
+export type JournalResult<Path = string> = import("./format.js").JournalResult<Path>;

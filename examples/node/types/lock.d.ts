@@ -4,22 +4,22 @@
  */
 export class Lock {
     /**
-     * @param {string} dir the directory that holds `changes.journal`
+     * @param {PathLike} dir the directory that holds the journal
      * @param {Options} [options]
      * @returns {Promise<Lock>}
      */
-    static open(dir: string, options?: Options): Promise<Lock>;
+    static open(dir: PathLike, options?: Options): Promise<Lock>;
     /**
      * @private
      * @param {import('./native.js').Handle} handle
      * @param {string} dir
-     * @param {import('./handle.js').Waiting} waiting
+     * @param {{ timeoutMs: number, sync: boolean }} options
      */
     private constructor();
     /** Whether the last acquire took over from a holder that had died: then look after what it left half done. */
     get recovered(): boolean;
     /**
-     * Acquires the lock; rejected with `ETIMEDOUT` and a message that names the holder, or with the signal's reason.
+     * Acquires the lock; rejected with `ETIMEDOUT` and a message that names the holder, or with an `AbortError`.
      *
      * @param {Wait} [wait]
      * @returns {Promise<void>}
@@ -32,7 +32,8 @@ export class Lock {
      */
     release(): Promise<void>;
     /**
-     * Acquires, does the work and releases, whether the work succeeds or fails.
+     * Acquires, does the work and releases, whether the work succeeds or fails. Several at once on one `Lock` take their
+     * turns in the order in which they were called; one within another one's work would wait for itself.
      *
      * @template T
      * @param {() => T | Promise<T>} work
@@ -41,7 +42,8 @@ export class Lock {
      */
     hold<T>(work: () => T | Promise<T>, wait?: Wait): Promise<T>;
     /**
-     * Renews a held lock, as is to be done every few seconds of a long hold; rejected with `ELOST` when it was taken away.
+     * Renews the sign of life of a held lock, which a hold of more than a few seconds needs; rejected with `ELOST` when
+     * the lock was taken away.
      *
      * @returns {Promise<void>}
      */
@@ -65,43 +67,71 @@ export class Lock {
      * Appends entries, all of them or none, and moves the header's timestamp.
      *
      * @param {readonly JournalEntry[]} entries
-     * @param {number} timestamp milliseconds since 1970
+     * @param {number | bigint} timestamp whole milliseconds since 1970
      * @param {Wait} [wait]
      * @returns {Promise<void>}
      */
-    appendStamped(entries: readonly JournalEntry[], timestamp: number, wait?: Wait): Promise<void>;
+    appendStamped(entries: readonly JournalEntry[], timestamp: number | bigint, wait?: Wait): Promise<void>;
     /**
      * Replaces the journal by a header alone.
      *
-     * @param {number} timestamp milliseconds since 1970
+     * @param {number | bigint} timestamp whole milliseconds since 1970
      * @param {Wait} [wait]
      * @returns {Promise<void>}
      */
-    writeHeader(timestamp: number, wait?: Wait): Promise<void>;
+    writeHeader(timestamp: number | bigint, wait?: Wait): Promise<void>;
     /**
      * Reads the journal, without taking the lock.
      *
-     * @returns {Promise<JournalResult>} `{ valid: false }` when the journal is missing, malformed or was never stamped
+     * @overload
+     * @param {{ encoding?: 'utf8' }} [options] `'buffer'` gives the paths as they are; a string has U+FFFD for what is
+     *   not UTF-8
+     * @returns {Promise<ValidJournal | NoJournal>} `{ valid: false, code }` when the journal is missing (`'ENOENT'`),
+     *   malformed (`'EHEADER'`) or was never stamped (`'EUNSTAMPED'`)
      */
-    read(): Promise<JournalResult>;
+    read(options?: {
+        encoding?: "utf8";
+    } | undefined): Promise<ValidJournal | NoJournal>;
+    /**
+     * @overload
+     * @param {{ encoding: 'buffer' }} options
+     * @returns {Promise<ValidJournal<Buffer> | NoJournal>}
+     */
+    read(options: {
+        encoding: "buffer";
+    }): Promise<ValidJournal<Buffer> | NoJournal>;
     /**
      * Reads the journal in order to process it, without taking the lock.
      *
+     * @overload
+     * @param {{ encoding?: 'utf8' }} [options] as for `read`
      * @returns {Promise<Snapshot | undefined>} undefined when the journal is missing, malformed or was never stamped
      */
-    snapshot(): Promise<Snapshot | undefined>;
+    snapshot(options?: {
+        encoding?: "utf8";
+    } | undefined): Promise<Snapshot | undefined>;
+    /**
+     * @overload
+     * @param {{ encoding: 'buffer' }} options
+     * @returns {Promise<Snapshot<Buffer> | undefined>}
+     */
+    snapshot(options: {
+        encoding: "buffer";
+    }): Promise<Snapshot<Buffer> | undefined>;
     /**
      * Begins a new journal after a snapshot was processed, keeps every entry that was appended since it was taken, and
      * closes it.
      *
-     * @param {Snapshot} snapshot
-     * @param {number} timestamp milliseconds since 1970
+     * @param {Snapshot<any>} snapshot
+     * @param {number | bigint} timestamp whole milliseconds since 1970
      * @param {Wait} [wait]
-     * @returns {Promise<void>}
+     * @returns {Promise<boolean>} whether what the snapshot held was dropped. It was not if somebody had replaced the
+     *   journal in between: then everything is kept, and what has been processed may be seen again
      */
-    checkpoint(snapshot: Snapshot, timestamp: number, wait?: Wait): Promise<void>;
+    checkpoint(snapshot: Snapshot<any>, timestamp: number | bigint, wait?: Wait): Promise<boolean>;
     /**
-     * Releases the lock if it is held, and closes. Calls that are waiting are rejected with `EBADF`.
+     * Releases the lock if it is held, and closes. Calls that are waiting are rejected with `EBADF`. The lock is closed
+     * whether this succeeds or not; it is rejected if the release failed: with `ELOST` when the lock had been taken away.
      *
      * @returns {Promise<void>}
      */
@@ -110,20 +140,22 @@ export class Lock {
     [Symbol.asyncDispose](): Promise<void>;
     #private;
 }
+export type PathLike = import("./arguments.js").PathLike;
 export type Options = import("./handle.js").Options;
 export type JournalEntry = import("./format.js").JournalEntry;
-export type JournalResult = import("./format.js").JournalResult;
-export type Snapshot = import("./snapshot.js").Snapshot;
+export type InvalidJournal = import("./format.js").InvalidJournal;
+export type ValidJournal<Path = string> = import("./format.js").ValidJournal<Path>;
+export type Snapshot<Path = string> = import("./snapshot.js").Snapshot<Path>;
 /**
  * How long one call waits for the lock.
  */
 export type Wait = {
     /**
-     * instead of the lock's own; `Infinity`: for ever; 0: do not wait
+     * instead of the lock's own; `Infinity`: forever; 0: do not wait
      */
     timeoutMs?: number | undefined;
     /**
-     * ends the wait; the call is rejected with the signal's reason
+     * ends the wait at once, with an `AbortError` whose `cause` is the signal's reason
      */
     signal?: AbortSignal | undefined;
 };
@@ -147,6 +179,21 @@ export type Holder = {
      * since the lock's last sign of life
      */
     ageMs: number;
+    /**
+     * since the holder acquired it; undefined: unknown, or nobody holds it
+     */
+    heldMs: number | undefined;
     nonce: string;
     host: string;
+    /**
+     * what this lock does without here, as far as it has acquired yet; nothing:
+     * the full protocol
+     */
+    fallback: ("link" | "flock")[];
+};
+/**
+ * and why there is none
+ */
+export type NoJournal = InvalidJournal & {
+    code: "ENOENT" | "ENOTDIR" | "EHEADER" | "EUNSTAMPED";
 };

@@ -1,7 +1,8 @@
-"""Makes the wheel: the package, and the library beside it. A PEP 517 backend that needs Python alone.
+"""Makes the wheel: the package, and the library beside it. A PEP 517 and PEP 660 backend that needs Python alone.
 
-The library is the one that JLOCK_LIBRARY names; else, in a checkout, the one that cargo builds, or that is built
-already; else the installed one, which pkg-config knows.
+The library is the one that JLOCK_LIBRARY names; otherwise, in a checkout, the one that cargo builds, or that has been
+built before; otherwise the installed one, which pkg-config knows. Its debug information, which is most of what cargo
+builds, stays out of the wheel; an installed library has none, and goes in as it is.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ import shutil
 import subprocess
 import sysconfig
 import tarfile
+import tempfile
 import zipfile
 from typing import Any, Optional
 
 HERE = pathlib.Path(__file__).resolve().parents[1]
 ROOT = HERE.parents[1]
 SONAME = "libjlock.so.0"
+
+# In the table of section names, each of which ends with a NUL: the same word elsewhere in the file does not.
+DEBUG = b"\0.debug_info\0"
 
 METADATA = """\
 Metadata-Version: 2.1
@@ -53,12 +58,29 @@ def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: S
 
 
 def build_wheel(wheel_directory: str, config_settings: Settings = None, metadata_directory: Optional[str] = None) -> str:
+    files = {f"jlock/{path.name}": path.read_bytes() for path in _package()}
+    files[f"jlock/{SONAME}"] = _stripped(_library())
+    return _build(wheel_directory, files)
+
+
+def prepare_metadata_for_build_editable(metadata_directory: str, config_settings: Settings = None) -> str:
+    return prepare_metadata_for_build_wheel(metadata_directory, config_settings)
+
+
+def build_editable(
+    wheel_directory: str, config_settings: Settings = None, metadata_directory: Optional[str] = None
+) -> str:
+    """The package where it stands. It looks for the library itself: JLOCK_LIBRARY, the checkout's, the installed one."""
+    _library()  # which builds it in a checkout
+    return _build(wheel_directory, {"__editable__.jlock.pth": f"{HERE}\n".encode()})
+
+
+def _build(wheel_directory: str, files: dict[str, bytes]) -> str:
     stem = f"jlock-{_version()}"
     name = f"{stem}-{_tag()}.whl"
     with _Wheel(os.path.join(wheel_directory, name)) as wheel:
-        for path in _package():
-            wheel.add(f"jlock/{path.name}", path.read_bytes())
-        wheel.add(f"jlock/{SONAME}", _library().read_bytes())
+        for file, content in files.items():
+            wheel.add(file, content)
         for path in sorted(ROOT.glob("LICENSE*")):
             wheel.add(f"{stem}.dist-info/licenses/{path.name}", path.read_bytes())
         wheel.add(f"{stem}.dist-info/METADATA", _metadata())
@@ -142,6 +164,17 @@ def _library() -> pathlib.Path:
     if path is None:
         raise RuntimeError(f"no {SONAME}: build it with cargo, install it, or name it in JLOCK_LIBRARY")
     return path
+
+
+def _stripped(library: pathlib.Path) -> bytes:
+    content = library.read_bytes()
+    strip = shutil.which(os.environ.get("STRIP", "strip"))
+    if DEBUG not in content or strip is None:
+        return content
+    with tempfile.TemporaryDirectory() as directory:
+        copy = pathlib.Path(directory, SONAME)
+        subprocess.run([strip, "--strip-all", "-o", str(copy), str(library)], check=True)
+        return copy.read_bytes()
 
 
 def _from_checkout() -> Optional[pathlib.Path]:

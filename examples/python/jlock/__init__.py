@@ -1,8 +1,9 @@
 """One lockfile, one stamp, one journal: the append-only journal lock, safe beside @optave/codegraph.
 
+>>> import time
 >>> from jlock import Journal, Lock
 >>> journal = Journal(directory)
->>> journal.append(["src/a.py"])
+>>> journal.append_stamped(["src/a.py"], timestamp_ms=time.time_ns() // 1_000_000)
 >>> with Lock(directory):
 ...     print("nobody else writes now")
 """
@@ -10,7 +11,6 @@
 from ._abi import lib as _lib
 from ._errors import (
     AcquireTimeoutError,
-    CanceledError,
     EntryError,
     Error,
     ForkedError,
@@ -19,14 +19,15 @@ from ._errors import (
     NotHeldError,
     NotLockError,
     PanicError,
+    UnstampedError,
+    WaitCancelledError,
 )
 from ._journal import Journal
-from ._lock import Lock
-from ._model import Fallback, Holder, Peer, Snapshot, State
+from ._lock import Lock, probe
+from ._model import Fallback, Holder, Peer, Place, Promise, Snapshot, State
 
 __all__ = [
     "AcquireTimeoutError",
-    "CanceledError",
     "EntryError",
     "Error",
     "Fallback",
@@ -40,9 +41,14 @@ __all__ = [
     "NotLockError",
     "PanicError",
     "Peer",
+    "Place",
+    "Promise",
     "Snapshot",
     "State",
+    "UnstampedError",
+    "WaitCancelledError",
     "library_version",
+    "probe",
 ]
 
 

@@ -21,6 +21,7 @@ JLOCK_EHEADER = -4100
 JLOCK_EENTRY = -4101
 JLOCK_ENOTLOCK = -4102
 JLOCK_EPANIC = -4103
+JLOCK_EUNSTAMPED = -4104
 
 JLOCK_FREE = 0
 JLOCK_HELD = 1
@@ -34,6 +35,16 @@ JLOCK_PEER_UNKNOWN = 3
 
 JLOCK_WITHOUT_LINK = 1
 JLOCK_WITHOUT_FLOCK = 2
+JLOCK_WITHOUT_LEASE = 4
+JLOCK_WITHOUT_INOTIFY = 8
+JLOCK_WITHOUT_NOREPLACE = 16
+
+JLOCK_PLACE_PROCESSES_OF_MOUNT = 1
+JLOCK_PLACE_PROCESSES_OF_MACHINE = 2
+JLOCK_PLACE_OTHER_MACHINES = 4
+JLOCK_PLACE_TAKEOVER = 8
+JLOCK_PLACE_DURABLE = 16
+JLOCK_PLACE_ORDER = 32
 
 JLOCK_CHANGED = 0
 JLOCK_DELETED = 1
@@ -41,7 +52,6 @@ JLOCK_DELETED = 1
 
 class jlock_options(ctypes.Structure):
     _fields_ = [
-        ("size", c_uint32),
         ("flags", c_uint32),
         ("timeout_ms", c_int32),
         ("retry_ms", c_uint32),
@@ -50,15 +60,24 @@ class jlock_options(ctypes.Structure):
     ]
 
 
+class jlock_place(ctypes.Structure):
+    _fields_ = [
+        ("promises", c_uint32),
+        ("missing", c_uint32),
+        ("file_system", c_char * 32),
+        ("reason", c_char * 256),
+    ]
+
+
 class jlock_holder(ctypes.Structure):
     _fields_ = [
-        ("size", c_uint32),
         ("state", c_int32),
         ("peer", c_int32),
         ("pid", c_int32),
         ("age_ms", c_int64),
         ("nonce", c_char * 64),
         ("host", c_char * 64),
+        ("held_ms", c_int64),
         ("fallback", c_uint32),
         ("reserved", c_uint32),
     ]
@@ -75,19 +94,22 @@ class jlock_entry(ctypes.Structure):
 
 # struct jlock * and struct jlock_snapshot * are opaque, so plain addresses here.
 _PROTOTYPES = {
-    "jlock_options_init": (None, [POINTER(jlock_options)]),
-    "jlock_open": (c_int, [c_char_p, POINTER(jlock_options), POINTER(c_void_p)]),
-    "jlock_open_at": (c_int, [c_int, c_char_p, POINTER(jlock_options), POINTER(c_void_p)]),
-    "jlock_close": (None, [c_void_p]),
+    "jlock_options_init": (None, [POINTER(jlock_options), c_size_t]),
+    "jlock_open": (c_int, [c_char_p, POINTER(jlock_options), c_size_t, POINTER(c_void_p)]),
+    "jlock_open_at": (c_int, [c_int, c_char_p, POINTER(jlock_options), c_size_t, POINTER(c_void_p)]),
+    "jlock_close": (c_int, [c_void_p]),
+    "jlock_probe": (c_int, [c_char_p, POINTER(jlock_place), c_size_t]),
     "jlock_acquire": (c_int, [c_void_p]),
     "jlock_acquire_for": (c_int, [c_void_p, c_int32]),
     "jlock_try_acquire": (c_int, [c_void_p]),
+    "jlock_acquire_start": (c_int, [c_void_p, c_int32]),
+    "jlock_acquire_poll": (c_int, [c_void_p]),
     "jlock_release": (c_int, [c_void_p]),
     "jlock_refresh": (c_int, [c_void_p]),
     "jlock_recovered": (c_int, [c_void_p]),
     "jlock_cancel": (c_int, [c_void_p]),
     "jlock_wait_fd": (c_int, [c_void_p]),
-    "jlock_inspect": (c_int, [c_void_p, POINTER(jlock_holder)]),
+    "jlock_inspect": (c_int, [c_void_p, POINTER(jlock_holder), c_size_t]),
     "jlock_append": (c_int, [c_void_p, POINTER(jlock_entry), c_size_t]),
     "jlock_append_stamped": (c_int, [c_void_p, POINTER(jlock_entry), c_size_t, c_int64]),
     "jlock_write_header": (c_int, [c_void_p, c_int64]),
@@ -118,7 +140,7 @@ def _path() -> str:
 
 
 def _load() -> ctypes.CDLL:
-    # CDLL lets the GIL go for the length of each call, so that other threads run while one waits for the lock.
+    # CDLL releases the GIL for the length of each call: other threads run while one waits for the disk.
     library = ctypes.CDLL(_path())
     for name, (result, arguments) in _PROTOTYPES.items():
         function = getattr(library, name)

@@ -1,7 +1,7 @@
-"""What the library answers, as exceptions.
+"""The library's return codes as exceptions.
 
-A system call's error is what it is everywhere in Python: FileNotFoundError, PermissionError, another OSError.
-The states that are this library's own derive from `Error`, which is an OSError too, and `errno` has their number.
+A system call's error is the same as everywhere in Python: FileNotFoundError, PermissionError, another OSError. The
+states that are this library's own derive from `Error`, which is an OSError too; `errno` has their number.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ class Error(OSError):
 
 
 class AcquireTimeoutError(Error, TimeoutError):
-    """Not acquired in time; the message names the holder."""
+    """The lock was not acquired in time; the message names the holder."""
 
 
-class CanceledError(Error):
-    """`cancel()` ended the wait."""
+class WaitCancelledError(Error):
+    """`cancel()` or `close()` ended the wait. (A task that is cancelled gets asyncio's CancelledError, as always.)"""
 
 
 class LockLostError(Error):
-    """The lock was taken away from this holder; nothing was written or removed."""
+    """The lock was taken away from this holder; nothing of the new holder was written over or removed."""
 
 
 class NotHeldError(Error):
@@ -36,11 +36,15 @@ class NotHeldError(Error):
 
 
 class ForkedError(Error):
-    """The object came through fork: open another one in the child, only `close()` works on this one."""
+    """The object was inherited through fork; only `close()` works on it. Open another one in the child."""
 
 
 class HeaderError(Error):
     """The journal's header is missing or malformed."""
+
+
+class UnstampedError(Error):
+    """The journal has never been stamped: `append_stamped()` or, after a full scan, `write_header()` stamps it."""
 
 
 class EntryError(Error, ValueError):
@@ -48,7 +52,7 @@ class EntryError(Error, ValueError):
 
 
 class NotLockError(Error):
-    """What stands at the lock's path is not a regular file."""
+    """There is something at the lock's (or the journal's) path that is not a regular file."""
 
 
 class PanicError(Error):
@@ -57,11 +61,12 @@ class PanicError(Error):
 
 _CLASSES: dict[int, type[Error]] = {
     -errno.ETIMEDOUT: AcquireTimeoutError,
-    -errno.ECANCELED: CanceledError,
+    -errno.ECANCELED: WaitCancelledError,
     _abi.JLOCK_ELOST: LockLostError,
     _abi.JLOCK_ENOTHELD: NotHeldError,
     _abi.JLOCK_EFORKED: ForkedError,
     _abi.JLOCK_EHEADER: HeaderError,
+    _abi.JLOCK_EUNSTAMPED: UnstampedError,
     _abi.JLOCK_EENTRY: EntryError,
     _abi.JLOCK_ENOTLOCK: NotLockError,
     _abi.JLOCK_EPANIC: PanicError,
@@ -69,13 +74,13 @@ _CLASSES: dict[int, type[Error]] = {
 
 
 def strerror(rc: int) -> str:
-    """The library's text for an answer."""
+    """The library's text for a return code."""
     text: bytes = _abi.lib.jlock_strerror(rc)
     return text.decode()
 
 
-def from_answer(rc: int, message: str = "", filename: Optional[str] = None) -> OSError:
-    """The exception for a negative answer. OSError itself picks FileNotFoundError and the like by errno."""
+def from_code(rc: int, message: str = "", filename: Optional[str] = None) -> OSError:
+    """The exception for a negative return code. OSError itself picks FileNotFoundError and the like by errno."""
     text = message or strerror(rc)
     if rc in _CLASSES:
         return _CLASSES[rc](-rc, text if filename is None else f"{filename}: {text}")

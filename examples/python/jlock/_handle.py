@@ -1,132 +1,166 @@
-"""One `struct jlock *`, made safe for Python's threads, signals, forks and garbage collector."""
+"""One `struct jlock *`, made safe for Python's threads, signals, forks, garbage collector and exit."""
 
 from __future__ import annotations
 
+import atexit
 import ctypes
-import errno
-import math
 import os
 import threading
-import time
-from typing import Any, Callable, Optional
+from typing import Any, NoReturn, Optional
 
 from . import _abi, _errors
-
-# The longest a signal waits for its Python handler while the library waits for the lock: handlers run only
-# between two calls into C, so a long wait is made of short ones.
-SLICE = 0.1
-
-# At the end of the library's time-out message; it knows one slice, the caller waited for all of them.
-_GAVE_UP = "; gave up after "
-
-
-def milliseconds(seconds: float) -> int:
-    """Rounded up, so that a short wait does not become none."""
-    return max(0, math.ceil(seconds * 1000))
+from ._wait import Waiter
 
 
 class Handle:
-    """Owns the pointer: it is freed once, never during a call, and never used in a forked child but to free it."""
+    """Owns the pointer: it is freed once, never during a call, and in a forked child it is used for nothing else.
+
+    There is no mutex here, because a signal handler may call any method in the middle of another. Each step is one
+    operation on a list or dict, which Python makes atomic.
+    """
 
     def __init__(self, pointer: ctypes.c_void_p) -> None:
-        self._pointer: Optional[ctypes.c_void_p] = pointer
+        self._pointer = [pointer]  # empty: freed
+        self._open = [True]  # empty: closed, though perhaps not freed yet
+        self._users: dict[object, Optional[int]] = {}  # the calls in progress, each with its thread; None: a task
+        self._freed = threading.Lock()
+        self._freed.acquire()
+        self._closing_code = 0
         self._pid = os.getpid()
-        self._calling = threading.RLock()  # re-entrant, because a signal handler may call release()
-        self._pointing = threading.Lock()  # cancel() cannot wait for `_calling`, yet needs the pointer to last
-        self._cancellations = 0
+        self.waiters: dict[Waiter, None] = {}
+        self.holders: list[Waiter] = []  # one, while a caller holds the lock: the call that acquired it
+        _handles[id(self)] = self
 
     @property
     def closed(self) -> bool:
-        return self._pointer is None
+        return not self._open
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this is a forked child's copy."""
+        return os.getpid() != self._pid
 
     def call(self, function: Any, *arguments: Any) -> int:
-        """`function(handle, *arguments)`; a negative answer raises its exception."""
-        self._refuse_child()
-        with self._calling:
-            rc: int = function(self._live(), *arguments)
-            return self._answer(rc)
+        """`function(handle, *arguments)`. A negative return code raises its exception."""
+        user = object()
+        try:
+            return self.check(function(self.enter(user, threading.get_ident()), *arguments))
+        finally:
+            self.leave(user)
 
-    def take(self, function: Any, *arguments: Any) -> int:
-        """`call` for what acquires: the lock is not left held when a signal handler raises instead of returning."""
-        self._refuse_child()
-        with self._calling:
-            pointer = self._live()
-            try:
-                rc: int = function(pointer, *arguments)
-            except BaseException:
-                # The library may have taken the lock before the handler ran; if not, it refuses to release.
-                _abi.lib.jlock_release(pointer)
-                raise
-            return self._answer(rc)
+    def enter(self, user: object, thread: Optional[int]) -> ctypes.c_void_p:
+        """The pointer, valid until `leave(user)`. Another thread's `close` waits for that; for a task it does not."""
+        self.refuse_child()
+        self._users[user] = thread
+        if self.closed:  # looked at after `user` is known: close() does these two things in the other order
+            self.leave(user)
+            self.refuse_closed()
+        return self._pointer[0]
 
-    def _answer(self, rc: int) -> int:
+    def leave(self, user: object) -> None:
+        self._users.pop(user, None)
+        if self.closed and not self._users:
+            self._free()
+
+    def check(self, rc: int) -> int:
+        """For a call in progress."""
         if rc < 0:
-            raise _errors.from_answer(rc, self._message())
+            raise _errors.from_code(rc, self.message(self._pointer[0]))
         return rc
-
-    def wait(self, attempt: Callable[[int], int], timeout: float) -> int:
-        """Call `attempt(milliseconds)` in slices until it does not time out, or `timeout` is over."""
-        deadline = time.monotonic() + timeout
-        cancellations = self._cancellations
-        while True:
-            left = deadline - time.monotonic()
-            try:
-                return attempt(milliseconds(min(left, SLICE)))
-            except _errors.AcquireTimeoutError as error:
-                if time.monotonic() >= deadline:
-                    raise gave_up(str(error), timeout) from None
-            if self._cancellations != cancellations:  # it came between two slices
-                raise _errors.from_answer(-errno.ECANCELED)
 
     def cancel(self) -> None:
         """End the waits in progress on this handle; on a closed one there are none."""
-        self._refuse_child()
-        with self._pointing:
-            self._cancellations += 1
-            rc: int = 0 if self._pointer is None else _abi.lib.jlock_cancel(self._pointer)
-        if rc < 0:
-            raise _errors.from_answer(rc)
+        self.refuse_child()
+        for waiter in list(self.waiters):
+            waiter.cancelled = True
+            waiter.wake()
+        if not self.closed:
+            self.call(_abi.lib.jlock_cancel)
 
-    def close(self) -> None:
-        """Free the handle, after the calls that other threads have in progress; their waits are ended."""
-        if os.getpid() != self._pid:
-            # The threads that may have held a mutex here were not forked with us: do not wait for them.
+    def close(self, timeout: float = -1) -> int:
+        """End all waits and free the handle after the calls in progress. Returns what the library's close returned."""
+        if self.inherited:  # nobody else is here, whatever `_users` says
+            self._open.clear()
             self._free()
-            return
-        while not self._calling.acquire(timeout=0.01):
-            self.cancel()
+            return 0
+        user = object()
         try:
-            with self._pointing:
-                self._free()
+            self._users[user] = threading.get_ident()
+            if self._close_once():
+                _abi.lib.jlock_cancel(self._pointer[0])
         finally:
-            self._calling.release()
+            self.leave(user)
+        for waiter in list(self.waiters):
+            waiter.wake()
+        # A task, or a call of this very thread that a signal handler interrupted, goes on only after this returns. The
+        # handle is then freed as that call leaves.
+        if not {None, threading.get_ident()}.intersection(self._users.copy().values()):
+            if self._freed.acquire(timeout=timeout):
+                self._freed.release()
+        rc, self._closing_code = self._closing_code, 0
+        return rc
+
+    def _close_once(self) -> bool:
+        try:
+            return self._open.pop()
+        except IndexError:
+            return False
 
     def _free(self) -> None:
-        pointer, self._pointer = self._pointer, None
-        if pointer is not None:
-            _abi.lib.jlock_close(pointer)
+        try:
+            self._closing_code = _abi.lib.jlock_close(self._pointer.pop())
+        except IndexError:
+            return
+        _handles.pop(id(self), None)
+        self._freed.release()
 
-    def _live(self) -> ctypes.c_void_p:
-        if self._pointer is None:
-            raise ValueError("operation on a closed lock")
-        return self._pointer
+    def refuse_child(self) -> None:
+        # The library says the same, but to ask it could take mutexes that fork has left locked.
+        if self.inherited:
+            raise _errors.from_code(_abi.JLOCK_EFORKED)
 
-    def _refuse_child(self) -> None:
-        # The library says the same, but asking it takes mutexes that a fork may have left locked.
-        if os.getpid() != self._pid:
-            raise _errors.from_answer(_abi.JLOCK_EFORKED)
+    def refuse_closed(self) -> NoReturn:
+        if exiting():
+            park()
+        raise ValueError("operation on a closed lock")
 
-    def _message(self) -> str:
+    def message(self, pointer: ctypes.c_void_p) -> str:
+        """The last failure in full."""
         size = 512
         while True:
             buffer = ctypes.create_string_buffer(size)
-            length: int = _abi.lib.jlock_message(self._live(), buffer, size)
+            length: int = _abi.lib.jlock_message(pointer, buffer, size)
             if length < size:
                 return os.fsdecode(buffer.value) if length > 0 else ""
             size = length + 1
 
 
-def gave_up(message: str, timeout: float) -> _errors.AcquireTimeoutError:
-    """The library's message for a time-out, with the whole time that was waited."""
-    head, _, tail = message.rpartition(_GAVE_UP)
-    return _errors.AcquireTimeoutError(errno.ETIMEDOUT, f"{head or tail}{_GAVE_UP}{timeout:.1f} s")
+# ---------------------------------------------------------------------------------------------- the interpreter's end
+
+_handles: dict[int, Handle] = {}
+_exiting: Optional[int] = None
+
+
+def exiting() -> bool:
+    """Whether the interpreter ends while this, then a daemon thread, still runs."""
+    return _exiting not in (None, threading.get_ident())
+
+
+def park() -> NoReturn:
+    """Wait for the end of the process: an exception would only print a traceback in a thread that nobody waits for."""
+    forever = threading.Lock()
+    while True:
+        forever.acquire()
+
+
+@atexit.register
+def _exit() -> None:
+    """Release what is held, and leave the lines. Only daemon threads still run."""
+    global _exiting
+    _exiting = threading.get_ident()
+    alive = {thread.ident for thread in threading.enumerate()} - {_exiting}
+    for handle in list(_handles.values()):
+        # What a daemon thread holds stays held to the last: it still works on what the lock protects. The next to
+        # acquire takes over from the dead, and `recovered` says that the work may be half done.
+        if not any(holder.thread in alive for holder in handle.holders):
+            handle.close(timeout=5)  # a daemon thread leaves its call in no time; the result concerns nobody any more

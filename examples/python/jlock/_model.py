@@ -1,4 +1,4 @@
-"""What the library tells, as values."""
+"""What the library reports, as values."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import weakref
 from typing import Any, Optional
 
 from . import _abi, _errors
+from ._values import ENCODING
 
 
 class State(enum.IntEnum):
-    """How the lock stands."""
+    """Whether the lock is held."""
 
     FREE = _abi.JLOCK_FREE
     HELD = _abi.JLOCK_HELD
@@ -20,7 +21,7 @@ class State(enum.IntEnum):
     MINE = _abi.JLOCK_MINE
     """By this object."""
     ABANDONED = _abi.JLOCK_ABANDONED
-    """By a dead one: the next acquire takes it over."""
+    """By a dead peer: the next acquire takes it over."""
 
 
 class Peer(enum.IntEnum):
@@ -35,16 +36,52 @@ class Peer(enum.IntEnum):
 
 
 class Fallback(enum.IntFlag):
-    """What the file system lacks; nothing: the full protocol."""
+    """What the file system lacks; 0: nothing, this is the full protocol."""
 
     WITHOUT_LINK = _abi.JLOCK_WITHOUT_LINK
+    """Hard links."""
     WITHOUT_FLOCK = _abi.JLOCK_WITHOUT_FLOCK
-    """A holder's death is judged by its PID and the age of the lock."""
+    """A flock that excludes: a holder's death is judged by its PID and the age of the lock."""
+    WITHOUT_LEASE = _abi.JLOCK_WITHOUT_LEASE
+    """Leases, which show that a shipped peer still has its lock open."""
+    WITHOUT_INOTIFY = _abi.JLOCK_WITHOUT_INOTIFY
+    """inotify: a wait looks again every `retry` seconds."""
+    WITHOUT_NOREPLACE = _abi.JLOCK_WITHOUT_NOREPLACE
+    """A rename that leaves an existing file alone."""
+
+
+class Promise(enum.IntFlag):
+    """What a directory can promise."""
+
+    PROCESSES_OF_MOUNT = _abi.JLOCK_PLACE_PROCESSES_OF_MOUNT
+    """Processes that reach the directory through the same mount exclude each other."""
+    PROCESSES_OF_MACHINE = _abi.JLOCK_PLACE_PROCESSES_OF_MACHINE
+    """So do all processes of this machine, through whatever mount."""
+    OTHER_MACHINES = _abi.JLOCK_PLACE_OTHER_MACHINES
+    """So do processes of other machines that share the file system."""
+    TAKEOVER = _abi.JLOCK_PLACE_TAKEOVER
+    """The lock of a dead library peer is taken over at once."""
+    DURABLE = _abi.JLOCK_PLACE_DURABLE
+    """With `sync`, what was acknowledged survives a power cut."""
+    ORDER = _abi.JLOCK_PLACE_ORDER
+    """Waiters are served in the order in which they came."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """What `probe` found out about a directory."""
+
+    promises: Promise
+    missing: Fallback
+    file_system: str
+    """Its name, such as "ext4"; its magic number in hexadecimal if the library has no name for it."""
+    reason: str
+    """Why something is not promised; empty: everything is."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Holder:
-    """Who has the lock, as `Lock.inspect` found it."""
+    """The lock's holder, as `Lock.inspect` found it."""
 
     state: State
     peer: Peer
@@ -52,6 +89,8 @@ class Holder:
     """None when it is not known."""
     age: float
     """Seconds since the lock's last sign of life."""
+    held: Optional[float]
+    """Seconds since the holder acquired the lock; None when it is not known, or nobody holds it."""
     nonce: str
     host: str
     fallback: Fallback
@@ -72,7 +111,7 @@ class Source:
         entry = _abi.jlock_entry()
         rc: int = _abi.lib.jlock_snapshot_entry(self.pointer, kind, index, ctypes.byref(entry))
         if rc < 0:
-            raise _errors.from_answer(rc)
+            raise _errors.from_code(rc)
         # Not entry.path, which ctypes would end at the first NUL.
         address = ctypes.c_void_p.from_buffer(entry, _abi.jlock_entry.path.offset).value
         return ctypes.string_at(address or 0, entry.path_len).decode(*ENCODING)
@@ -106,7 +145,3 @@ class Snapshot(_Sourced):
         )
         object.__setattr__(snapshot, "source", source)
         return snapshot
-
-
-# Paths are bytes; those that are not UTF-8 come back as they went, as in the os module.
-ENCODING = ("utf-8", "surrogateescape")

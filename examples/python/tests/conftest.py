@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pathlib
 import signal
 import subprocess
 import sys
+import threading
+import time
 import typing
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from jlock import Lock, _abi
+
 PYTHON = pathlib.Path(__file__).resolve().parents[1]
 ROOT = PYTHON.parents[1]
+
+# Seconds after which a test fails that would otherwise hang. What works is far quicker, on however busy a machine.
+HANG = 600
 
 HOLD = """
 import sys
@@ -35,7 +43,7 @@ def environment() -> dict[str, str]:
 def run(code: str, *arguments: object, **options: typing.Any) -> subprocess.CompletedProcess[str]:
     """Run Python code in a process of its own."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, **options)
+    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=HANG, **options)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -65,6 +73,38 @@ def hold(directory: pathlib.Path) -> Hold:
             yield process
 
     return holding
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Wait for a condition."""
+    limit = time.monotonic() + HANG
+    while not condition():
+        assert time.monotonic() < limit, f"still waiting until {what}"
+        time.sleep(0.001)
+
+
+def in_thread(function: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=function)
+    thread.start()
+    return thread
+
+
+def joined(thread: threading.Thread) -> None:
+    thread.join(HANG)
+    assert not thread.is_alive()
+
+
+def acquires(lock: Lock) -> bool:
+    """Whether an acquire is in progress on this object, in the library. (Only while another one holds the lock.)"""
+    rc: int = _abi.lib.jlock_acquire_poll(lock._handle._pointer[0])
+    assert rc in (-errno.EINPROGRESS, -errno.EINVAL)
+    return rc == -errno.EINPROGRESS
+
+
+def spy(monkeypatch: pytest.MonkeyPatch, name: str, instead: Callable[..., int]) -> None:
+    """Call `instead(original, *arguments)` for a function of the library."""
+    original = getattr(_abi.lib, name)
+    monkeypatch.setattr(_abi.lib, name, lambda *arguments: instead(original, *arguments))
 
 
 def lock_file(directory: pathlib.Path) -> pathlib.Path:

@@ -13,7 +13,7 @@ from jlock import _abi, _lock
 
 from .conftest import ROOT
 
-STRUCTS = (_abi.jlock_options, _abi.jlock_holder, _abi.jlock_entry)
+STRUCTS = (_abi.jlock_options, _abi.jlock_place, _abi.jlock_holder, _abi.jlock_entry)
 HEADER = ROOT / "include" / "jlock.h"
 
 
@@ -56,13 +56,12 @@ def test_no_function_or_constant_of_the_header_is_missing() -> None:
 
 def test_the_defaults_are_the_librarys() -> None:
     options = _abi.jlock_options()
-    _abi.lib.jlock_options_init(ctypes.byref(options))
+    _abi.lib.jlock_options_init(ctypes.byref(options), ctypes.sizeof(options))
     defaults = _lock.Lock.__init__.__kwdefaults__
     assert defaults is not None
     assert (options.timeout_ms, options.retry_ms, options.stale_ms, options.settle_ms) == tuple(
         round(defaults[name] * 1000) for name in ("timeout", "retry", "stale", "settle")
     )
-    assert options.size == ctypes.sizeof(options)
 
 
 def test_the_version_is_readable() -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import errno
+import os
 import pathlib
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from jlock import EntryError, HeaderError, Journal, Lock, LockLostError, Snapshot
+from jlock import EntryError, HeaderError, Journal, Lock, LockLostError, Snapshot, State, UnstampedError, _abi
 
-from .conftest import steal
+from .conftest import lock_file, spy, steal
 
 STAMP = 1_700_000_000_000
 
@@ -64,8 +68,20 @@ def test_checkpoint_keeps_what_came_after_the_snapshot(journal: Journal) -> None
     journal.append(["old"])
     snapshot = journal.read()
     journal.append(["new"], deleted=["gone"])
-    journal.checkpoint(snapshot, STAMP + 5)
+    assert journal.checkpoint(snapshot, STAMP + 5) is True
     assert journal.read() == Snapshot(float(STAMP + 5), ("new",), ("gone",))
+
+
+def test_checkpoint_says_that_it_kept_all_when_the_journal_had_been_replaced(
+    directory: pathlib.Path, journal: Journal
+) -> None:
+    journal.append(["old"])
+    snapshot = journal.read()
+    copied = directory / "copy"
+    copied.write_bytes((directory / "changes.journal").read_bytes())
+    copied.rename(directory / "changes.journal")
+    assert journal.checkpoint(snapshot, STAMP + 5) is False
+    assert journal.read().changed == ("old",)
 
 
 def test_a_snapshot_is_a_value(journal: Journal) -> None:
@@ -107,9 +123,49 @@ def test_an_entry_that_the_format_cannot_carry_is_refused(directory: pathlib.Pat
     assert lines(directory) == before
 
 
+@pytest.mark.parametrize(
+    "bad, kind",
+    [
+        (2**64 + 7, ValueError),  # ctypes would write 7
+        (2**63, ValueError),
+        (-1, ValueError),
+        (1.5, TypeError),
+        (1.0, TypeError),
+        (True, TypeError),
+        ("7", TypeError),
+        (None, TypeError),
+    ],
+)
+def test_a_timestamp_that_is_not_one_is_refused(
+    directory: pathlib.Path, journal: Journal, bad: Any, kind: type[Exception]
+) -> None:
+    snapshot = journal.read()
+    for call in (
+        lambda: journal.append_stamped(["a"], timestamp_ms=bad),
+        lambda: journal.write_header(bad),
+        lambda: journal.checkpoint(snapshot, bad),
+    ):
+        with pytest.raises(kind, match="timestamp_ms: "):
+            call()
+    assert lines(directory) == [f"# codegraph-journal v1 {STAMP}"]
+
+
+def test_a_timestamp_may_be_as_large_as_the_format_has_room_for(directory: pathlib.Path) -> None:
+    class Number:
+        """As numpy's are."""
+
+        def __index__(self) -> int:
+            return 2**63 - 1
+
+    Journal(directory).write_header(Number())  # type: ignore[arg-type]
+    assert lines(directory) == [f"# codegraph-journal v1 {2**63 - 1}"]
+
+
 def test_one_string_is_not_a_list_of_paths(journal: Journal) -> None:
     with pytest.raises(TypeError):
         journal.append("abc")
+    with pytest.raises(TypeError):
+        journal.append(pathlib.PurePath("abc"))  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         journal.append([], deleted="abc")
 
@@ -119,11 +175,21 @@ def test_appending_nothing_adds_nothing(directory: pathlib.Path, journal: Journa
     assert lines(directory) == [f"# codegraph-journal v1 {STAMP}"]
 
 
-def test_a_journal_without_a_timestamp_has_no_header(directory: pathlib.Path) -> None:
+def test_a_journal_that_was_never_stamped_says_so(directory: pathlib.Path) -> None:
     journal = Journal(directory)
     with pytest.raises(FileNotFoundError):
         journal.read()
     journal.append(["a"])
+    with pytest.raises(UnstampedError) as caught:
+        journal.read()
+    assert caught.value.errno == 4104
+    journal.append_stamped(["b"], timestamp_ms=STAMP)
+    assert journal.read().changed == ("a", "b")
+
+
+def test_a_journal_without_a_header_says_so(directory: pathlib.Path) -> None:
+    journal = Journal(directory)
+    (directory / "changes.journal").write_text("a\n")
     with pytest.raises(HeaderError) as caught:
         journal.read()
     assert caught.value.errno == 4100
@@ -143,3 +209,114 @@ def test_with_sync_the_same_is_written(directory: pathlib.Path) -> None:
     journal.append_stamped(["a"], timestamp_ms=STAMP)
     journal.append(["b"])
     assert journal.read().changed == ("a", "b")
+
+
+class Overtaken:
+    """The first few times, the lock is taken away while an append is under way, and is free again after it."""
+
+    def __init__(self, directory: pathlib.Path, times: int) -> None:
+        self.directory, self.times = directory, times
+        self.codes: list[int] = []
+
+    def __call__(self, original: Callable[..., int], *arguments: object) -> int:
+        if len(self.codes) == self.times:
+            return original(*arguments)
+        steal(self.directory)
+        self.codes.append(original(*arguments))
+        lock_file(self.directory).unlink()
+        return self.codes[-1]
+
+
+def test_an_append_that_is_overtaken_is_done_again(
+    directory: pathlib.Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overtaken = Overtaken(directory, 3)
+    spy(monkeypatch, "jlock_append", overtaken)
+    journal.append(["a"])
+    assert overtaken.codes == [_abi.JLOCK_ELOST] * 3
+    assert journal.read().changed == ("a",)
+    assert journal.inspect().state is State.FREE
+
+
+def test_an_append_that_is_overtaken_again_and_again_says_so(
+    directory: pathlib.Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spy(monkeypatch, "jlock_append", Overtaken(directory, 4))
+    with pytest.raises(LockLostError):
+        journal.append(["a"])
+    assert journal.read().changed == ()
+
+
+def test_an_append_whose_lock_is_lost_by_its_release_is_done_again(
+    directory: pathlib.Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written, but perhaps to a journal that the thief has replaced by an older copy."""
+    released: list[int] = []
+
+    def release(original: Callable[..., int], pointer: object) -> int:
+        if released:
+            return original(pointer)
+        steal(directory)
+        released.append(original(pointer))
+        lock_file(directory).unlink()
+        return released[0]
+
+    spy(monkeypatch, "jlock_release", release)
+    journal.append(["a"])
+    assert released == [_abi.JLOCK_ELOST]
+    assert lines(directory)[1:] == ["a", "a"]
+
+
+def test_a_release_that_fails_after_the_write_is_reported_and_done_before_the_next(
+    directory: pathlib.Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        spy(patched, "jlock_release", lambda original, pointer: -errno.EIO)
+        with pytest.raises(OSError, match="; the journal was written, but the lock could not be released") as caught:
+            journal.append(["a"])
+        assert caught.value.errno == errno.EIO
+        with pytest.raises(OSError) as caught:
+            journal.append(["b"])
+        assert caught.value.errno == errno.EIO
+    journal.append(["c"])
+    assert journal.read().changed == ("a", "c")
+    assert journal.inspect().state is State.FREE
+
+
+def test_an_append_whose_hold_another_thread_releases_acquires_by_itself(
+    directory: pathlib.Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And waits for it as always, if somebody else is quicker."""
+    other = Lock(directory)
+    appended: list[int] = []
+
+    def append(original: Callable[..., int], *arguments: object) -> int:
+        if not appended:  # the moment between the look at the hold and the write
+            journal.release()
+            other.acquire()
+        appended.append(original(*arguments))
+        if other.inspect().state is State.MINE:
+            other.release()
+        return appended[-1]
+
+    journal.acquire()
+    spy(monkeypatch, "jlock_append", append)
+    journal.append(["a"])
+    assert appended == [-errno.ETIMEDOUT, 0]
+    assert journal.read().changed == ("a",)
+
+
+def test_names_that_are_not_utf8(tmp_path: pathlib.Path) -> None:
+    directory = os.fsencode(tmp_path) + b"/\xff\xfe"
+    by_bytes, by_text = Journal(directory), Journal(os.fsdecode(directory))
+    by_bytes.append_stamped([b"\xff"], timestamp_ms=STAMP)
+    assert b"changes.journal" in os.listdir(directory)
+    assert by_text.read().changed == ("\udcff",)
+    assert by_bytes.directory == os.fsdecode(directory)
+    other = Journal(directory, journal=b"\xfe.journal")
+    other.append(["a"])
+    assert os.path.exists(directory + b"/\xfe.journal")
+    copied = pickle.loads(pickle.dumps(other))
+    assert (copied.directory, copied.journal) == (os.fsdecode(directory), "\udcfe.journal")
+    with by_bytes:
+        assert not by_text.try_acquire()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 
 from jlock import Journal, Lock, _abi
 
-from .conftest import PYTHON, environment
+from .conftest import HANG, PYTHON, ROOT, environment
 
 
 def test_mypy_finds_nothing() -> None:
@@ -18,44 +17,58 @@ def test_mypy_finds_nothing() -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-def install(tmp_path: pathlib.Path, source: pathlib.Path, **variables: str) -> pathlib.Path:
-    """Install with pip into a virtual environment, without a network; return the library that a program then loads."""
-    venv = tmp_path / "venv"
-    inherited = {name: value for name, value in os.environ.items() if name not in ("JLOCK_LIBRARY", "PYTHONPATH")}
-    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
-    python = str(venv / "bin" / "python")
-    pip = [python, "-m", "pip", "install", "--quiet", "--no-index", "--disable-pip-version-check"]
-    subprocess.run([*pip, str(source)], env={**inherited, **variables}, check=True)
-    code = """
+CODE = """
 import sys, jlock
 with jlock.Lock(sys.argv[1]):
     print(jlock.__file__, *{line.split()[-1] for line in open("/proc/self/maps") if "libjlock" in line})
 """
-    command = [python, "-c", code, str(tmp_path / "journal")]
+
+
+def install(
+    tmp_path: pathlib.Path, source: pathlib.Path, *options: str, **variables: str
+) -> tuple[pathlib.Path, pathlib.Path]:
+    """Install with pip into a virtual environment, without a network: the module and library that a program loads."""
+    venv = tmp_path / "venv"
+    inherited = {name: value for name, value in os.environ.items() if name not in ("JLOCK_LIBRARY", "PYTHONPATH")}
+    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+    python = str(venv / "bin" / "python")
+    pip = [python, "-m", "pip", "install", "--quiet", "--no-index", "--disable-pip-version-check", *options]
+    subprocess.run([*pip, str(source)], env={**inherited, **variables}, check=True)
+    command = [python, "-c", CODE, str(tmp_path / "journal")]
     ran = subprocess.run(command, env=inherited, stdout=subprocess.PIPE, text=True, check=True, cwd=tmp_path)
     module, library = map(pathlib.Path, ran.stdout.split())
-    assert venv in module.parents and (module.parent / "py.typed").is_file()
-    assert library == module.parent / "libjlock.so.0"
-    return library
+    assert (module.parent / "py.typed").is_file()
+    return module, library
 
 
 def test_pip_installs_the_checkout_with_the_library_inside(tmp_path: pathlib.Path) -> None:
-    install(tmp_path, PYTHON)
+    module, library = install(tmp_path, PYTHON)
+    assert tmp_path in module.parents
+    assert library == module.parent / "libjlock.so.0"
+    assert b"\0.debug_info\0" not in library.read_bytes()
 
 
-def test_a_source_distribution_takes_the_library_that_it_is_given(tmp_path: pathlib.Path) -> None:
+def test_an_editable_installation_uses_the_checkout(tmp_path: pathlib.Path) -> None:
+    module, library = install(tmp_path, PYTHON, "--editable")
+    assert module == PYTHON / "jlock" / "__init__.py"
+    assert ROOT in library.parents
+
+
+def test_a_source_distribution_takes_the_installed_library_as_it_is(tmp_path: pathlib.Path) -> None:
     code = "import sys, jlock_build; print(jlock_build.build_sdist(sys.argv[1]))"
     command = [sys.executable, "-c", code, str(tmp_path)]
     env = {**os.environ, "PYTHONPATH": str(PYTHON / "build_backend")}
     name = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
     given = tmp_path / "given.so"
-    shutil.copy(_abi._path(), given)
-    assert install(tmp_path, tmp_path / name, JLOCK_LIBRARY=str(given)).read_bytes() == given.read_bytes()
+    subprocess.run(["strip", "--strip-all", "-o", str(given), _abi._path()], check=True)
+    module, library = install(tmp_path, tmp_path / name, JLOCK_LIBRARY=str(given))
+    assert library == module.parent / "libjlock.so.0"
+    assert library.read_bytes() == given.read_bytes()
 
 
 def program(name: str, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, str(PYTHON / name), *arguments]
-    return subprocess.run(command, input=stdin, env=environment(), capture_output=True, timeout=60)
+    return subprocess.run(command, input=stdin, env=environment(), capture_output=True, timeout=HANG)
 
 
 def test_the_writer_acknowledges_what_it_appended(directory: pathlib.Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import multiprocessing
 import multiprocessing.pool
 import os
@@ -9,13 +11,13 @@ import pathlib
 import signal
 import subprocess
 import sys
-import threading
+import warnings
 
 import pytest
 
 from jlock import ForkedError, Journal, Lock, State
 
-from .conftest import Hold, environment, leftovers, run
+from .conftest import HANG, Hold, acquires, environment, in_thread, joined, leftovers, run, until
 
 WORKERS = 4
 EACH = 50
@@ -33,7 +35,7 @@ def work(journal: Journal, name: int) -> bool:
 
 
 def work_in(directory: str, name: int) -> bool:
-    return work(Journal(directory, timeout=30), name)
+    return work(Journal(directory, timeout=HANG), name)
 
 
 def check(directory: pathlib.Path) -> None:
@@ -53,7 +55,7 @@ def test_forked_workers_that_open_their_own_exclude_each_other(directory: pathli
 
 
 def test_spawned_workers_get_a_handle_of_their_own_by_pickling(directory: pathlib.Path) -> None:
-    journal = Journal(directory, timeout=30)
+    journal = Journal(directory, timeout=HANG)
     with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
         assert all(pool.starmap(work, [(journal, name) for name in range(WORKERS)]))
         pool.close()
@@ -81,7 +83,8 @@ def test_an_inherited_lock_refuses_and_closing_it_releases_nothing(directory: pa
 
     def child() -> int:
         refused = 0
-        for function in (lock.acquire, lock.release, lock.refresh, lock.cancel, lock.inspect, lock.read, lock.append):
+        calls = (lock.acquire, lock.release, lock.refresh, lock.cancel, lock.inspect, lock.read, lock.append)
+        for function in (*calls, lambda: asyncio.run(lock.acquire_async())):
             try:
                 function()
             except ForkedError:
@@ -89,17 +92,16 @@ def test_an_inherited_lock_refuses_and_closing_it_releases_nothing(directory: pa
         lock.close()
         return refused
 
-    assert in_child(child) == 7
+    assert in_child(child) == 8
     lock.refresh()
     assert not Lock(directory).try_acquire()
 
 
 def test_a_child_may_close_while_the_parents_other_thread_waits(directory: pathlib.Path) -> None:
-    holder, waiter = Lock(directory), Lock(directory, timeout=30)
+    holder, waiter = Lock(directory), Lock(directory, timeout=HANG)
     holder.acquire()
-    thread = threading.Thread(target=waiter.acquire)
-    thread.start()
-    thread.join(0.05)
+    thread = in_thread(waiter.acquire)
+    until(lambda: acquires(waiter), "the thread waits")
 
     def child() -> int:
         with pytest.raises(ForkedError):  # without a look at the mutex, which that thread may hold for ever here
@@ -110,7 +112,7 @@ def test_a_child_may_close_while_the_parents_other_thread_waits(directory: pathl
 
     assert in_child(child) == 0
     holder.release()
-    thread.join(10)
+    joined(thread)
     assert waiter.inspect().state is State.MINE
 
 
@@ -128,7 +130,7 @@ os.kill(os.getpid(), 9)
     command = [sys.executable, "-c", holder, str(directory)]
     with subprocess.Popen(command, env=environment(), stdin=subprocess.PIPE) as process:
         process.wait()
-        lock = Lock(directory, timeout=10)
+        lock = Lock(directory, timeout=HANG)
         with lock:
             assert lock.recovered
 
@@ -148,29 +150,122 @@ journal.append(["a"])
         with subprocess.Popen(command, env=environment(), stdout=pipe, stderr=pipe, text=True) as process:
             assert process.stdout is not None and process.stdout.readline() == "waiting\n"
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=10)
+            _, errors = process.communicate(timeout=HANG)
             assert errors.strip().endswith("KeyboardInterrupt")
+
+
+def test_a_lock_that_a_child_inherited_is_collected_there_in_silence(directory: pathlib.Path) -> None:
+    locks = [Lock(directory)]
+    locks[0].acquire()
+    pointers = locks[0]._handle._pointer
+
+    def child() -> int:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            locks.clear()
+            gc.collect()
+        return len(pointers) + len(caught)
+
+    assert in_child(child) == 0
+    locks[0].refresh()
+
+
+# ------------------------------------------------------------------------------------------- the end of an interpreter
 
 
 def test_the_end_of_the_interpreter_releases(directory: pathlib.Path) -> None:
     ran = run("import sys, jlock\nlock = jlock.Lock(sys.argv[1])\nlock.acquire()", directory)
-    assert ran.returncode == 0, ran.stderr
+    assert (ran.returncode, ran.stderr) == (0, "")
     assert leftovers(directory) == []
 
 
-def test_the_end_of_the_interpreter_ends_a_daemon_threads_wait(directory: pathlib.Path, hold: Hold) -> None:
-    code = """
-import math, sys, threading, jlock
-lock = jlock.Lock(sys.argv[1], timeout=math.inf)
+# A daemon thread waits for the lock when the interpreter ends, or comes to it only then.
+DAEMON = """
+import atexit, math, sys, threading
+
+waits, ends = threading.Event(), threading.Event()
+
+@atexit.register  # before jlock's own: it is called after it
+def go_on():
+    ends.set()
+    thread.join(0.1)
+
+import jlock
+
+lock = jlock.Journal(sys.argv[1], timeout=math.inf)
+
 def wait():
-    try:
-        lock.acquire()
-    except (jlock.CanceledError, ValueError):
-        pass
+    waits.set()
+    if len(sys.argv) > 2:
+        ends.wait()
+    lock.append(["a"])
+
 thread = threading.Thread(target=wait, daemon=True)
 thread.start()
-thread.join(0.05)
+waits.wait()
 """
+
+
+@pytest.mark.parametrize("late", [[], ["late"]])
+def test_the_end_of_the_interpreter_ends_a_daemon_threads_wait_in_silence(
+    directory: pathlib.Path, hold: Hold, late: list[str]
+) -> None:
     with hold():
-        ran = run(code, directory)
+        ran = run(DAEMON, directory, *late)
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_what_a_daemon_thread_holds_is_not_released_before_it_dies(directory: pathlib.Path) -> None:
+    """It still works on what the lock protects. So the next holder takes over, and learns that it may be half done."""
+    code = """
+import sys, threading, jlock
+
+lock, held = jlock.Lock(sys.argv[1]), threading.Event()
+
+def work():
+    with lock:
+        held.set()
+        threading.Event().wait()
+
+threading.Thread(target=work, daemon=True).start()
+held.wait()
+"""
+    ran = run(code, directory)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    with Lock(directory) as lock:
+        assert lock.recovered
+
+
+SUBINTERPRETERS = """
+import sys, jlock
+
+if sys.version_info >= (3, 13):
+    import _interpreters as interpreters
+    create = interpreters.create
+else:
+    import _xxsubinterpreters as interpreters
+    def create():  # ctypes cannot be loaded into an isolated one
+        return interpreters.create(isolated=False)
+
+code = "import sys; sys.path[:0] = " + repr(sys.path) + "; directory = " + repr(sys.argv[1])
+code += '''
+import jlock
+lock = jlock.Lock(directory)
+open(directory + ("/held" if lock.try_acquire() else "/refused"), "x").close()
+'''
+first, second = create(), create()
+for each in (first, second):
+    failed = interpreters.run_string(each, code)
+    assert failed is None, failed
+interpreters.destroy(first)
+with jlock.Lock(sys.argv[1], timeout=0) as lock:
+    print("taken over" if lock.recovered else "released")
+interpreters.destroy(second)
+"""
+
+
+def test_subinterpreters_exclude_each_other_and_release_at_their_end(directory: pathlib.Path) -> None:
+    directory.mkdir()
+    ran = run(SUBINTERPRETERS, directory)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "released\n", "")
+    assert leftovers(directory) == ["held", "refused"]

@@ -14,7 +14,7 @@ import (
 	"os"
 	"time"
 
-	"jlock"
+	"jlock.example/jlock"
 )
 
 func main() {
@@ -22,7 +22,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: writer DIR PREFIX < paths")
 		os.Exit(1)
 	}
-	// Not buffered: an entry is told as soon as it is safe.
+	// Not buffered: an entry is acknowledged as soon as it is safe.
 	if err := write(os.Args[1], os.Args[2], os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "writer:", err)
 		os.Exit(1)

@@ -1,0 +1,98 @@
+package jlock_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"testing"
+
+	"jlock.example/jlock"
+)
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	all, err := os.ReadDir("/proc/self/fd")
+	check(t, err)
+	return len(all)
+}
+
+// resident is the process's memory, C's with Go's, in bytes.
+func resident(t *testing.T) int {
+	t.Helper()
+	debug.FreeOSMemory()
+	statm, err := os.ReadFile("/proc/self/statm")
+	check(t, err)
+	pages, err := strconv.Atoi(strings.Fields(string(statm))[1])
+	check(t, err)
+	return pages * os.Getpagesize()
+}
+
+// The entry is long: if each of ten thousand were kept somewhere, that would be 40 MB.
+func TestNothingGrowsWithTheNumberOfOperations(t *testing.T) {
+	const operations, most = 10_000, 24 << 20
+	dir := t.TempDir()
+	lock, other := open(t, dir, nil), open(t, dir, &jlock.Options{Timeout: -1})
+	long := jlock.Changed(strings.Repeat("x", 4000))
+	canceled, cancel := context.WithCancel(background)
+	cancel()
+	once := func(i int) {
+		check(t, lock.Acquire(background))
+		check(t, lock.Append(background, long))
+		if got, err := other.TryAcquire(); got || err != nil {
+			t.Fatalf("%v, %v", got, err)
+		}
+		if err := other.Acquire(canceled); !errors.Is(err, jlock.ErrCanceled) {
+			t.Fatal(err)
+		}
+		if i%20 == 0 {
+			snapshot := read(t, lock)
+			_, err := lock.Checkpoint(background, snapshot, stamp)
+			check(t, err)
+			if i%200 != 0 { // the collector closes the others
+				snapshot.Close()
+			}
+		}
+		if i%100 == 0 {
+			waitTwice(t, lock, other)
+			check(t, lock.Acquire(background))
+			one, err := jlock.Open(dir, nil)
+			check(t, err)
+			check(t, one.Close())
+		}
+		check(t, lock.Release())
+	}
+	check(t, lock.WriteHeader(background, stamp))
+	for i := 0; i < operations/10; i++ {
+		once(i)
+	}
+	runtime.GC()
+	fds, goroutines, bytes := descriptors(t), runtime.NumGoroutine(), resident(t)
+	for i := 0; i < operations; i++ {
+		once(i)
+	}
+	until(t, "the goroutines have ended", func() bool { return runtime.NumGoroutine() <= goroutines })
+	// Finalizers run later than the garbage collector.
+	until(t, "the descriptors are closed", func() bool { runtime.GC(); return descriptors(t) <= fds })
+	until(t, "the memory is as much as before", func() bool { return resident(t) <= bytes+most })
+	t.Logf("%d KB more", (resident(t)-bytes)/1000)
+}
+
+// waitTwice has other wait for what lock holds: until that is cancelled, and until the release.
+func waitTwice(t *testing.T, lock, other *jlock.Lock) {
+	ctx, cancel := context.WithCancel(background)
+	waits := starts(func() error { return other.Acquire(ctx) })
+	until(t, "it waits", func() bool { return other.Busy() && other.Waits() })
+	cancel()
+	if err := soon(t, waits); !errors.Is(err, jlock.ErrCanceled) {
+		t.Fatal(err)
+	}
+	waits = starts(func() error { return other.Acquire(background) })
+	until(t, "it waits", other.Busy)
+	check(t, lock.Release())
+	check(t, soon(t, waits))
+	check(t, other.Release())
+}

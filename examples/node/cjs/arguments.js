@@ -1,0 +1,97 @@
+"use strict";
+/**
+ * What callers pass, checked: koffi would end the process for some of it, and C would take a name to end at its first
+ * NUL.
+ */
+Object.defineProperty(exports, "__esModule", { value: true });
+exports.toPath = toPath;
+exports.argumentError = argumentError;
+exports.milliseconds = milliseconds;
+exports.toNativeTimestamp = toNativeTimestamp;
+exports.toSignal = toSignal;
+exports.toEncoding = toEncoding;
+const node_url_1 = require("node:url");
+const node_util_1 = require("node:util");
+/**
+ * The path of a directory. Bytes are taken as they are, so that a name need not be UTF-8.
+ *
+ * @typedef {string | Uint8Array | URL} PathLike
+ */
+/** @typedef {{ bytes: Buffer, text: string }} Path the bytes end with a NUL, the text is for messages */
+/**
+ * @param {unknown} value
+ * @param {string} name the parameter's
+ * @returns {Path}
+ */
+function toPath(value, name) {
+    const given = value instanceof node_url_1.URL ? (0, node_url_1.fileURLToPath)(value) : value;
+    if (typeof given !== 'string' && !node_util_1.types.isUint8Array(given)) {
+        throw argumentError(name, 'is not a string, a Uint8Array or a URL', given, 'ERR_INVALID_ARG_TYPE');
+    }
+    // A copy: the caller's may change during the call.
+    const bytes = typeof given === 'string' ? Buffer.from(given) : Buffer.from(given);
+    if (bytes.includes(0))
+        throw argumentError(name, 'contains a NUL', given, 'ERR_INVALID_ARG_VALUE');
+    return { bytes: Buffer.concat([bytes, Buffer.alloc(1)]), text: bytes.toString() };
+}
+/**
+ * @param {string} name
+ * @param {string} what
+ * @param {unknown} value
+ * @param {string} code as Node's own functions have it
+ */
+function argumentError(name, what, value, code) {
+    const shown = typeof value === 'string' ? JSON.stringify(value) : typeof value === 'object' ? 'the object' : String(value);
+    return Object.assign(new TypeError(`${name}: ${shown} ${what}`), { code });
+}
+/**
+ * @param {string} name
+ * @param {unknown} value
+ * @param {number} byDefault
+ */
+function milliseconds(name, value, byDefault) {
+    if (value === undefined)
+        return byDefault;
+    const most = name === 'timeoutMs' ? Infinity : 2 ** 32 - 1;
+    if (typeof value === 'number' && value >= 0 && value <= most)
+        return Math.ceil(value);
+    throw new RangeError(`${name}: ${String(value)} is not a number of milliseconds`);
+}
+const LATEST = 2n ** 63n - 1n;
+/**
+ * A timestamp as C takes it.
+ *
+ * @param {unknown} value
+ * @returns {bigint}
+ */
+function toNativeTimestamp(value) {
+    if (typeof value !== 'number' && typeof value !== 'bigint') {
+        throw argumentError('timestamp', 'is neither a number nor a bigint', value, 'ERR_INVALID_ARG_TYPE');
+    }
+    const exact = typeof value === 'bigint' || Number.isSafeInteger(value);
+    const timestamp = exact ? BigInt(value) : -1n;
+    if (timestamp >= 0n && timestamp <= LATEST)
+        return timestamp;
+    throw new RangeError(`timestamp: ${value} is not a whole number of milliseconds since 1970`);
+}
+/**
+ * @param {unknown} value
+ * @returns {AbortSignal | undefined}
+ */
+function toSignal(value) {
+    // Not instanceof: there are other realms, and other implementations.
+    const isSignal = typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value;
+    if (value === undefined || isSignal)
+        return /** @type {AbortSignal | undefined} */ (value);
+    throw argumentError('signal', 'is not an AbortSignal', value, 'ERR_INVALID_ARG_TYPE');
+}
+/**
+ * @param {{ encoding?: unknown } | undefined} options
+ * @returns {'utf8' | 'buffer'}
+ */
+function toEncoding(options) {
+    const encoding = options?.encoding ?? 'utf8';
+    if (encoding === 'utf8' || encoding === 'buffer')
+        return encoding;
+    throw argumentError('encoding', "is neither 'utf8' nor 'buffer'", encoding, 'ERR_INVALID_ARG_VALUE');
+}

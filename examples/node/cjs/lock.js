@@ -1,0 +1,625 @@
+"use strict";
+/**
+ * The lock and its journal for programs that must not stand still.
+ *
+ * Waiting takes no thread. `jlock_acquire_start` and `jlock_acquire_poll` never sleep, so they are called here, and in
+ * between the event loop watches the descriptor that says when another look is worth it (`waits.js`). The place in line
+ * is kept from the first look to the last. What may take its time (the disk, a journal to be rewritten, a directory)
+ * goes to Node's pool of threads, but never before the lock is held.
+ */
+Object.defineProperty(exports, "__esModule", { value: true });
+exports.Lock = void 0;
+const arguments_js_1 = require("./arguments.js");
+const error_js_1 = require("./error.js");
+const error_js_2 = require("./error.js");
+const format_js_1 = require("./format.js");
+const handle_js_1 = require("./handle.js");
+const loop_js_1 = require("./loop.js");
+const native_js_1 = require("./native.js");
+const owned_js_1 = require("./owned.js");
+const pool_js_1 = require("./pool.js");
+const probe_js_1 = require("./probe.js");
+const snapshot_js_1 = require("./snapshot.js");
+const turns_js_1 = require("./turns.js");
+const waits_js_1 = require("./waits.js");
+/** @typedef {import('./arguments.js').PathLike} PathLike */
+/** @typedef {import('./handle.js').Options} Options */
+/** @typedef {import('./format.js').JournalEntry} JournalEntry */
+/** @typedef {import('./format.js').InvalidJournal} InvalidJournal */
+/**
+ * @template [Path=string]
+ * @typedef {import('./format.js').ValidJournal<Path>} ValidJournal
+ */
+/**
+ * @template [Path=string]
+ * @typedef {import('./snapshot.js').Snapshot<Path>} Snapshot
+ */
+/**
+ * How long one call waits for the lock.
+ *
+ * @typedef {object} Wait
+ * @property {number} [timeoutMs] instead of the lock's own; `Infinity`: forever; 0: do not wait
+ * @property {AbortSignal} [signal] ends the wait at once, with an `AbortError` whose `cause` is the signal's reason
+ */
+/**
+ * Who holds the lock.
+ *
+ * @typedef {object} Holder
+ * @property {'free' | 'held' | 'mine' | 'abandoned'} state abandoned: the next acquire takes it over
+ * @property {'none' | 'library' | 'shipped' | 'unknown'} peer shipped: a program that does without this library
+ * @property {number} pid 0: unknown
+ * @property {number} ageMs since the lock's last sign of life
+ * @property {number | undefined} heldMs since the holder acquired it; undefined: unknown, or nobody holds it
+ * @property {string} nonce
+ * @property {string} host
+ * @property {('link' | 'flock')[]} fallback what this lock does without here, as far as it has acquired yet; nothing:
+ *   the full protocol
+ */
+/** @typedef {InvalidJournal & { code: 'ENOENT' | 'ENOTDIR' | 'EHEADER' | 'EUNSTAMPED' }} NoJournal and why there is none */
+/** @type {readonly Holder['state'][]} */
+const STATES = ['free', 'held', 'mine', 'abandoned'];
+/** @type {readonly Holder['peer'][]} */
+const PEERS = ['none', 'library', 'shipped', 'unknown'];
+/** How often a write that lost its lock to a thief is done again, as in the library itself. */
+const OVERTAKEN = 3;
+/** An append of no more bytes than these goes to the page cache faster than to another thread. */
+const SMALL = 65_536;
+/**
+ * Up to which age of the lock's sign of life a release or a refresh is three system calls. At 29 s it settles first,
+ * which is a sleep.
+ */
+const PROMPT_MS = 10_000;
+/**
+ * The locks that are held. The garbage collector must not end a hold, whose owner may have no further use for the
+ * `Lock` itself.
+ *
+ * @type {Set<Lock>}
+ */
+const holding = new Set();
+/**
+ * The lock of one journal, and the journal beneath it. One `Lock` is one participant: what it is asked for, it does in
+ * turn, and two on one journal exclude each other like two processes.
+ */
+class Lock {
+    #handle;
+    #dir;
+    #timeoutMs;
+    #sync;
+    #recovered = false;
+    #held = false;
+    /** Whether a hold that its owner has ended could not be released: the next acquire tries that first. */
+    #owesRelease = false;
+    /** The wall clock at the last sign of life that was given from here. */
+    #signOfLife = 0;
+    /** Of the calls that may have to wait for the lock, one after the other. */
+    #turns = new turns_js_1.Turns();
+    /** Of the `hold`s, each of which spans several of these calls. */
+    #holds = new turns_js_1.Turns();
+    /**
+     * Ends the wait in progress.
+     *
+     * @type {(() => void) | undefined}
+     */
+    #endWait;
+    /**
+     * The calls that are with the pool.
+     *
+     * @type {Set<Promise<number>>}
+     */
+    #running = new Set();
+    #open = true;
+    /** @type {Promise<void> | undefined} */
+    #closed;
+    /**
+     * @private
+     * @param {import('./native.js').Handle} handle
+     * @param {string} dir
+     * @param {{ timeoutMs: number, sync: boolean }} options
+     */
+    constructor(handle, dir, { timeoutMs, sync }) {
+        this.#handle = handle;
+        this.#dir = dir;
+        this.#timeoutMs = timeoutMs;
+        this.#sync = sync;
+        owned_js_1.forgotten.register(this, handle, this);
+    }
+    /**
+     * @param {PathLike} dir the directory that holds the journal
+     * @param {Options} [options]
+     * @returns {Promise<Lock>}
+     */
+    static async open(dir, options = {}) {
+        const path = (0, arguments_js_1.toPath)(dir, 'dir');
+        const { handle, timeoutMs } = await (0, handle_js_1.openInPool)(path, options);
+        return new Lock(handle, path.text, { timeoutMs, sync: Boolean(options.sync) });
+    }
+    /** Whether the last acquire took over from a holder that had died: then look after what it left half done. */
+    get recovered() {
+        return this.#recovered;
+    }
+    /**
+     * Acquires the lock; rejected with `ETIMEDOUT` and a message that names the holder, or with an `AbortError`.
+     *
+     * @param {Wait} [wait]
+     * @returns {Promise<void>}
+     */
+    async acquire(wait) {
+        await this.#acquire(this.#patience(wait));
+    }
+    /**
+     * Releases the lock; rejected with `ELOST` when it was taken away meanwhile.
+     *
+     * @returns {Promise<void>}
+     */
+    async release() {
+        await this.#inTurn(undefined, async () => this.#check(await this.#letGo()));
+    }
+    /**
+     * Acquires, does the work and releases, whether the work succeeds or fails. Several at once on one `Lock` take their
+     * turns in the order in which they were called; one within another one's work would wait for itself.
+     *
+     * @template T
+     * @param {() => T | Promise<T>} work
+     * @param {Wait} [wait]
+     * @returns {Promise<T>}
+     */
+    async hold(work, wait) {
+        const patience = this.#patience(wait);
+        await this.#enter(this.#holds, patience, 'another hold() of this Lock');
+        try {
+            await this.#acquire(patience);
+            return await this.#during(work);
+        }
+        finally {
+            this.#holds.leave();
+        }
+    }
+    /**
+     * Renews the sign of life of a held lock, which a hold of more than a few seconds needs; rejected with `ELOST` when
+     * the lock was taken away.
+     *
+     * @returns {Promise<void>}
+     */
+    async refresh() {
+        await this.#inTurn(undefined, async () => {
+            const now = Date.now();
+            this.#check(await this.#promptly(native_js_1.jlock_refresh));
+            this.#signOfLife = now;
+        });
+    }
+    /**
+     * Looks who holds the lock; takes and changes nothing.
+     *
+     * @returns {Promise<Holder>}
+     */
+    async inspect() {
+        const out = { state: 0, peer: 0, pid: 0, age_ms: 0, nonce: '', host: '', held_ms: 0, fallback: 0 };
+        this.#check(await this.#call(native_js_1.jlock_inspect, out, native_js_1.HOLDER_SIZE));
+        const { pid, nonce, host } = out;
+        return {
+            state: STATES[out.state],
+            peer: PEERS[out.peer],
+            pid,
+            ageMs: Number(out.age_ms),
+            heldMs: out.held_ms < 0 ? undefined : Number(out.held_ms),
+            nonce,
+            host,
+            fallback: /** @type {Holder['fallback']} */ ((0, probe_js_1.missing)(out.fallback)),
+        };
+    }
+    /**
+     * Appends entries: all of them, or none. Like the other calls that write, it takes the lock and lets it go, unless it
+     * is held already.
+     *
+     * @param {readonly JournalEntry[]} entries
+     * @param {Wait} [wait]
+     * @returns {Promise<void>}
+     */
+    async append(entries, wait) {
+        const { memory, count } = (0, format_js_1.toNativeEntries)(entries);
+        const small = memory.length <= SMALL && !this.#sync;
+        await this.#write(wait, () => small ? this.#now(native_js_1.jlock_append, memory, count) : this.#call(native_js_1.jlock_append, memory, count));
+    }
+    /**
+     * Appends entries, all of them or none, and moves the header's timestamp.
+     *
+     * @param {readonly JournalEntry[]} entries
+     * @param {number | bigint} timestamp whole milliseconds since 1970
+     * @param {Wait} [wait]
+     * @returns {Promise<void>}
+     */
+    async appendStamped(entries, timestamp, wait) {
+        const { memory, count } = (0, format_js_1.toNativeEntries)(entries);
+        const stamp = (0, arguments_js_1.toNativeTimestamp)(timestamp);
+        await this.#write(wait, () => this.#call(native_js_1.jlock_append_stamped, memory, count, stamp));
+    }
+    /**
+     * Replaces the journal by a header alone.
+     *
+     * @param {number | bigint} timestamp whole milliseconds since 1970
+     * @param {Wait} [wait]
+     * @returns {Promise<void>}
+     */
+    async writeHeader(timestamp, wait) {
+        const stamp = (0, arguments_js_1.toNativeTimestamp)(timestamp);
+        await this.#write(wait, () => this.#call(native_js_1.jlock_write_header, stamp));
+    }
+    /**
+     * Reads the journal, without taking the lock.
+     *
+     * @overload
+     * @param {{ encoding?: 'utf8' }} [options] `'buffer'` gives the paths as they are; a string has U+FFFD for what is
+     *   not UTF-8
+     * @returns {Promise<ValidJournal | NoJournal>} `{ valid: false, code }` when the journal is missing (`'ENOENT'`),
+     *   malformed (`'EHEADER'`) or was never stamped (`'EUNSTAMPED'`)
+     */
+    /**
+     * @overload
+     * @param {{ encoding: 'buffer' }} options
+     * @returns {Promise<ValidJournal<Buffer> | NoJournal>}
+     */
+    /**
+     * @param {{ encoding?: 'utf8' | 'buffer' }} [options]
+     * @returns {Promise<ValidJournal<any> | NoJournal>}
+     */
+    async read(options) {
+        const encoding = (0, arguments_js_1.toEncoding)(options);
+        const { rc, pointer } = await this.#read();
+        if (rc < 0)
+            return { valid: false, code: /** @type {NoJournal['code']} */ ((0, error_js_2.codeOf)(rc)) };
+        try {
+            return (0, format_js_1.fromNativeSnapshot)(pointer, encoding);
+        }
+        finally {
+            (0, native_js_1.jlock_snapshot_free)(pointer);
+        }
+    }
+    /**
+     * Reads the journal in order to process it, without taking the lock.
+     *
+     * @overload
+     * @param {{ encoding?: 'utf8' }} [options] as for `read`
+     * @returns {Promise<Snapshot | undefined>} undefined when the journal is missing, malformed or was never stamped
+     */
+    /**
+     * @overload
+     * @param {{ encoding: 'buffer' }} options
+     * @returns {Promise<Snapshot<Buffer> | undefined>}
+     */
+    /**
+     * @param {{ encoding?: 'utf8' | 'buffer' }} [options]
+     * @returns {Promise<Snapshot<any> | undefined>}
+     */
+    async snapshot(options) {
+        const encoding = (0, arguments_js_1.toEncoding)(options);
+        const { rc, pointer } = await this.#read();
+        return rc < 0 ? undefined : (0, snapshot_js_1.adopt)(pointer, encoding);
+    }
+    /**
+     * Begins a new journal after a snapshot was processed, keeps every entry that was appended since it was taken, and
+     * closes it.
+     *
+     * @param {Snapshot<any>} snapshot
+     * @param {number | bigint} timestamp whole milliseconds since 1970
+     * @param {Wait} [wait]
+     * @returns {Promise<boolean>} whether what the snapshot held was dropped. It was not if somebody had replaced the
+     *   journal in between: then everything is kept, and what has been processed may be seen again
+     */
+    async checkpoint(snapshot, timestamp, wait) {
+        const stamp = (0, arguments_js_1.toNativeTimestamp)(timestamp);
+        const dropped = await (0, snapshot_js_1.lend)(snapshot, (pointer) => this.#write(wait, () => this.#call(native_js_1.jlock_checkpoint, pointer, stamp)));
+        snapshot.close();
+        return dropped === 1;
+    }
+    /**
+     * Releases the lock if it is held, and closes. Calls that are waiting are rejected with `EBADF`. The lock is closed
+     * whether this succeeds or not; it is rejected if the release failed: with `ELOST` when the lock had been taken away.
+     *
+     * @returns {Promise<void>}
+     */
+    close() {
+        this.#closed ??= this.#close();
+        return this.#closed;
+    }
+    /** @returns {Promise<void>} */
+    [Symbol.asyncDispose]() {
+        return this.close();
+    }
+    /** @param {Patience} patience */
+    #acquire(patience) {
+        return this.#inTurn(patience, async () => {
+            await this.#hold(patience);
+            this.#recovered = this.#now(native_js_1.jlock_recovered) === 1;
+        });
+    }
+    /**
+     * @template T
+     * @param {() => T | Promise<T>} work
+     * @returns {Promise<T>}
+     */
+    async #during(work) {
+        let result;
+        try {
+            result = await work();
+        }
+        catch (error) {
+            // What the release has to say is less than the error of the work, for which nothing can be promised anyway.
+            await this.#end().catch(() => { });
+            throw error;
+        }
+        await this.#end();
+        return result;
+    }
+    /** Ends a hold whose owner will not do it again. */
+    async #end() {
+        await this.#inTurn(undefined, async () => {
+            const rc = await this.#letGo();
+            this.#owesRelease = this.#held;
+            this.#check(rc);
+        });
+    }
+    /**
+     * Does the work when everything that was asked for before is done.
+     *
+     * @template T
+     * @param {Patience | undefined} patience
+     * @param {() => Promise<T>} work
+     * @returns {Promise<T>}
+     */
+    async #inTurn(patience, work) {
+        await this.#enter(this.#turns, patience, 'an earlier call on this Lock');
+        try {
+            await (0, loop_js_1.breathe)();
+            this.#checkOpen();
+            return await work();
+        }
+        finally {
+            this.#turns.leave();
+        }
+    }
+    /**
+     * @param {Turns} turns
+     * @param {Patience | undefined} patience
+     * @param {string} before what has its turn before
+     */
+    async #enter(turns, patience, before) {
+        const outcome = await turns.enter(patience);
+        if (outcome === 'abort')
+            throw new error_js_1.AbortError(patience?.signal);
+        if (outcome === 'closed')
+            throw this.#isClosed();
+        if (outcome === 'timeout' && patience)
+            throw this.#timedOut(`${this.#dir}: ${before} is not over`, patience);
+    }
+    /**
+     * Under the caller's hold if there is one, else under one of its own.
+     *
+     * @param {Wait | undefined} wait
+     * @param {() => number | Promise<number>} call
+     * @returns {Promise<number>}
+     */
+    #write(wait, call) {
+        const patience = this.#patience(wait);
+        return this.#inTurn(patience, async () => {
+            if (!this.#held || this.#owesRelease)
+                return this.#writeAlone(patience, call);
+            const rc = await call();
+            this.#check(rc);
+            return rc;
+        });
+    }
+    /**
+     * @param {Patience} patience
+     * @param {() => number | Promise<number>} call
+     * @returns {Promise<number>}
+     */
+    async #writeAlone(patience, call) {
+        for (let overtaken = 0;; overtaken++) {
+            await this.#hold(patience);
+            const rc = await call();
+            const failed = rc < 0 ? this.#failure(rc) : undefined;
+            const released = await this.#letGo();
+            this.#owesRelease = this.#held;
+            // Not written; or written, but perhaps to a journal that a thief has replaced by an older copy: once more. An
+            // entry that is there twice is read once.
+            const lost = rc === -error_js_1.ELOST || (rc >= 0 && released === -error_js_1.ELOST);
+            if (lost && overtaken < OVERTAKEN)
+                continue;
+            if (failed)
+                throw failed;
+            if (released >= 0)
+                return rc;
+            const { message } = this.#failure(released);
+            const written = 'the journal was written, but the lock could not be released';
+            throw new error_js_2.JlockError(released, this.#dir, `${message}; ${written}`);
+        }
+    }
+    /**
+     * Acquires the lock, in turn.
+     *
+     * @param {Patience} patience
+     */
+    async #hold(patience) {
+        const { signal } = patience;
+        if (this.#owesRelease)
+            await this.#releaseOwed();
+        if (signal?.aborted)
+            throw new error_js_1.AbortError(signal);
+        const now = Date.now();
+        let failed = this.#outcome(this.#now(native_js_1.jlock_acquire_start, toTimeout(patience.left)));
+        if (failed === 'wait')
+            failed = await this.#wait(signal);
+        this.#checkOpen();
+        if (failed === undefined) {
+            this.#held = true;
+            this.#signOfLife = now;
+            holding.add(this);
+            if (!signal?.aborted)
+                return;
+            // It was acquired as it was aborted, and nobody will release it.
+            await this.#letGo();
+            this.#owesRelease = this.#held;
+        }
+        if (signal?.aborted)
+            throw new error_js_1.AbortError(signal);
+        if (failed?.errno === -error_js_1.ETIMEDOUT)
+            throw this.#timedOut(failed.message, patience);
+        throw failed;
+    }
+    async #releaseOwed() {
+        const rc = await this.#letGo();
+        if (this.#held)
+            this.#check(rc);
+        this.#owesRelease = false;
+    }
+    /**
+     * What became of an acquire; undefined: it is held.
+     *
+     * @param {number} rc
+     * @returns {JlockError | 'wait' | undefined}
+     */
+    #outcome(rc) {
+        if (rc === -error_js_1.EINPROGRESS)
+            return 'wait';
+        return rc < 0 ? (0, error_js_2.failure)(rc, this.#dir, this.#handle) : undefined;
+    }
+    /**
+     * Waits until an acquire that was started is over.
+     *
+     * @param {AbortSignal | undefined} signal
+     * @returns {Promise<JlockError | undefined>}
+     */
+    #wait(signal) {
+        return new Promise((resolve) => {
+            const fd = (0, native_js_1.jlock_wait_fd)(this.#handle);
+            /** @type {JlockError | undefined} */
+            let unwatched;
+            const look = () => {
+                const outcome = this.#outcome((0, native_js_1.jlock_acquire_poll)(this.#handle));
+                if (outcome === 'wait')
+                    return;
+                (0, waits_js_1.unwatch)(fd);
+                signal?.removeEventListener('abort', cancel);
+                this.#endWait = undefined;
+                resolve(outcome && (unwatched ?? outcome));
+            };
+            const cancel = () => {
+                (0, native_js_1.jlock_cancel)(this.#handle); // fails only where the look after it fails as well
+                look();
+            };
+            this.#endWait = cancel;
+            signal?.addEventListener('abort', cancel);
+            const rc = fd < 0 ? fd : (0, waits_js_1.watch)(fd, look);
+            if (rc < 0) {
+                unwatched = (0, error_js_2.failureWithoutHandle)(rc, this.#dir); // the system has no descriptor to spare
+                cancel();
+            }
+        });
+    }
+    /** Releases the lock, in turn, and returns what the library says. */
+    async #letGo() {
+        const rc = await this.#promptly(native_js_1.jlock_release);
+        // With any other error it is still held.
+        if (rc === 0 || rc === -error_js_1.ELOST || rc === -error_js_1.ENOTHELD) {
+            this.#held = false;
+            holding.delete(this);
+        }
+        return rc;
+    }
+    /** @returns {Promise<{ rc: number, pointer: import('./native.js').SnapshotPointer }>} rc below 0: there is no valid journal */
+    async #read() {
+        const out = [0n];
+        const rc = await this.#call(native_js_1.jlock_read, out);
+        if (!format_js_1.INVALID.has(rc))
+            this.#check(rc);
+        return { rc, pointer: out[0] };
+    }
+    /** @param {Wait} [wait] */
+    #patience(wait = {}) {
+        return new turns_js_1.Patience((0, arguments_js_1.milliseconds)('timeoutMs', wait.timeoutMs, this.#timeoutMs), (0, arguments_js_1.toSignal)(wait.signal));
+    }
+    /**
+     * Calls the library here if that takes three system calls, else in the pool.
+     *
+     * @param {import('./native.js').NativeFunction} f `jlock_release` or `jlock_refresh`
+     */
+    #promptly(f) {
+        const age = Date.now() - this.#signOfLife;
+        return age >= 0 && age < PROMPT_MS ? this.#now(f) : this.#call(f);
+    }
+    /**
+     * Calls the library on a thread of the pool.
+     *
+     * @param {import('./native.js').NativeFunction} f
+     * @param {unknown[]} args
+     * @returns {Promise<number>}
+     */
+    async #call(f, ...args) {
+        this.#checkOpen();
+        const call = (0, pool_js_1.offload)(f, this.#handle, ...args);
+        this.#running.add(call);
+        try {
+            return await call;
+        }
+        finally {
+            this.#running.delete(call);
+        }
+    }
+    /**
+     * Calls the library here: only for what neither waits nor takes long.
+     *
+     * @param {import('./native.js').NativeFunction} f
+     * @param {unknown[]} args
+     * @returns {number}
+     */
+    #now(f, ...args) {
+        this.#checkOpen();
+        return f(this.#handle, ...args);
+    }
+    #checkOpen() {
+        if (!this.#open)
+            throw this.#isClosed();
+    }
+    #isClosed() {
+        return new error_js_2.JlockError(-error_js_1.EBADF, this.#dir, `${this.#dir}: the lock is closed`);
+    }
+    /** @param {number} rc */
+    #check(rc) {
+        if (rc < 0)
+            throw this.#failure(rc);
+    }
+    /** @param {number} rc */
+    #failure(rc) {
+        this.#checkOpen();
+        return (0, error_js_2.failure)(rc, this.#dir, this.#handle);
+    }
+    /**
+     * The library names the holder; the whole time, with the wait for this lock's own calls, it cannot know.
+     *
+     * @param {string} why
+     * @param {Patience} patience
+     */
+    #timedOut(why, patience) {
+        const waited = (patience.waited / 1000).toFixed(1);
+        const message = `${why.replace(/; gave up after [0-9.]+ s$/, '')}; gave up after ${waited} s`;
+        return new error_js_2.JlockError(-error_js_1.ETIMEDOUT, this.#dir, message);
+    }
+    async #close() {
+        this.#open = false;
+        void this.#holds.close(); // the work of a hold may go on
+        const idle = this.#turns.close();
+        this.#endWait?.();
+        // Nothing may use the handle any more.
+        await idle;
+        await Promise.allSettled(this.#running);
+        owned_js_1.forgotten.unregister(this);
+        holding.delete(this);
+        (0, owned_js_1.disown)(this.#handle);
+        const rc = await (0, pool_js_1.offload)(native_js_1.jlock_close, this.#handle);
+        if (rc < 0)
+            throw (0, error_js_2.failureWithoutHandle)(rc, this.#dir);
+    }
+}
+exports.Lock = Lock;
+/** @param {number} ms */
+const toTimeout = (ms) => (ms === Infinity ? -1 : Math.min(ms, turns_js_1.LONGEST_MS));

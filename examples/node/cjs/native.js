@@ -1,0 +1,225 @@
+"use strict";
+/**
+ * The library, found and described: the one file that knows koffi. Names and types are those of `include/jlock.h`.
+ */
+var __importDefault = (this && this.__importDefault) || function (mod) {
+    return (mod && mod.__esModule) ? mod : { "default": mod };
+};
+Object.defineProperty(exports, "__esModule", { value: true });
+exports.startOnce = exports.errno = exports.epoll_wait = exports.epoll_ctl = exports.epoll_create1 = exports.uv_is_active = exports.uv_poll_stop = exports.addressOf = exports.decodeBytes = exports.decodeString = exports.jlock_version_string = exports.jlock_message = exports.jlock_strerror = exports.jlock_snapshot_free = exports.jlock_snapshot_entry = exports.jlock_snapshot_count = exports.jlock_snapshot_timestamp = exports.jlock_read = exports.jlock_checkpoint = exports.jlock_write_header = exports.jlock_append_stamped = exports.jlock_append = exports.jlock_inspect = exports.jlock_recovered = exports.jlock_refresh = exports.jlock_release = exports.jlock_wait_fd = exports.jlock_cancel = exports.jlock_acquire_poll = exports.jlock_acquire_start = exports.jlock_probe = exports.jlock_close = exports.jlock_open_at = exports.jlock_open = exports.jlock_options_init = exports.HOLDER_SIZE = exports.PLACE_SIZE = exports.OPTIONS_SIZE = void 0;
+exports.pollOn = pollOn;
+exports.freeAtEnd = freeAtEnd;
+exports.keepAtEnd = keepAtEnd;
+exports.closeAtEnd = closeAtEnd;
+const node_fs_1 = require("node:fs");
+const node_url_1 = require("node:url");
+const koffi_1 = __importDefault(require("koffi"));
+/** @typedef {bigint} Handle `struct jlock *` */
+/** @typedef {bigint} SnapshotPointer `struct jlock_snapshot *` */
+/** @typedef {{ (...args: any[]): any, async: Function }} NativeFunction */
+/** Where a build in this checkout leaves the library: cargo's, then the Makefile's. */
+const BUILT = ['release/libjlock.so', 'dist/libjlock.so.0'];
+function libraryPath() {
+    if (process.env.JLOCK_LIBRARY)
+        return process.env.JLOCK_LIBRARY;
+    const here = require('node:url').pathToFileURL(__filename).href; // undefined where a bundler made one CommonJS file of the program
+    const built = here ? BUILT.map((name) => (0, node_url_1.fileURLToPath)(new URL(`../../../target/${name}`, here))) : [];
+    return built.find((path) => (0, node_fs_1.existsSync)(path)) ?? 'libjlock.so.0';
+}
+function loadLibrary() {
+    const path = libraryPath();
+    try {
+        return koffi_1.default.load(path);
+    }
+    catch (error) {
+        const advice = 'build it with cargo build --release, install it, or name it in JLOCK_LIBRARY';
+        throw new Error(`the library ${path} cannot be loaded: ${advice}`, { cause: error });
+    }
+}
+const library = loadLibrary();
+// The types stay anonymous: koffi's names are global, and would clash where two copies of this module are loaded.
+const Lock = koffi_1.default.pointer(koffi_1.default.opaque());
+const Snapshot = koffi_1.default.pointer(koffi_1.default.opaque());
+const Options = koffi_1.default.struct({
+    flags: 'uint32_t',
+    timeout_ms: 'int32_t',
+    retry_ms: 'uint32_t',
+    stale_ms: 'uint32_t',
+    settle_ms: 'uint32_t',
+});
+const Place = koffi_1.default.struct({
+    promises: 'uint32_t',
+    missing: 'uint32_t',
+    file_system: koffi_1.default.array('char', 32),
+    reason: koffi_1.default.array('char', 256),
+});
+const Holder = koffi_1.default.struct({
+    state: 'int32_t',
+    peer: 'int32_t',
+    pid: 'int32_t',
+    age_ms: 'int64_t',
+    nonce: koffi_1.default.array('char', 64),
+    host: koffi_1.default.array('char', 64),
+    held_ms: 'int64_t',
+    fallback: 'uint32_t',
+    reserved: 'uint32_t',
+});
+// Only for the record: format.js lays entries out itself, in one piece of memory with their paths.
+const Entry = koffi_1.default.struct({ path: 'str', path_len: 'size_t', kind: 'uint32_t', reserved: 'uint32_t' });
+exports.OPTIONS_SIZE = koffi_1.default.sizeof(Options);
+exports.PLACE_SIZE = koffi_1.default.sizeof(Place);
+exports.HOLDER_SIZE = koffi_1.default.sizeof(Holder);
+/** @param {import('koffi').TypeObject} type */
+const out = (type) => koffi_1.default.out(koffi_1.default.pointer(type));
+const Entries = koffi_1.default.pointer(Entry);
+/**
+ * @param {string} name
+ * @param {string} result
+ * @param {(string | import('koffi').TypeObject | ReturnType<typeof koffi.out>)[]} parameters
+ * @returns {NativeFunction}
+ */
+const declare = (name, result, parameters) => library.func(name, result, parameters);
+exports.jlock_options_init = declare('jlock_options_init', 'void', [out(Options), 'size_t']);
+exports.jlock_open = declare('jlock_open', 'int', ['str', koffi_1.default.pointer(Options), 'size_t', out(Lock)]);
+exports.jlock_open_at = declare('jlock_open_at', 'int', [
+    'int',
+    'str',
+    koffi_1.default.pointer(Options),
+    'size_t',
+    out(Lock),
+]);
+exports.jlock_close = declare('jlock_close', 'int', [Lock]);
+exports.jlock_probe = declare('jlock_probe', 'int', ['str', out(Place), 'size_t']);
+exports.jlock_acquire_start = declare('jlock_acquire_start', 'int', [Lock, 'int32_t']);
+exports.jlock_acquire_poll = declare('jlock_acquire_poll', 'int', [Lock]);
+exports.jlock_cancel = declare('jlock_cancel', 'int', [Lock]);
+exports.jlock_wait_fd = declare('jlock_wait_fd', 'int', [Lock]);
+exports.jlock_release = declare('jlock_release', 'int', [Lock]);
+exports.jlock_refresh = declare('jlock_refresh', 'int', [Lock]);
+exports.jlock_recovered = declare('jlock_recovered', 'int', [Lock]);
+exports.jlock_inspect = declare('jlock_inspect', 'int', [Lock, out(Holder), 'size_t']);
+exports.jlock_append = declare('jlock_append', 'int', [Lock, Entries, 'size_t']);
+exports.jlock_append_stamped = declare('jlock_append_stamped', 'int', [Lock, Entries, 'size_t', 'int64_t']);
+exports.jlock_write_header = declare('jlock_write_header', 'int', [Lock, 'int64_t']);
+exports.jlock_checkpoint = declare('jlock_checkpoint', 'int', [Lock, Snapshot, 'int64_t']);
+exports.jlock_read = declare('jlock_read', 'int', [Lock, out(Snapshot)]);
+exports.jlock_snapshot_timestamp = declare('jlock_snapshot_timestamp', 'double', [Snapshot]);
+exports.jlock_snapshot_count = declare('jlock_snapshot_count', 'size_t', [Snapshot, 'uint32_t']);
+// Into the three words of a struct jlock_entry: if koffi made an object of it, it would take ten times as long.
+exports.jlock_snapshot_entry = declare('jlock_snapshot_entry', 'int', [Snapshot, 'uint32_t', 'size_t', 'void *']);
+exports.jlock_snapshot_free = declare('jlock_snapshot_free', 'void', [Snapshot]);
+exports.jlock_strerror = declare('jlock_strerror', 'str', ['int']);
+exports.jlock_message = declare('jlock_message', 'int', [Lock, 'void *', 'size_t']);
+exports.jlock_version_string = declare('jlock_version_string', 'str', []);
+/**
+ * @param {bigint} pointer
+ * @param {number} length in bytes
+ * @returns {string} with U+FFFD in place of what is not UTF-8
+ */
+const decodeString = (pointer, length) => koffi_1.default.decode.string(pointer, length);
+exports.decodeString = decodeString;
+/**
+ * @param {bigint} pointer
+ * @param {number} length in bytes
+ * @returns {Buffer} a copy
+ */
+const decodeBytes = (pointer, length) => Buffer.from(new Uint8Array(koffi_1.default.view(pointer, length)));
+exports.decodeBytes = decodeBytes;
+/**
+ * @param {Uint8Array} memory
+ * @returns {bigint}
+ */
+const addressOf = (memory) => koffi_1.default.address(memory);
+exports.addressOf = addressOf;
+/**
+ * Node's program exports Node-API and libuv. Both are called here for what has to go on where no JavaScript runs any
+ * more.
+ */
+const node = koffi_1.default.load(null);
+const UvPoll = koffi_1.default.pointer(koffi_1.default.opaque());
+const Visit = koffi_1.default.pointer(koffi_1.default.proto('void', ['void *', 'void *']));
+const napi_get_uv_event_loop = node.func('napi_get_uv_event_loop', 'int', ['void *', koffi_1.default.out('void **')]);
+const uv_walk = node.func('uv_walk', 'void', ['void *', Visit, 'void *']);
+const uv_fileno = node.func('uv_fileno', 'int', ['void *', koffi_1.default.out('int *')]);
+const uv_poll_start = node.func('uv_poll_start', 'int', [UvPoll, 'int', 'void *']);
+const UV_READABLE = 1;
+exports.uv_poll_stop = node.func('uv_poll_stop', 'int', [UvPoll]);
+exports.uv_is_active = node.func('uv_is_active', 'int', [UvPoll]);
+exports.epoll_create1 = node.func('epoll_create1', 'int', ['int']);
+exports.epoll_ctl = node.func('epoll_ctl', 'int', ['int', 'int', 'int', 'void *']);
+exports.epoll_wait = node.func('epoll_wait', 'int', ['int', 'void *', 'int', 'int']);
+/** The error of the C library's last function here: negative, as the library's own. */
+const errno = () => -koffi_1.default.errno();
+exports.errno = errno;
+/**
+ * A `uv_poll_t` on a descriptor, of this thread's event loop. koffi makes it, and closes it at the thread's end, but
+ * koffi's callback aborts the process if an event comes between `worker.terminate()` and that end, when JavaScript
+ * cannot be called any more. So it gets another callback, which is no JavaScript: see `startOnce`.
+ *
+ * @param {number} fd
+ */
+function pollOn(fd) {
+    const handle = koffi_1.default.node.poll(fd, { readable: true }, () => { });
+    const [loop] = outOf(napi_get_uv_event_loop, koffi_1.default.node.env);
+    let pointer = 0n;
+    uv_walk(loop, (/** @type {bigint} */ each) => (outOf(uv_fileno, each)[0] === fd ? (pointer = each) : 0), null);
+    if (pointer !== 0n)
+        (0, exports.uv_poll_stop)(pointer);
+    return { handle, pointer };
+}
+/**
+ * @param {NativeFunction} f
+ * @param {unknown} argument
+ * @returns {any[]}
+ */
+function outOf(f, argument) {
+    const out = [0];
+    return f(argument, out) === 0 ? out : [];
+}
+const stopItself = node.symbol('uv_poll_stop');
+/**
+ * Watches a `uv_poll_t` until its descriptor is readable: it then stops itself, and the event loop turns.
+ *
+ * @param {bigint} poll
+ * @returns {number} 0 or a negative errno
+ */
+const startOnce = (poll) => uv_poll_start(poll, UV_READABLE, stopItself);
+exports.startOnce = startOnce;
+/**
+ * Node runs native clean-up hooks at the end of a thread even where it runs no more JavaScript: after `terminate()`. A
+ * hook is a C function with one argument, such as `jlock_close` and a handle. The hooks run in the reverse order of
+ * their registration, thus before koffi's own, and only once the calls that are in Node's pool are over.
+ */
+const HOOK = ['void *', 'void *', 'void *'];
+const napi_add_env_cleanup_hook = node.func('napi_add_env_cleanup_hook', 'int', HOOK);
+const napi_remove_env_cleanup_hook = node.func('napi_remove_env_cleanup_hook', 'int', HOOK);
+const FREE = new Map([
+    [exports.jlock_close, library.symbol('jlock_close')],
+    [exports.jlock_snapshot_free, library.symbol('jlock_snapshot_free')],
+]);
+/**
+ * Has a pointer freed when this thread ends, however it ends.
+ *
+ * @param {bigint} pointer
+ * @param {NativeFunction} free `jlock_close` or `jlock_snapshot_free`
+ */
+function freeAtEnd(pointer, free) {
+    napi_add_env_cleanup_hook(koffi_1.default.node.env, FREE.get(free), pointer);
+}
+/**
+ * Takes `freeAtEnd` back, which must come before the pointer is freed: another one may get its number.
+ *
+ * @param {bigint} pointer
+ * @param {NativeFunction} free
+ */
+function keepAtEnd(pointer, free) {
+    napi_remove_env_cleanup_hook(koffi_1.default.node.env, FREE.get(free), pointer);
+}
+/**
+ * Has a descriptor closed when this thread ends.
+ *
+ * @param {number} fd
+ */
+function closeAtEnd(fd) {
+    napi_add_env_cleanup_hook(koffi_1.default.node.env, node.symbol('close'), BigInt(fd));
+}

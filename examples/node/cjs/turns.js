@@ -1,0 +1,101 @@
+"use strict";
+/**
+ * Whose turn it is: a line of calls on one lock, first come, first served, that each can leave again.
+ */
+Object.defineProperty(exports, "__esModule", { value: true });
+exports.Turns = exports.LONGEST_MS = exports.Patience = void 0;
+/** How one call waits: until when, and what ends it before. */
+class Patience {
+    #begun = performance.now();
+    #timeoutMs;
+    /**
+     * @param {number} timeoutMs
+     * @param {AbortSignal} [signal]
+     */
+    constructor(timeoutMs, signal) {
+        this.#timeoutMs = timeoutMs;
+        this.signal = signal;
+    }
+    /** Milliseconds since it began. */
+    get waited() {
+        return performance.now() - this.#begun;
+    }
+    /** Milliseconds left; not below 0. */
+    get left() {
+        return Math.max(0, Math.ceil(this.#timeoutMs - this.waited));
+    }
+}
+exports.Patience = Patience;
+/** `setTimeout` takes no more: 24 days. */
+exports.LONGEST_MS = 2 ** 31 - 1;
+/** @typedef {'turn' | 'timeout' | 'abort' | 'closed'} Outcome */
+class Turns {
+    #taken = false;
+    #closed = false;
+    /**
+     * Those in line, in the order in which they came.
+     *
+     * @type {Set<(outcome: Outcome) => void>}
+     */
+    #line = new Set();
+    /** @type {(() => void) | undefined} */
+    #idle;
+    /**
+     * Waits for a turn. After `'turn'` the caller has it until `leave`; after anything else it has not.
+     *
+     * @param {Patience} [patience] without: until it is the caller's turn
+     * @returns {Promise<Outcome>}
+     */
+    async enter(patience) {
+        if (this.#closed)
+            return 'closed';
+        if (patience?.signal?.aborted)
+            return 'abort';
+        if (!this.#taken) {
+            this.#taken = true;
+            return 'turn';
+        }
+        if (patience?.left === 0)
+            return 'timeout';
+        return this.#lineUp(patience);
+    }
+    leave() {
+        const [next] = this.#line;
+        if (next)
+            return next('turn');
+        this.#taken = false;
+        this.#idle?.();
+    }
+    /**
+     * Ends the wait of all who are in line, and lets nobody in any more.
+     *
+     * @returns {Promise<void>} when the one whose turn it is has left
+     */
+    async close() {
+        this.#closed = true;
+        for (const end of this.#line)
+            end('closed');
+        if (this.#taken)
+            await new Promise((resolve) => (this.#idle = () => resolve(undefined)));
+    }
+    /**
+     * @param {Patience} [patience]
+     * @returns {Promise<Outcome>}
+     */
+    #lineUp(patience) {
+        return new Promise((resolve) => {
+            const ms = patience?.left ?? Infinity;
+            const timer = ms <= exports.LONGEST_MS ? setTimeout(() => end('timeout'), ms) : undefined;
+            const abort = () => end('abort');
+            const end = (/** @type {Outcome} */ outcome) => {
+                this.#line.delete(end);
+                clearTimeout(timer);
+                patience?.signal?.removeEventListener('abort', abort);
+                resolve(outcome);
+            };
+            patience?.signal?.addEventListener('abort', abort);
+            this.#line.add(end);
+        });
+    }
+}
+exports.Turns = Turns;

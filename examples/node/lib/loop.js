@@ -1,0 +1,36 @@
+/**
+ * Being considerate of the event loop.
+ */
+
+/** How long calls may follow each other without a turn of the event loop, in milliseconds. */
+const LONGEST = 1;
+
+/**
+ * When the first call of this turn of the event loop was made.
+ *
+ * @type {number | undefined}
+ */
+let since;
+
+/**
+ * Lets the event loop turn if calls have been made for a while without. The calls that do not wait succeed without a
+ * turn, so a program that does nothing but acquire and release would starve its timers and its other locks.
+ *
+ * @returns {Promise<void> | undefined}
+ */
+export function breathe() {
+  const now = performance.now();
+  if (since !== undefined && now - since > LONGEST) {
+    return new Promise((resolve) => {
+      setImmediate(() => {
+        since = undefined;
+        resolve();
+      });
+    });
+  }
+  if (since === undefined) {
+    since = now;
+    setImmediate(() => (since = undefined)).unref();
+  }
+  return undefined;
+}

@@ -1,0 +1,80 @@
+/**
+ * Calls on the threads of Node's pool, for what may take its time: the disk, a large journal, a directory. Nothing that
+ * waits for the lock is among them; there are four of these threads, and all of Node's own file access needs them.
+ */
+
+/** @typedef {import('./native.js').NativeFunction} NativeFunction */
+
+/**
+ * @typedef {object} Job
+ * @property {NativeFunction} f
+ * @property {unknown[]} args
+ * @property {(rc: number) => void} resolve
+ * @property {(error: unknown) => void} reject
+ */
+
+/**
+ * How many calls koffi has to carry at a time: it refuses more than 256, which it counts for the whole thread, and each
+ * takes memory of its own.
+ */
+const MOST = 64;
+
+/** @type {Job[]} */
+const waiting = [];
+let running = 0;
+
+/**
+ * The pointers that calls under way have as their first argument, and by how many of them.
+ *
+ * @type {Map<unknown, number>}
+ */
+export const inUse = new Map();
+
+/**
+ * Calls a function of the library on a thread of the pool, in turn.
+ *
+ * @param {NativeFunction} f
+ * @param {unknown[]} args
+ * @returns {Promise<number>}
+ */
+export function offload(f, ...args) {
+  return new Promise((resolve, reject) => {
+    waiting.push({ f, args, resolve, reject });
+    startSome();
+  });
+}
+
+function startSome() {
+  while (running < MOST) {
+    const job = waiting.shift();
+    if (job === undefined) return;
+    start(job);
+  }
+}
+
+/** @param {Job} job */
+function start({ f, args, resolve, reject }) {
+  const [pointer] = args;
+  const done = (/** @type {Error | null} */ error, /** @type {number} */ rc) => {
+    running--;
+    const others = (inUse.get(pointer) ?? 1) - 1;
+    if (others > 0) inUse.set(pointer, others);
+    else inUse.delete(pointer);
+    if (error) reject(error);
+    else resolve(rc);
+    startSome();
+    void args; // koffi keeps no reference to the memory that they point to: this one keeps it until the call is over
+  };
+  running++;
+  inUse.set(pointer, (inUse.get(pointer) ?? 0) + 1);
+  try {
+    f.async(...args, done);
+  } catch {
+    // Somebody else's calls have used up what koffi carries. Blocking for one call is better than not making it.
+    try {
+      done(null, f(...args));
+    } catch (error) {
+      done(/** @type {Error} */ (error), 0);
+    }
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * What a directory can promise.
+ */
+
+import { toPath } from './arguments.js';
+import { failureWithoutHandle } from './error.js';
+import { PLACE_SIZE, jlock_probe } from './native.js';
+import { offload } from './pool.js';
+
+/** The bits of jlock_place.promises, from the lowest. */
+const PROMISES = /** @type {const} */ ([
+  'processesOfMount',
+  'processesOfMachine',
+  'otherMachines',
+  'takeover',
+  'durable',
+  'order',
+]);
+
+/** The bits of jlock_place.missing and of jlock_holder.fallback, from the lowest. */
+const MISSING = /** @type {const} */ (['link', 'flock', 'lease', 'inotify', 'noreplace']);
+
+/** @typedef {MISSING[number]} Missing */
+
+/**
+ * What a directory can promise, found out by trying.
+ *
+ * @typedef {object} Place
+ * @property {Record<PROMISES[number], boolean>} promises `processesOfMount`, `processesOfMachine`, `otherMachines`:
+ *   which processes exclude each other; `takeover`: a dead peer's lock is taken over at once; `durable`: with `sync`,
+ *   what was acknowledged survives a power cut; `order`: waiters are served in the order in which they came
+ * @property {Missing[]} missing what the file system lacks; none: the full protocol
+ * @property {string} fileSystem its name, such as `ext4`
+ * @property {string} reason why something is not promised; empty: all is
+ */
+
+/**
+ * Which of these are missing.
+ *
+ * @param {number} bits
+ * @returns {Missing[]}
+ */
+export const missing = (bits) => MISSING.filter((_, index) => bits & (1 << index));
+
+/**
+ * Finds out by trying what a directory can promise. It takes a second at most, takes no lock and leaves nothing behind.
+ *
+ * @param {import('./arguments.js').PathLike} dir it must exist, and be writable
+ * @returns {Promise<Place>}
+ */
+export async function probe(dir) {
+  const path = toPath(dir, 'dir');
+  const out = { promises: 0, missing: 0, file_system: '', reason: '' };
+  const rc = await offload(jlock_probe, path.bytes, out, PLACE_SIZE);
+  if (rc < 0) throw failureWithoutHandle(rc, path.text);
+  const promises = Object.fromEntries(PROMISES.map((name, index) => [name, (out.promises & (1 << index)) !== 0]));
+  return {
+    promises: /** @type {Place['promises']} */ (promises),
+    missing: missing(out.missing),
+    fileSystem: out.file_system,
+    reason: out.reason,
+  };
+}

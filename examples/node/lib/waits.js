@@ -1,0 +1,90 @@
+/**
+ * Waiting until descriptors are readable, on the event loop of this thread, and on no other thread.
+ *
+ * All descriptors that are waited for are in one epoll descriptor, and that one is watched by a `uv_poll_t`. Its
+ * callback must not be JavaScript (see `pollOn`), so it is libuv's own `uv_poll_stop`. An event thus ends the sleep of
+ * the event loop and stops the `uv_poll_t`. After each sleep Node runs what `setImmediate` was given, even if that is
+ * unreferenced and would not have ended the sleep; and only where JavaScript can still be called. There it shows
+ * whether the `uv_poll_t` has stopped.
+ */
+
+import { isMainThread } from 'node:worker_threads';
+import { closeAtEnd, epoll_create1, epoll_ctl, epoll_wait, errno, pollOn, startOnce } from './native.js';
+import { uv_is_active, uv_poll_stop } from './native.js';
+
+const EPOLL_CLOEXEC = 0o2000000;
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
+const EPOLLIN = 1;
+
+// A struct epoll_event in words of four bytes: the events first, and the descriptor behind them. Only x86 packs it.
+const [WORDS, FD] = ['x64', 'ia32'].includes(process.arch) ? [3, 1] : [4, 2];
+/** How many events are taken at a time. What is more stays for the next time. */
+const MOST = 64;
+const events = new Int32Array(WORDS * MOST);
+
+/** @type {Map<number, () => void>} */
+const watched = new Map();
+/** @type {{ epoll: number, handle: unknown, poll: bigint } | undefined} */
+let loop;
+/** Whether `turn` is to run after the next sleep of the event loop. */
+let turning = false;
+
+/** @returns {typeof loop} undefined: the system has no descriptor to spare */
+function prepare() {
+  const epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll < 0) return undefined;
+  closeAtEnd(epoll);
+  const { handle, pointer } = pollOn(epoll);
+  if (pointer === 0n) throw new Error('this is not the libuv that Node has'); // never: the handle has just been made
+  return { epoll, handle, poll: pointer }; // the handle, lest it is collected
+}
+
+// A thread that is terminated while koffi makes an object aborts the process. There is less of that while modules load.
+if (!isMainThread) loop = prepare();
+
+/**
+ * Calls back whenever a descriptor is readable, until `unwatch`. It keeps the process alive.
+ *
+ * @param {number} fd
+ * @param {() => void} ready must not throw
+ * @returns {number} 0 or a negative errno
+ */
+export function watch(fd, ready) {
+  loop ??= prepare();
+  if (loop === undefined) return errno();
+  events[0] = EPOLLIN;
+  events[FD] = fd;
+  if (epoll_ctl(loop.epoll, EPOLL_CTL_ADD, fd, events) < 0) return errno();
+  watched.set(fd, ready);
+  const rc = uv_is_active(loop.poll) ? 0 : startOnce(loop.poll);
+  if (rc < 0) unwatch(fd);
+  else turnAfterSleep();
+  return rc;
+}
+
+/** @param {number} fd which may not be watched at all */
+export function unwatch(fd) {
+  if (loop === undefined || !watched.delete(fd)) return;
+  epoll_ctl(loop.epoll, EPOLL_CTL_DEL, fd, null); // it is in there, and still open
+  if (watched.size === 0) uv_poll_stop(loop.poll);
+}
+
+function turnAfterSleep() {
+  if (turning) return;
+  turning = true;
+  setImmediate(turn).unref();
+}
+
+function turn() {
+  turning = false;
+  if (loop === undefined || watched.size === 0) return;
+  if (!uv_is_active(loop.poll)) {
+    const count = epoll_wait(loop.epoll, events, MOST, 0);
+    const ready = Array.from({ length: Math.max(count, 0) }, (_, index) => events[index * WORDS + FD]);
+    for (const fd of ready) watched.get(fd)?.();
+    // It has been started once, on a descriptor of its own, so it can be started again.
+    if (watched.size > 0) startOnce(loop.poll);
+  }
+  turnAfterSleep();
+}

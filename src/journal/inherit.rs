@@ -1,0 +1,134 @@
+//! Whose a new journal is: the old one's owner's, with all rights that the old one gave and no others.
+
+use std::ffi::CString;
+
+use crate::error::{Error, Result};
+use crate::lock::dir::{Dir, Name};
+use crate::sys::owner::{self, ACL, Owner};
+use crate::sys::{self, Errno, Fd, Meta};
+
+const ROOT: u32 = 0;
+
+/// Gives a new journal that is empty still what the old one has: owner, group, access control list, mode and the users'
+/// own attributes. An error, before anything is done, if somebody would lose what they may do now.
+pub(super) fn from_old(dir: &Dir, new: &Fd, old: &Fd, meta: &Meta) -> Result<()> {
+    let os = |e| {
+        Error::os(
+            e,
+            format_args!("give a new {} the old one's rights", Name(&dir.journal)),
+        )
+    };
+    let (theirs, ours) = (owner::owner(old).map_err(os)?, owner::owner(new).map_err(os)?);
+    let given = match theirs == ours {
+        true => theirs,
+        false => give(new, ours, theirs),
+    };
+    let (old_names, new_names) = (owner::attributes(old).map_err(os)?, owner::attributes(new).map_err(os)?);
+    let mode = mode_for(meta.mode, theirs, given).filter(|_| given == theirs || !has(&old_names));
+    let mode = mode.ok_or_else(|| locked_out(dir, theirs))?;
+    inherit_list(new, old, &old_names, has(&new_names)).map_err(os)?;
+    // After the others: each of them may change it.
+    if mode != sys::fstat(new).map_err(os)?.mode {
+        sys::chmod(new, mode).map_err(os)?;
+    }
+    for name in old_names.iter().filter(|name| name.to_bytes().starts_with(b"user.")) {
+        // As far as the file system lets: they give nobody a right.
+        let _ = owner::attribute(old, name).map(|value| value.map(|value| owner::set_attribute(new, name, &value)));
+    }
+    Ok(())
+}
+
+/// A journal that root makes where there is none, in somebody's directory, is theirs.
+pub(super) fn from_directory(dir: &Dir, new: &Fd) -> Result<()> {
+    let os = |e| Error::os(e, format_args!("look whose {} is", Name(&dir.journal)));
+    if owner::owner(new).map_err(os)?.user == ROOT {
+        let theirs = owner::owner(&dir.fd).map_err(os)?;
+        if theirs.user != ROOT {
+            // Where the file system cannot, all files in it are somebody's whatever one does.
+            let _ = owner::change_owner(new, Some(theirs.user), theirs.group);
+        }
+    }
+    Ok(())
+}
+
+/// Whose it is then: the group may be given to its members alone, the whole to anybody by root alone.
+fn give(new: &Fd, ours: Owner, theirs: Owner) -> Owner {
+    if owner::change_owner(new, Some(theirs.user), theirs.group).is_ok() {
+        return theirs;
+    }
+    match ours.group == theirs.group || owner::change_owner(new, None, theirs.group).is_ok() {
+        true => Owner {
+            group: theirs.group,
+            ..ours
+        },
+        false => ours,
+    }
+}
+
+/// The mode that a new journal gets. `None`: somebody would be locked out. Those who were the file's owner are counted with
+/// its group, where it still has that: whoever shares a directory by its group is a member.
+fn mode_for(mode: u32, theirs: Owner, given: Owner) -> Option<u32> {
+    let covers = |less: u32, more: u32| less & 0o6 & !more == 0;
+    let (user, group, others) = (mode >> 6, mode >> 3, mode);
+    let user_keeps =
+        given.user == theirs.user || covers(user, if given.group == theirs.group { group } else { others });
+    // Another group must not have the old one's rights, nor the old one the others'.
+    let group_keeps = given.group == theirs.group || (group ^ others) & 0o6 == 0;
+    let mode = if given.group == theirs.group {
+        mode
+    } else {
+        mode & !0o2000
+    };
+    (user_keeps && group_keeps).then_some(mode)
+}
+
+fn has(names: &[CString]) -> bool {
+    names.iter().any(|name| name.as_c_str() == ACL)
+}
+
+/// The old one's list; or none, where the directory gave the new one a list by default.
+fn inherit_list(new: &Fd, old: &Fd, old_names: &[CString], given: bool) -> sys::Result<()> {
+    let list = match has(old_names) {
+        true => owner::attribute(old, ACL)?,
+        false => None,
+    };
+    match list {
+        Some(list) => owner::set_attribute(new, ACL, &list),
+        None if given => owner::remove_attribute(new, ACL),
+        None => Ok(()),
+    }
+}
+
+fn locked_out(dir: &Dir, owner: Owner) -> Error {
+    let what = format_args!(
+        "{}: it belongs to user {} and group {}, who could not use a new one of ours; nothing was done",
+        Name(&dir.journal),
+        owner.user,
+        owner.group
+    );
+    Error::os(Errno::PERM, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const THEIRS: Owner = Owner { user: 1, group: 1 };
+
+    fn mode(mode: u32, user: u32, group: u32) -> Option<u32> {
+        mode_for(mode, THEIRS, Owner { user, group })
+    }
+
+    #[test]
+    fn nobody_is_locked_out_and_nobody_let_in() {
+        assert_eq!(mode(0o600, 1, 1), Some(0o600));
+        assert_eq!(mode(0o644, 2, 1), None, "the owner could write");
+        assert_eq!(mode(0o664, 2, 1), Some(0o664), "the owner is of the group");
+        assert_eq!(mode(0o664, 2, 2), None, "the group could write");
+        assert_eq!(mode(0o666, 2, 2), Some(0o666));
+        assert_eq!(mode(0o640, 1, 2), None, "the group could read");
+        assert_eq!(mode(0o606, 2, 2), None, "the group could not");
+        assert_eq!(mode(0o644, 1, 2), Some(0o644));
+        assert_eq!(mode(0o2666, 1, 2), Some(0o666));
+    }
+}

@@ -1,0 +1,50 @@
+//! Memory for what may be larger than the machine's: asked for before it is taken.
+
+use std::cell::Cell;
+use std::collections::TryReserveError;
+
+use crate::error::{ENOMEM, Error, Result};
+use crate::sys;
+
+/// Less than this is taken without a question, which costs some file reads.
+const MUCH: usize = 8 << 20;
+
+/// The memory that one call may take.
+#[derive(Default)]
+pub(super) struct Room {
+    /// What was left when it was first asked for, without what was taken since.
+    left: Cell<Option<u64>>,
+}
+
+impl Room {
+    /// Whether so many bytes more may be taken. `ENOMEM`: the process would be killed for it.
+    pub(super) fn ask(&self, bytes: usize) -> Result<()> {
+        if bytes < MUCH {
+            return Ok(());
+        }
+        let left = self.left.get().unwrap_or_else(sys::capacity::free_memory);
+        // Some of what is free goes to the page tables, and to others meanwhile.
+        match left.checked_sub(bytes as u64 + bytes as u64 / 16) {
+            Some(left) => {
+                self.left.set(Some(left));
+                Ok(())
+            }
+            None => Err(too_little(format_args!("{bytes} bytes, of {left} that are left"))),
+        }
+    }
+
+    /// Makes room for exactly so many more.
+    pub(super) fn reserve<T>(&self, vector: &mut Vec<T>, more: usize) -> Result<()> {
+        self.ask(more.saturating_mul(size_of::<T>()))?;
+        vector.try_reserve_exact(more).map_err(no_memory)
+    }
+}
+
+/// An error, where Rust's collections would end the process.
+pub(crate) fn no_memory(_: TryReserveError) -> Error {
+    too_little(format_args!("the journal's entries"))
+}
+
+fn too_little(what: std::fmt::Arguments<'_>) -> Error {
+    Error::new(-ENOMEM, format!("{}: {what}", crate::error::text(-ENOMEM)))
+}

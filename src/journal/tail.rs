@@ -1,0 +1,71 @@
+//! The end of a journal, where a power cut can leave NUL bytes: the file has grown on disk, and what was written has not
+//! arrived. No entry has a NUL, so they come from nowhere else. They are taken for not written yet, and so is the line that
+//! they cut: half a path is another path.
+
+use std::mem::MaybeUninit;
+
+use crate::sys::{self, Fd};
+
+/// How much is read at once, from the end backwards.
+const PIECE: usize = 16 << 10;
+
+/// How much of `content` stands before such a tail.
+pub(super) fn sound_part(content: &[u8]) -> usize {
+    match content.last() {
+        Some(0) => {}
+        _ => return content.len(),
+    }
+    let written = content.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+    whole_lines(&content[..written])
+}
+
+/// The length of the lines that have their newline.
+pub(super) fn whole_lines(content: &[u8]) -> usize {
+    content.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+}
+
+/// As [`sound_part`], of a file of this size.
+pub(super) fn sound_size(file: &Fd, size: u64) -> sys::Result<u64> {
+    let written = last(file, size, |byte| byte != 0)?;
+    match written == size {
+        true => Ok(size),
+        false => last(file, written, |byte| byte == b'\n'),
+    }
+}
+
+/// Behind the last byte before `end` that is wanted; 0: there is none.
+fn last(file: &Fd, mut end: u64, is_wanted: impl Fn(u8) -> bool) -> sys::Result<u64> {
+    let mut buf = [MaybeUninit::uninit(); PIECE];
+    let mut most = 1; // nearly always it is the last
+    while end > 0 {
+        let length = end.min(most);
+        let start = end - length;
+        let piece = sys::read_at(file, &mut buf[..length as usize], start)?;
+        if let Some(at) = piece.iter().rposition(|byte| is_wanted(*byte)) {
+            return Ok(start + at as u64 + 1);
+        }
+        (end, most) = (start, PIECE as u64);
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_of_nul_bytes_takes_the_line_that_it_cuts_with_it() {
+        let sound: [(&[u8], usize); 7] = [
+            (b"", 0),
+            (b"a\nb", 3),
+            (b"a\nb\n", 4),
+            (b"a\nb\n\0\0", 4),
+            (b"a\nb\0", 2),
+            (b"\0\0\0", 0),
+            (b"a\0b", 3),
+        ];
+        for (content, size) in sound {
+            assert_eq!(sound_part(content), size, "{}", content.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The states in which an acquire waits: for the handles before it in this process, for the waiter before it in line, for the
+//! holder.
+
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::lock::acquire::{Acquire, Next, State, begin};
+use crate::lock::line::{Before, NAP, TURN};
+use crate::lock::look::{Busy, Look, Purpose};
+use crate::lock::participant::Participant;
+use crate::sys::FileId;
+
+impl Acquire {
+    pub(super) fn wait_in_queue(
+        &mut self,
+        participant: &mut Participant,
+        glance_at: Option<Duration>,
+        now: Duration,
+    ) -> Result<Next> {
+        let position = participant.seat.position();
+        if position == 0 {
+            return Ok(Next::Go(State::Contending));
+        }
+        // The further behind, the rarer: the head may not have been asked to step for a while, and somebody has to see
+        // that the lock is free; but a thousand that wait must not look a thousand times as often.
+        let retry = self
+            .pauses
+            .longest
+            .saturating_mul(u32::try_from(position).unwrap_or(u32::MAX));
+        let again = State::Queued {
+            glance_at: Some(now.saturating_add(retry)),
+        };
+        match glance_at {
+            Some(at) if at <= now => self.glance(participant, again, now.saturating_add(retry)),
+            Some(at) => Ok(Next::Wait(State::Queued { glance_at }, at)),
+            None => Ok(Next::Wait(again, now.saturating_add(retry))),
+        }
+    }
+
+    /// Looks, as anybody may: those before us may have stopped.
+    fn glance(&mut self, participant: &mut Participant, busy: State, until: Duration) -> Result<Next> {
+        match participant.look(Purpose::Glance, self.begun)? {
+            Look::Busy(_) => Ok(Next::Wait(busy, until)),
+            Look::Ours => self.hold_ours(participant),
+            Look::Corpse(corpse) => self.claim(participant, corpse),
+            Look::Changed => self.put(participant, busy),
+        }
+    }
+
+    pub(super) fn contend(&mut self, participant: &mut Participant, now: Duration) -> Result<Next> {
+        match participant.look(Purpose::Wait, self.begun)? {
+            Look::Busy(Busy { id, until }) => {
+                let watched = participant.watch.queue_for(id).is_some();
+                let pause = now.saturating_add(self.pauses.length(watched, id));
+                Ok(Next::Wait(
+                    State::Paused(id),
+                    until.map_or(pause, |until| until.min(pause)),
+                ))
+            }
+            Look::Ours => self.hold_ours(participant),
+            Look::Corpse(corpse) => self.claim(participant, corpse),
+            Look::Changed => self.put(participant, State::InLine),
+        }
+    }
+
+    pub(super) fn pause_behind(&mut self, participant: &Participant, before: Before, now: Duration) -> Next {
+        let watched = participant.watch.queue_for(before.id).is_some();
+        let until = now.saturating_add(self.pauses.length(watched, before.id));
+        Next::Wait(State::Behind { before, since: now }, until)
+    }
+
+    pub(super) fn wait_behind(
+        &mut self,
+        participant: &mut Participant,
+        before: Before,
+        since: Duration,
+        now: Duration,
+    ) -> Result<Next> {
+        let watched = participant.watch.queue_for(before.id).is_some();
+        if participant.watch.take_report() {
+            self.pauses.reported();
+            return Ok(Next::Go(match participant.follow(&before)? {
+                true => State::Following {
+                    before: before.id,
+                    ends: self.deadline.cap(now + TURN),
+                },
+                false => State::InLine,
+            }));
+        }
+        if !participant.is_waiting(&before) {
+            return Ok(Next::Go(State::InLine));
+        }
+        let was_silent = watched && now.saturating_sub(since) >= self.pauses.longest;
+        let behind = |before| State::Behind { before, since: now };
+        match participant.look(Purpose::Glance, self.begun)? {
+            Look::Busy(_) => Ok(self.pause_behind(participant, before, now)),
+            Look::Ours => self.hold_ours(participant),
+            Look::Corpse(corpse) => self.claim(participant, corpse),
+            Look::Changed => match participant.place()? {
+                Some(begun) => {
+                    if was_silent {
+                        participant.pass_over(before);
+                    }
+                    begin(participant, begun)
+                }
+                None => Ok(Next::Wait(behind(before), now + NAP)),
+            },
+        }
+    }
+
+    pub(super) fn follow(
+        &mut self,
+        participant: &mut Participant,
+        before: FileId,
+        ends: Duration,
+        now: Duration,
+    ) -> Result<Next> {
+        participant.watch.take_report(); // the end of its turn, perhaps; the lock's name says more
+        if !participant.dir.is_lock(before)? {
+            return self.put(participant, State::Contending);
+        }
+        match now < ends {
+            true => Ok(Next::Wait(State::Following { before, ends }, ends.min(now + NAP))),
+            false => Ok(Next::Go(State::Contending)),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Whose a file is, and who else may use it.
+
+use std::ffi::{CStr, CString};
+
+use super::{Errno, Fd, Result, around};
+
+/// The access control list, as an extended attribute.
+pub(crate) const ACL: &CStr = c"system.posix_acl_access";
+
+/// The most that Linux gives as a list of names, or as one value (linux/limits.h).
+const ATTRIBUTES_MAX: usize = 64 << 10;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub user: u32,
+    pub group: u32,
+}
+
+/// Of a file or a directory.
+pub(crate) fn owner(file: &Fd) -> Result<Owner> {
+    let stat = around("fstat", || rustix::fs::fstat(file.borrow()?))?;
+    Ok(Owner {
+        user: stat.st_uid,
+        group: stat.st_gid,
+    })
+}
+
+/// `user` as `None`: it stays.
+pub(crate) fn change_owner(file: &Fd, user: Option<u32>, group: u32) -> Result<()> {
+    let user = user.map(rustix::fs::Uid::from_raw);
+    let group = rustix::fs::Gid::from_raw(group);
+    around("fchown", || rustix::fs::fchown(file.verified()?, user, Some(group)))
+}
+
+/// The names of a file's extended attributes. None where the file system has none.
+pub(crate) fn attributes(file: &Fd) -> Result<Vec<CString>> {
+    let names = match growing(|room| around("flistxattr", || rustix::fs::flistxattr(file.borrow()?, &mut *room))) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(Vec::new()),
+        names => names?,
+    };
+    let names = names.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    Ok(names.filter_map(|name| CString::new(name).ok()).collect())
+}
+
+/// `None`: it has gone.
+pub(crate) fn attribute(file: &Fd, name: &CStr) -> Result<Option<Vec<u8>>> {
+    let value = growing(|room| around("fgetxattr", || rustix::fs::fgetxattr(file.borrow()?, name, &mut *room)));
+    match value {
+        Err(Errno::NODATA) => Ok(None),
+        value => value.map(Some),
+    }
+}
+
+pub(crate) fn set_attribute(file: &Fd, name: &CStr, value: &[u8]) -> Result<()> {
+    around("fsetxattr", || {
+        rustix::fs::fsetxattr(file.verified()?, name, value, rustix::fs::XattrFlags::empty())
+    })
+}
+
+pub(crate) fn remove_attribute(file: &Fd, name: &CStr) -> Result<()> {
+    match around("fremovexattr", || rustix::fs::fremovexattr(file.verified()?, name)) {
+        Err(Errno::NODATA) => Ok(()),
+        other => other,
+    }
+}
+
+/// What `get` fills in, with little room first: most have none, or few.
+fn growing(mut get: impl FnMut(&mut [u8]) -> Result<usize>) -> Result<Vec<u8>> {
+    let mut small = [0; 256];
+    match get(&mut small) {
+        Ok(len) => return Ok(small.get(..len).unwrap_or(&small).to_vec()),
+        Err(Errno::RANGE) => {}
+        Err(errno) => return Err(errno),
+    }
+    let mut large = Vec::new();
+    large.try_reserve_exact(ATTRIBUTES_MAX).map_err(|_| Errno::NOMEM)?;
+    large.resize(ATTRIBUTES_MAX, 0);
+    let len = get(&mut large)?;
+    large.truncate(len);
+    Ok(large)
+}

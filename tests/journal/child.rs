@@ -1,0 +1,57 @@
+//! This test program again, as a process of its own: with limits, as another user, in a control group.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Command;
+
+use jlock::{Entry, Lock};
+
+/// What a child does, in a directory: `append`, `stamp` or `checkpoint`, with what was read first; `read`.
+pub fn child(dir: &Path, what: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "child::does_as_it_is_told", "--ignored", "--nocapture"]);
+    command.env("JLOCK_CHILD_DIR", dir).env("JLOCK_CHILD_DOES", what);
+    command
+}
+
+/// The code of the error that the child met, or 0, and its message. A child that a signal ends is a failure.
+pub fn run(command: &mut Command) -> (i32, String) {
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.signal(), None, "{output:?}");
+    let told = text.lines().find_map(|line| line.split_once("it says "));
+    let (_, told) = told.unwrap_or_else(|| panic!("{output:?}"));
+    let (code, message) = told.split_once(' ').unwrap();
+    (code.parse().unwrap(), message.to_owned())
+}
+
+#[test]
+#[ignore = "what the other tests start"]
+fn does_as_it_is_told() {
+    let dir = std::env::var_os("JLOCK_CHILD_DIR").expect("it is told");
+    let told = act(Path::new(&dir)).map_or_else(
+        |error| (error.code(), error.message().to_owned()),
+        |()| (0, String::new()),
+    );
+    println!("\nit says {} {}", told.0, told.1);
+}
+
+fn act(dir: &Path) -> jlock::Result<()> {
+    let lock = Lock::open(dir)?;
+    let journal = lock.journal();
+    let entry = [Entry::changed("thirty/bytes/of/a/path/name.rs")];
+    match std::env::var("JLOCK_CHILD_DOES").expect("it is told").as_str() {
+        "append" => journal.append(entry),
+        "stamp" => journal.append_stamped(entry, 1_800_000_000_000),
+        "stamp with another digit" => journal.append_stamped(entry, 18_000_000_000_000),
+        "header" => journal.write_header(1),
+        "read" => journal.read().map(drop),
+        "checkpoint" => {
+            let snapshot = journal.read()?;
+            journal.append(entry)?;
+            assert!(journal.checkpoint(&snapshot, 1)?);
+            Ok(())
+        }
+        what => panic!("{what}"),
+    }
+}

@@ -1,0 +1,9 @@
+//! The journal's own tests: what it does to files that are odd, large, damaged or another user's.
+
+mod checkpoint;
+mod child;
+mod limits;
+mod ownership;
+mod reading;
+mod scratch;
+mod script;

@@ -1,0 +1,161 @@
+//! Half a path of an append on its way is not given out; the last line of a journal at rest is.
+
+use std::fs::{self, File};
+use std::process::Command;
+
+use jlock::{Entry, ErrorKind};
+
+use crate::scratch::{HEADER, Scratch, append_raw, changed};
+use crate::script::{at, script};
+
+const NONCE: &str = "0123456789abcdef";
+
+fn library_lock(note: &str) -> String {
+    let pid = std::process::id();
+    format!("{pid}\n{pid}-{NONCE}\njlock/1 boot= pidns=0 start=0 host=\n{note}")
+}
+
+fn shipped_lock(pid: u32) -> String {
+    format!("{pid}\n{pid}-{NONCE}\n")
+}
+
+fn dead_pid() -> u32 {
+    let mut child = Command::new("true").spawn().unwrap();
+    child.wait().unwrap();
+    child.id()
+}
+
+/// What is read of a journal whose last line lacks its newline, beside such a lock.
+fn read_beside(lock: Option<String>) -> Vec<String> {
+    let scratch = Scratch::with("whole\nsrc/ma");
+    if let Some(lock) = lock {
+        fs::write(scratch.lock(), lock).unwrap();
+    }
+    changed(&scratch.open().journal().read().unwrap())
+}
+
+#[test]
+fn a_last_line_at_rest_counts() {
+    assert_eq!(read_beside(None), ["whole", "src/ma"], "free");
+    assert_eq!(
+        read_beside(Some(library_lock(""))),
+        ["whole", "src/ma"],
+        "a library peer without a note"
+    );
+    assert_eq!(
+        read_beside(Some(String::new())),
+        ["whole", "src/ma"],
+        "a shipped peer that has yet to stamp"
+    );
+    assert_eq!(
+        read_beside(Some(shipped_lock(dead_pid()))),
+        ["whole", "src/ma"],
+        "a dead shipped peer"
+    );
+}
+
+#[test]
+fn a_last_line_beside_a_living_shipped_peer_does_not() {
+    assert_eq!(read_beside(Some(shipped_lock(std::process::id()))), ["whole"]);
+    assert_eq!(read_beside(Some("what is this?\n".to_owned())), ["whole"]);
+}
+
+#[test]
+fn what_a_note_says_is_not_finished_is_left_out_and_kept_by_a_checkpoint() {
+    let scratch = Scratch::with("whole\n");
+    let from = scratch.content().len();
+    append_raw(&scratch.journal(), "src/main.rs\nsrc/ma");
+    let inode = scratch.inode();
+    let lock = scratch.open();
+    let read = |note: String| {
+        fs::write(scratch.lock(), library_lock(&note)).unwrap();
+        lock.journal().read().unwrap()
+    };
+    let all = ["whole", "src/main.rs", "src/ma"];
+    assert_eq!(
+        changed(&read(format!("append={}:{from}:{}\n", inode + 1, from + 50))),
+        all,
+        "another journal"
+    );
+    assert_eq!(
+        changed(&read(format!("append={inode}:{from}:{}\n", from + 5))),
+        all,
+        "finished"
+    );
+    assert_eq!(
+        changed(&read(format!("append={inode}:{}:{}\n", from + 18, from + 50))),
+        all,
+        "not begun"
+    );
+    let snapshot = read(format!("append={inode}:{from}:{}\n", from + 50));
+    assert_eq!(changed(&snapshot), ["whole"]);
+
+    fs::remove_file(scratch.lock()).unwrap();
+    append_raw(&scratch.journal(), "in.rs\n");
+    assert!(lock.journal().checkpoint(&snapshot, 1).unwrap());
+    assert_eq!(scratch.entries(), "src/main.rs\nsrc/main.rs\n");
+}
+
+#[test]
+fn a_line_that_is_finished_while_it_is_read_counts_as_a_whole() {
+    let scratch = Scratch::with("whole\nsrc/ma");
+    let journal = scratch.journal();
+    let lock = scratch.open();
+    let finished = at("newfstatat", move || append_raw(&journal, "in.rs\n"));
+    let snapshot = script(finished, || lock.journal().read()).unwrap();
+    assert_eq!(changed(&snapshot), ["whole", "src/main.rs"]);
+}
+
+#[test]
+fn a_line_that_is_taken_back_while_it_is_read_does_not_count() {
+    let scratch = Scratch::with("whole\nsrc/ma");
+    let journal = scratch.journal();
+    let lock = scratch.open();
+    let taken_back = at("newfstatat", move || {
+        let journal = File::options().write(true).open(journal).unwrap();
+        journal.set_len((HEADER.len() + "whole\n".len()) as u64).unwrap();
+    });
+    let snapshot = script(taken_back, || lock.journal().read()).unwrap();
+    assert_eq!(changed(&snapshot), ["whole"]);
+}
+
+#[test]
+fn what_is_added_while_it_is_read_is_left_out_if_it_is_not_whole() {
+    let scratch = Scratch::with("whole\n");
+    let journal = scratch.journal();
+    let lock = scratch.open();
+    let half = at("pread64", move || append_raw(&journal, "src/ma"));
+    let snapshot = script(half, || lock.journal().read()).unwrap();
+    assert_eq!(changed(&snapshot), ["whole"]);
+}
+
+#[test]
+fn a_hole_is_told_and_not_read_as_a_path() {
+    let scratch = Scratch::with("whole\nhole\0\0\0\nmore\n");
+    let error = scratch.open().journal().read().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Header);
+    assert!(
+        error.message().contains("damaged: 3 NUL bytes from byte 47 on"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_append_takes_nul_bytes_at_the_end_away() {
+    for (before, after) in [("whole\n\0\0", "whole\nnew\n"), ("whole\nhalf\0", "whole\nnew\n")] {
+        let scratch = Scratch::with(before);
+        scratch.open().journal().append([Entry::changed("new")]).unwrap();
+        assert_eq!(scratch.entries(), after);
+    }
+    let scratch = Scratch::with("");
+    let tail = 100_000; // several pieces
+    let size = scratch.content().len() as u64;
+    File::options()
+        .write(true)
+        .open(scratch.journal())
+        .unwrap()
+        .set_len(size + tail)
+        .unwrap();
+    scratch.open().journal().append([Entry::changed("new")]).unwrap();
+    assert_eq!(scratch.entries(), "new\n");
+}

@@ -1,0 +1,72 @@
+//! A directory for one test, and what a test does to it from outside.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use jlock::{Lock, Snapshot};
+
+pub const HEADER: &str = "# codegraph-journal v1 1700000000000\n";
+
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    pub fn new() -> Scratch {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("jlock-journal-{}-{number}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        Scratch(path)
+    }
+
+    /// With a journal of this content below its header.
+    pub fn with(entries: &str) -> Scratch {
+        let scratch = Scratch::new();
+        fs::write(scratch.journal(), format!("{HEADER}{entries}")).unwrap();
+        scratch
+    }
+
+    pub fn journal(&self) -> PathBuf {
+        self.0.join("changes.journal")
+    }
+
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("changes.journal.lock")
+    }
+
+    pub fn open(&self) -> Lock {
+        Lock::open(&self.0).unwrap()
+    }
+
+    pub fn content(&self) -> String {
+        fs::read_to_string(self.journal()).unwrap()
+    }
+
+    /// What stands below the header.
+    pub fn entries(&self) -> String {
+        let content = self.content();
+        content[content.find('\n').unwrap() + 1..].to_owned()
+    }
+
+    pub fn inode(&self) -> u64 {
+        fs::metadata(self.journal()).unwrap().ino()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+pub fn append_raw(path: &Path, text: &str) {
+    let mut file = OpenOptions::new().append(true).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+pub fn changed(snapshot: &Snapshot) -> Vec<String> {
+    let paths = snapshot.changed();
+    paths.map(|path| String::from_utf8(path.to_vec()).unwrap()).collect()
+}
