@@ -126,7 +126,7 @@ fn inspect_open(dir: &Dir, options: &Options, file: &Fd) -> sys::Result<Holder> 
     let flock = match sys::flock_shared(file) {
         Ok(true) => Flock::Free,
         Ok(false) => Flock::Busy,
-        Err(errno) if sys::means_no_flock(errno) || errno == Errno::BADF => Flock::None,
+        Err(errno) if dir.means_no_flock(errno) || errno == Errno::BADF => Flock::None,
         Err(errno) => return Err(errno),
     };
     let stamp = Stamp::parse(&read_stamp(file)?);
