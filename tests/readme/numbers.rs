@@ -16,8 +16,16 @@ const FACTS: &[(&str, &str, &str)] = &[
         "assert_eq!(count(|| pair(&lock)), (3, 0));",
     ),
     ("100 ms", "src/options.rs", "settle: Duration::from_millis(100)"),
-    ("5 s", "src/lock/look.rs", "const CUT_MS: i64 = 5_000;"),
-    ("30 s", "src/lock/core.rs", "const SHIPPED_STALE_MS: i64 = 30_000;"),
+    (
+        "3 s",
+        "src/lock/time.rs",
+        "pub(crate) const CUT: Duration = Duration::from_secs(3);",
+    ),
+    (
+        "30 s",
+        "src/lock/time.rs",
+        "pub(crate) const SHIPPED_STALE_MS: i64 = 30_000;",
+    ),
     ("4096", "src/abi.rs", "pub const JLOCK_ELOST: i32 = -4097;"),
     ("0 or", "include/jlock.h", "0"),
     ("10 s", "tests/locks/locks.py", "taken over 10 s later"),
