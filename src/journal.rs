@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::lock::Participant;
-use crate::lock::dir::{Dir, Name};
+use crate::lock::dir::{Dir, Name, not_opened};
 use crate::sys::{self, Errno, Fd, FileId, Meta, Open};
 
 mod append;
@@ -113,5 +113,5 @@ fn open_error(dir: &Dir, errno: Errno) -> Error {
         Ok(Some(meta)) => dir.expect_regular(&dir.journal, &meta),
         _ => Ok(()),
     };
-    regular.err().unwrap_or_else(|| Error::os(errno, Name(&dir.journal)))
+    regular.err().unwrap_or_else(|| not_opened(errno, &dir.journal))
 }

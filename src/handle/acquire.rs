@@ -84,15 +84,22 @@ impl Lock {
     /// Acquires, and acts before anybody else can use the handle. If the directory is found removed, where the path leads now
     /// is tried.
     pub(super) fn hold_within<T>(&self, patience: Patience, act: impl Fn(&mut Inner) -> Result<T>) -> Result<T> {
-        match self.hold_where_it_was(patience, &act) {
-            Err(error) if error.code() == -ESTALE && self.whereabouts.doubt() => self.hold_where_it_was(patience, &act),
+        let deadline = Deadline::after(patience.timeout());
+        match self.hold_until(patience, deadline, &act) {
+            Err(error) if error.code() == -ESTALE && self.whereabouts.doubt() => {
+                self.hold_until(patience, deadline, &act)
+            }
             held => held,
         }
     }
 
-    fn hold_where_it_was<T>(&self, patience: Patience, act: impl FnOnce(&mut Inner) -> Result<T>) -> Result<T> {
+    fn hold_until<T>(
+        &self,
+        patience: Patience,
+        deadline: Deadline,
+        act: impl FnOnce(&mut Inner) -> Result<T>,
+    ) -> Result<T> {
         self.check_process()?;
-        let deadline = Deadline::after(patience.timeout());
         let _turn = match self.turns.try_take() {
             Some(turn) => turn,
             None => self.wait_for_turn(patience, deadline)?,
@@ -122,6 +129,20 @@ impl Lock {
             drop(inner);
             wait.block(&self.bell, || acquire.is_over(&self.bell))?;
             inner = self.inner()?;
+            self.act(&mut inner, |inner| {
+                self.keep_up(inner, acquire);
+                Ok(())
+            })?;
+        }
+    }
+
+    /// Goes on with an acquire where the path leads now. If it leads nowhere, it waits on where it is.
+    fn keep_up(&self, inner: &mut Inner, acquire: &mut Acquire) {
+        if let Ok(dir) = self.whereabouts.dir(Some(&self.options)) {
+            if !Arc::ptr_eq(&dir, &inner.participant.dir) {
+                acquire.leave(&mut inner.participant);
+                inner.move_to(dir, &self.bell);
+            }
         }
     }
 
@@ -198,6 +219,10 @@ impl Lock {
     /// While it goes on it stays where it is found if memory runs out.
     fn go_on(&self, inner: &mut Inner, waiter: &WaitFd) -> Result<bool> {
         self.bell.clear();
+        if let Some(mut started) = inner.started.take() {
+            self.keep_up(inner, &mut started);
+            inner.started = Some(started);
+        }
         let armed = match inner.step_started(&self.bell) {
             Ok(Step::Wait(wait)) => waiter.arm(&wait).map(|()| false),
             Ok(Step::Held) => Ok(true),

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::handle::JOURNAL_FILENAME;
 use crate::lock::dir::{Dir, Name};
 use crate::options::Options;
-use crate::sys::{self, Errno, Fd};
+use crate::sys::{self, Errno, Fd, FileId};
 
 /// How long a path is believed to lead where it led.
 const BELIEVED: Duration = Duration::from_secs(1);
@@ -20,8 +20,15 @@ const BELIEVED: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Whereabouts {
     /// `None`: the directory is where the caller's descriptor was.
-    path: Option<CString>,
+    path: Option<AbsolutePath>,
     known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct AbsolutePath {
+    path: CString,
+    /// The root that it was meant from. From another one (chroot) it leads elsewhere.
+    root: FileId,
 }
 
 #[derive(Debug)]
@@ -39,6 +46,7 @@ impl Whereabouts {
         // A working directory without a path cannot be followed.
         let path = absolute(os_path).ok();
         let path = path.and_then(|path| CString::new(path.into_os_string().into_encoded_bytes()).ok());
+        let path = path.and_then(|path| Some(AbsolutePath { path, root: root()? }));
         Ok(Whereabouts::new(path, dir))
     }
 
@@ -48,7 +56,7 @@ impl Whereabouts {
         Ok(Whereabouts::new(None, Dir::new(fd, journal)?))
     }
 
-    fn new(path: Option<CString>, dir: Dir) -> Whereabouts {
+    fn new(path: Option<AbsolutePath>, dir: Dir) -> Whereabouts {
         Whereabouts {
             path,
             known: Mutex::new(Known {
@@ -88,10 +96,9 @@ impl Whereabouts {
             Arc::clone(&known.dir)
         };
         // Not with the mutex locked: the path may lead to a file system that does not respond.
-        let found = sys::stat_path(path).map_err(|e| Error::os(e, Name(path)))?;
-        let dir = match found {
-            Some(meta) if meta.id == dir.id => dir,
-            Some(_) | None => Arc::new(open_or_make(path, make)?),
+        let dir = match path.leads_to(&dir)? {
+            true => dir,
+            false => Arc::new(open_or_make(&path.path, make)?),
         };
         let mut known = self.lock();
         // Another thread may have opened it meanwhile.
@@ -101,6 +108,24 @@ impl Whereabouts {
         known.looked = Some(now);
         Ok(Arc::clone(&known.dir))
     }
+}
+
+impl AbsolutePath {
+    /// Whether it leads where it led, as far as this process can see.
+    fn leads_to(&self, dir: &Dir) -> Result<bool> {
+        match sys::stat_path(&self.path) {
+            Ok(Some(meta)) if meta.id == dir.id => Ok(true),
+            _ if root() != Some(self.root) => Ok(true),
+            Ok(Some(_) | None) => Ok(false),
+            Err(errno @ (Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG)) => Err(Error::os(errno, Name(&self.path))),
+            // A process that gave up its privileges, a sandbox: what is open may be used as before.
+            Err(_) => Ok(true),
+        }
+    }
+}
+
+fn root() -> Option<FileId> {
+    sys::stat_path(c"/").ok().flatten().map(|meta| meta.id)
 }
 
 fn open_or_make(path: &CStr, make: Option<&Options>) -> Result<Dir> {
@@ -121,8 +146,11 @@ fn make_dirs(path: &CStr, sync: bool) -> sys::Result<Fd> {
     for end in ends {
         let part = CString::new(&bytes[..end]).map_err(|_| Errno::INVAL)?;
         match sys::mkdir(&part) {
-            Ok(()) if sync => sys::sync_dir(&sys::open_dir(&parent_of(&bytes[..end])?)?)?,
-            Ok(()) | Err(Errno::EXIST) => refused = None,
+            Ok(()) => {
+                made(&bytes[..end], sync)?;
+                refused = None;
+            }
+            Err(Errno::EXIST) => refused = None,
             // One above it could not be made, and the first refusal says why.
             Err(Errno::NOENT) if end == bytes.len() => return Err(refused.unwrap_or(Errno::NOENT)),
             Err(errno) if end == bytes.len() => return Err(errno),
@@ -131,6 +159,30 @@ fn make_dirs(path: &CStr, sync: bool) -> sys::Result<Fd> {
         }
     }
     sys::open_dir(path)
+}
+
+/// What root makes in somebody's directory is theirs: else they could not use it. With `sync`, its name is on disk.
+fn made(path: &[u8], sync: bool) -> sys::Result<()> {
+    let is_root = sys::process::effective_uid() == 0;
+    if !is_root && !sync {
+        return Ok(());
+    }
+    let above = sys::open_dir(&parent_of(path)?)?;
+    let theirs = sys::fstat(&above)?;
+    let name = Path::new(OsStr::from_bytes(path)).file_name();
+    let name = name.and_then(|name| CString::new(name.as_bytes()).ok());
+    if let (true, Some(name)) = (is_root && theirs.uid != 0, name) {
+        let made = sys::open_subdir(&above, &name)?;
+        // Only what is as it was made: whoever owns the directory above may have put another there. Where the file system
+        // has no owners to give it to, all may use it whatever one does.
+        if sys::fstat(&made)?.uid == 0 && sys::list_some(&made, 0, |_| {})? {
+            let _ = sys::chown(&made, theirs.uid, theirs.gid);
+        }
+    }
+    match sync {
+        true => sys::sync_dir(&above),
+        false => Ok(()),
+    }
 }
 
 /// The path of the directory above: what `dirname` gives.

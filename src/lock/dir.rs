@@ -118,7 +118,7 @@ impl Dir {
         let (meta, file) = match opened {
             Ok(opened) => opened,
             Err(errno) if is_gone(errno) => return Ok(None),
-            Err(errno) => return Err(os(errno)),
+            Err(errno) => return Err(not_opened(errno, &self.lock)),
         };
         self.expect_regular(&self.lock, &meta)?;
         Ok(Some((file, meta.id)))
@@ -166,6 +166,21 @@ impl Dir {
 /// Whether a file is missing that somebody else has removed. A network file system can say so late.
 pub(crate) fn is_gone(errno: Errno) -> bool {
     matches!(errno, Errno::NOENT | Errno::STALE)
+}
+
+/// Why a file could not be opened.
+pub(crate) fn not_opened(errno: Errno, name: &CStr) -> Error {
+    match errno {
+        // A file server's client has it, or another program that wants to be told first.
+        Errno::AGAIN => {
+            let message = format!(
+                "{}: somebody has a lease on it, and was asked to give it back",
+                Name(name)
+            );
+            Error::new(-sys::errno::EAGAIN, message)
+        }
+        _ => Error::os(errno, Name(name)),
+    }
 }
 
 /// A file's name in a message.
