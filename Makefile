@@ -15,6 +15,7 @@ include mk/cli.mk
 include mk/bench.mk
 include mk/locks.mk
 include mk/prove.mk
+include mk/places.mk
 include mk/debian.mk
 
 .PHONY: help

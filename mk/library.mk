@@ -67,7 +67,7 @@ $(DIST)/libjlock.a: $(DIST)/jlock.o
 
 $(DIST)/$(REAL): $(DIST)/jlock.o libjlock.map
 	@$(CC) $(LDFLAGS) -shared -o $@ -Wl,-soname,$(SONAME) -Wl,--version-script=libjlock.map $(EXPORTS:%=-Wl,-u,%) \
-	    -Wl,--gc-sections -Wl,-O1 -Wl,-z,relro -Wl,-z,now -Wl,-z,defs -Wl,--as-needed $< $(SYSTEM)
+	    -Wl,--gc-sections -Wl,-O1 -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,-z,defs -Wl,--as-needed $< $(SYSTEM)
 	@$(STRIP) --strip-all $@
 	@ln -sf $(REAL) $(DIST)/$(SONAME)
 	@ln -sf $(SONAME) $(DIST)/libjlock.so

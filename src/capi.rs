@@ -1,4 +1,4 @@
-//! The C interface: each function checks its arguments, calls the Rust interface and converts the answer; there is no
+//! The C interface: each function checks its arguments, calls the Rust interface and converts the result; there is no
 //! logic here. `include/jlock.h` is made from these files, so their documentation is written for the reader of C.
 
 // The header says what is safe, in prose; a `# Safety` section each is left out of it.

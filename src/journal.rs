@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::lock::Participant;
-use crate::lock::dir::{Dir, Name};
+use crate::lock::dir::{Dir, Name, not_opened};
 use crate::sys::{self, Errno, Fd, FileId, Meta, Open};
 
 mod append;
@@ -59,7 +59,12 @@ impl Standing {
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(open_error(dir, errno)),
         };
-        let meta = sys::fstat(&file).map_err(|e| Error::os(e, Name(&dir.journal)))?;
+        if !dir.local {
+            // Has even a FUSE daemon that caches (sshfs) forget the size: the kernel appends at the size that it is told,
+            // and where that is an old one, over what came through another mount.
+            let _ = sys::touch(&file); // where times cannot be set, we know what we are told
+        }
+        let meta = dir.fstat(&file).map_err(|e| Error::os(e, Name(&dir.journal)))?;
         dir.expect_regular(&dir.journal, &meta)?;
         let file = Arc::new(file);
         Ok(Some(Standing { file, meta }))
@@ -108,5 +113,5 @@ fn open_error(dir: &Dir, errno: Errno) -> Error {
         Ok(Some(meta)) => dir.expect_regular(&dir.journal, &meta),
         _ => Ok(()),
     };
-    regular.err().unwrap_or_else(|| Error::os(errno, Name(&dir.journal)))
+    regular.err().unwrap_or_else(|| not_opened(errno, &dir.journal))
 }

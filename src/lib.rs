@@ -16,48 +16,57 @@
 //!
 //! # What it guarantees
 //!
-//! Two kinds of program share a journal's directory: *library peers*, which use this crate, from whatever language; and
-//! *shipped peers*, which speak the same protocol, cannot be changed, and take over a stale lock unsafely
-//! (`@optave/codegraph` 3.11.2 on npm).
+//! Two kinds of program share a journal's directory. *Library peers* use this library, in whatever language. *Shipped peers*
+//! speak the same protocol by themselves, cannot be changed, and take over a stale lock unsafely (`@optave/codegraph` 3.11.2
+//! on npm).
 //!
-//! - **P1.** Any number of library peers exclude each other, whatever crashes and whenever.
-//! - **P2.** Any number of library peers and one shipped peer exclude each other, whatever crashes and whenever, as long
-//!   as that peer is not frozen: it renames or unlinks within [`settle`](Options::settle) of opening a lock, stamps its own
-//!   within 5 s of creating it, and holds it for less than 30 s. One instant no peer can close: a library process that lets
-//!   the lock go and *ends* between the two system calls with which the shipped peer reads a PID and asks whether it lives.
-//! - **P3.** A peer that loses its lock all the same is told: [`release`](Guard::release), [`refresh`](Lock::refresh) and
-//!   every journal commit answer [`ErrorKind::Lost`], and nothing of the new holder is removed. A journal call that
-//!   takes the lock by itself does its work again: what it acknowledged is in the journal.
+//! - **P1.** Any number of library peers exclude each other, whatever crashes, at whatever moment.
+//! - **P2.** Any number of library peers and one shipped peer exclude each other, whatever crashes, at whatever moment, as long
+//!   as the shipped peer is not frozen in the middle of an acquire: it must rename or unlink within
+//!   [`settle`](Options::settle) of opening a stale lock. One instant remains that no peer can close: a library peer releases
+//!   the lock, and its *process ends*, between the two system calls with which the shipped peer reads a PID and asks
+//!   whether it lives.
+//! - **P3.** A peer that loses its lock nevertheless learns of it: [`release`](Guard::release), [`refresh`](Lock::refresh) and
+//!   every journal call return [`ErrorKind::Lost`], and nothing of the new holder is removed. A journal call that acquires
+//!   the lock by itself does its work again, so that what it acknowledged is in the journal.
 //!
 //! # How
 //!
-//! 1. **The lock is never seen empty.** Each handle keeps a private file, stamped and `flock`ed. To acquire is to link it
-//!    to the lock's name: one system call, exclusive and complete. To release is to unlink that name.
-//! 2. **The kernel says who is dead.** A library peer's lock is `flock`ed as long as it lives. No PID, no clock and no
-//!    namespace matters.
-//! 3. **The dead are claimed in place, then all is left to settle.** A dead holder's lock is neither renamed over nor
-//!    unlinked, for it might have become a live one this instant: its stamp is written over, and the claimant waits
-//!    until a shipped peer that judged by the old stamp would have shown itself.
+//! 1. **The lock is never seen empty.** Each handle keeps a private file with its stamp in it, which says who it is, and holds
+//!    that file's `flock`. To acquire, it links the file to the lock's name: one system call, exclusive and complete. To
+//!    release, it unlinks that name.
+//! 2. **The kernel says who is dead.** A library peer's lock is `flock`ed for as long as its process lives, and a shipped
+//!    peer has its lock open for writing. On a local file system no library peer's PID, clock or namespace matters.
+//! 3. **A dead holder's lock is claimed in place, and then left to settle.** It is neither renamed over nor unlinked, because it
+//!    might have become a live one this instant. Its stamp is overwritten, and the claimant waits until a shipped peer that
+//!    judged by the old stamp would have shown itself.
 //!
-//! `PROTOCOL.md` has all of it, enough to write another implementation.
+//! `PROTOCOL.md` describes all of it in enough detail to write another implementation.
 //!
 //! # Caveats
 //!
 //! - Two or more *shipped* peers are not safe beside each other, and nobody can make them so.
-//! - A holder that takes longer than 30 s calls [`refresh`](Lock::refresh), or opens with [`Options::keepalive`]: else a
-//!   shipped peer takes its lock. Library peers never do, even from a stopped process.
-//! - Shipped peers judge by PID: they must share the PID namespace and the host of those they share a journal with.
-//!   Library peers need neither, where `flock` reaches all of them.
-//! - A child of `fork` cannot use its parent's handles ([`ErrorKind::Forked`]); it opens its own. A child made by a bare
-//!   `clone`, without `exec`, keeps its parent's lock alive as long as it has not dropped its copies.
-//! - Where the file system has no hard links or no `flock`, weaker means are used; [`Holder`] says so.
-//! - A dead lock that one may not write to, or that carries no stamp, is exchanged instead of claimed in place; there, a
-//!   shipped peer that takes it over in the same instant can end up beside us.
-//! - Killed in the middle of an append, a process can leave a part of its entries in the journal, the last of them cut. The
-//!   next library peer takes them back; if a shipped peer comes first, they stay. They were not acknowledged.
+//! - A holder that takes longer than 30 s must call [`refresh`](Lock::refresh), or open the lock with
+//!   [`Options::keepalive`]; otherwise a shipped peer takes its lock. Library peers never take the lock of a live library peer,
+//!   not even of a stopped one.
+//! - Library peers do not take the lock of a live shipped peer either, on a local file system. Where the kernel gives no lease
+//!   (on a network file system, for another user's file), a shipped peer must stamp its lock within 3 s of creating it, and
+//!   hold it for less than 30 s.
+//! - Shipped peers judge by PID, so they must run on the host and in the PID namespace of those they share a journal with.
+//!   Library peers need not, wherever `flock` reaches all of them.
+//! - Whoever takes over from a dead holder waits for [`settle`](Options::settle), and twice as long if a shipped peer has just
+//!   died. A timeout can be overrun by one such wait.
+//! - A child of `fork` cannot use its parent's handles ([`ErrorKind::Forked`]); it opens its own. A child that was made by a
+//!   bare `clone`, without `exec`, keeps its parent's lock alive until it has dropped its copies.
+//! - Where the file system has no hard links or no `flock`, weaker means are used, and [`Holder`] says so. A place that is not
+//!   known to be local is tested at the first acquire. [`Place::probe`] says in advance what a directory can promise.
+//! - A dead lock that we may not write to, or that carries no stamp, is exchanged for ours instead of claimed in place. A shipped
+//!   peer that takes it over in the same instant can end up holding it beside us.
+//! - A process that is killed in the middle of an append can leave a part of its entries in the journal, the last of them cut.
+//!   They were not acknowledged. The next library peer takes them back; if a shipped peer comes first, they stay.
 
 #![deny(unsafe_code)]
-// Some things only the C interface calls; the build with it says what nobody does.
+// Only the C interface calls some of what is here; the build with it reports what nobody calls.
 #![cfg_attr(not(feature = "capi"), allow(dead_code, unused_imports))]
 
 pub mod abi;

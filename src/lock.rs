@@ -3,7 +3,9 @@
 //!
 //! | PROTOCOL.md | file |
 //! | --- | --- |
+//! | files | `dir.rs` |
 //! | the stamp | `stamp.rs` |
+//! | times | `time.rs` |
 //! | park | `private.rs`, `park.rs` |
 //! | acquire | `acquire.rs` (the state machine), `place.rs`, `hold.rs` |
 //! | look, evidence | `look.rs`, `evidence.rs` |
@@ -13,8 +15,9 @@
 //! | release, refresh | `release.rs`, `keepalive.rs` |
 //! | query | `inspect.rs`, `probe.rs` |
 //! | sweep | `sweep.rs` |
+//! | fallbacks | `place.rs` |
 //!
-//! What all of them work on is in `participant.rs` and `dir.rs`, and every threshold is in `time.rs`.
+//! What all of them work on is in `participant.rs`.
 
 pub(crate) mod acquire;
 pub(crate) mod bell;

@@ -860,7 +860,8 @@ fn where_nobody_may_line_up_all_are_served() {
     let (closed, unreadable, unwritable) = (directory(0), directory(0o333), directory(0o555));
     let file = |path: &Path| fs::write(path, "not a directory");
     let dangling = |path: &Path| std::os::unix::fs::symlink("nowhere", path);
-    let obstacles: [&dyn Fn(&Path) -> std::io::Result<()>; 5] = [&closed, &unreadable, &unwritable, &file, &dangling];
+    type Obstacle<'o> = &'o dyn Fn(&Path) -> std::io::Result<()>;
+    let obstacles: [Obstacle<'_>; 5] = [&closed, &unreadable, &unwritable, &file, &dangling];
     for obstacle in obstacles {
         let scratch = Scratch::new();
         fs::set_permissions(&scratch.0, Permissions::from_mode(0o777)).unwrap();

@@ -34,7 +34,7 @@ fn end_if_unwinding() {
     }
 }
 
-/// Where and what, as a `String`; less of it, or nothing, if there is no memory: a bug is a bug all the same.
+/// Where and what, as a `String`; less of it, or nothing, if there is no memory: a bug remains a bug.
 fn message(info: &PanicInfo<'_>) -> Box<dyn Any + Send> {
     let mut text = Text(String::new());
     let _ = match info.location() {

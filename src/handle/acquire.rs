@@ -90,15 +90,15 @@ impl Lock {
     /// Acquires, and nobody else can use the handle meanwhile. If the directory is found removed, where the path leads now
     /// is tried.
     pub(super) fn hold_alone(&self, patience: Patience) -> Result<Alone<'_>> {
-        match self.hold_where_it_was(patience) {
-            Err(error) if error.code() == -ESTALE && self.whereabouts.doubt() => self.hold_where_it_was(patience),
+        let deadline = Deadline::after(patience.timeout());
+        match self.hold_until(patience, deadline) {
+            Err(error) if error.code() == -ESTALE && self.whereabouts.doubt() => self.hold_until(patience, deadline),
             held => held,
         }
     }
 
-    fn hold_where_it_was(&self, patience: Patience) -> Result<Alone<'_>> {
+    fn hold_until(&self, patience: Patience, deadline: Deadline) -> Result<Alone<'_>> {
         self.check_process()?;
-        let deadline = Deadline::after(patience.timeout());
         let turn = match self.turns.try_take() {
             Some(turn) => turn,
             None => self.wait_for_turn(patience, deadline)?,
@@ -128,6 +128,20 @@ impl Lock {
             drop(inner);
             wait.block(&self.bell, || acquire.is_over(&self.bell))?;
             inner = self.inner()?;
+            self.act(&mut inner, |inner| {
+                self.keep_up(inner, acquire);
+                Ok(())
+            })?;
+        }
+    }
+
+    /// Goes on with an acquire where the path leads now. If it leads nowhere, it waits on where it is.
+    fn keep_up(&self, inner: &mut Inner, acquire: &mut Acquire) {
+        if let Ok(dir) = self.whereabouts.dir(Some(&self.options)) {
+            if !Arc::ptr_eq(&dir, &inner.participant.dir) {
+                acquire.leave(&mut inner.participant);
+                inner.move_to(dir, &self.bell);
+            }
         }
     }
 
@@ -204,6 +218,10 @@ impl Lock {
     /// While it goes on it stays where it is found if memory runs out.
     fn go_on(&self, inner: &mut Inner, waiter: &WaitFd) -> Result<bool> {
         self.bell.clear();
+        if let Some(mut started) = inner.started.take() {
+            self.keep_up(inner, &mut started);
+            inner.started = Some(started);
+        }
         let armed = match inner.step_started(&self.bell) {
             Ok(Step::Wait(wait)) => waiter.arm(&wait).map(|()| false),
             Ok(Step::Held) => Ok(true),

@@ -96,7 +96,7 @@ impl Journal<'_> {
         self.lock.check_process()?;
         let read = || {
             let dir = self.lock.whereabouts.dir(None)?;
-            self.lock.surviving(|| Snapshot::read(&dir)).map_err(|e| dir.explain(e))
+            until_given_back(self.lock, || self.lock.surviving(|| Snapshot::read(&dir))).map_err(|e| dir.explain(e))
         };
         match read() {
             Err(error) if error.code() == -ESTALE && self.lock.whereabouts.doubt() => read(),
@@ -115,13 +115,14 @@ impl Journal<'_> {
 
     fn commit(&self, act: Act<'_>) -> Result<bool> {
         let lock = self.lock;
-        let held = lock.enter(|inner| match inner.participant.is_free() {
+        let under_a_hold = |inner: &mut Inner| match inner.participant.is_free() {
             true => Ok(None),
             false => {
                 lock.follow(inner)?;
                 commit_held(inner, act).map(Some)
             }
-        })?;
+        };
+        let held = until_given_back(lock, || lock.enter(under_a_hold))?;
         match held {
             Some(done) => Ok(done),
             None => commit_free(lock, act),
@@ -158,7 +159,7 @@ fn commit_free(lock: &Lock, act: Act<'_>) -> Result<bool> {
             // Not written; or written, but perhaps to a journal that a thief has replaced by an older copy: once more.
             // What is there twice is read once.
             (Err(lost), _) | (Ok(_), Err(lost)) if is_lost(&lost) && overtaken < OVERTAKEN => overtaken += 1,
-            // A file server's client has it, or another program that asked to be told before anybody writes.
+            // Somebody has a lease on the journal.
             (Err(error), _) if error.code() == -EAGAIN => wait_for_lease(deadline, error)?,
             (Err(error), _) => return Err(error),
             (Ok(_), Err(error)) => {
@@ -169,11 +170,24 @@ fn commit_free(lock: &Lock, act: Act<'_>) -> Result<bool> {
     }
 }
 
+/// Tries again while somebody has a lease on the journal, as long as an acquire would wait.
+fn until_given_back<T>(lock: &Lock, act: impl Fn() -> Result<T>) -> Result<T> {
+    let mut deadline = None;
+    loop {
+        match act() {
+            Err(error) if error.code() == -EAGAIN => {
+                let deadline = *deadline.get_or_insert_with(|| Deadline::after(lock.options.timeout));
+                wait_for_lease(deadline, error)?;
+            }
+            done => return done,
+        }
+    }
+}
+
 fn wait_for_lease(deadline: Deadline, error: Error) -> Result<()> {
     let now = sys::monotonic();
     if deadline.has_passed(now) {
-        let message = format!("{error}: somebody has a lease on the journal and does not give it back");
-        return Err(Error::new(error.code(), message));
+        return Err(error);
     }
     sys::sleep_until(deadline.cap(now + LEASED)).map_err(|e| Error::os(e, "wait for the journal"))
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::handle::JOURNAL_FILENAME;
 use crate::lock::dir::{Dir, Name};
 use crate::options::Options;
-use crate::sys::{self, Errno, Fd};
+use crate::sys::{self, Errno, Fd, FileId};
 
 /// How long a path is believed to lead where it led.
 const BELIEVED: Duration = Duration::from_secs(1);
@@ -18,8 +18,15 @@ const BELIEVED: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Whereabouts {
     /// `None`: the directory is where the caller's descriptor was.
-    path: Option<CString>,
+    path: Option<AbsolutePath>,
     known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct AbsolutePath {
+    path: CString,
+    /// The root that it was meant from. From another one (chroot) it leads elsewhere.
+    root: FileId,
 }
 
 #[derive(Debug)]
@@ -33,7 +40,8 @@ impl Whereabouts {
     /// The directory at a path. A relative one is meant as it is now, wherever the process goes.
     pub(crate) fn of_path(path: &CStr, options: &Options) -> Result<Whereabouts> {
         let dir = open_or_make(path, Some(options))?;
-        Ok(Whereabouts::new(absolute(path), dir))
+        let path = absolute(path).and_then(|path| Some(AbsolutePath { path, root: root()? }));
+        Ok(Whereabouts::new(path, dir))
     }
 
     /// The directory that is open as `from`, whatever its path is.
@@ -42,7 +50,7 @@ impl Whereabouts {
         Ok(Whereabouts::new(None, Dir::new(fd, journal)?))
     }
 
-    fn new(path: Option<CString>, dir: Dir) -> Whereabouts {
+    fn new(path: Option<AbsolutePath>, dir: Dir) -> Whereabouts {
         Whereabouts {
             path,
             known: Mutex::new(Known {
@@ -82,10 +90,9 @@ impl Whereabouts {
             Arc::clone(&known.dir)
         };
         // Not with the mutex locked: the path may lead to a file system that does not respond.
-        let found = sys::stat_path(path).map_err(|e| Error::os(e, Name(path)))?;
-        let dir = match found {
-            Some(meta) if meta.id == dir.id => dir,
-            Some(_) | None => Arc::new(open_or_make(path, make)?),
+        let dir = match path.leads_to(&dir)? {
+            true => dir,
+            false => Arc::new(open_or_make(&path.path, make)?),
         };
         let mut known = self.lock();
         // Another thread may have opened it meanwhile.
@@ -95,6 +102,24 @@ impl Whereabouts {
         known.looked = Some(now);
         Ok(Arc::clone(&known.dir))
     }
+}
+
+impl AbsolutePath {
+    /// Whether it leads where it led, as far as this process can see.
+    fn leads_to(&self, dir: &Dir) -> Result<bool> {
+        match sys::stat_path(&self.path) {
+            Ok(Some(meta)) if meta.id == dir.id => Ok(true),
+            _ if root() != Some(self.root) => Ok(true),
+            Ok(Some(_) | None) => Ok(false),
+            Err(errno @ (Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG)) => Err(Error::os(errno, Name(&self.path))),
+            // A process that gave up its privileges, a sandbox: what is open may be used as before.
+            Err(_) => Ok(true),
+        }
+    }
+}
+
+fn root() -> Option<FileId> {
+    sys::stat_path(c"/").ok().flatten().map(|meta| meta.id)
 }
 
 fn open_or_make(path: &CStr, make: Option<&Options>) -> Result<Dir> {
@@ -115,8 +140,11 @@ fn make_dirs(path: &CStr, sync: bool) -> sys::Result<Fd> {
     for end in ends {
         let part = CString::new(&bytes[..end]).map_err(|_| Errno::INVAL)?;
         match sys::mkdir(&part) {
-            Ok(()) if sync => sys::sync_dir(&sys::open_dir(&parent_of(&bytes[..end])?)?)?,
-            Ok(()) | Err(Errno::EXIST) => refused = None,
+            Ok(()) => {
+                made(&bytes[..end], sync)?;
+                refused = None;
+            }
+            Err(Errno::EXIST) => refused = None,
             // One above it could not be made, and the first refusal says why.
             Err(Errno::NOENT) if end == bytes.len() => return Err(refused.unwrap_or(Errno::NOENT)),
             Err(errno) if end == bytes.len() => return Err(errno),
@@ -136,16 +164,40 @@ fn absolute(path: &CStr) -> Option<CString> {
     CString::new([&here, b"/".as_slice(), path.to_bytes()].concat()).ok()
 }
 
-/// The path of the directory above: what `dirname` gives.
-fn parent_of(path: &[u8]) -> sys::Result<CString> {
-    let slash = |path: &[u8]| path.iter().rposition(|byte| *byte == b'/');
-    let name_ends = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
-    let parent = match slash(&path[..name_ends]) {
-        None => b".",
-        Some(0) => b"/",
-        Some(end) => &path[..end],
+/// What root makes in somebody's directory is theirs: else they could not use it. With `sync`, its name is on disk.
+fn made(path: &[u8], sync: bool) -> sys::Result<()> {
+    let is_root = sys::process::effective_uid() == 0;
+    if !is_root && !sync {
+        return Ok(());
+    }
+    let (above, name) = split(path)?;
+    let above = sys::open_dir(&above)?;
+    let theirs = sys::fstat(&above)?;
+    if is_root && theirs.uid != 0 {
+        let made = sys::open_subdir(&above, &name)?;
+        // Only what is as it was made: whoever owns the directory above may have put another there. Where the file system
+        // has no owners to give it to, all may use it whatever one does.
+        if sys::fstat(&made)?.uid == 0 && sys::list_some(&made, 0, |_| {})? {
+            let _ = sys::chown(&made, theirs.uid, theirs.gid);
+        }
+    }
+    match sync {
+        true => sys::sync_dir(&above),
+        false => Ok(()),
+    }
+}
+
+/// The path of the directory above, and the name beneath it: what `dirname` and `basename` give.
+fn split(path: &[u8]) -> sys::Result<(CString, CString)> {
+    let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+    let slash = path[..end].iter().rposition(|byte| *byte == b'/');
+    let (above, name): (&[u8], &[u8]) = match slash {
+        None => (b".", &path[..end]),
+        Some(0) => (b"/", &path[1..end]),
+        Some(at) => (&path[..at], &path[at + 1..end]),
     };
-    CString::new(parent).map_err(|_| Errno::INVAL)
+    let owned = |part: &[u8]| CString::new(part).map_err(|_| Errno::INVAL);
+    Ok((owned(above)?, owned(name)?))
 }
 
 #[cfg(test)]
@@ -153,18 +205,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_directory_above_is_what_dirname_says() {
-        let dirname = |path: &str| parent_of(path.as_bytes()).unwrap().into_string().unwrap();
-        for (path, above) in [
-            ("/", "/"),
-            ("/a", "/"),
-            ("/a/b", "/a"),
-            ("/a/b//", "/a"),
-            ("a", "."),
-            ("a/", "."),
-            ("a/b", "a"),
+    fn a_path_is_split_as_dirname_and_basename_do() {
+        let text = |part: CString| part.into_string().unwrap();
+        for (path, above, name) in [
+            ("/a", "/", "a"),
+            ("/a/b", "/a", "b"),
+            ("/a/b//", "/a", "b"),
+            ("a", ".", "a"),
+            ("a/", ".", "a"),
+            ("a/b", "a", "b"),
         ] {
-            assert_eq!(dirname(path), above, "{path}");
+            let (found_above, found_name) = split(path.as_bytes()).unwrap();
+            assert_eq!(
+                (text(found_above).as_str(), text(found_name).as_str()),
+                (above, name),
+                "{path}"
+            );
         }
     }
 

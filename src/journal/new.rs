@@ -114,7 +114,7 @@ impl New {
 
     /// Whether the journal is as it was when it was read.
     fn is_due(&self, dir: &Dir, old: Option<&Standing>) -> Result<bool> {
-        let now = sys::stat(&dir.fd, &dir.journal).map_err(|e| Error::os(e, Name(&dir.journal)))?;
+        let now = dir.stat(&dir.journal).map_err(|e| Error::os(e, Name(&dir.journal)))?;
         Ok(match (old, now) {
             (Some(old), Some(now)) => (old.meta.id, old.meta.size) == (now.id, now.size),
             (old, now) => old.is_none() && now.is_none(),

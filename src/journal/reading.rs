@@ -42,7 +42,7 @@ pub(super) fn read(dir: &Dir, file: &Fd, id: FileId, mut size: u64, room: &Room)
             Unfinished::Perhaps => break,
             Unfinished::No => {}
         }
-        size = sys::fstat(file).map_err(os)?.size;
+        size = dir.fstat(file).map_err(os)?.size;
         if size == content.len() as u64 {
             return Ok(content);
         }
@@ -72,7 +72,7 @@ enum Unfinished {
 }
 
 fn unfinished(dir: &Dir, journal: FileId, size: u64) -> Unfinished {
-    match sys::stat(&dir.fd, &dir.lock) {
+    match dir.stat(&dir.lock) {
         Ok(None) => return Unfinished::No,
         // To open a device or a FIFO can have effects of its own.
         Ok(Some(meta)) if meta.kind == FileKind::Regular => {}

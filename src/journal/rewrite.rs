@@ -124,7 +124,7 @@ fn bring_late(by: &Participant, old: &Standing) -> Result<Option<Written>> {
     };
     let (mut from, mut written, mut late, mut was) = (old.meta.size, None, Vec::new(), 0);
     for _ in 0..REPLACED {
-        let size = sys::fstat(&old.file).map_err(|e| told(Error::os(e, &name)))?.size;
+        let size = by.dir().fstat(&old.file).map_err(|e| told(Error::os(e, &name)))?.size;
         if size <= from {
             break;
         }

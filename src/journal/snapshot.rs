@@ -44,7 +44,7 @@ impl Snapshot {
         let name = Name(&dir.journal);
         let os = |e| Error::os(e, &name);
         let file = sys::open(&dir.fd, &dir.journal, Open::Read).map_err(|e| open_error(dir, e))?;
-        let meta = sys::fstat(&file).map_err(os)?;
+        let meta = dir.fstat(&file).map_err(os)?;
         dir.expect_regular(&dir.journal, &meta)?;
         let header = stable_header(&file).map_err(os)?;
         let room = Room::default();

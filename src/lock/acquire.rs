@@ -148,6 +148,14 @@ impl Acquire {
         bell.is_cancelled(self.waiting)
     }
 
+    /// Leaves the directory in which it waits, to begin anew in another.
+    pub(crate) fn leave(&mut self, participant: &mut Participant) {
+        if let State::Settling(settling) = std::mem::replace(&mut self.state, State::Fresh) {
+            participant.give_up(settling);
+        }
+        participant.leave_line(false);
+    }
+
     /// Gives up an acquire that is in progress. One that is over already stays as it is.
     pub(crate) fn abandon(mut self, participant: &mut Participant, bell: &Bell) {
         self.end(participant, bell, false);

@@ -139,7 +139,7 @@ impl Participant {
             Some(parked) => Ok(parked.stamp.clone()),
             None => {
                 let mut stamp = OwnStamp::new().map_err(|e| Error::os(e, "make a nonce"))?;
-                if !self.place.flock {
+                if !self.place.flock || !self.dir.local {
                     stamp.without_flock();
                 }
                 Ok(stamp)

@@ -70,9 +70,21 @@ impl Dir {
 
     /// What stands at `name`. `None`: nothing, or what somebody else removes just now.
     pub(crate) fn stat(&self, name: &CStr) -> sys::Result<Option<Meta>> {
-        match sys::stat(&self.fd, name) {
+        let looked = match self.local {
+            true => sys::stat(&self.fd, name),
+            false => sys::stat_anew(&self.fd, name),
+        };
+        match looked {
             Err(errno) if is_gone(errno) => Ok(None),
             other => other,
+        }
+    }
+
+    /// An open file. What is cached of a file that others may have written to is not enough.
+    pub(crate) fn fstat(&self, file: &Fd) -> sys::Result<Meta> {
+        match self.local {
+            true => sys::fstat(file),
+            false => sys::fstat_anew(file),
         }
     }
 
@@ -84,6 +96,12 @@ impl Dir {
     /// Whether the lock's name still names this file.
     pub(crate) fn is_lock(&self, id: FileId) -> Result<bool> {
         self.names(&self.lock, id).map_err(|e| Error::os(e, Name(&self.lock)))
+    }
+
+    /// Whether a failed `flock` means that there is none here. Of a file server, also that its locks cannot be had: what
+    /// it says of them counts for little anyway.
+    pub(crate) fn means_no_flock(&self, errno: Errno) -> bool {
+        sys::means_no_flock(errno) || (!self.local && errno == Errno::NOLCK)
     }
 
     /// Opens what stands at the lock's name. `None`: nothing there, or not for long.
@@ -100,7 +118,7 @@ impl Dir {
         let (meta, file) = match opened {
             Ok(opened) => opened,
             Err(errno) if is_gone(errno) => return Ok(None),
-            Err(errno) => return Err(os(errno)),
+            Err(errno) => return Err(not_opened(errno, &self.lock)),
         };
         self.expect_regular(&self.lock, &meta)?;
         Ok(Some((file, meta.id)))
@@ -109,6 +127,13 @@ impl Dir {
     /// Whether it is in no other directory any more.
     pub(crate) fn is_removed(&self) -> bool {
         sys::fstat(&self.fd).is_ok_and(|meta| meta.nlink == 0)
+    }
+
+    /// What is wrong with the whole file system.
+    pub(crate) fn refuse(&self, what: &str) -> Error {
+        let name = sys::fs_name(&self.fd);
+        let what = format_args!("this file system ({name}) {what}: a lock here would not be safe");
+        Error::os(Errno::OPNOTSUPP, what)
     }
 
     /// An error that a missing directory explains, if it does: its path may name another one by now.
@@ -141,6 +166,21 @@ impl Dir {
 /// Whether a file is missing that somebody else has removed. A network file system can say so late.
 pub(crate) fn is_gone(errno: Errno) -> bool {
     matches!(errno, Errno::NOENT | Errno::STALE)
+}
+
+/// Why a file could not be opened.
+pub(crate) fn not_opened(errno: Errno, name: &CStr) -> Error {
+    match errno {
+        // A file server's client has it, or another program that wants to be told first.
+        Errno::AGAIN => {
+            let message = format!(
+                "{}: somebody has a lease on it, and was asked to give it back",
+                Name(name)
+            );
+            Error::new(-sys::errno::EAGAIN, message)
+        }
+        _ => Error::os(errno, Name(name)),
+    }
 }
 
 /// A file's name in a message.

@@ -53,6 +53,8 @@ pub struct Holder {
     pub pid: i32,
     /// Since the lock's last sign of life (its mtime).
     pub age: Duration,
+    /// How far in the future its last sign of life is dated.
+    pub(crate) ahead: Duration,
     /// For how long it has been held; `None`: unknown.
     pub held: Option<Duration>,
     /// The holder's nonce; empty: unknown.
@@ -73,6 +75,7 @@ impl Holder {
             peer: Peer::None,
             pid: 0,
             age: Duration::ZERO,
+            ahead: Duration::ZERO,
             held: None,
             nonce: String::new(),
             host: String::new(),
@@ -91,11 +94,13 @@ impl Holder {
             Stamp::Cut { .. } | Stamp::Foreign => (Peer::Unknown, String::new(), 0),
         };
         let since_ms = if since_ms > 0 { since_ms } else { meta.modified_ms };
+        let ahead_ms = meta.modified_ms.saturating_sub(sys::realtime_ms()).max(0);
         let held_ms = sys::realtime_ms().saturating_sub(since_ms).max(0);
         Holder {
             peer,
             pid,
             age,
+            ahead: Duration::from_millis(ahead_ms.unsigned_abs()),
             held: (peer != Peer::Unknown).then(|| Duration::from_millis(held_ms.unsigned_abs()).max(age)),
             nonce,
             host,
@@ -126,7 +131,7 @@ fn inspect_open(dir: &Dir, options: &Options, file: &Fd) -> sys::Result<Holder> 
     let flock = match sys::flock_shared(file) {
         Ok(true) => Flock::Free,
         Ok(false) => Flock::Busy,
-        Err(errno) if sys::means_no_flock(errno) || errno == Errno::BADF => Flock::None,
+        Err(errno) if dir.means_no_flock(errno) || errno == Errno::BADF => Flock::None,
         Err(errno) => return Err(errno),
     };
     let stamp = Stamp::parse(&read_stamp(file)?);
@@ -173,6 +178,10 @@ impl Participant {
             State::Abandoned => ", which is dead,",
             State::Free | State::Held | State::Mine => "",
         };
+        // More than clocks differ by.
+        if holder.ahead > Duration::from_secs(5) {
+            return format!("{who}{dead} dated {} in the future", Seconds(holder.ahead));
+        }
         let held = holder.held.unwrap_or(holder.age);
         // A holder that renews its sign of life: then both say something.
         let sign = match held.saturating_sub(holder.age) > Duration::from_secs(1) {

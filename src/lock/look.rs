@@ -92,7 +92,7 @@ impl Participant {
             Ok(true) => (file, Flock::Free),
             Ok(false) => (file, Flock::Busy),
             Err(Errno::BADF) => self.flock_for_writing(id)?, // NFS: an exclusive flock needs a file open for writing
-            Err(errno) if sys::means_no_flock(errno) => (file, Flock::None),
+            Err(errno) if self.dir.means_no_flock(errno) => (file, Flock::None),
             Err(errno) => return Err(errno),
         };
         // From here on nobody of this library can claim this inode. But is it still the lock? It may have been released,

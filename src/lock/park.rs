@@ -23,11 +23,13 @@ pub(crate) struct Parked {
 }
 
 impl Parked {
-    /// Parks a stamp. `flock`: whether it is known to reach everybody, or not known yet. Nothing is left behind on failure.
+    /// Parks a stamp. `flock`: whether it is known to keep others out, or not known yet. Nothing is left behind on failure.
     pub(crate) fn new(dir: &Dir, flock: bool) -> Result<Parked> {
         let mut private = Private::create(dir)?;
-        if private.flock && !flock {
-            private.flock = false;
+        private.flock &= flock;
+        // Here it may keep others out; beneath this mount, or beside it, where the same file is on a disk of this machine,
+        // it may be free all the same.
+        if !private.flock || !dir.local {
             private.stamp.without_flock();
         }
         // Before the write: the sign that we remember is never younger than the mtime, however long the process stands still.

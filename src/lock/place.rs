@@ -17,6 +17,8 @@ use crate::sys::{self, Errno, Fd, FileId, Open, Rename};
 
 /// How often a stamp is parked anew at once that somebody keeps sweeping away.
 const PARK_TRIES: u32 = 16;
+/// How often a way is refused before it counts as missing, where a refusal can mean something else.
+const REFUSALS: u32 = 4;
 
 /// How a stamp gets to the lock's name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub(crate) struct Place {
     pub flock: bool,
     /// Whether a stamp that was put there has been looked at, or need not be.
     verified: bool,
+    /// How often in a row the present way was refused.
+    refusals: u32,
 }
 
 impl Place {
@@ -46,12 +50,19 @@ impl Place {
             way: Way::default(),
             flock: true,
             verified: local,
+            refusals: 0,
         }
     }
 
     /// Whether a call that failed so means that the file system, or a sandbox, does not have it at all; then the next weaker
-    /// way is taken.
-    fn weaken(&mut self, errno: Errno) -> bool {
+    /// way is taken. `EPERM` can also mean that the name was taken a moment ago (sshfs knows no other word for it): that is
+    /// not so again and again.
+    fn weaken(&mut self, errno: Errno, local: bool) -> bool {
+        self.refusals += 1;
+        if !local && errno == Errno::PERM && self.refusals < REFUSALS {
+            return true;
+        }
+        self.refusals = 0;
         let refused = matches!(
             errno,
             Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP | Errno::NOSYS | Errno::XDEV
@@ -135,7 +146,7 @@ impl Participant {
             self.remove_private(parked);
             return Ok(Tried::Again);
         }
-        let weakened = self.place.weaken(errno);
+        let weakened = self.place.weaken(errno, self.dir.local);
         match self.place.way {
             Way::Create => self.remove_private(parked),
             Way::Link | Way::Rename => self.parked = Some(parked),
@@ -160,9 +171,7 @@ impl Participant {
             (Some(Fault::Flock), _) if self.place.flock => self.place.flock = false,
             (Some(Fault::Identity), Way::Link) => self.place.way = Way::Rename,
             _ => {
-                let what = "this file system shows one file under two numbers: a lock here would not be safe";
-                let name = sys::fs_name(&self.dir.fd);
-                return Err(Error::os(Errno::OPNOTSUPP, format_args!("{what} ({name})")));
+                return Err(self.dir.refuse("shows one file under two numbers"));
             }
         }
         removed.map_err(|e| Error::os(e, Name(&self.dir.lock)))?;
@@ -194,6 +203,7 @@ impl Participant {
         let file = match sys::open(&dir.fd, &dir.lock, Open::CreateNew) {
             Ok(file) => file,
             Err(Errno::EXIST) => return Ok(Tried::Taken),
+            Err(_) if dir.stat(&dir.lock).is_ok_and(|lock| lock.is_some()) => return Ok(Tried::Taken),
             Err(errno) => {
                 self.place.way = Way::default(); // it was no lack of the file system's
                 return Err(os(errno));
@@ -219,13 +229,13 @@ impl Participant {
 
     fn flock_new(&mut self, file: &Fd, stamp: &mut OwnStamp) -> sys::Result<bool> {
         let locked = match sys::flock_exclusive(file) {
-            Err(errno) if sys::means_no_flock(errno) => {
+            Err(errno) if self.dir.means_no_flock(errno) => {
                 self.place.flock = false;
                 Ok(true)
             }
             other => other,
         };
-        if !self.place.flock {
+        if !self.place.flock || !self.dir.local {
             stamp.without_flock();
         }
         locked

@@ -37,8 +37,8 @@ impl Private {
 
     /// `None`: the name is taken, or a sweep looks at the file just now.
     fn try_create(dir: &Dir) -> Result<Option<Private>> {
-        let mut stamp = OwnStamp::new().map_err(|e| Error::os(e, "make a nonce"))?;
-        let name = dir.private_name(&stamp.nonce());
+        let stamp = OwnStamp::new().map_err(|e| Error::os(e, "make a nonce"))?;
+        let name = dir.private_name(stamp.nonce());
         let os = |e| Error::os(e, format_args!("create {}", Name(&name)));
         let file = match sys::open(&dir.fd, &name, Open::CreateNew) {
             Ok(file) => file,
@@ -48,16 +48,18 @@ impl Private {
         // Before there is any content: what a library peer wrote, without a living flock, belongs to the dead, and a
         // sweep or, once the file is the lock, a contender takes it (P1).
         let flock = match sys::flock_exclusive(&file) {
+            // An open file is known by its number.
+            Err(sys::Errno::BADF) if !dir.local => {
+                let _ = sys::unlink(&dir.fd, &name); // as below
+                return Err(dir.refuse("gives one file another number at each look"));
+            }
             Ok(true) => true,
-            Err(errno) if sys::means_no_flock(errno) => false,
+            Err(errno) if dir.means_no_flock(errno) => false,
             other => {
                 let _ = sys::unlink(&dir.fd, &name); // ours alone, and of no use; if it stays, a sweep takes it
                 return other.map(|_| None).map_err(os);
             }
         };
-        if !flock {
-            stamp.without_flock();
-        }
         Ok(Some(Private {
             file: Arc::new(file),
             name,

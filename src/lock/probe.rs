@@ -84,7 +84,7 @@ struct Trial<'d> {
 impl<'d> Trial<'d> {
     fn begin(dir: &'d Dir) -> Result<Trial<'d>> {
         let nonce = || OwnStamp::new().map_err(|e| Error::os(e, "make a nonce"));
-        let (name, other) = (dir.private_name(&nonce()?.nonce()), dir.private_name(&nonce()?.nonce()));
+        let (name, other) = (dir.private_name(nonce()?.nonce()), dir.private_name(nonce()?.nonce()));
         let file = sys::open(&dir.fd, &name, Open::CreateNew)
             .map_err(|e| Error::os(e, format_args!("create {}", Name(&name))))?;
         Ok(Trial { dir, file, name, other })
@@ -110,7 +110,7 @@ impl<'d> Trial<'d> {
         match sys::flock_exclusive(&self.file) {
             Ok(true) => {}
             Ok(false) => return Ok(true), // a sweep of somebody's has it just now
-            Err(errno) if sys::means_no_flock(errno) => return Ok(false),
+            Err(errno) if self.dir.means_no_flock(errno) => return Ok(false),
             Err(errno) => return Err(errno),
         }
         Ok(matches!(sys::flock_shared(&self.open()?), Ok(false)))
@@ -152,7 +152,8 @@ impl<'d> Trial<'d> {
         drop(sys::open(&self.dir.fd, &self.other, Open::CreateNew)?);
         let refused = rename(&self.name, &self.other) == Err(Errno::EXIST);
         sys::unlink(&self.dir.fd, &self.other)?;
-        let renamed = rename(&self.name, &self.other).is_ok();
+        let id = sys::fstat(&self.file)?.id;
+        let renamed = rename(&self.name, &self.other).is_ok() && self.dir.names(&self.other, id)?;
         Ok(refused && renamed)
     }
 
@@ -228,7 +229,7 @@ fn reasons(place: &Place, local: bool) -> String {
         ),
         (
             !place.processes_of_machine,
-            &["Two mounts of ", NAME, " may not see each other's locks."],
+            &["Two mounts of ", NAME, " may not see each other's locks and entries."],
         ),
         (
             !place.durable,

@@ -139,6 +139,15 @@ impl Participant {
         released
     }
 
+    /// Gives up a parked file that somebody has linked elsewhere (`cp -al`): its name there would look like a living holder's
+    /// lock as long as we have it open.
+    fn give_up_copied(&mut self, released: &Meta) {
+        const OURS: u64 = 2; // the parked name, and the lock's until now
+        if released.nlink > OURS && self.parked.as_ref().is_some_and(|parked| parked.id == released.id) {
+            self.unpark();
+        }
+    }
+
     fn remove_own(&mut self) -> Result<()> {
         // Surely: whoever removes a lock that may have been judged stale makes room for a lock that would be renamed over
         // (P2).
@@ -147,7 +156,10 @@ impl Participant {
         // Between the check and this call nobody removes or replaces the lock: library peers do so only with its flock,
         // which is ours, shipped ones only with one that they judged stale (P1, P2).
         match sys::unlink(&self.dir.fd, &self.dir.lock) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.give_up_copied(&meta);
+                Ok(())
+            }
             Err(Errno::NOENT) => Err(self.lost()),
             Err(errno) => Err(Error::os(errno, format_args!("release {}", Name(&self.dir.lock)))),
         }

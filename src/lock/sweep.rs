@@ -75,7 +75,7 @@ impl Participant {
         // The flock first, then the content: a library peer writes to its file once it has locked it, so what it wrote,
         // without a living lock, is a dead one's. A file that is still empty may have an owner on its way.
         let unlocked = match sys::flock_exclusive(&file) {
-            Err(errno) if sys::means_no_flock(errno) => true,
+            Err(errno) if dir.means_no_flock(errno) => true,
             other => other?,
         };
         if !unlocked {

@@ -50,7 +50,7 @@ impl Fd {
         match self.0.number.load(Ordering::Relaxed) {
             CLOSED => Err(Errno::BADF),
             // SAFETY: the slot holds a descriptor that was opened for it, which only Drop closes, or the fork handler:
-            // before any code of the child runs. If the program closed it all the same, the system call fails.
+            // before any code of the child runs. If the program closed it nevertheless, the system call fails.
             number => Ok(unsafe { BorrowedFd::borrow_raw(number) }),
         }
     }

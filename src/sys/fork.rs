@@ -1,7 +1,7 @@
 //! What `fork` must not break.
 //!
 //! `flock` belongs to the open file, and a forked child inherits it: a child that outlives its parent would keep the
-//! parent's lock alive for ever. So every descriptor of the library stands in a table that needs no lock to be read,
+//! parent's lock alive forever. So every descriptor of the library stands in a table that needs no lock to be read,
 //! and a `pthread_atfork` handler closes the child's copies. A child made without handlers (a bare `clone`) is still
 //! told apart, by a page that the kernel wipes in every child; there, `Drop` closes the copies.
 //!

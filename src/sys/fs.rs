@@ -4,7 +4,7 @@ use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, StatxFlags};
 
 use super::table::IN_OPENING;
 use super::{Errno, Fd, Meta, Result, TRIES, around, uninterrupted, written};
@@ -112,6 +112,31 @@ pub(crate) fn rmdir_at(dir: &Fd, name: &CStr) -> Result<()> {
 /// Looks at a name without following a symlink. `None`: nothing there.
 pub(crate) fn stat(dir: &Fd, name: &CStr) -> Result<Option<Meta>> {
     stat_from(|| dir.borrow(), name, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// As [`stat`], but what this machine has cached of a file server's attributes is asked for anew.
+pub(crate) fn stat_anew(dir: &Fd, name: &CStr) -> Result<Option<Meta>> {
+    match uninterrupted("statx", || statx_anew(dir.borrow()?, name, AtFlags::SYMLINK_NOFOLLOW)) {
+        Ok(meta) => Ok(Some(meta)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => stat(dir, name), // an old kernel, or a sandbox
+        Err(errno) => Err(errno),
+    }
+}
+
+/// As [`fstat`](super::fstat), but what this machine has cached of a file server's attributes is asked for anew: above all
+/// the size, at which the kernel appends.
+pub(crate) fn fstat_anew(file: &Fd) -> Result<Meta> {
+    match uninterrupted("statx", || statx_anew(file.borrow()?, c"", AtFlags::EMPTY_PATH)) {
+        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => super::fstat(file),
+        other => other,
+    }
+}
+
+fn statx_anew(at: BorrowedFd<'_>, name: &CStr, flags: AtFlags) -> Result<Meta> {
+    // AT_STATX_FORCE_SYNC of linux/fcntl.h, which rustix does not name.
+    let flags = flags | AtFlags::from_bits_retain(0x2000);
+    rustix::fs::statx(at, name, flags, StatxFlags::BASIC_STATS).map(Meta::from)
 }
 
 /// Looks at a path and follows symlinks. `None`: nothing there.

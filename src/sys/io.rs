@@ -76,7 +76,7 @@ fn write_all(
 ) -> Result<()> {
     while *done < bytes.len() {
         match uninterrupted(call, || write(&bytes[*done..], *done as u64))? {
-            0 => return Err(Errno::IO), // no system does this; without a check it would loop for ever
+            0 => return Err(Errno::IO), // no system does this; without a check it would loop forever
             n => *done += n,
         }
     }

@@ -26,7 +26,7 @@ pub(crate) fn expect_much<T>(vector: &mut Vec<T>) {
 /// The first byte `needle` in `haystack`, by the C library's vectorised search.
 #[inline]
 pub(crate) fn find_byte(needle: u8, haystack: &[u8]) -> Option<usize> {
-    // SAFETY: pointer and length come from one slice; memchr answers NULL or a pointer into it.
+    // SAFETY: pointer and length come from one slice; memchr returns NULL or a pointer into it.
     let found = unsafe { libc::memchr(haystack.as_ptr().cast(), needle.into(), haystack.len()) };
     (!found.is_null()).then(|| found as usize - haystack.as_ptr() as usize)
 }

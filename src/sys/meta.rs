@@ -87,6 +87,33 @@ impl From<rustix::fs::Stat> for Meta {
     }
 }
 
+impl From<rustix::fs::Statx> for Meta {
+    #[allow(clippy::unnecessary_cast)] // as above
+    fn from(stat: rustix::fs::Statx) -> Self {
+        Meta {
+            id: FileId {
+                device: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor) as u64,
+                inode: stat.stx_ino,
+            },
+            kind: match rustix::fs::FileType::from_raw_mode(stat.stx_mode.into()) {
+                rustix::fs::FileType::RegularFile => FileKind::Regular,
+                rustix::fs::FileType::Symlink => FileKind::Symlink,
+                _ => FileKind::Other,
+            },
+            size: stat.stx_size,
+            mode: u32::from(stat.stx_mode) & 0o7777,
+            uid: stat.stx_uid,
+            gid: stat.stx_gid,
+            nlink: stat.stx_nlink.into(),
+            accessed: Accessed {
+                seconds: stat.stx_atime.tv_sec,
+                nanoseconds: stat.stx_atime.tv_nsec.into(),
+            },
+            modified_ms: milliseconds(stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec.into()),
+        }
+    }
+}
+
 fn milliseconds(seconds: i64, nanoseconds: i64) -> i64 {
     seconds.saturating_mul(1000).saturating_add(nanoseconds / 1_000_000)
 }

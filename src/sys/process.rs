@@ -74,7 +74,7 @@ fn host() -> String {
     name.chars().filter(|c| c.is_ascii_graphic()).take(63).collect()
 }
 
-/// The first bytes of a small file beneath /proc, without the newline. `None` where /proc is not to be had: the
+/// The first bytes of a small file beneath /proc, without the newline. `None` where there is no /proc: the
 /// stamp's third line then says less, and nothing else changes.
 fn proc_file(path: &CStr) -> Option<String> {
     let mut buf = [MaybeUninit::uninit(); 1024];

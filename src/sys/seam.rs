@@ -13,9 +13,9 @@ use super::{Errno, Result};
 pub enum Verdict {
     /// It is made.
     Proceed,
-    /// It is not made and answers this errno.
+    /// It is not made, and returns this errno.
     Fail(i32),
-    /// The peer dies before the call: this one and all that follow answer `ESRCH` and do nothing. Descriptors close
+    /// The peer dies before the call: this one and all that follow return `ESRCH` and do nothing. Descriptors close
     /// as their owners are dropped, as a kernel would close them; files stay.
     Die,
     /// The call is made, and then the peer dies.

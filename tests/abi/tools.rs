@@ -30,6 +30,7 @@ fn heed_interrupts() -> std::io::Result<()> {
 }
 
 /// As on a terminal: whatever make runs these tests is another one.
+#[allow(dead_code)] // not by every test that has these tools
 pub fn make() -> Command {
     let mut command = tool("make");
     command.arg("-s").env_remove("MAKEFLAGS").env_remove("MAKELEVEL");

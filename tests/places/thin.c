@@ -2,10 +2,14 @@
  *
  *     thin LACKS BACK MOUNTPOINT      (stays in the foreground; unmount to end it)
  *
- * LACKS is a comma-separated list: nolink (EPERM), noflock (EOPNOTSUPP), nolock (flock fails with ENOLCK), deaf (every flock
- * succeeds), norename (no RENAME_NOREPLACE), inodes (another number at each look), links (a link's number is not its
- * file's), times (setting them succeeds and does nothing), late (written data goes to the file at flush or fsync, and
- * is dropped there with ENOSPC while BACK/../full exists).
+ * LACKS is a comma-separated list:
+ *     nolink    no hard links (EPERM)
+ *     noflock   no flock (EOPNOTSUPP); nolock: no flock (ENOLCK); deaf: every flock succeeds
+ *     norename  no renames with flags
+ *     links     a hard link has another inode number than its file
+ *     paths     a file has another inode number under each name; inodes: at each look
+ *     times     setting them succeeds and does nothing
+ *     late      written data goes to the file at flush or fsync, and is dropped there, with ENOSPC, while BACK/../full exists
  */
 #define _GNU_SOURCE
 #define FUSE_USE_VERSION 35
@@ -69,7 +73,7 @@ static int thin_getattr(const char *path, struct stat *st, struct fuse_file_info
   if (rc == -1) return -errno;
   static ino_t counted = 1000;
   if (lacks("inodes") && S_ISREG(st->st_mode)) st->st_ino = __atomic_add_fetch(&counted, 1, __ATOMIC_RELAXED);
-  if (lacks("links") && S_ISREG(st->st_mode) && path)
+  if (lacks("paths") && S_ISREG(st->st_mode) && path)
     for (const char *at = path; *at; at++) st->st_ino = st->st_ino * 31 + (unsigned char)*at;
   if (!lacks("late")) return 0;
   pthread_mutex_lock(&lock);
@@ -190,7 +194,7 @@ static int thin_flock(const char *path, struct fuse_file_info *file, int operati
 
 static void *thin_init(struct fuse_conn_info *connection, struct fuse_config *config) {
   (void)connection;
-  config->use_ino = 1;
+  config->use_ino = !lacks("links");
   config->nullpath_ok = 0;
   config->entry_timeout = config->attr_timeout = config->negative_timeout = 0;
   return NULL;

@@ -11,6 +11,7 @@ mod numbers;
 #[allow(dead_code)] // the command is what is wanted of it
 mod scene;
 #[path = "../abi/tools.rs"]
+#[allow(dead_code)] // nothing is made here but the command
 mod tools;
 mod tutorial;
 

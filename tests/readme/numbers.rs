@@ -71,7 +71,11 @@ fn prose(page: &str) -> String {
             "<!-- bench:begin -->" | "<!-- figures of make prove -->" => theirs = true,
             "<!-- bench:end -->" | "<!-- end of figures -->" => theirs = false,
             _ if theirs || line.starts_with('|') => {}
-            _ => out += &format!("{line}\n"),
+            _ => {
+                // The numbers of a list are its own.
+                let item = line.split_once(". ").filter(|(number, _)| number.parse::<u8>().is_ok());
+                out += &format!("{}\n", item.map_or(line, |(_, rest)| rest));
+            }
         }
     }
     out.split('`').step_by(2).collect()

@@ -37,26 +37,22 @@ const EOPNOTSUPP: i32 = 95;
 pub struct Stepper {
     seat: Seat,
     place: Place,
-    /// Whether the process lives whose stamp stood in the lock when something was last read. `None`: there was no lock.
-    owner_lives: Option<bool>,
 }
 
 impl Stepper {
     fn new(seat: Seat) -> Stepper {
         let place = seat.world.place();
-        Stepper {
-            seat,
-            place,
-            owner_lives: None,
-        }
+        Stepper { seat, place }
     }
 
     /// Whether the process lives that is asked after: whoever stamped the lock, or a private file that a shipped peer made.
     fn lives(&self) -> bool {
         let state = self.seat.state();
+        let lives = |owner: Option<usize>| owner.is_some_and(|owner| state.is_alive(owner));
+        let owner_lives = state.lock_owner_if_any().map(lives);
         match state.has_shipped() {
-            true => state.is_shipped_alive() || self.owner_lives == Some(true),
-            false => self.owner_lives.unwrap_or(true),
+            true => state.is_shipped_alive() || owner_lives == Some(true),
+            false => owner_lives.unwrap_or(true),
         }
     }
 
@@ -96,11 +92,6 @@ impl Hook for Stepper {
     fn after(&mut self, call: &'static str) {
         if WAKING.contains(&call) {
             self.seat.changed();
-        }
-        if call == "pread64" {
-            let state = self.seat.state();
-            let lives = |owner: Option<usize>| owner.is_some_and(|owner| state.is_alive(owner));
-            self.owner_lives = state.lock_owner_if_any().map(lives);
         }
     }
 
@@ -161,7 +152,9 @@ impl<'s> Life<'s> {
                 for _ in 0..2 {
                     self.pass(time)?;
                     let refreshed = self.lock.refresh();
-                    self.accept("refresh", refreshed)?;
+                    if self.accept("refresh", refreshed)? {
+                        self.seat.renew()?;
+                    }
                 }
                 self.pass(time)
             }),

@@ -12,7 +12,7 @@ struct Entry {
 /// A hold that its holder knows of.
 struct Hold {
     peer: usize,
-    /// When its acquire made its last call.
+    /// When its acquire, or its last refresh, made its last call.
     since: usize,
     standing: Standing,
 }
@@ -70,6 +70,20 @@ impl Oracle {
         }
         self.holds.push(Hold { peer, since, standing });
         Ok(standing)
+    }
+
+    /// Its sign of life was renewed: what a shipped peer judged before counts no more.
+    pub fn renew(&mut self, peer: usize, since: usize) -> Result<(), String> {
+        match self.holds.iter_mut().find(|hold| hold.peer == peer) {
+            Some(hold) if hold.standing == Standing::Robbed => Err(format!(
+                "peer {peer}: a robbed holder refreshed, and was told that all was well"
+            )),
+            Some(hold) => {
+                hold.since = since;
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     /// It releases: from now on others may hold it.

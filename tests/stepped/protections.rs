@@ -1,7 +1,7 @@
 //! The schedules in which the protocol's protections matter. Each of these turns red when one of them is taken out of the
 //! library: `tests/mutants/README.md` says which.
 
-use crate::scenario::Op::{Append, Hold, HoldAppend, HoldFor, Stamped, Wait};
+use crate::scenario::Op::{Append, Hold, HoldAppend, HoldFor, HoldRefreshed, Stamped, Wait};
 use crate::scenario::{Before, Op, Place, Scenario};
 use crate::schedule::Bound;
 use crate::world::{CREATED, Rules};
@@ -35,6 +35,11 @@ fn no_schedule_with_a_stop_before_a_hold_breaks_a_promise() {
         with_stop(if prove() { 2 } else { 1 }),
         &[
             beside("whoever links is stopped", Before::Free, AT_ONCE),
+            beside(
+                "whoever claims is stopped before it writes",
+                Before::LibraryCorpse,
+                AT_ONCE,
+            ),
             beside("whoever claims is stopped", Before::LibraryCorpse, AFTER_SETTLE),
             beside(
                 "whoever claims a shipped peer's lock is stopped",
@@ -42,6 +47,23 @@ fn no_schedule_with_a_stop_before_a_hold_breaks_a_promise() {
                 AFTER_SETTLE,
             ),
             beside("whoever claims an empty lock is stopped", Before::Empty, AFTER_SETTLE),
+        ],
+    );
+}
+
+/// Whoever settles again is stopped again.
+#[test]
+fn no_schedule_with_two_stops_breaks_a_promise() {
+    let bound = Bound {
+        stops: 2,
+        ..Bound::default()
+    };
+    let alone = |name, before| Scenario::new(name, before, vec![library(&[Hold])]);
+    none_breaks_within(
+        bound,
+        &[
+            alone("whoever links is stopped twice", Before::Free),
+            alone("whoever claims is stopped twice", Before::LibraryCorpse),
         ],
     );
 }
@@ -71,6 +93,15 @@ fn no_schedule_with_a_stop_in_a_hold_breaks_a_promise() {
         ..beside("whoever rewrites is stopped, and a thief stamps", Stamped)
     };
     none_breaks_within(with_stop(2), &[rewrite]);
+    // The thief has judged by an age that a refresh renews.
+    let refresh = Scenario {
+        focus: Some(&["works", "utimensat", "rename: lock tmp to lock"]),
+        ..beside(
+            "whoever refreshes is stopped, and a thief stamps",
+            HoldRefreshed(ms(10)),
+        )
+    };
+    none_breaks_within(with_stop(1), &[refresh]);
 }
 
 /// A shipped peer has judged a lock by its age when the holder goes on, and releases it; the next holder must not find the
@@ -124,10 +155,11 @@ fn no_schedule_with_a_stop_among_library_peers_breaks_a_promise() {
         let peers = vec![library(&[Hold]), library(&latecomer(AT_ONCE, Hold))];
         Scenario::new(name, before, peers)
     };
+    let more = usize::from(prove());
+    none_breaks_within(with_stop(1 + more), &[two("one of two is stopped", Before::Free)]);
     none_breaks_within(
-        with_stop(if prove() { 2 } else { 1 }),
+        with_stop(more),
         &[
-            two("one of two is stopped", Before::Free),
             two("one of two that find a corpse is stopped", Before::LibraryCorpse),
             two("one of two that find a foreign lock is stopped", Before::Foreign),
         ],

@@ -714,6 +714,19 @@ impl Seat {
         })
     }
 
+    /// It has given a sign of life, and was told that it holds the lock.
+    pub fn renew(&self) -> Result<(), Died> {
+        let mut state = self.state();
+        let (since, _) = state.peers[self.me].acted;
+        match state.oracle.renew(self.me, since) {
+            Ok(()) => Ok(()),
+            Err(violation) => {
+                state.violate(violation);
+                Err(Died)
+            }
+        }
+    }
+
     /// It is about to release.
     pub fn leave(&self) -> Option<Standing> {
         let mut state = self.state();

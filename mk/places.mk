@@ -1,0 +1,31 @@
+# The library in places that are no local disk; to be read after library.mk and cli.mk, whose variables it uses. Needs root.
+
+PLACES := $(TARGET)/places
+FUSE   := $$(pkg-config --cflags --libs fuse3)
+
+$(PLACES)/worker: tests/places/worker.c include/jlock.h $(DIST)/libjlock.a
+	@mkdir -p $(PLACES)
+	@$(CC) -std=c11 -O2 -Wall -Wextra -Werror -Iinclude -o $@ $< -Wl,--gc-sections -Wl,--as-needed $(DIST)/libjlock.a $(SYSTEM)
+
+# Without libfuse3 the places that it makes are not tried.
+$(PLACES)/thin: tests/places/thin.c
+	@mkdir -p $(PLACES)
+	@! pkg-config --exists fuse3 || $(CC) -std=c11 -O2 -Wall -Wextra -Werror -o $@ $< $(FUSE)
+
+.PHONY: places-built
+places-built: $(PLACES)/worker $(DIST)/jlock
+	@cp $(DIST)/jlock $(PLACES)/jlock
+
+.PHONY: places-deps
+places-deps:
+	@mk/deps-places.sh
+
+.PHONY: test-places
+test-places: places-deps places-built ## local, FUSE, overlaid, full and read-only places, with kills and an oracle (root; minutes)
+	@$(MAKE) --no-print-directory $(PLACES)/thin
+	@python3 tests/places/places.py --programs $(PLACES)
+
+.PHONY: places-table
+places-table: places-deps places-built ## the same, and writes docs/places.md
+	@$(MAKE) --no-print-directory $(PLACES)/thin
+	@python3 tests/places/places.py --programs $(PLACES) --write docs/places.md

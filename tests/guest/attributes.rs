@@ -1,0 +1,208 @@
+//! Times, attributes, masks and copies of the files that the lock works with.
+
+use std::fs::{self, File, FileTimes, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use jlock::State;
+
+use crate::child::{child, run, under};
+use crate::scene::{Scene, append, entries, is_root, journal_of, lock_of, open, options, until};
+
+pub const PARTS: &[crate::scene::Part] = &[
+    ("sticky", sticky),
+    ("masked", masked),
+    ("hold until killed", hold),
+    ("in another time namespace", in_another_time),
+];
+
+const USER: u32 = 4711;
+const OTHER: u32 = 4712;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn date(path: &Path, time: SystemTime) {
+    let file = File::options().write(true).open(path).unwrap();
+    file.set_times(FileTimes::new().set_modified(time)).unwrap();
+}
+
+// ----------------------------------------------------------------------------------------------------------- time
+
+#[test]
+fn a_lock_that_is_dated_in_the_future_grows_old_as_one_looks() {
+    let stale = Duration::from_millis(300);
+    for content in ["", "foreign\n", "1\n1-0123456789abcdef\n", "4194304\n", "17"] {
+        let scene = Scene::new();
+        fs::write(lock_of(&scene.0), content).unwrap();
+        date(&lock_of(&scene.0), SystemTime::now() + DAY);
+        let lock = options()
+            .stale(stale)
+            .timeout(Duration::from_secs(20))
+            .open(&scene.0)
+            .unwrap();
+        let begun = Instant::now();
+        append(&lock, "a").unwrap_or_else(|error| panic!("{content:?}: {error}"));
+        assert_eq!(entries(&scene.0), ["a"], "{content:?} after {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn the_age_of_a_lock_that_is_dated_in_the_future_is_said_in_sense() {
+    let scene = Scene::new();
+    fs::write(lock_of(&scene.0), "foreign\n").unwrap();
+    date(&lock_of(&scene.0), SystemTime::now() + DAY);
+    let lock = options().timeout(Duration::from_millis(20)).open(&scene.0).unwrap();
+    let error = lock.acquire().unwrap_err();
+    assert!(error.message().contains("in the future"), "{error}");
+}
+
+#[test]
+fn a_holder_in_another_time_namespace_is_not_robbed() {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let holder = open(&scene.0);
+    let _held = holder.acquire().unwrap();
+    let namespace = ["unshare", "-T", "--boottime", "1000000"];
+    let available = Command::new(namespace[0])
+        .args(&namespace[1..])
+        .arg("true")
+        .output()
+        .unwrap();
+    match available.status.success() {
+        true => run(&mut under(&namespace, "in another time namespace", &scene.0)),
+        false => println!("NOT TRIED: {}", String::from_utf8_lossy(&available.stderr)),
+    }
+}
+
+fn in_another_time(dir: &Path) {
+    let lock = options().timeout(Duration::from_millis(50)).open(dir).unwrap();
+    assert_eq!(lock.inspect().unwrap().state, State::Held);
+    assert_eq!(lock.acquire().unwrap_err().code(), -libc::ETIMEDOUT);
+    // And where there is no flock, by which it is known to live.
+    let stamp = fs::read_to_string(lock_of(dir)).unwrap();
+    let without = dir.join("without");
+    fs::create_dir(&without).unwrap();
+    fs::write(lock_of(&without), format!("{} flock=none\n", stamp.trim_end())).unwrap();
+    let lock = options().timeout(Duration::from_millis(50)).open(&without).unwrap();
+    assert_eq!(lock.inspect().unwrap().state, State::Held);
+    assert_eq!(lock.acquire().unwrap_err().code(), -libc::ETIMEDOUT);
+}
+
+// --------------------------------------------------------------------------------------------------------- sticky
+
+fn hold(dir: &Path) {
+    let lock = open(dir);
+    let _held = lock.acquire().unwrap();
+    loop {
+        std::thread::park();
+    }
+}
+
+fn leave_dead_as(user: u32, dir: &Path) {
+    let mut holder = child("hold until killed", dir)
+        .uid(user)
+        .gid(user)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("it holds", || lock_of(dir).exists());
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+}
+
+#[test]
+fn in_a_sticky_directory_it_is_said_who_may_take_over() {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let dir = scene.dir("d");
+    fs::set_permissions(&dir, Permissions::from_mode(0o1777)).unwrap();
+    leave_dead_as(USER, &dir);
+    let before = fs::read(lock_of(&dir)).unwrap();
+    run(child("sticky", &dir).uid(OTHER).gid(OTHER));
+    assert_eq!(fs::read(lock_of(&dir)).unwrap(), before, "it is as it was");
+    append(&open(&dir), "roots").unwrap();
+    assert_eq!(entries(&dir), ["roots"]);
+    leave_dead_as(USER, &dir);
+    assert_eq!(fs::metadata(lock_of(&dir)).unwrap().uid(), USER);
+    open(&dir).acquire().unwrap().release().unwrap();
+}
+
+fn sticky(dir: &Path) {
+    let lock = open(dir);
+    let error = lock.acquire().unwrap_err();
+    assert_eq!(error.code(), -libc::EPERM);
+    for word in ["sticky", "user 4711", "root"] {
+        assert!(error.message().contains(word), "{error}");
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------ umask, copies
+
+#[test]
+fn a_mask_that_leaves_others_no_rights_keeps_the_owner_from_nothing() {
+    let scene = Scene::new();
+    run(&mut child("masked", &scene.0));
+}
+
+fn masked(dir: &Path) {
+    for mask in [0o077, 0o177] {
+        // SAFETY: it changes this process, which does nothing else.
+        unsafe { libc::umask(mask) };
+        let (lock, other) = (
+            open(dir),
+            options().timeout(Duration::from_millis(20)).open(dir).unwrap(),
+        );
+        let held = lock.acquire().unwrap();
+        assert_eq!(other.acquire().unwrap_err().code(), -libc::ETIMEDOUT, "{mask:o}");
+        append(&lock, "a").unwrap();
+        held.release().unwrap();
+        other.acquire().unwrap().release().unwrap();
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::umask(0o022) }, mask, "the library leaves it alone");
+    }
+    assert!(journal_of(dir).exists());
+}
+
+/// `cp -al` of the directory, while a handle is open there.
+fn copy_by_links(from: &Path, to: &Path) {
+    let copied = Command::new("cp").args(["-al"]).args([from, to]).status().unwrap();
+    assert!(copied.success());
+}
+
+#[test]
+fn a_copy_by_hard_links_of_a_free_lock_is_free() {
+    let scene = Scene::new();
+    let dir = scene.dir("d");
+    let lock = open(&dir);
+    append(&lock, "before").unwrap();
+    let copy = scene.path("copy");
+    copy_by_links(&dir, &copy);
+    let other = open(&copy);
+    assert_eq!(other.inspect().unwrap().state, State::Free);
+    other.acquire().unwrap().release().unwrap();
+    append(&lock, "after").unwrap();
+}
+
+#[test]
+fn a_copy_by_hard_links_of_a_held_lock_is_held_until_the_release() {
+    let scene = Scene::new();
+    let dir = scene.dir("d");
+    let lock = open(&dir);
+    let held = lock.acquire().unwrap();
+    let copy = scene.path("copy");
+    copy_by_links(&dir, &copy);
+    let other = open(&copy);
+    assert_eq!(other.inspect().unwrap().state, State::Held);
+    held.release().unwrap();
+    // Not at once, where another test starts a program just now, which has a copy of the descriptor until it begins.
+    until("it is nobody's", || other.inspect().unwrap().state == State::Abandoned);
+    other.acquire().unwrap().release().unwrap();
+    append(&lock, "after").unwrap();
+    assert_eq!(entries(&dir), ["after"]);
+}

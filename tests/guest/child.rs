@@ -1,0 +1,66 @@
+//! This test program again, as a process of its own: with other rights, in another namespace, under a filter.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Command;
+
+/// What a child does in a directory.
+type Part = fn(&Path);
+
+const PARTS: [&[(&str, Part)]; 5] = [
+    crate::attributes::PARTS,
+    crate::directory::PARTS,
+    crate::privileges::PARTS,
+    crate::refused::PARTS,
+    crate::unloaded::PARTS,
+];
+
+const ARGUMENTS: [&str; 4] = ["--exact", "child::does_as_it_is_told", "--ignored", "--nocapture"];
+
+pub fn child(part: &str, dir: &Path) -> Command {
+    under(&[], part, dir)
+}
+
+/// A child by way of another program, which gets these arguments.
+pub fn under(before: &[&str], part: &str, dir: &Path) -> Command {
+    let exe = std::env::current_exe().unwrap();
+    let mut command = match before {
+        [] => Command::new(exe),
+        [program, arguments @ ..] => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(exe);
+            command
+        }
+    };
+    command.args(ARGUMENTS);
+    command.env("JLOCK_CHILD_PART", part).env("JLOCK_CHILD_DIR", dir);
+    command
+}
+
+/// Runs a child to its end, which must be a success.
+#[track_caller]
+pub fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success() && output.status.signal().is_none(),
+        "{command:?}\n{out}\n{err}"
+    );
+    assert!(out.contains("1 passed"), "{command:?}\n{out}\n{err}");
+}
+
+#[test]
+#[ignore = "what the other tests start"]
+fn does_as_it_is_told() {
+    let part = std::env::var("JLOCK_CHILD_PART").expect("it is told");
+    let dir = std::env::var_os("JLOCK_CHILD_DIR").expect("it is told");
+    let all = PARTS.iter().flat_map(|parts| parts.iter());
+    let (_, act) = all
+        .into_iter()
+        .find(|(name, _)| *name == part)
+        .expect("one of the parts");
+    act(Path::new(&dir));
+}

@@ -1,0 +1,443 @@
+//! Every system call that the library makes is refused for good, is slow, or is interrupted all the time: each function
+//! comes to its end in time, with what it was asked for or with an error that names what failed, and nothing is left half
+//! done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CString;
+use std::fs::{self, OpenOptions};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use jlock::seam::{self, Hook, Verdict};
+
+use crate::child::{child, under};
+use crate::scene::{LONG, SETTLE, Scene};
+use crate::steps::{Done, Handles, Stage, Steps, TIMEOUT};
+
+pub const PARTS: &[crate::scene::Part] = &[("refused", refused), ("interrupted", interrupted), ("traced", traced)];
+
+macro_rules! calls {
+    ($($call:ident)*) => { [$((stringify!($call), libc::$call)),*] };
+}
+
+/// The calls that a sandbox may refuse without ending the C library, and with it the program.
+const CALLS: [(&str, libc::c_long); 49] = calls! {
+    SYS_openat SYS_newfstatat SYS_fstat SYS_close SYS_flock SYS_fcntl SYS_linkat SYS_unlinkat SYS_mkdirat SYS_renameat
+    SYS_renameat2 SYS_ftruncate SYS_pread64 SYS_pwrite64 SYS_read SYS_write SYS_utimensat SYS_fchmod SYS_fchown
+    SYS_fsync SYS_fdatasync SYS_getdents64 SYS_fstatfs SYS_statfs SYS_flistxattr SYS_fgetxattr SYS_inotify_init1
+    SYS_inotify_add_watch SYS_inotify_rm_watch SYS_eventfd2 SYS_epoll_create1 SYS_epoll_ctl SYS_timerfd_create
+    SYS_timerfd_settime SYS_ppoll SYS_clock_nanosleep SYS_getrandom SYS_kill SYS_uname SYS_madvise SYS_prlimit64
+    SYS_rt_sigprocmask SYS_rt_sigpending SYS_rt_sigtimedwait SYS_clone3 SYS_sched_getaffinity SYS_geteuid SYS_getpid
+    SYS_mprotect
+};
+
+/// What else it makes, without which no program lives: memory, threads and their locks.
+const VITAL: [&str; 12] = [
+    "mmap",
+    "munmap",
+    "mremap",
+    "brk",
+    "futex",
+    "exit",
+    "rseq",
+    "set_robust_list",
+    "prctl",
+    "sigaltstack",
+    "gettid",
+    "clock_gettime",
+];
+
+const ERRNOS: [(&str, i32); 3] = [
+    ("EPERM", libc::EPERM),
+    ("EACCES", libc::EACCES),
+    ("ENOSYS", libc::ENOSYS),
+];
+
+// -------------------------------------------------------------------------------------------------------- filters
+
+/// From now on these calls fail so, in this thread and in those that it starts; `everywhere`: in all of this process.
+fn filter(calls: &[libc::c_long], errno: i32, everywhere: bool) {
+    const OF_THE_PROCESS: libc::c_ulong = 1; // SECCOMP_FILTER_FLAG_TSYNC
+    let statement = |code: u32, k: u32, jt: u8| libc::sock_filter {
+        code: u16::try_from(code).expect("a code"),
+        jt,
+        jf: 0,
+        k,
+    };
+    let load = statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0); // the number of the call
+    let mut code = vec![load];
+    for (before, call) in calls.iter().enumerate() {
+        let to_refusal = u8::try_from(calls.len() - before).expect("few");
+        let number = u32::try_from(*call).expect("a number");
+        code.push(statement(
+            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+            number,
+            to_refusal,
+        ));
+    }
+    let then = |action| statement(libc::BPF_RET | libc::BPF_K, action, 0);
+    code.push(then(libc::SECCOMP_RET_ALLOW));
+    code.push(then(libc::SECCOMP_RET_ERRNO | errno.unsigned_abs()));
+    let program = libc::sock_fprog {
+        len: u16::try_from(code.len()).expect("short"),
+        filter: code.as_mut_ptr(),
+    };
+    let flags = if everywhere { OF_THE_PROCESS } else { 0 };
+    // SAFETY: a program that lives as long as the calls.
+    let rc = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            flags,
+            &raw const program,
+        )
+    };
+    assert_eq!(rc, 0, "{}", std::io::Error::last_os_error());
+}
+
+pub fn refuse_everywhere(calls: &[libc::c_long], errno: i32) {
+    filter(calls, errno, true);
+}
+
+// --------------------------------------------------------------------------------------------------- in the child
+
+/// Where the child says what happened: memory that both have, since it may not be able to write.
+struct Report(*mut u8);
+
+const ROOM: usize = 64 * 1024;
+
+impl Report {
+    fn map(dir: &Path) -> Report {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(dir.join("report"))
+            .unwrap();
+        // SAFETY: a mapping of our own, of a file of that size.
+        let at = unsafe {
+            rustix::mm::mmap(
+                std::ptr::null_mut(),
+                ROOM,
+                rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE,
+                rustix::mm::MapFlags::SHARED,
+                &file,
+                0,
+            )
+        };
+        Report(at.unwrap().cast())
+    }
+
+    fn write(&self, done: &[Done]) {
+        let mut text = String::new();
+        for done in done {
+            let (took, computed) = (done.took.as_millis(), done.computed.as_millis());
+            let complaint = done.complaint.as_deref().unwrap_or_default().replace(['\n', '\t'], " ");
+            text += &format!("{}\t{took}\t{computed}\t{complaint}\n", done.function);
+        }
+        text += END;
+        assert!(text.len() < ROOM);
+        // SAFETY: it fits, and nobody else writes there.
+        unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), self.0, text.len()) };
+    }
+}
+
+const END: &str = "the end\n";
+
+fn told(dir: &Path) -> Option<Vec<Done>> {
+    let text = String::from_utf8(fs::read(dir.join("report")).unwrap()).unwrap();
+    let (lines, _) = text.split_once(END)?;
+    let millis = |text: &str| Duration::from_millis(text.parse().unwrap());
+    let done = lines.lines().map(|line| {
+        let parts: Vec<&str> = line.split('\t').collect();
+        let [function, took, computed, complaint] = parts[..] else {
+            panic!("{line:?}")
+        };
+        Done {
+            function: function.to_owned(),
+            complaint: Some(complaint.to_owned()).filter(|complaint| !complaint.is_empty()),
+            took: millis(took),
+            computed: millis(computed),
+        }
+    });
+    Some(done.collect())
+}
+
+fn number(name: &str) -> i64 {
+    std::env::var(name).unwrap().parse().unwrap()
+}
+
+fn refused(dir: &Path) {
+    let report = Report::map(dir);
+    let handles = match number("JLOCK_OPEN_FIRST") {
+        0 => Handles::default(),
+        _ => Handles::open(dir),
+    };
+    let errno = i32::try_from(number("JLOCK_ERRNO")).unwrap();
+    filter(&[number("JLOCK_CALL")], errno, false);
+    report.write(&Steps::run(dir, handles));
+    // SAFETY: the test's own end may need what is refused.
+    unsafe { libc::_exit(0) };
+}
+
+fn interrupted(dir: &Path) {
+    let report = Report::map(dir);
+    interrupt_every(Duration::from_micros(50));
+    report.write(&Steps::run(dir, Handles::default()));
+    // SAFETY: as above.
+    unsafe { libc::_exit(0) };
+}
+
+static INTERRUPTIONS: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn count(_signal: i32) {
+    INTERRUPTIONS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// A timer of this thread's, whose signal interrupts what it finds.
+fn interrupt_every(period: Duration) {
+    let nanoseconds = libc::c_long::from(period.subsec_nanos());
+    // SAFETY: structs of the C library's, all zero and then filled.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = count as extern "C" fn(i32) as usize; // without SA_RESTART
+        assert_eq!(
+            libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut()),
+            0
+        );
+        let mut event: libc::sigevent = std::mem::zeroed();
+        event.sigev_notify = libc::SIGEV_THREAD_ID;
+        event.sigev_signo = libc::SIGALRM;
+        event.sigev_notify_thread_id = libc::gettid();
+        let mut timer = std::mem::zeroed();
+        assert_eq!(
+            libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer),
+            0
+        );
+        let mut times: libc::itimerspec = std::mem::zeroed();
+        (times.it_value.tv_nsec, times.it_interval.tv_nsec) = (nanoseconds, nanoseconds);
+        assert_eq!(libc::timer_settime(timer, 0, &raw const times, std::ptr::null_mut()), 0);
+    }
+}
+
+/// Between two calls that nothing else makes.
+fn traced(dir: &Path) {
+    let mark = || {
+        let name = CString::new("jlock:mark").unwrap();
+        // SAFETY: a string. That there is no such file is no matter.
+        unsafe { libc::access(name.as_ptr(), libc::F_OK) };
+    };
+    mark();
+    let done = Steps::run(dir, Handles::default());
+    mark();
+    assert!(done.iter().all(|done| done.complaint.is_none()), "{done:?}");
+}
+
+// -------------------------------------------------------------------------------------------------------- judging
+
+/// What no function may exceed. In time by the clock on the wall there must be room for a machine that is busy with other
+/// things; to compute for long is to spin.
+fn are_in_time(done: &[Done], what: &str) {
+    const BUSY: Duration = Duration::from_secs(8);
+    const SPIN: Duration = Duration::from_millis(500);
+    for done in done {
+        assert!(
+            done.took <= TIMEOUT + SETTLE + Duration::from_secs(1) + BUSY,
+            "{what}: {done:?}"
+        );
+        assert!(done.computed <= SPIN, "{what} spins: {done:?}");
+        assert_ne!(done.complaint.as_deref(), Some("PANICS"), "{what}: {done:?}");
+    }
+}
+
+/// What the functions complain of, with those together that say the same.
+fn complaints(done: &[Done]) -> String {
+    let mut by_text: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for done in done {
+        if let Some(complaint) = &done.complaint {
+            by_text.entry(complaint).or_default().push(&done.function);
+        }
+    }
+    if by_text.is_empty() {
+        return "all work".to_owned();
+    }
+    let said = by_text
+        .iter()
+        .map(|(text, functions)| format!("{}: {text}", functions.join(", ")));
+    said.collect::<Vec<_>>().join("; ")
+}
+
+fn slowest(done: &[Done]) -> u128 {
+    done.iter().map(|done| done.took.as_millis()).max().unwrap_or(0)
+}
+
+/// Runs a part in a child, which comes to its end.
+fn in_a_child(part: &str, settings: &[(&str, String)], what: &str) -> Vec<Done> {
+    let scene = Scene::new();
+    let stage = Stage::set(&scene.0);
+    fs::write(scene.path("report"), vec![0; ROOM]).unwrap();
+    let mut command = child(part, &scene.0);
+    command.envs(settings.iter().map(|(name, value)| (name, value)));
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None if begun.elapsed() < 2 * LONG => std::thread::sleep(Duration::from_millis(5)),
+            None => {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                panic!("{what}: hangs");
+            }
+        }
+    };
+    let done = told(&scene.0).unwrap_or_else(|| panic!("{what}: {status}, and nothing is told"));
+    are_in_time(&done, what);
+    stage.strike(&done, what);
+    done
+}
+
+/// Runs them a few at a time: most of what they do is wait. All failures are told, not the first alone.
+fn each<T: Sync>(all: &[T], run: impl Fn(&T) -> String + Sync) {
+    let next = AtomicUsize::new(0);
+    let failed = AtomicUsize::new(0);
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| {
+                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(one))) {
+                        Ok(line) => println!("{line}"),
+                        Err(_) => {
+                            failed.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(failed.into_inner(), 0, "as told above");
+}
+
+#[test]
+fn a_call_that_is_refused_for_good_ends_nothing_and_halves_nothing() {
+    let only = std::env::var("JLOCK_REFUSE").ok(); // one call alone, to look into it
+    let mut all = Vec::new();
+    for (name, call) in CALLS {
+        for (errno_name, errno) in ERRNOS {
+            for open_first in [false, true] {
+                let name = name.trim_start_matches("SYS_");
+                if only.as_ref().is_none_or(|only| only == name) {
+                    all.push((name, call, errno_name, errno, open_first));
+                }
+            }
+        }
+    }
+    each(&all, |(name, call, errno_name, errno, open_first)| {
+        let when = if *open_first {
+            "once it is open"
+        } else {
+            "from the start"
+        };
+        let what = format!("{name} {errno_name} {when}");
+        let settings = [
+            ("JLOCK_CALL", call.to_string()),
+            ("JLOCK_ERRNO", errno.to_string()),
+            ("JLOCK_OPEN_FIRST", i32::from(*open_first).to_string()),
+        ];
+        let done = in_a_child("refused", &settings, &what);
+        format!("{what:<40} {:>5} ms  {}", slowest(&done), complaints(&done))
+    });
+}
+
+#[test]
+fn the_table_of_calls_is_complete() {
+    let scene = Scene::new();
+    let stage = Stage::set(&scene.0);
+    let log = scene.path("log");
+    let strace = ["strace", "-f", "-qq", "-o", log.to_str().unwrap()];
+    crate::child::run(&mut under(&strace, "traced", &scene.0));
+    stage.strike(&[], "traced");
+    let log = fs::read_to_string(&log).unwrap();
+    let marked = log.split("jlock:mark").nth(1).expect("two marks");
+    let thread = log
+        .lines()
+        .find(|line| line.contains("jlock:mark"))
+        .and_then(|line| line.split(' ').next());
+    let thread = thread.expect("a number");
+    let ours = marked.lines().filter(|line| line.starts_with(thread));
+    let made: BTreeSet<&str> = ours
+        .filter_map(|line| line[thread.len()..].trim_start().split_once('('))
+        .map(|(name, _)| name)
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
+        .collect();
+    assert!(made.len() > 20, "{made:?}");
+    let in_table: BTreeSet<&str> = CALLS.iter().map(|(name, _)| name.trim_start_matches("SYS_")).collect();
+    let missing: Vec<_> = made
+        .iter()
+        .filter(|name| {
+            !in_table.contains(**name) && !VITAL.contains(name) && !["poll", "access", "clone"].contains(name)
+        })
+        .collect();
+    assert!(missing.is_empty(), "not tried: {missing:?}");
+    println!("made: {made:?}");
+}
+
+#[test]
+fn a_timer_that_interrupts_every_call_delays_and_breaks_nothing() {
+    let done = in_a_child("interrupted", &[], "interrupted");
+    println!("{:>5} ms  {}", slowest(&done), complaints(&done));
+    assert!(
+        done.iter().all(|done| done.complaint.is_none()),
+        "{}",
+        complaints(&done)
+    );
+}
+
+// ----------------------------------------------------------------------------------------------------------- slow
+
+/// One call takes so long, each time, as on a file system that sleeps.
+struct Slow {
+    call: &'static str,
+    seen: &'static std::sync::Mutex<BTreeSet<&'static str>>,
+}
+
+const SLOW: Duration = Duration::from_millis(30);
+
+impl Hook for Slow {
+    fn before(&mut self, call: &'static str) -> Verdict {
+        self.seen.lock().unwrap().insert(call);
+        if call == self.call {
+            std::thread::sleep(SLOW);
+        }
+        Verdict::Proceed
+    }
+}
+
+#[test]
+fn a_call_that_is_slow_delays_each_function_by_a_few_calls() {
+    static SEEN: std::sync::Mutex<BTreeSet<&'static str>> = std::sync::Mutex::new(BTreeSet::new());
+    let steps = |call: &'static str| {
+        let scene = Scene::new();
+        let stage = Stage::set(&scene.0);
+        seam::install(Slow { call, seen: &SEEN });
+        let done = Steps::run(&scene.0, Handles::default());
+        seam::uninstall();
+        are_in_time(&done, call);
+        stage.strike(&done, call);
+        done
+    };
+    let done = steps("none");
+    assert!(
+        done.iter().all(|done| done.complaint.is_none()),
+        "{}",
+        complaints(&done)
+    );
+    let calls: Vec<&str> = SEEN.lock().unwrap().iter().copied().collect();
+    assert!(calls.len() > 20, "{calls:?}");
+    each(&calls, |call| {
+        let done = steps(call);
+        format!("{call:<20} {:>5} ms  {}", slowest(&done), complaints(&done))
+    });
+}

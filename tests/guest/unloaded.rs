@@ -1,0 +1,93 @@
+//! The library as a plugin loads it, and unloads it while a thread of its own runs.
+
+use std::ffi::{CStr, CString, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use jlock::abi::{JLOCK_KEEPALIVE, jlock_options};
+
+use crate::child::{child, run};
+use crate::scene::{Scene, lock_of, until};
+
+pub const PARTS: &[crate::scene::Part] = &[("unloaded", unloaded)];
+
+/// The one that cargo made for this test, or the one that `make install` would install.
+fn built() -> PathBuf {
+    let exe = std::env::current_exe().unwrap();
+    exe.with_file_name("libjlock.so")
+}
+
+#[test]
+fn a_library_is_not_unloaded_under_its_keepalive() {
+    let scene = Scene::new();
+    run(child("unloaded", &scene.0).env("JLOCK_LIBRARY", built()));
+}
+
+#[test]
+fn both_shared_libraries_are_linked_to_stay() {
+    let makefile = concat!(env!("CARGO_MANIFEST_DIR"), "/../mk/library.mk");
+    let makefile = std::fs::read_to_string(makefile).unwrap();
+    let linked = makefile.split("-shared").nth(1).expect("it links a shared library");
+    assert!(linked.contains("-Wl,-z,nodelete"), "what is installed");
+    let dynamic = Command::new("readelf").args(["-d"]).arg(built()).output().unwrap();
+    assert!(
+        String::from_utf8_lossy(&dynamic.stdout).contains("NODELETE"),
+        "what cargo builds"
+    );
+}
+
+fn symbol(library: *mut c_void, name: &CStr) -> *mut c_void {
+    // SAFETY: a library that is loaded, and a name.
+    let symbol = unsafe { libc::dlsym(library, name.as_ptr()) };
+    assert!(!symbol.is_null(), "{name:?}");
+    symbol
+}
+
+type Init = unsafe extern "C" fn(*mut jlock_options, usize);
+type Open = unsafe extern "C" fn(*const i8, *const jlock_options, usize, *mut *mut c_void) -> i32;
+type Acquire = unsafe extern "C" fn(*mut c_void) -> i32;
+
+fn unloaded(dir: &Path) {
+    let file = std::env::var("JLOCK_LIBRARY").unwrap();
+    let file = CString::new(file).unwrap();
+    let path = CString::new(dir.as_os_str().as_bytes()).unwrap();
+    // SAFETY: the functions have these types.
+    unsafe {
+        let library = libc::dlopen(file.as_ptr(), libc::RTLD_NOW);
+        assert!(!library.is_null(), "{file:?}");
+        let init: Init = std::mem::transmute(symbol(library, c"jlock_options_init"));
+        let open: Open = std::mem::transmute(symbol(library, c"jlock_open"));
+        let acquire: Acquire = std::mem::transmute(symbol(library, c"jlock_acquire"));
+        let mut options: jlock_options = std::mem::zeroed();
+        init(&raw mut options, size_of::<jlock_options>());
+        (options.flags, options.stale_ms) = (JLOCK_KEEPALIVE, 300);
+        let mut lock = std::ptr::null_mut();
+        assert_eq!(
+            open(
+                path.as_ptr().cast(),
+                &raw const options,
+                size_of::<jlock_options>(),
+                &raw mut lock
+            ),
+            0
+        );
+        assert_eq!(acquire(lock), 0);
+        assert_eq!(libc::dlclose(library), 0);
+    }
+    let sign = || std::fs::metadata(lock_of(dir)).unwrap().modified().unwrap();
+    for _ in 0..2 {
+        let last = sign();
+        until("the keepalive goes on", || sign() > last);
+    }
+    // SAFETY: a child that ends at once: the handlers that the library has set still stand.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        // SAFETY: in a forked child.
+        unsafe { libc::_exit(0) };
+    }
+    let mut status = 0;
+    // SAFETY: a place for the status.
+    assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+    assert_eq!(status, 0);
+}
