@@ -213,6 +213,7 @@ claims! {
         the_keepalive_thread_takes_no_signals
         every_descriptor_is_closed_on_exec
         a_thousand_handles_leave_no_descriptor
+        a_hundred_waits_leave_a_few_descriptors
         failures_leave_no_descriptor
     }
     journal of library("libjlock.a") => {

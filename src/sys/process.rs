@@ -34,10 +34,17 @@ impl Identity {
             }
         }
         let identity = Arc::new(Identity::read());
-        if let Ok(mut known) = KNOWN.try_write() {
-            *known = Some((now, Arc::clone(&identity)));
+        // What could not be read, because no descriptor was left, say, is asked for again the next time.
+        if identity.is_complete() {
+            if let Ok(mut known) = KNOWN.try_write() {
+                *known = Some((now, Arc::clone(&identity)));
+            }
         }
         identity
+    }
+
+    fn is_complete(&self) -> bool {
+        !self.boot.is_empty() && self.pid_namespace != 0 && self.start != 0
     }
 
     fn read() -> Identity {

@@ -277,6 +277,22 @@ static void a_thousand_handles_leave_no_descriptor(void) {
   CHECK(open_descriptors() == before);
 }
 
+/* The process keeps a few queues of waits that are over, for its next ones. */
+static void a_hundred_waits_leave_a_few_descriptors(void) {
+  struct jlock *holder = open_default();
+  OK(jlock_acquire(holder));
+  int before = open_descriptors();
+  struct jlock *waiters[100];
+  for (int i = 0; i < 100; i++) {
+    waiters[i] = open_default();
+    IS(jlock_acquire_start(waiters[i], -1), -EINPROGRESS);
+    IS(jlock_acquire_poll(waiters[i]), -EINPROGRESS);
+  }
+  for (int i = 0; i < 100; i++) OK(jlock_close(waiters[i]));
+  CHECK(open_descriptors() <= before + 4);
+  OK(jlock_close(holder));
+}
+
 static void failures_leave_no_descriptor(void) {
   struct jlock *lock = open_default(), *other = open_with(0, 5), *none;
   OK(jlock_acquire(lock));
@@ -308,6 +324,7 @@ const struct claim claims[] = {
     CLAIM(the_keepalive_thread_takes_no_signals),
     CLAIM(every_descriptor_is_closed_on_exec),
     CLAIM(a_thousand_handles_leave_no_descriptor),
+    CLAIM(a_hundred_waits_leave_a_few_descriptors),
     CLAIM(failures_leave_no_descriptor),
     END_OF_CLAIMS,
 };

@@ -90,6 +90,10 @@ pub fn of(name: &str, text: &str) -> &'static [&'static str] {
         "ftruncate" => &["EFBIG", "EINTR", "EIO", "EPERM", "EROFS"],
         // fcntl(2), F_SETFL: the file has the append-only attribute
         "fcntl" if text.contains("F_SETFL") => &["EPERM"],
+        // listxattr(2), getxattr(2), setxattr(2)
+        "flistxattr" => &["EIO", "ENOMEM", "EOPNOTSUPP", "EPERM"],
+        "fgetxattr" => &["EIO", "ENODATA", "ENOMEM", "EOPNOTSUPP", "EPERM"],
+        "fsetxattr" => &["EDQUOT", "EIO", "ENOMEM", "ENOSPC", "EOPNOTSUPP", "EPERM"],
         // fcntl(2), F_SETLEASE: somebody writes to it; another user's; a file system without leases
         "fcntl" if text.contains("F_SETLEASE") => &["EACCES", "EAGAIN", "EINVAL", "ENOLCK", "ENOMEM", "EOPNOTSUPP"],
         // chmod(2), chown(2)
@@ -165,6 +169,7 @@ pub fn number(name: &str) -> i32 {
         "EMFILE" => Errno::MFILE,
         "EMLINK" => Errno::MLINK,
         "ENFILE" => Errno::NFILE,
+        "ENODATA" => Errno::NODATA,
         "ENODEV" => Errno::NODEV,
         "ENOENT" => Errno::NOENT,
         "ENOLCK" => Errno::NOLCK,

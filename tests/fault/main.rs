@@ -57,6 +57,13 @@ fn run_all(what: &str, faults: impl Fn(&Scene, &Call) -> Vec<Fault>) {
             (scene, calls)
         })
         .collect();
+    let calls = scenes.iter().flat_map(|(_, calls)| calls);
+    let unknown: Vec<&str> = calls
+        .filter(|call| !trace::is_known(call))
+        .map(|call| call.text.as_str())
+        .collect();
+    let question = "which errors can they answer? tests/fault/errnos.rs";
+    assert!(unknown.is_empty(), "{question}\n{}", unknown.join("\n"));
     let mut points = Vec::new();
     for (scene, calls) in &scenes {
         for call in calls {
