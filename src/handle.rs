@@ -220,13 +220,21 @@ impl Lock {
             return Err(Error::new(-crate::error::EINVAL, "the handle is closed"));
         };
         let was_held = inner.participant.holding.hold().is_some();
-        let acted = survive(|| act(&mut *inner)).unwrap_or_else(|out_of_memory| {
-            inner.participant.recover(was_held);
-            inner.end_started(&self.bell);
-            Err(out_of_memory.into())
-        });
+        let acted = survive(|| act(&mut *inner));
+        if acted.is_err() {
+            self.recover(inner, was_held);
+        }
+        self.show(inner);
+        acted.unwrap_or_else(|out_of_memory| Err(out_of_memory.into()))
+    }
+
+    fn recover(&self, inner: &mut Inner, was_held: bool) {
+        inner.participant.recover(was_held);
+        inner.end_started(&self.bell);
+    }
+
+    fn show(&self, inner: &Inner) {
         *self.seen() = inner.seen();
-        acted
     }
 
     fn surviving<T>(&self, act: impl FnOnce() -> Result<T>) -> Result<T> {

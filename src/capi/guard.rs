@@ -65,7 +65,12 @@ impl jlock {
 }
 
 /// Runs `act`; a panic becomes `JLOCK_EPANIC`.
-pub(super) fn contain(act: impl FnOnce() -> Result<i32>) -> i32 {
+pub(super) fn contain(act: impl Fn() -> Result<i32>) -> i32 {
+    contain_dyn(&act)
+}
+
+/// Compiled once for all calls, as is [`with_dyn`].
+fn contain_dyn(act: &dyn Fn() -> Result<i32>) -> i32 {
     leaving_the_thread_as_it_was(|| attempt(act).unwrap_or_else(|error| error.code()))
 }
 
@@ -74,7 +79,7 @@ fn leaving_the_thread_as_it_was<T>(run: impl FnOnce() -> T) -> T {
     preserving_errno(|| without_cancellation(run))
 }
 
-fn attempt(act: impl FnOnce() -> Result<i32>) -> Result<i32> {
+fn attempt(act: &dyn Fn() -> Result<i32>) -> Result<i32> {
     catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|payload| Err(contained(payload)))
 }
 
@@ -99,7 +104,14 @@ fn contained(payload: Box<dyn Any + Send>) -> Error {
 ///
 /// # Safety
 /// `handle` is NULL or was made by this library and not closed yet.
-pub(super) unsafe fn with(handle: *const jlock, act: impl FnOnce(&Lock) -> Result<i32>) -> i32 {
+pub(super) unsafe fn with(handle: *const jlock, act: impl Fn(&Lock) -> Result<i32>) -> i32 {
+    // SAFETY: as the caller promises.
+    unsafe { with_dyn(handle, &act) }
+}
+
+/// # Safety
+/// As [`with`].
+unsafe fn with_dyn(handle: *const jlock, act: &dyn Fn(&Lock) -> Result<i32>) -> i32 {
     // SAFETY: as the caller promises. Shared: other threads may use the handle at the same time.
     let Some(handle) = (unsafe { handle.as_ref() }) else {
         return -EINVAL;
@@ -108,7 +120,7 @@ pub(super) unsafe fn with(handle: *const jlock, act: impl FnOnce(&Lock) -> Resul
         return abi::JLOCK_EPANIC;
     }
     let run = || {
-        attempt(|| act(&handle.lock)).unwrap_or_else(|error| {
+        attempt(&|| act(&handle.lock)).unwrap_or_else(|error| {
             let code = error.code();
             if code == abi::JLOCK_EPANIC {
                 handle.poisoned.store(true, Ordering::Release);
@@ -124,7 +136,7 @@ pub(super) unsafe fn with(handle: *const jlock, act: impl FnOnce(&Lock) -> Resul
 ///
 /// # Safety
 /// As [`with`].
-pub(super) unsafe fn with_message(handle: *const jlock, act: impl FnOnce(&str) -> Result<i32>) -> i32 {
+pub(super) unsafe fn with_message(handle: *const jlock, act: impl Fn(&str) -> Result<i32>) -> i32 {
     // SAFETY: as the caller promises.
     let Some(handle) = (unsafe { handle.as_ref() }) else {
         return -EINVAL;

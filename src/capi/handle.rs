@@ -62,7 +62,7 @@ pub unsafe extern "C" fn jlock_open(
     out: *mut *mut jlock,
 ) -> c_int {
     // SAFETY: as the caller promises.
-    unsafe { open(options, size, out, |options| Lock::open_dir(string(dir)?, options)) }
+    unsafe { open(options, size, out, &|options| Lock::open_dir(string(dir)?, options)) }
 }
 
 /// As jlock_open(), for any journal: the file `journal` (a name without a slash) beneath the open directory `dirfd`, or
@@ -86,7 +86,7 @@ pub unsafe extern "C" fn jlock_open_at(
 ) -> c_int {
     // SAFETY: as the caller promises.
     unsafe {
-        open(options, size, out, |options| {
+        open(options, size, out, &|options| {
             let name = string(journal)?;
             let from = sys::borrow_raw(dirfd).ok_or_else(|| Error::os(sys::Errno::BADF, "dirfd"))?;
             Lock::open_at_raw(from, name, options)
@@ -230,7 +230,7 @@ unsafe fn open(
     options: *const jlock_options,
     size: usize,
     out: *mut *mut jlock,
-    open: impl FnOnce(&Options) -> Result<Lock>,
+    open: &dyn Fn(&Options) -> Result<Lock>,
 ) -> c_int {
     contain(|| {
         if out.is_null() {

@@ -1,6 +1,6 @@
 //! Acquiring on a handle: a call that blocks, or steps for an event loop. Both drive the same state machine.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use super::guard::Handle;
@@ -14,6 +14,12 @@ use crate::lock::dir::Name;
 use crate::lock::time::{Deadline, Seconds};
 use crate::lock::wait::WaitFd;
 use crate::sys;
+
+/// The lock is held, and nobody else can use the handle as long as this lives.
+pub(super) struct Alone<'l> {
+    pub inner: MutexGuard<'l, Option<Inner>>,
+    _turn: Turn<'l>,
+}
 
 impl Lock {
     /// Acquires the lock, waiting as long as [`Options::timeout`](crate::Options::timeout) says, and up to
@@ -78,29 +84,22 @@ impl Lock {
     /// Acquires without a guard: what C does. `None`: as long as the options say.
     pub(crate) fn hold(&self, patience: Option<Patience>) -> Result<()> {
         let patience = patience.unwrap_or(Patience::For(self.options.timeout));
-        self.hold_within(patience, |_| Ok(()))
+        self.hold_alone(patience).map(drop)
     }
 
-    /// Acquires, and acts before anybody else can use the handle. If the directory is found removed, where the path leads now
+    /// Acquires, and nobody else can use the handle meanwhile. If the directory is found removed, where the path leads now
     /// is tried.
-    pub(super) fn hold_within<T>(&self, patience: Patience, act: impl Fn(&mut Inner) -> Result<T>) -> Result<T> {
+    pub(super) fn hold_alone(&self, patience: Patience) -> Result<Alone<'_>> {
         let deadline = Deadline::after(patience.timeout());
-        match self.hold_until(patience, deadline, &act) {
-            Err(error) if error.code() == -ESTALE && self.whereabouts.doubt() => {
-                self.hold_until(patience, deadline, &act)
-            }
+        match self.hold_until(patience, deadline) {
+            Err(error) if error.code() == -ESTALE && self.whereabouts.doubt() => self.hold_until(patience, deadline),
             held => held,
         }
     }
 
-    fn hold_until<T>(
-        &self,
-        patience: Patience,
-        deadline: Deadline,
-        act: impl FnOnce(&mut Inner) -> Result<T>,
-    ) -> Result<T> {
+    fn hold_until(&self, patience: Patience, deadline: Deadline) -> Result<Alone<'_>> {
         self.check_process()?;
-        let _turn = match self.turns.try_take() {
+        let turn = match self.turns.try_take() {
             Some(turn) => turn,
             None => self.wait_for_turn(patience, deadline)?,
         };
@@ -108,7 +107,7 @@ impl Lock {
             self.follow(inner)?;
             Acquire::begin(&mut inner.participant, patience.less(deadline), &self.bell)
         })?;
-        let held = self.drive(&mut acquire, act);
+        let held = self.drive(&mut acquire);
         if held.is_err() {
             // A wait that failed, or memory that ran out in a step: nothing of it stays in line.
             let _ = self.enter(|inner| {
@@ -116,14 +115,14 @@ impl Lock {
                 Ok(())
             });
         }
-        held
+        held.map(|inner| Alone { inner, _turn: turn })
     }
 
-    fn drive<T>(&self, acquire: &mut Acquire, act: impl FnOnce(&mut Inner) -> Result<T>) -> Result<T> {
+    fn drive(&self, acquire: &mut Acquire) -> Result<MutexGuard<'_, Option<Inner>>> {
         let mut inner = self.inner()?;
         loop {
             let wait = match self.act(&mut inner, |inner| inner.step(acquire, &self.bell))? {
-                Step::Held => return self.act(&mut inner, act),
+                Step::Held => return Ok(inner),
                 Step::Wait(wait) => wait,
             };
             drop(inner);

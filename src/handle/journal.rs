@@ -37,6 +37,9 @@ pub struct Journal<'l> {
     lock: &'l Lock,
 }
 
+/// What a call does under the lock: what it wrote, and what it returns. One type for all calls: what follows is there once.
+type Act<'a> = &'a dyn Fn(&Participant) -> Result<(Written, bool)>;
+
 impl<'l> Journal<'l> {
     pub(super) fn of(lock: &'l Lock) -> Journal<'l> {
         Journal { lock }
@@ -52,7 +55,7 @@ impl Journal<'_> {
     /// errno (`ENOSPC`, `EIO`, `EDQUOT`, …): the journal is as it was.
     pub fn append<'e>(&self, entries: impl IntoIterator<Item = Entry<'e>>) -> Result<()> {
         let lines = self.encode(entries)?;
-        self.commit(|participant| Ok((journal::append(participant, &lines)?, ())))
+        self.write(&|participant| journal::append(participant, &lines))
     }
 
     /// Appends the entries and advances the header's timestamp, at a cost that does not grow with the journal.
@@ -61,7 +64,7 @@ impl Journal<'_> {
     /// As [`append`](Self::append); `EINVAL`: a timestamp below 0.
     pub fn append_stamped<'e>(&self, entries: impl IntoIterator<Item = Entry<'e>>, timestamp_ms: i64) -> Result<()> {
         let lines = self.encode(entries)?;
-        self.commit(|participant| Ok((journal::append_stamped(participant, &lines, timestamp_ms)?, ())))
+        self.write(&|participant| journal::append_stamped(participant, &lines, timestamp_ms))
     }
 
     /// Replaces the journal by one that holds only a header.
@@ -69,7 +72,7 @@ impl Journal<'_> {
     /// # Errors
     /// As [`append_stamped`](Self::append_stamped).
     pub fn write_header(&self, timestamp_ms: i64) -> Result<()> {
-        self.commit(|participant| Ok((journal::write_header(participant, timestamp_ms)?, ())))
+        self.write(&|participant| journal::write_header(participant, timestamp_ms))
     }
 
     /// What a consumer calls when it has processed a snapshot: writes a new header, drops what the snapshot held, and keeps
@@ -81,7 +84,7 @@ impl Journal<'_> {
     /// # Errors
     /// As [`append_stamped`](Self::append_stamped).
     pub fn checkpoint(&self, snapshot: &Snapshot, timestamp_ms: i64) -> Result<bool> {
-        self.commit(|participant| journal::checkpoint(participant, snapshot, timestamp_ms))
+        self.commit(&|participant| journal::checkpoint(participant, snapshot, timestamp_ms))
     }
 
     /// Reads the journal. Takes no lock.
@@ -105,25 +108,30 @@ impl Journal<'_> {
         self.lock.surviving(|| journal::encode(entries))
     }
 
-    fn commit<T>(&self, act: impl Fn(&Participant) -> Result<(Written, T)>) -> Result<T> {
+    fn write(&self, act: &dyn Fn(&Participant) -> Result<Written>) -> Result<()> {
+        self.commit(&|participant| act(participant).map(|written| (written, true)))
+            .map(drop)
+    }
+
+    fn commit(&self, act: Act<'_>) -> Result<bool> {
         let lock = self.lock;
         let under_a_hold = |inner: &mut Inner| match inner.participant.is_free() {
             true => Ok(None),
             false => {
                 lock.follow(inner)?;
-                commit_held(inner, &act).map(Some)
+                commit_held(inner, act).map(Some)
             }
         };
         let held = until_given_back(lock, || lock.enter(under_a_hold))?;
         match held {
             Some(done) => Ok(done),
-            None => commit_free(lock, &act),
+            None => commit_free(lock, act),
         }
     }
 }
 
 /// Under the caller's hold.
-fn commit_held<T>(inner: &mut Inner, act: impl Fn(&Participant) -> Result<(Written, T)>) -> Result<T> {
+fn commit_held(inner: &mut Inner, act: Act<'_>) -> Result<bool> {
     let participant = &inner.participant;
     participant.still_held()?;
     participant.expect_alive()?;
@@ -136,13 +144,14 @@ fn commit_held<T>(inner: &mut Inner, act: impl Fn(&Participant) -> Result<(Writt
 }
 
 /// Under a hold of its own.
-fn commit_free<T>(lock: &Lock, act: impl Fn(&Participant) -> Result<(Written, T)>) -> Result<T> {
+fn commit_free(lock: &Lock, act: Act<'_>) -> Result<bool> {
     let mut overtaken = 0;
     let deadline = Deadline::after(lock.options.timeout);
     loop {
         let patience = Patience::For(lock.options.timeout);
-        let committed = lock.hold_within(patience, |inner| Ok(commit_and_release(inner, &act)));
-        let (acted, released) = committed?;
+        let mut alone = lock.hold_alone(patience)?;
+        let (acted, released) = lock.act(&mut alone.inner, |inner| Ok(commit_and_release(inner, act)))?;
+        drop(alone);
         let is_lost = |error: &Error| error.code() == abi::JLOCK_ELOST;
         match (acted, released) {
             // With the lock released, so that several writers' waits for the disk overlap.
@@ -183,10 +192,7 @@ fn wait_for_lease(deadline: Deadline, error: Error) -> Result<()> {
     sys::sleep_until(deadline.cap(now + LEASED)).map_err(|e| Error::os(e, "wait for the journal"))
 }
 
-fn commit_and_release<T>(
-    inner: &mut Inner,
-    act: impl Fn(&Participant) -> Result<(Written, T)>,
-) -> (Result<(Written, T)>, Result<()>) {
+fn commit_and_release(inner: &mut Inner, act: Act<'_>) -> (Result<(Written, bool)>, Result<()>) {
     let participant = &mut inner.participant;
     let acted = act(participant).and_then(|(written, done)| {
         arrive(participant, &written)?;

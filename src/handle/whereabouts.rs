@@ -1,10 +1,8 @@
 //! Where a handle's directory is. Opened by path, a handle follows the path: at most once a second it looks whether the path
 //! still leads to the directory that it has open.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, CString};
 use std::os::fd::BorrowedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, absolute};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -42,11 +40,8 @@ impl Whereabouts {
     /// The directory at a path. A relative one is meant as it is now, wherever the process goes.
     pub(crate) fn of_path(path: &CStr, options: &Options) -> Result<Whereabouts> {
         let dir = open_or_make(path, Some(options))?;
-        let os_path = Path::new(OsStr::from_bytes(path.to_bytes()));
         // A working directory without a path cannot be followed.
-        let path = absolute(os_path).ok();
-        let path = path.and_then(|path| CString::new(path.into_os_string().into_encoded_bytes()).ok());
-        let path = path.and_then(|path| Some(AbsolutePath { path, root: root()? }));
+        let path = absolute(path).and_then(|path| Some(AbsolutePath { path, root: root()? }));
         Ok(Whereabouts::new(path, dir))
     }
 
@@ -169,8 +164,8 @@ fn made(path: &[u8], sync: bool) -> sys::Result<()> {
     }
     let above = sys::open_dir(&parent_of(path)?)?;
     let theirs = sys::fstat(&above)?;
-    let name = Path::new(OsStr::from_bytes(path)).file_name();
-    let name = name.and_then(|name| CString::new(name.as_bytes()).ok());
+    let name = path.rsplit(|byte| *byte == b'/').find(|part| !part.is_empty());
+    let name = name.and_then(|name| CString::new(name).ok());
     if let (true, Some(name)) = (is_root && theirs.uid != 0, name) {
         let made = sys::open_subdir(&above, &name)?;
         // Only what is as it was made: whoever owns the directory above may have put another there. Where the file system
@@ -185,11 +180,51 @@ fn made(path: &[u8], sync: bool) -> sys::Result<()> {
     }
 }
 
+/// The path from the root. `None`: of a working directory that has none any more.
+fn absolute(path: &CStr) -> Option<CString> {
+    if path.to_bytes().starts_with(b"/") {
+        return Some(path.to_owned());
+    }
+    let here = std::env::current_dir().ok()?.into_os_string().into_encoded_bytes();
+    CString::new([&here, b"/".as_slice(), path.to_bytes()].concat()).ok()
+}
+
 /// The path of the directory above: what `dirname` gives.
 fn parent_of(path: &[u8]) -> sys::Result<CString> {
-    let parent = match Path::new(OsStr::from_bytes(path)).parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.as_os_str().as_bytes(),
-        _ => b".",
+    let slash = |path: &[u8]| path.iter().rposition(|byte| *byte == b'/');
+    let name_ends = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+    let parent = match slash(&path[..name_ends]) {
+        None => b".",
+        Some(0) => b"/",
+        Some(end) => &path[..end],
     };
     CString::new(parent).map_err(|_| Errno::INVAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directory_above_is_what_dirname_says() {
+        let dirname = |path: &str| parent_of(path.as_bytes()).unwrap().into_string().unwrap();
+        for (path, above) in [
+            ("/", "/"),
+            ("/a", "/"),
+            ("/a/b", "/a"),
+            ("/a/b//", "/a"),
+            ("a", "."),
+            ("a/", "."),
+            ("a/b", "a"),
+        ] {
+            assert_eq!(dirname(path), above, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_relative_path_is_beneath_the_working_directory() {
+        let here = std::env::current_dir().unwrap().into_os_string().into_string().unwrap();
+        assert_eq!(absolute(c"a/b").unwrap().into_string().unwrap(), format!("{here}/a/b"));
+        assert_eq!(absolute(c"/a/b").unwrap().as_c_str(), c"/a/b");
+    }
 }

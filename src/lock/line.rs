@@ -141,7 +141,8 @@ impl Participant {
         let (Some(parked), Some(line)) = (self.parked.as_ref().filter(|parked| parked.flock), &self.line.dir) else {
             return;
         };
-        let Ok(name) = CString::new(format!("{:020}-{}", since.as_nanos(), parked.stamp.nonce())) else {
+        let since = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX); // in 584 years
+        let Ok(name) = CString::new(format!("{since:020}-{}", parked.stamp.nonce())) else {
             return;
         };
         match sys::link_between(&self.dir.fd, &parked.name, line, &name) {

@@ -47,13 +47,14 @@ impl OwnStamp {
 
     /// What no other stamp begins with: the first two lines.
     pub(crate) fn head(&self) -> &[u8] {
-        let third = self.text.find("jlock/1").unwrap_or(self.text.len());
+        let mut ends = (1..).zip(self.text.bytes()).filter(|(_, byte)| *byte == b'\n');
+        let third = ends.nth(1).map_or(self.text.len(), |(end, _)| end);
         &self.text.as_bytes()[..third]
     }
 
     /// The digits that say since when the lock is held, and where they stand.
     pub(crate) fn since(&self, since_ms: i64) -> (u64, String) {
-        let at = self.text.find(SINCE).unwrap_or(0) + SINCE.len() - 13;
+        let at = self.head().len() + "jlock/1".len() + SINCE.len() - 13;
         (at as u64, format!("{:013}", since_ms.clamp(0, 9_999_999_999_999)))
     }
 

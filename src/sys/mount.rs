@@ -121,8 +121,8 @@ fn type_in(line: &str, id: u64) -> Option<String> {
     if number.parse() != Ok(id) {
         return None;
     }
-    let (_, described) = rest.split_once(" - ")?;
-    described.split(' ').next().map(str::to_owned)
+    let mut described = rest.split(' ').skip_while(|field| *field != "-");
+    described.nth(1).map(str::to_owned)
 }
 
 /// Not through the seam: it is a part of the one question that [`is_local`] asks, and not asked each time.
