@@ -40,7 +40,6 @@ impl Whereabouts {
     /// The directory at a path. A relative one is meant as it is now, wherever the process goes.
     pub(crate) fn of_path(path: &CStr, options: &Options) -> Result<Whereabouts> {
         let dir = open_or_make(path, Some(options))?;
-        // A working directory without a path cannot be followed.
         let path = absolute(path).and_then(|path| Some(AbsolutePath { path, root: root()? }));
         Ok(Whereabouts::new(path, dir))
     }
@@ -156,17 +155,25 @@ fn make_dirs(path: &CStr, sync: bool) -> sys::Result<Fd> {
     sys::open_dir(path)
 }
 
+/// The path from the root. `None`: of a working directory that has none any more.
+fn absolute(path: &CStr) -> Option<CString> {
+    if path.to_bytes().starts_with(b"/") {
+        return Some(path.to_owned());
+    }
+    let here = std::env::current_dir().ok()?.into_os_string().into_encoded_bytes();
+    CString::new([&here, b"/".as_slice(), path.to_bytes()].concat()).ok()
+}
+
 /// What root makes in somebody's directory is theirs: else they could not use it. With `sync`, its name is on disk.
 fn made(path: &[u8], sync: bool) -> sys::Result<()> {
     let is_root = sys::process::effective_uid() == 0;
     if !is_root && !sync {
         return Ok(());
     }
-    let above = sys::open_dir(&parent_of(path)?)?;
+    let (above, name) = split(path)?;
+    let above = sys::open_dir(&above)?;
     let theirs = sys::fstat(&above)?;
-    let name = path.rsplit(|byte| *byte == b'/').find(|part| !part.is_empty());
-    let name = name.and_then(|name| CString::new(name).ok());
-    if let (true, Some(name)) = (is_root && theirs.uid != 0, name) {
+    if is_root && theirs.uid != 0 {
         let made = sys::open_subdir(&above, &name)?;
         // Only what is as it was made: whoever owns the directory above may have put another there. Where the file system
         // has no owners to give it to, all may use it whatever one does.
@@ -180,25 +187,17 @@ fn made(path: &[u8], sync: bool) -> sys::Result<()> {
     }
 }
 
-/// The path from the root. `None`: of a working directory that has none any more.
-fn absolute(path: &CStr) -> Option<CString> {
-    if path.to_bytes().starts_with(b"/") {
-        return Some(path.to_owned());
-    }
-    let here = std::env::current_dir().ok()?.into_os_string().into_encoded_bytes();
-    CString::new([&here, b"/".as_slice(), path.to_bytes()].concat()).ok()
-}
-
-/// The path of the directory above: what `dirname` gives.
-fn parent_of(path: &[u8]) -> sys::Result<CString> {
-    let slash = |path: &[u8]| path.iter().rposition(|byte| *byte == b'/');
-    let name_ends = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
-    let parent = match slash(&path[..name_ends]) {
-        None => b".",
-        Some(0) => b"/",
-        Some(end) => &path[..end],
+/// The path of the directory above, and the name beneath it: what `dirname` and `basename` give.
+fn split(path: &[u8]) -> sys::Result<(CString, CString)> {
+    let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+    let slash = path[..end].iter().rposition(|byte| *byte == b'/');
+    let (above, name): (&[u8], &[u8]) = match slash {
+        None => (b".", &path[..end]),
+        Some(0) => (b"/", &path[1..end]),
+        Some(at) => (&path[..at], &path[at + 1..end]),
     };
-    CString::new(parent).map_err(|_| Errno::INVAL)
+    let owned = |part: &[u8]| CString::new(part).map_err(|_| Errno::INVAL);
+    Ok((owned(above)?, owned(name)?))
 }
 
 #[cfg(test)]
@@ -206,18 +205,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_directory_above_is_what_dirname_says() {
-        let dirname = |path: &str| parent_of(path.as_bytes()).unwrap().into_string().unwrap();
-        for (path, above) in [
-            ("/", "/"),
-            ("/a", "/"),
-            ("/a/b", "/a"),
-            ("/a/b//", "/a"),
-            ("a", "."),
-            ("a/", "."),
-            ("a/b", "a"),
+    fn a_path_is_split_as_dirname_and_basename_do() {
+        let text = |part: CString| part.into_string().unwrap();
+        for (path, above, name) in [
+            ("/a", "/", "a"),
+            ("/a/b", "/a", "b"),
+            ("/a/b//", "/a", "b"),
+            ("a", ".", "a"),
+            ("a/", ".", "a"),
+            ("a/b", "a", "b"),
         ] {
-            assert_eq!(dirname(path), above, "{path}");
+            let (found_above, found_name) = split(path.as_bytes()).unwrap();
+            assert_eq!(
+                (text(found_above).as_str(), text(found_name).as_str()),
+                (above, name),
+                "{path}"
+            );
         }
     }
 
