@@ -144,7 +144,10 @@ pub(crate) fn not_opened(errno: Errno, name: &CStr) -> Error {
     match errno {
         // A file server's client has it, or another program that wants to be told first.
         Errno::AGAIN => {
-            let message = format!("{}: somebody has a lease on it, and was asked to give it back", Name(name));
+            let message = format!(
+                "{}: somebody has a lease on it, and was asked to give it back",
+                Name(name)
+            );
             Error::new(-sys::errno::EAGAIN, message)
         }
         _ => Error::os(errno, Name(name)),

@@ -37,7 +37,11 @@ fn a_lock_that_is_dated_in_the_future_grows_old_as_one_looks() {
         let scene = Scene::new();
         fs::write(lock_of(&scene.0), content).unwrap();
         date(&lock_of(&scene.0), SystemTime::now() + DAY);
-        let lock = options().stale(stale).timeout(Duration::from_secs(20)).open(&scene.0).unwrap();
+        let lock = options()
+            .stale(stale)
+            .timeout(Duration::from_secs(20))
+            .open(&scene.0)
+            .unwrap();
         let begun = Instant::now();
         append(&lock, "a").unwrap_or_else(|error| panic!("{content:?}: {error}"));
         assert_eq!(entries(&scene.0), ["a"], "{content:?} after {:?}", begun.elapsed());
@@ -63,7 +67,11 @@ fn a_holder_in_another_time_namespace_is_not_robbed() {
     let holder = open(&scene.0);
     let _held = holder.acquire().unwrap();
     let namespace = ["unshare", "-T", "--boottime", "1000000"];
-    let available = Command::new(namespace[0]).args(&namespace[1..]).arg("true").output().unwrap();
+    let available = Command::new(namespace[0])
+        .args(&namespace[1..])
+        .arg("true")
+        .output()
+        .unwrap();
     match available.status.success() {
         true => run(&mut under(&namespace, "in another time namespace", &scene.0)),
         false => println!("NOT TRIED: {}", String::from_utf8_lossy(&available.stderr)),
@@ -95,7 +103,12 @@ fn hold(dir: &Path) {
 }
 
 fn leave_dead_as(user: u32, dir: &Path) {
-    let mut holder = child("hold until killed", dir).uid(user).gid(user).stdout(Stdio::null()).spawn().unwrap();
+    let mut holder = child("hold until killed", dir)
+        .uid(user)
+        .gid(user)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     until("it holds", || lock_of(dir).exists());
     holder.kill().unwrap();
     holder.wait().unwrap();
@@ -141,7 +154,10 @@ fn masked(dir: &Path) {
     for mask in [0o077, 0o177] {
         // SAFETY: it changes this process, which does nothing else.
         unsafe { libc::umask(mask) };
-        let (lock, other) = (open(dir), options().timeout(Duration::from_millis(20)).open(dir).unwrap());
+        let (lock, other) = (
+            open(dir),
+            options().timeout(Duration::from_millis(20)).open(dir).unwrap(),
+        );
         let held = lock.acquire().unwrap();
         assert_eq!(other.acquire().unwrap_err().code(), -libc::ETIMEDOUT, "{mask:o}");
         append(&lock, "a").unwrap();

@@ -41,8 +41,14 @@ pub fn under(before: &[&str], part: &str, dir: &Path) -> Command {
 #[track_caller]
 pub fn run(command: &mut Command) {
     let output = command.output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && output.status.signal().is_none(), "{command:?}\n{out}\n{err}");
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success() && output.status.signal().is_none(),
+        "{command:?}\n{out}\n{err}"
+    );
     assert!(out.contains("1 passed"), "{command:?}\n{out}\n{err}");
 }
 
@@ -52,6 +58,9 @@ fn does_as_it_is_told() {
     let part = std::env::var("JLOCK_CHILD_PART").expect("it is told");
     let dir = std::env::var_os("JLOCK_CHILD_DIR").expect("it is told");
     let all = PARTS.iter().flat_map(|parts| parts.iter());
-    let (_, act) = all.into_iter().find(|(name, _)| *name == part).expect("one of the parts");
+    let (_, act) = all
+        .into_iter()
+        .find(|(name, _)| *name == part)
+        .expect("one of the parts");
     act(Path::new(&dir));
 }

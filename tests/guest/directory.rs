@@ -89,7 +89,10 @@ fn looks_where_the_path_leads(dir: &Path, event: Event) {
     event(dir);
     let other = other(dir);
     until("it reads the journal that the path names", || {
-        watcher.journal().read().is_ok_and(|snapshot| changed(&snapshot) == ["other"])
+        watcher
+            .journal()
+            .read()
+            .is_ok_and(|snapshot| changed(&snapshot) == ["other"])
     });
     let _held = other.acquire().unwrap();
     assert_eq!(watcher.inspect().unwrap().state, State::Held);
@@ -113,7 +116,11 @@ fn is_told_of_its_loss(dir: &Path, event: Event) {
 }
 
 fn follows(event: Event) {
-    let acts: [fn(&Path, Event); 3] = [appends_where_the_path_leads, looks_where_the_path_leads, is_told_of_its_loss];
+    let acts: [fn(&Path, Event); 3] = [
+        appends_where_the_path_leads,
+        looks_where_the_path_leads,
+        is_told_of_its_loss,
+    ];
     std::thread::scope(|threads| {
         for act in acts {
             threads.spawn(move || {
@@ -155,7 +162,11 @@ fn a_mount_over_the_directory_is_found() {
 }
 
 fn mounted_over(scene: &Path) {
-    let acts: [fn(&Path, Event); 3] = [appends_where_the_path_leads, looks_where_the_path_leads, is_told_of_its_loss];
+    let acts: [fn(&Path, Event); 3] = [
+        appends_where_the_path_leads,
+        looks_where_the_path_leads,
+        is_told_of_its_loss,
+    ];
     for (number, act) in acts.iter().enumerate() {
         let dir = scene.join(number.to_string());
         fs::create_dir(&dir).unwrap();
@@ -171,7 +182,9 @@ fn a_directory_that_nobody_makes_again_is_made_by_the_next_acquire() {
     append(&lock, "before").unwrap();
     append(&obedient, "before").unwrap();
     fs::remove_dir_all(scene.path("above")).unwrap();
-    until("it is told", || append(&obedient, "LOST").is_err_and(|error| error.code() == -libc::ENOENT));
+    until("it is told", || {
+        append(&obedient, "LOST").is_err_and(|error| error.code() == -libc::ENOENT)
+    });
     assert!(!dir.exists(), "it was told not to make any");
     append(&lock, "after").unwrap();
     assert_eq!(entries(&dir), ["after"]);
@@ -264,7 +277,11 @@ fn a_handle_on_a_descriptor_stays_with_it_and_is_told_when_it_is_removed() {
     assert_eq!(entries(&old(&dir)), ["before", "after"]);
     assert!(!journal_of(&dir).exists());
     remove(&old(&dir));
-    for result in [append(&lock, "LOST"), lock.acquire().map(drop), lock.journal().write_header(1)] {
+    for result in [
+        append(&lock, "LOST"),
+        lock.acquire().map(drop),
+        lock.journal().write_header(1),
+    ] {
         let error = result.unwrap_err();
         assert_eq!(error.code(), -libc::ESTALE, "{error}");
         assert!(error.message().contains("its directory was removed"), "{error}");
@@ -295,6 +312,13 @@ fn in_another_root(scene: &Path) {
     hold.release().unwrap();
     append(&lock, "after").unwrap();
     let read = lock.journal().read();
-    assert!(read.is_err_and(|error| error.kind() == ErrorKind::Unstamped), "it is found");
-    assert_eq!(fs::read_dir("/").unwrap().count(), 0, "nothing is made beneath the new root");
+    assert!(
+        read.is_err_and(|error| error.kind() == ErrorKind::Unstamped),
+        "it is found"
+    );
+    assert_eq!(
+        fs::read_dir("/").unwrap().count(),
+        0,
+        "nothing is made beneath the new root"
+    );
 }

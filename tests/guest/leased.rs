@@ -126,7 +126,10 @@ fn a_lock_whose_lease_is_kept_is_waited_for_and_said_to_be_leased() {
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     assert!(error.message().contains("lease"), "{error}");
     let error = lock.inspect().unwrap_err();
-    assert!(error.code() == -libc::EAGAIN && error.message().contains("lease"), "{error}");
+    assert!(
+        error.code() == -libc::EAGAIN && error.message().contains("lease"),
+        "{error}"
+    );
     leased.give_back();
     lock.acquire().unwrap().release().unwrap();
 }

@@ -52,7 +52,10 @@ fn users(scene: &Scene) -> std::path::PathBuf {
 fn works_without_weaker_means(lock: &Lock) {
     let held = lock.acquire().unwrap();
     let holder = lock.inspect().unwrap();
-    assert!(holder.state == State::Mine && !holder.without_link && !holder.without_flock, "{holder:?}");
+    assert!(
+        holder.state == State::Mine && !holder.without_link && !holder.without_flock,
+        "{holder:?}"
+    );
     held.release().unwrap();
 }
 
@@ -118,10 +121,21 @@ fn a_hold_is_kept_alive_when_privileges_are_dropped_under_it() {
 }
 
 fn while_held(dir: &Path) {
-    let lock = options().keepalive(true).stale(Duration::from_millis(600)).open(dir).unwrap();
+    let lock = options()
+        .keepalive(true)
+        .stale(Duration::from_millis(600))
+        .open(dir)
+        .unwrap();
     let held = lock.acquire().unwrap();
     become_user(USER);
-    let sign = || File::open(lock_of(dir)).unwrap().metadata().unwrap().modified().unwrap();
+    let sign = || {
+        File::open(lock_of(dir))
+            .unwrap()
+            .metadata()
+            .unwrap()
+            .modified()
+            .unwrap()
+    };
     for _ in 0..3 {
         let last = sign();
         until("the keepalive gives a sign of life", || sign() > last);
@@ -165,7 +179,11 @@ fn a_keepalive_that_fails_is_reported_by_the_next_call() {
 }
 
 fn failing_keepalive(dir: &Path) {
-    let lock = options().keepalive(true).stale(Duration::from_millis(300)).open(dir).unwrap();
+    let lock = options()
+        .keepalive(true)
+        .stale(Duration::from_millis(300))
+        .open(dir)
+        .unwrap();
     append(&lock, "before").unwrap();
     let held = lock.acquire().unwrap();
     refuse_everywhere(&[libc::SYS_utimensat, libc::SYS_pwrite64], libc::EPERM);
@@ -185,7 +203,9 @@ fn failing_keepalive(dir: &Path) {
 
 /// What a user finds there afterwards.
 fn users_files_alone(dir: &Path) -> bool {
-    fs::read_dir(dir).unwrap().all(|entry| entry.unwrap().metadata().unwrap().uid() == USER)
+    fs::read_dir(dir)
+        .unwrap()
+        .all(|entry| entry.unwrap().metadata().unwrap().uid() == USER)
 }
 
 #[test]

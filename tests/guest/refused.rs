@@ -16,11 +16,7 @@ use crate::child::{child, under};
 use crate::scene::{LONG, SETTLE, Scene};
 use crate::steps::{Done, Handles, Stage, Steps, TIMEOUT};
 
-pub const PARTS: &[(&str, fn(&Path))] = &[
-    ("refused", refused),
-    ("interrupted", interrupted),
-    ("traced", traced),
-];
+pub const PARTS: &[(&str, fn(&Path))] = &[("refused", refused), ("interrupted", interrupted), ("traced", traced)];
 
 macro_rules! calls {
     ($($call:ident)*) => { [$((stringify!($call), libc::$call)),*] };
@@ -38,11 +34,28 @@ const CALLS: [(&str, libc::c_long); 47] = calls! {
 
 /// What else it makes, without which no program lives (memory, threads and their locks), or what cannot fail by its contract.
 const VITAL: [&str; 15] = [
-    "close", "getpid", "geteuid", "mmap", "munmap", "mremap", "brk", "futex", "exit", "rseq", "set_robust_list", "prctl", "sigaltstack", "gettid",
+    "close",
+    "getpid",
+    "geteuid",
+    "mmap",
+    "munmap",
+    "mremap",
+    "brk",
+    "futex",
+    "exit",
+    "rseq",
+    "set_robust_list",
+    "prctl",
+    "sigaltstack",
+    "gettid",
     "clock_gettime",
 ];
 
-const ERRNOS: [(&str, i32); 3] = [("EPERM", libc::EPERM), ("EACCES", libc::EACCES), ("ENOSYS", libc::ENOSYS)];
+const ERRNOS: [(&str, i32); 3] = [
+    ("EPERM", libc::EPERM),
+    ("EACCES", libc::EACCES),
+    ("ENOSYS", libc::ENOSYS),
+];
 
 // -------------------------------------------------------------------------------------------------------- filters
 
@@ -60,7 +73,11 @@ fn filter(calls: &[libc::c_long], errno: i32, everywhere: bool) {
     for (before, call) in calls.iter().enumerate() {
         let to_refusal = u8::try_from(calls.len() - before).expect("few");
         let number = u32::try_from(*call).expect("a number");
-        code.push(statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, number, to_refusal));
+        code.push(statement(
+            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+            number,
+            to_refusal,
+        ));
     }
     let then = |action| statement(libc::BPF_RET | libc::BPF_K, action, 0);
     code.push(then(libc::SECCOMP_RET_ALLOW));
@@ -73,7 +90,12 @@ fn filter(calls: &[libc::c_long], errno: i32, everywhere: bool) {
     // SAFETY: a program that lives as long as the calls.
     let rc = unsafe {
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            flags,
+            &raw const program,
+        )
     };
     assert_eq!(rc, 0, "{}", std::io::Error::last_os_error());
 }
@@ -91,7 +113,11 @@ const ROOM: usize = 64 * 1024;
 
 impl Report {
     fn map(dir: &Path) -> Report {
-        let file = OpenOptions::new().read(true).write(true).open(dir.join("report")).unwrap();
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(dir.join("report"))
+            .unwrap();
         // SAFETY: a mapping of our own, of a file of that size.
         let at = unsafe {
             rustix::mm::mmap(
@@ -128,7 +154,9 @@ fn told(dir: &Path) -> Option<Vec<Done>> {
     let millis = |text: &str| Duration::from_millis(text.parse().unwrap());
     let done = lines.lines().map(|line| {
         let parts: Vec<&str> = line.split('\t').collect();
-        let [function, took, computed, complaint] = parts[..] else { panic!("{line:?}") };
+        let [function, took, computed, complaint] = parts[..] else {
+            panic!("{line:?}")
+        };
         Done {
             function: function.to_owned(),
             complaint: Some(complaint.to_owned()).filter(|complaint| !complaint.is_empty()),
@@ -183,13 +211,19 @@ fn interrupt_every(period: Duration) {
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = count as extern "C" fn(i32) as usize; // without SA_RESTART
-        assert_eq!(libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut()), 0);
+        assert_eq!(
+            libc::sigaction(libc::SIGALRM, &raw const action, std::ptr::null_mut()),
+            0
+        );
         let mut event: libc::sigevent = std::mem::zeroed();
         event.sigev_notify = libc::SIGEV_THREAD_ID;
         event.sigev_signo = libc::SIGALRM;
         event.sigev_notify_thread_id = libc::gettid();
         let mut timer = std::mem::zeroed();
-        assert_eq!(libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer), 0);
+        assert_eq!(
+            libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer),
+            0
+        );
         let mut times: libc::itimerspec = std::mem::zeroed();
         (times.it_value.tv_nsec, times.it_interval.tv_nsec) = (nanoseconds, nanoseconds);
         assert_eq!(libc::timer_settime(timer, 0, &raw const times, std::ptr::null_mut()), 0);
@@ -217,7 +251,10 @@ fn are_in_time(done: &[Done], what: &str) {
     const BUSY: Duration = Duration::from_secs(8);
     const SPIN: Duration = Duration::from_millis(500);
     for done in done {
-        assert!(done.took <= TIMEOUT + SETTLE + Duration::from_secs(1) + BUSY, "{what}: {done:?}");
+        assert!(
+            done.took <= TIMEOUT + SETTLE + Duration::from_secs(1) + BUSY,
+            "{what}: {done:?}"
+        );
         assert!(done.computed <= SPIN, "{what} spins: {done:?}");
         assert_ne!(done.complaint.as_deref(), Some("PANICS"), "{what}: {done:?}");
     }
@@ -234,7 +271,9 @@ fn complaints(done: &[Done]) -> String {
     if by_text.is_empty() {
         return "all work".to_owned();
     }
-    let said = by_text.iter().map(|(text, functions)| format!("{}: {text}", functions.join(", ")));
+    let said = by_text
+        .iter()
+        .map(|(text, functions)| format!("{}: {text}", functions.join(", ")));
     said.collect::<Vec<_>>().join("; ")
 }
 
@@ -305,7 +344,11 @@ fn a_call_that_is_refused_for_good_ends_nothing_and_halves_nothing() {
         }
     }
     each(&all, |(name, call, errno_name, errno, open_first)| {
-        let when = if *open_first { "once it is open" } else { "from the start" };
+        let when = if *open_first {
+            "once it is open"
+        } else {
+            "from the start"
+        };
         let what = format!("{name} {errno_name} {when}");
         let settings = [
             ("JLOCK_CALL", call.to_string()),
@@ -327,7 +370,10 @@ fn the_table_of_calls_is_complete() {
     stage.strike(&[], "traced");
     let log = fs::read_to_string(&log).unwrap();
     let marked = log.split("jlock:mark").nth(1).expect("two marks");
-    let thread = log.lines().find(|line| line.contains("jlock:mark")).and_then(|line| line.split(' ').next());
+    let thread = log
+        .lines()
+        .find(|line| line.contains("jlock:mark"))
+        .and_then(|line| line.split(' ').next());
     let thread = thread.expect("a number");
     let ours = marked.lines().filter(|line| line.starts_with(thread));
     let made: BTreeSet<&str> = ours
@@ -339,7 +385,9 @@ fn the_table_of_calls_is_complete() {
     let in_table: BTreeSet<&str> = CALLS.iter().map(|(name, _)| name.trim_start_matches("SYS_")).collect();
     let missing: Vec<_> = made
         .iter()
-        .filter(|name| !in_table.contains(**name) && !VITAL.contains(name) && !["poll", "access", "clone", "open"].contains(name))
+        .filter(|name| {
+            !in_table.contains(**name) && !VITAL.contains(name) && !["poll", "access", "clone", "open"].contains(name)
+        })
         .collect();
     assert!(missing.is_empty(), "not tried: {missing:?}");
     println!("made: {made:?}");
@@ -349,7 +397,11 @@ fn the_table_of_calls_is_complete() {
 fn a_timer_that_interrupts_every_call_delays_and_breaks_nothing() {
     let done = in_a_child("interrupted", &[], "interrupted");
     println!("{:>5} ms  {}", slowest(&done), complaints(&done));
-    assert!(done.iter().all(|done| done.complaint.is_none()), "{}", complaints(&done));
+    assert!(
+        done.iter().all(|done| done.complaint.is_none()),
+        "{}",
+        complaints(&done)
+    );
 }
 
 // ----------------------------------------------------------------------------------------------------------- slow
@@ -386,7 +438,11 @@ fn a_call_that_is_slow_delays_each_function_by_a_few_calls() {
         done
     };
     let done = steps("none");
-    assert!(done.iter().all(|done| done.complaint.is_none()), "{}", complaints(&done));
+    assert!(
+        done.iter().all(|done| done.complaint.is_none()),
+        "{}",
+        complaints(&done)
+    );
     let calls: Vec<&str> = SEEN.lock().unwrap().iter().copied().collect();
     assert!(calls.len() > 20, "{calls:?}");
     each(&calls, |call| {

@@ -38,7 +38,11 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         let removed = fs::remove_dir_all(&self.0);
-        assert!(removed.is_ok() || std::thread::panicking(), "{}: {removed:?}", self.0.display());
+        assert!(
+            removed.is_ok() || std::thread::panicking(),
+            "{}: {removed:?}",
+            self.0.display()
+        );
     }
 }
 

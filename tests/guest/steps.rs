@@ -49,7 +49,10 @@ impl<'s> Stage<'s> {
         for place in ["free", "held", "dead"] {
             let dir = self.dir.join(place);
             for entry in entries(&dir) {
-                assert!(entry == "before" || is_whole(&entry), "{what}: {place}: half an entry: {entry:?}");
+                assert!(
+                    entry == "before" || is_whole(&entry),
+                    "{what}: {place}: half an entry: {entry:?}"
+                );
             }
             // The lock of one who could not even read which boot this is has to be so old.
             let after = Options::new().settle(SETTLE).stale(Duration::from_millis(300));
@@ -57,16 +60,26 @@ impl<'s> Stage<'s> {
             assert!(appended.is_ok(), "{what}: {place}: {appended:?}");
         }
         let there = std::fs::read_to_string(journal_of(&self.dir.join("free"))).unwrap();
-        let appends = done.iter().filter(|done| done.function.starts_with("append") && !done.function.contains("(held)"));
+        let appends = done
+            .iter()
+            .filter(|done| done.function.starts_with("append") && !done.function.contains("(held)"));
         for append in appends.filter(|append| append.complaint.is_none()) {
-            assert!(there.contains(&path_of(&append.function)), "{what}: {} was promised", append.function);
+            assert!(
+                there.contains(&path_of(&append.function)),
+                "{what}: {} was promised",
+                append.function
+            );
         }
     }
 }
 
 fn path_of(function: &str) -> String {
     let long = function.contains("page");
-    format!("{}{}/whole", function.replace(' ', "-"), "/x".repeat(if long { 3_000 } else { 3 }))
+    format!(
+        "{}{}/whole",
+        function.replace(' ', "-"),
+        "/x".repeat(if long { 3_000 } else { 3 })
+    )
 }
 
 fn is_whole(entry: &str) -> bool {
@@ -82,7 +95,10 @@ pub struct Handles {
 }
 
 fn short() -> Options {
-    Options::new().timeout(TIMEOUT).settle(SETTLE).retry(Duration::from_millis(10))
+    Options::new()
+        .timeout(TIMEOUT)
+        .settle(SETTLE)
+        .retry(Duration::from_millis(10))
 }
 
 impl Handles {
@@ -121,11 +137,7 @@ impl Steps<'_> {
         steps.done
     }
 
-    fn step<T, E: Display>(
-        &mut self,
-        function: &str,
-        act: impl FnOnce() -> std::result::Result<T, E>,
-    ) -> Option<T> {
+    fn step<T, E: Display>(&mut self, function: &str, act: impl FnOnce() -> std::result::Result<T, E>) -> Option<T> {
         let (begun, before) = (Instant::now(), computed());
         let acted = catch_unwind(AssertUnwindSafe(act));
         let (took, computed) = (begun.elapsed(), computed().saturating_sub(before));
@@ -190,8 +202,12 @@ impl Steps<'_> {
     fn on_a_lock_that_lives(&mut self, opened: Option<Lock>) {
         let Some(lock) = self.open("held", opened) else { return };
         self.step("inspect (held)", || lock.inspect());
-        self.step("acquire (held)", || expecting(lock.acquire().map(drop), libc::ETIMEDOUT));
-        self.step("try_acquire (held)", || expecting(lock.try_acquire().map(drop), libc::EAGAIN));
+        self.step("acquire (held)", || {
+            expecting(lock.acquire().map(drop), libc::ETIMEDOUT)
+        });
+        self.step("try_acquire (held)", || {
+            expecting(lock.try_acquire().map(drop), libc::EAGAIN)
+        });
         self.step("append (held)", || expecting(append(&lock, "THEIRS"), libc::ETIMEDOUT));
         self.step("read (held)", || lock.journal().read());
         self.step("start, poll (held)", || expecting(poll(&lock), libc::ETIMEDOUT));

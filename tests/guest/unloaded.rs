@@ -31,7 +31,10 @@ fn both_shared_libraries_are_linked_to_stay() {
     let linked = makefile.split("-shared").nth(1).expect("it links a shared library");
     assert!(linked.contains("-Wl,-z,nodelete"), "what is installed");
     let dynamic = Command::new("readelf").args(["-d"]).arg(built()).output().unwrap();
-    assert!(String::from_utf8_lossy(&dynamic.stdout).contains("NODELETE"), "what cargo builds");
+    assert!(
+        String::from_utf8_lossy(&dynamic.stdout).contains("NODELETE"),
+        "what cargo builds"
+    );
 }
 
 fn symbol(library: *mut c_void, name: &CStr) -> *mut c_void {
@@ -60,7 +63,15 @@ fn unloaded(dir: &Path) {
         init(&raw mut options, size_of::<jlock_options>());
         (options.flags, options.stale_ms) = (JLOCK_KEEPALIVE, 300);
         let mut lock = std::ptr::null_mut();
-        assert_eq!(open(path.as_ptr().cast(), &raw const options, size_of::<jlock_options>(), &raw mut lock), 0);
+        assert_eq!(
+            open(
+                path.as_ptr().cast(),
+                &raw const options,
+                size_of::<jlock_options>(),
+                &raw mut lock
+            ),
+            0
+        );
         assert_eq!(acquire(lock), 0);
         assert_eq!(libc::dlclose(library), 0);
     }
