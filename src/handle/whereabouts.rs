@@ -46,7 +46,12 @@ impl Whereabouts {
         // A working directory without a path cannot be followed.
         let path = absolute(os_path).ok();
         let path = path.and_then(|path| CString::new(path.into_os_string().into_encoded_bytes()).ok());
-        let path = path.and_then(|path| Some(AbsolutePath { path, root: root()? }));
+        let path = path.and_then(|path| {
+            Some(AbsolutePath {
+                path,
+                root: sys::root_id()?,
+            })
+        });
         Ok(Whereabouts::new(path, dir))
     }
 
@@ -115,17 +120,13 @@ impl AbsolutePath {
     fn leads_to(&self, dir: &Dir) -> Result<bool> {
         match sys::stat_path(&self.path) {
             Ok(Some(meta)) if meta.id == dir.id => Ok(true),
-            _ if root() != Some(self.root) => Ok(true),
+            _ if sys::root_id() != Some(self.root) => Ok(true),
             Ok(Some(_) | None) => Ok(false),
             Err(errno @ (Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG)) => Err(Error::os(errno, Name(&self.path))),
             // A process that gave up its privileges, a sandbox: what is open may be used as before.
             Err(_) => Ok(true),
         }
     }
-}
-
-fn root() -> Option<FileId> {
-    sys::stat_path(c"/").ok().flatten().map(|meta| meta.id)
 }
 
 fn open_or_make(path: &CStr, make: Option<&Options>) -> Result<Dir> {
