@@ -56,14 +56,16 @@ impl Bell {
     }
 
     /// For a poll, before which whatever it may be rung for must be looked at again.
-    pub(crate) fn fd(&self) -> Option<&Fd> {
-        if self.eventfd.get().is_none() {
-            if let Ok(eventfd) = sys::eventfd() {
-                let _ = self.eventfd.set(eventfd); // if another thread was faster, its is as good
+    pub(crate) fn fd(&self) -> sys::Result<&Fd> {
+        let known = match self.eventfd.get() {
+            Some(known) => known,
+            None => {
+                let made = sys::eventfd()?;
+                self.eventfd.get_or_init(|| made) // if another thread was faster, its is as good
             }
-        }
+        };
         fence(Ordering::SeqCst);
-        self.eventfd.get()
+        Ok(known)
     }
 
     /// It was heard.
