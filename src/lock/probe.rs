@@ -84,7 +84,7 @@ struct Trial<'d> {
 impl<'d> Trial<'d> {
     fn begin(dir: &'d Dir) -> Result<Trial<'d>> {
         let nonce = || OwnStamp::new().map_err(|e| Error::os(e, "make a nonce"));
-        let (name, other) = (dir.private_name(&nonce()?.nonce()), dir.private_name(&nonce()?.nonce()));
+        let (name, other) = (dir.private_name(nonce()?.nonce()), dir.private_name(nonce()?.nonce()));
         let file = sys::open(&dir.fd, &name, Open::CreateNew)
             .map_err(|e| Error::os(e, format_args!("create {}", Name(&name))))?;
         Ok(Trial { dir, file, name, other })

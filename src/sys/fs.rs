@@ -256,7 +256,6 @@ pub(crate) fn borrow_raw(fd: i32) -> Option<BorrowedFd<'static>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::boot_ms;
     use super::*;
     use crate::sys::tests::Scratch;
 
