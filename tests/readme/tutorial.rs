@@ -18,7 +18,7 @@ struct Step {
 const MARK: &str = "-- next command --";
 
 /// The blocks of code that begin with this line, each with the line before it.
-fn blocks<'a>(text: &'a str, opening: impl Fn(&str) -> bool) -> Vec<(&'a str, Vec<&'a str>)> {
+fn blocks(text: &str, opening: impl Fn(&str) -> bool) -> Vec<(&str, Vec<&str>)> {
     let lines: Vec<&str> = text.lines().collect();
     let openings = (1..lines.len()).filter(|at| opening(lines[*at]));
     openings
