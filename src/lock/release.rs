@@ -54,10 +54,17 @@ impl Participant {
 
     pub(crate) fn refresh(&self) -> Result<()> {
         self.still_held()?;
-        match self.holding.hold() {
-            Some(hold) if hold.life.is_overdue() => self.settle_overdue(hold).map(drop),
-            Some(hold) => self.touch(hold),
-            None => Err(self.not_held()),
+        let Some(hold) = self.holding.hold() else {
+            return Err(self.not_held());
+        };
+        if !hold.life.is_overdue() {
+            self.touch(hold)?;
+            // After the sign: stopped before it, this process may have been robbed.
+            self.still_held()?;
+        }
+        match hold.life.is_overdue() {
+            true => self.settle_overdue(hold).map(drop),
+            false => Ok(()),
         }
     }
 
