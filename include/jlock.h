@@ -37,6 +37,14 @@
  * directory. Its descriptors are close-on-exec and never 0, 1 or 2. A program that closes them, or gives their numbers to
  * other files, gets JLOCK_ELOST or -EBADF; the library does not write to, lock or close a file that is not its own.
  *
+ * Guests. A handle that was opened by path follows the path, also while it waits. After chroot(), or once the path may not
+ * be searched any more, it stays with the directory that it has open. A program may give up its privileges or change its
+ * user at any time; a sign of life that JLOCK_KEEPALIVE cannot give is reported by the next call under the hold. The umask
+ * applies to the files that the library makes; what root makes in somebody's directory is given to them. A refused system
+ * call is replaced by another where that is safe, and is an error of the call otherwise. The system calls are made without
+ * the C library: what LD_PRELOAD replaces there (fakeroot, fakechroot) does not reach them. A copy by hard links (cp -al)
+ * of a directory whose lock is held looks held until the release. The shared library stays loaded after dlclose().
+ *
  * Memory. Every function that returns int may also return -ENOMEM; the handle stays usable. (A hold under which that
  * could have left half an append is given up, and the next call under it returns JLOCK_ELOST. The library that cargo
  * builds, instead of make, behaves like other Rust code there: running out of memory ends the process, and a contained
@@ -266,8 +274,8 @@ int jlock_open(const char *dir,
  * As jlock_open(), for any journal: the file journal (a name without a slash) beneath the open directory dirfd, or
  * beneath the working directory (AT_FDCWD). Its lock has the journal's name with ".lock" after it.
  *
- * The directory must exist, and the handle stays with it wherever its path goes. dirfd stays the caller's and may be
- * closed afterwards.
+ * The directory must exist, and the handle stays with it wherever its path goes: -ESTALE once it is removed. dirfd stays
+ * the caller's and may be closed afterwards.
  *
  * Returns 0.
  * Errors: as jlock_open(); -EINVAL (not a file name), -ENAMETOOLONG, -EBADF, -ENOTDIR.
@@ -453,7 +461,8 @@ int jlock_inspect(struct jlock *lock,
  * those of jlock_acquire(); JLOCK_ELOST (under a hold of the caller's: it was taken away); -ENOSPC, -EIO, -EDQUOT, …
  * (the journal is as it was). When it is only the release, or with JLOCK_SYNC the disk, that fails after the entries were
  * written, the message says so: then they stand in the journal.
- * After -EIO from the disk under JLOCK_SYNC they may be missing from it, and must be appended again.
+ * After -EIO from the disk under JLOCK_SYNC they may be missing from it, and must be appended again. -EAGAIN: somebody
+ * (a file server, for its clients) has a lease on the journal, and did not give it back within timeout_ms.
  */
 int jlock_append(struct jlock *lock,
                  const struct jlock_entry *entries,
@@ -497,7 +506,8 @@ int jlock_checkpoint(struct jlock *lock,
                      int64_t timestamp_ms);
 
 /**
- * Reads the journal as it is now. Takes no lock, and never waits for another thread's call.
+ * Reads the journal as it is now. Takes no lock, and never waits for another thread's call; no longer than timeout_ms for a
+ * lease that somebody has on the journal, then -EAGAIN.
  *
  * *out becomes the snapshot, which jlock_snapshot_free() frees; NULL after a failure.
  *

@@ -80,10 +80,11 @@ $(DIST)/jlock.pc: jlock.pc.in
 	    -e 's|@version@|$(VERSION)|' $< >$@
 
 # What the archive adds to a program: the smallest that uses all of it, less the same without it.
-# The standard library of Rust 1.85 is larger than those after it, most so as Debian 13 builds it.
-SIZE_LIMIT ?= $(if $(filter 1.85.%,$(shell rustc --version | cut -d' ' -f2)),265000,250000)
+# It was 250 KB before the library judged by leases, followed paths, streamed journals and knew its descriptors. The standard
+# library of Rust 1.85 is larger than those after it, most so as Debian 13 builds it.
+SIZE_LIMIT ?= $(if $(filter 1.85.%,$(shell rustc --version | cut -d' ' -f2)),415000,400000)
 .PHONY: sizes
-sizes: built ## the library's sizes, which must not exceed 250 KB
+sizes: built ## the library's sizes, which must not exceed 400 KB
 	@printf 'int main(void) { return 0; }\n' | $(CC) -O2 -s -x c -o $(DIST)/without -
 	@printf 'int main(void) { return 0; }\n' | $(CC) -O2 -s -x c -o $(DIST)/with - -x none -Wl,--gc-sections \
 	    $(EXPORTS:%=-Wl,-u,%) -Wl,--as-needed $(DIST)/libjlock.a $(SYSTEM)

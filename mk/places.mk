@@ -25,6 +25,11 @@ test-places: places-deps places-built ## local, FUSE, overlaid, full and read-on
 	@$(MAKE) --no-print-directory $(PLACES)/thin
 	@python3 tests/places/places.py --programs $(PLACES)
 
+.PHONY: test-places-quick
+test-places-quick: places-built ## the same, but only what needs no other program than libfuse3
+	@$(MAKE) --no-print-directory $(PLACES)/thin
+	@python3 tests/places/places.py --programs $(PLACES) --quick --turns 60 --kills 3
+
 .PHONY: places-table
 places-table: places-deps places-built ## the same, and writes docs/places.md
 	@$(MAKE) --no-print-directory $(PLACES)/thin

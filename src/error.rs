@@ -63,7 +63,13 @@ impl Error {
     /// A system call's errno, with what was being done to what. The text is the errno's own: `EAGAIN` from a call other
     /// than the lock's does not mean that somebody holds it.
     pub(crate) fn os(errno: crate::sys::Errno, doing: impl fmt::Display) -> Self {
-        let errno = errno.raw_os_error();
+        Error::of_errno(errno.raw_os_error(), &doing)
+    }
+
+    /// Compiled once, for all that may be done.
+    #[cold]
+    #[inline(never)]
+    fn of_errno(errno: i32, doing: &dyn fmt::Display) -> Self {
         Error::new(-errno, format!("{doing}: {}", text(errno)))
     }
 

@@ -59,11 +59,6 @@ impl Standing {
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(open_error(dir, errno)),
         };
-        if !dir.local {
-            // Has even a FUSE daemon that caches (sshfs) forget the size: the kernel appends at the size that it is told,
-            // and where that is an old one, over what came through another mount.
-            let _ = sys::touch(&file); // where times cannot be set, we know what we are told
-        }
         let meta = dir.fstat(&file).map_err(|e| Error::os(e, Name(&dir.journal)))?;
         dir.expect_regular(&dir.journal, &meta)?;
         let file = Arc::new(file);

@@ -37,6 +37,14 @@
  * directory. Its descriptors are close-on-exec and never 0, 1 or 2. A program that closes them, or gives their numbers to
  * other files, gets JLOCK_ELOST or -EBADF; the library does not write to, lock or close a file that is not its own.
  *
+ * Guests. A handle that was opened by path follows the path, also while it waits. After chroot(), or once the path may not
+ * be searched any more, it stays with the directory that it has open. A program may give up its privileges or change its
+ * user at any time; a sign of life that JLOCK_KEEPALIVE cannot give is reported by the next call under the hold. The umask
+ * applies to the files that the library makes; what root makes in somebody's directory is given to them. A refused system
+ * call is replaced by another where that is safe, and is an error of the call otherwise. The system calls are made without
+ * the C library: what LD_PRELOAD replaces there (fakeroot, fakechroot) does not reach them. A copy by hard links (cp -al)
+ * of a directory whose lock is held looks held until the release. The shared library stays loaded after dlclose().
+ *
  * Memory. Every function that returns int may also return -ENOMEM; the handle stays usable. (A hold under which that
  * could have left half an append is given up, and the next call under it returns JLOCK_ELOST. The library that cargo
  * builds, instead of make, behaves like other Rust code there: running out of memory ends the process, and a contained

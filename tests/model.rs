@@ -134,7 +134,7 @@ fn without_leases_library_peers_and_a_shipped_peer_exclude_each_other_as_well() 
 /// P2 with a shipped peer whose PID looks gone: that it has its lock open says that it lives.
 #[test]
 fn a_shipped_peer_in_another_pid_namespace_is_not_robbed() {
-    let (acquisitions, crashes) = if full() { (2, 3) } else { (1, 2) };
+    let (libs, acquisitions, crashes) = if full() { (3, 2, 3) } else { (2, 1, 2) };
     for corpse in [false, true] {
         holds(&Lock {
             foreign: true,
@@ -142,7 +142,7 @@ fn a_shipped_peer_in_another_pid_namespace_is_not_robbed() {
             acquisitions,
             crashes,
             corpse,
-            ..Lock::new(3, 1)
+            ..Lock::new(libs, 1)
         });
     }
 }
@@ -946,6 +946,22 @@ fn the_reductions_change_no_verdict() {
             ..Lock::new(LIBS - 1, 0)
         },
         Lock { settle: false, ..base },
+        Lock {
+            foreign: true,
+            freezes: 1,
+            ..base
+        },
+        Lock {
+            lease: Lease::First,
+            freezes: 1,
+            crashes: 0,
+            ..base
+        },
+        Lock {
+            lateness: Lateness::First,
+            freezes: 1,
+            ..base
+        },
         Lock {
             claim: Claim::Rename,
             ..base

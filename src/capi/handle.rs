@@ -68,8 +68,8 @@ pub unsafe extern "C" fn jlock_open(
 /// As jlock_open(), for any journal: the file `journal` (a name without a slash) beneath the open directory `dirfd`, or
 /// beneath the working directory (AT_FDCWD). Its lock has the journal's name with ".lock" after it.
 ///
-/// The directory must exist, and the handle stays with it wherever its path goes. `dirfd` stays the caller's and may be
-/// closed afterwards.
+/// The directory must exist, and the handle stays with it wherever its path goes: -ESTALE once it is removed. `dirfd` stays
+/// the caller's and may be closed afterwards.
 ///
 /// Returns 0.
 /// Errors: as jlock_open(); -EINVAL (not a file name), -ENAMETOOLONG, -EBADF, -ENOTDIR.

@@ -26,7 +26,8 @@ pub struct jlock_snapshot {
 /// those of jlock_acquire(); JLOCK_ELOST (under a hold of the caller's: it was taken away); -ENOSPC, -EIO, -EDQUOT, …
 /// (the journal is as it was). When it is only the release, or with JLOCK_SYNC the disk, that fails after the entries were
 /// written, the message says so: then they stand in the journal.
-/// After -EIO from the disk under JLOCK_SYNC they may be missing from it, and must be appended again.
+/// After -EIO from the disk under JLOCK_SYNC they may be missing from it, and must be appended again. -EAGAIN: somebody
+/// (a file server, for its clients) has a lease on the journal, and did not give it back within timeout_ms.
 ///
 /// # Safety
 /// `lock` is NULL or an open handle; `entries` points to `count` entries with readable paths.
@@ -108,7 +109,8 @@ pub unsafe extern "C" fn jlock_checkpoint(
     }
 }
 
-/// Reads the journal as it is now. Takes no lock, and never waits for another thread's call.
+/// Reads the journal as it is now. Takes no lock, and never waits for another thread's call; no longer than timeout_ms for a
+/// lease that somebody has on the journal, then -EAGAIN.
 ///
 /// `*out` becomes the snapshot, which jlock_snapshot_free() frees; NULL after a failure.
 ///

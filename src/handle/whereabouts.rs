@@ -40,7 +40,11 @@ impl Whereabouts {
     /// The directory at a path. A relative one is meant as it is now, wherever the process goes.
     pub(crate) fn of_path(path: &CStr, options: &Options) -> Result<Whereabouts> {
         let dir = open_or_make(path, Some(options))?;
-        let path = absolute(path).and_then(|path| Some(AbsolutePath { path, root: root()? }));
+        // A working directory without a path cannot be followed.
+        let path = absolute(path).and_then(|path| {
+            let root = sys::root_id()?;
+            Some(AbsolutePath { path, root })
+        });
         Ok(Whereabouts::new(path, dir))
     }
 
@@ -109,17 +113,13 @@ impl AbsolutePath {
     fn leads_to(&self, dir: &Dir) -> Result<bool> {
         match sys::stat_path(&self.path) {
             Ok(Some(meta)) if meta.id == dir.id => Ok(true),
-            _ if root() != Some(self.root) => Ok(true),
+            _ if sys::root_id() != Some(self.root) => Ok(true),
             Ok(Some(_) | None) => Ok(false),
             Err(errno @ (Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG)) => Err(Error::os(errno, Name(&self.path))),
             // A process that gave up its privileges, a sandbox: what is open may be used as before.
             Err(_) => Ok(true),
         }
     }
-}
-
-fn root() -> Option<FileId> {
-    sys::stat_path(c"/").ok().flatten().map(|meta| meta.id)
 }
 
 fn open_or_make(path: &CStr, make: Option<&Options>) -> Result<Dir> {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::error::{EAGAIN, ECANCELED, EDEADLK, ETIMEDOUT, Error, Result};
 use crate::lock::bell::{Bell, Waiting};
 use crate::lock::dir::Name;
-use crate::lock::hold::{Begun, Hold, Holding};
+use crate::lock::hold::{Begun, Hold, Holding, Won};
 use crate::lock::line::Before;
 use crate::lock::look::{Corpse, Look, Purpose};
 use crate::lock::participant::Participant;
@@ -180,10 +180,10 @@ impl Acquire {
             }
             match self.advance(participant, now)? {
                 Next::Go(state) => self.state = state,
-                Next::Held(hold) => {
-                    participant.hold(hold);
-                    return Ok(Step::Held);
-                }
+                Next::Held(hold) => match leave_then_begin(participant, hold)? {
+                    Some(late) => self.state = State::Settling(late),
+                    None => return Ok(Step::Held),
+                },
                 Next::Wait(state, until) => {
                     let queue = state.watched().and_then(|id| participant.watch.queue_for(id));
                     let queue = queue.map(Arc::clone);
@@ -318,6 +318,19 @@ impl Acquire {
                 Error::new(-ETIMEDOUT, format!("{lock}: {holder}; gave up after {waited}"))
             }
         }
+    }
+}
+
+/// Leaves the line, and only then asks for the last time whether the sign of life is late: this process may have been stopped
+/// meanwhile. `None`: it holds.
+fn leave_then_begin(participant: &mut Participant, hold: Hold) -> Result<Option<Settling>> {
+    participant.leave_line(true);
+    match hold.begin(Won::Settled) {
+        Begun::Held(hold) => {
+            participant.hold(hold);
+            Ok(None)
+        }
+        Begun::Late(hold) => participant.settle_late(hold).map(Some),
     }
 }
 

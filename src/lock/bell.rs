@@ -57,7 +57,7 @@ impl Bell {
 
     /// For a poll, before which whatever it may be rung for must be looked at again.
     pub(crate) fn fd(&self) -> sys::Result<&Fd> {
-        let eventfd = match self.eventfd.get() {
+        let known = match self.eventfd.get() {
             Some(known) => known,
             None => {
                 let made = sys::eventfd()?;
@@ -65,7 +65,7 @@ impl Bell {
             }
         };
         fence(Ordering::SeqCst);
-        Ok(eventfd)
+        Ok(known)
     }
 
     /// It was heard.

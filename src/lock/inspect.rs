@@ -101,7 +101,7 @@ impl Holder {
             pid,
             age,
             ahead: Duration::from_millis(ahead_ms.unsigned_abs()),
-            held: (peer != Peer::Unknown).then(|| Duration::from_millis(held_ms.unsigned_abs()).max(age)),
+            held: (peer == Peer::Library).then(|| Duration::from_millis(held_ms.unsigned_abs()).max(age)),
             nonce,
             host,
             ..Holder::none()

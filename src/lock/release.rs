@@ -18,18 +18,19 @@ impl Participant {
             Holding::Forfeited => return Err(self.lost()),
             Holding::Free => return Err(self.not_held()),
         };
-        let lock = Name(&self.dir.lock);
-        match self.dir.stat(&self.dir.lock).map_err(|e| Error::os(e, lock))? {
-            Some(meta) if meta.id == hold.id && self.is_stamped(hold) => Ok(meta),
+        let lock = || Name(&self.dir.lock);
+        match self.dir.stat(&self.dir.lock).map_err(|e| Error::os(e, lock()))? {
+            // What cannot be read is not known to be lost.
+            Some(meta) if meta.id == hold.id && self.is_stamped(hold).map_err(|e| Error::os(e, lock()))? => Ok(meta),
             _ => Err(self.lost()),
         }
     }
 
     /// Whether the lock that we hold still carries our stamp. Where the kernel keeps our `flock`, nobody writes into it.
     /// Elsewhere, a contender that took us for dead has claimed it in place.
-    fn is_stamped(&self, hold: &Hold) -> bool {
+    fn is_stamped(&self, hold: &Hold) -> sys::Result<bool> {
         let kept = self.dir.local && self.place.flock;
-        kept || read_stamp(hold.reader()).is_ok_and(|content| content.starts_with(hold.stamp.head()))
+        Ok(kept || read_stamp(hold.reader())?.starts_with(hold.stamp.head()))
     }
 
     /// As [`still_held`](Self::still_held), before a call that nothing can take back: also that nobody is about to take it
@@ -53,10 +54,17 @@ impl Participant {
 
     pub(crate) fn refresh(&self) -> Result<()> {
         self.still_held()?;
-        match self.holding.hold() {
-            Some(hold) if hold.life.is_overdue() => self.settle_overdue(hold).map(drop),
-            Some(hold) => self.touch(hold),
-            None => Err(self.not_held()),
+        let Some(hold) = self.holding.hold() else {
+            return Err(self.not_held());
+        };
+        if !hold.life.is_overdue() {
+            self.touch(hold)?;
+            // After the sign: stopped before it, this process may have been robbed.
+            self.still_held()?;
+        }
+        match hold.life.is_overdue() {
+            true => self.settle_overdue(hold).map(drop),
+            false => Ok(()),
         }
     }
 

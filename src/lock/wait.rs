@@ -10,7 +10,7 @@ use crate::sys::{self, Fd};
 impl Wait {
     /// Sleeps until it is worth to step again. `is_over`: what the bell may have been rung for has happened already.
     pub(crate) fn block(&self, bell: &Bell, is_over: impl Fn() -> bool) -> Result<()> {
-        let rung = bell.fd().ok();
+        let rung = bell.fd().ok(); // without one, a look now and then has to do
         if is_over() {
             return Ok(());
         }

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, StatxFlags};
 
 use super::table::IN_OPENING;
-use super::{Errno, Fd, Meta, Result, TRIES, around, uninterrupted, written};
+use super::{Errno, Fd, FileId, Meta, Result, TRIES, around, uninterrupted, written};
 
 /// How [`open`] opens. Never follows a symlink at the name, never blocks on a FIFO, never leaks through exec.
 #[derive(Clone, Copy, Debug)]
@@ -142,6 +142,12 @@ fn statx_anew(at: BorrowedFd<'_>, name: &CStr, flags: AtFlags) -> Result<Meta> {
 /// Looks at a path and follows symlinks. `None`: nothing there.
 pub(crate) fn stat_path(path: &CStr) -> Result<Option<Meta>> {
     stat_from(|| Ok(rustix::fs::CWD), path, AtFlags::empty())
+}
+
+/// The root from which this process means its paths. `None`: it may not be looked at.
+pub(crate) fn root_id() -> Option<FileId> {
+    let stat = rustix::fs::statat(rustix::fs::CWD, c"/", AtFlags::empty()).ok()?;
+    Some(Meta::from(stat).id)
 }
 
 fn stat_from<'d>(dir: impl Fn() -> Result<BorrowedFd<'d>>, name: &CStr, flags: AtFlags) -> Result<Option<Meta>> {

@@ -85,14 +85,13 @@ static void all_are_untouched(void) {
 /* Every function, whatever it returns. */
 static void call_all(struct jlock *lock) {
   struct jlock_holder seen;
-  seen.size = sizeof seen;
   struct jlock_snapshot *snapshot;
   (void)jlock_refresh(lock);
   (void)append(lock, "LOST");
   (void)append_stamped(lock, "LOST", 2);
   (void)jlock_release(lock);
   (void)jlock_try_acquire(lock);
-  (void)jlock_inspect(lock, &seen);
+  (void)jlock_inspect(lock, &seen, sizeof seen);
   if (jlock_read(lock, &snapshot) == 0) jlock_snapshot_free(snapshot);
   (void)jlock_write_header(lock, 3);
   (void)jlock_cancel(lock);
@@ -218,7 +217,7 @@ static int filter(long call, unsigned action, unsigned flags) {
 /* Elsewhere: another thread may hold its lock while it opens the journal. */
 static void open_and_use(void) {
   struct jlock *lock;
-  OK(jlock_open(path_of("elsewhere"), NULL, &lock));
+  OK(jlock_open(path_of("elsewhere"), NULL, 0, &lock));
   use(lock);
   jlock_close(lock);
 }
@@ -290,7 +289,7 @@ static void use_though_cancelled(void) {
   struct jlock *lock;
   struct jlock_entry entry = {"a", SIZE_MAX, JLOCK_CHANGED, 0};
   struct jlock_snapshot *snapshot;
-  int rc = jlock_open(dir, NULL, &lock);
+  int rc = jlock_open(dir, NULL, 0, &lock);
   rc = rc ? rc : jlock_append(lock, &entry, 1);
   rc = rc ? rc : jlock_acquire(lock);
   rc = rc ? rc : jlock_append_stamped(lock, &entry, 1, 1);
@@ -329,11 +328,11 @@ static void errno_is_as_the_caller_left_it(void) {
   struct jlock_entry entry = {"a", SIZE_MAX, JLOCK_CHANGED, 0};
   struct jlock_options options;
   char text[8];
-  KEEPS_ERRNO(jlock_options_init(&options));
+  KEEPS_ERRNO(jlock_options_init(&options, sizeof options));
   options.flags = JLOCK_KEEPALIVE;
-  KEEPS_ERRNO(jlock_open(dir, &options, &lock));
+  KEEPS_ERRNO(jlock_open(dir, &options, sizeof options, &lock));
   write_file("file", "");
-  KEEPS_ERRNO(jlock_open(path_of("file"), NULL, &none));
+  KEEPS_ERRNO(jlock_open(path_of("file"), NULL, 0, &none));
   KEEPS_ERRNO(jlock_read(lock, &snapshot));
   KEEPS_ERRNO(jlock_append(lock, &entry, 1));
   KEEPS_ERRNO(jlock_acquire(lock));

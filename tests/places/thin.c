@@ -9,6 +9,7 @@
  *     links     a hard link has another inode number than its file
  *     paths     a file has another inode number under each name; inodes: at each look
  *     times     setting them succeeds and does nothing
+ *     fresh     the kernel caches names and attributes for a second
  *     late      written data goes to the file at flush or fsync, and is dropped there, with ENOSPC, while BACK/../full exists
  */
 #define _GNU_SOURCE
@@ -196,7 +197,7 @@ static void *thin_init(struct fuse_conn_info *connection, struct fuse_config *co
   (void)connection;
   config->use_ino = !lacks("links");
   config->nullpath_ok = 0;
-  config->entry_timeout = config->attr_timeout = config->negative_timeout = 0;
+  config->entry_timeout = config->attr_timeout = config->negative_timeout = lacks("fresh") ? 1 : 0;
   return NULL;
 }
 

@@ -245,8 +245,8 @@ fn no_schedule_without_flock_breaks_a_promise() {
     );
 }
 
-/// A contender has opened the lock of a holder that releases it and closes its handle; so the `flock` can be had of a file
-/// that is the lock no more, while another is.
+/// A contender has opened the lock of a holder that releases it and closes its handle. So the `flock` is free of a file that
+/// is the lock no more, while another is.
 #[test]
 fn no_schedule_with_a_release_under_a_contenders_eyes_breaks_a_promise() {
     let holds = HoldFor(ms(10));
