@@ -233,6 +233,14 @@ impl Lock {
         inner.end_started(&self.bell);
     }
 
+    /// Leaves a hold as a crash would: the next holder knows what to do about it.
+    fn give_up_hold(&self, inner: &mut Option<Inner>) {
+        if let Some(inner) = inner {
+            inner.participant.abandon();
+            self.show(inner);
+        }
+    }
+
     fn show(&self, inner: &Inner) {
         *self.seen() = inner.seen();
     }

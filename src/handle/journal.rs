@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Inner, Lock};
 use crate::abi;
-use crate::error::{EAGAIN, ESTALE, Error, Result};
+use crate::error::{EAGAIN, EDEADLK, ESTALE, Error, Result};
 use crate::journal::{self, Entry, Snapshot, Written};
 use crate::lock::Participant;
 use crate::lock::acquire::Patience;
@@ -122,10 +122,15 @@ impl Journal<'_> {
                 commit_held(inner, act).map(Some)
             }
         };
-        let held = until_given_back(lock, || lock.enter(under_a_hold))?;
-        match held {
-            Some(done) => Ok(done),
-            None => commit_free(lock, act),
+        loop {
+            if let Some(done) = until_given_back(lock, || lock.enter(under_a_hold))? {
+                return Ok(done);
+            }
+            match commit_free(lock, act) {
+                // Another thread has acquired on this handle meanwhile: under its hold, then.
+                Err(error) if error.code() == -EDEADLK => {}
+                done => return done,
+            }
         }
     }
 }
@@ -150,7 +155,12 @@ fn commit_free(lock: &Lock, act: Act<'_>) -> Result<bool> {
     loop {
         let patience = Patience::For(lock.options.timeout);
         let mut alone = lock.hold_alone(patience)?;
-        let (acted, released) = lock.act(&mut alone.inner, |inner| Ok(commit_and_release(inner, act)))?;
+        let committed = lock.act(&mut alone.inner, |inner| Ok(commit_and_release(inner, act)));
+        if committed.is_err() {
+            // Memory ran out. The hold was ours, not the caller's.
+            lock.give_up_hold(&mut alone.inner);
+        }
+        let (acted, released) = committed?;
         drop(alone);
         let is_lost = |error: &Error| error.code() == abi::JLOCK_ELOST;
         match (acted, released) {
