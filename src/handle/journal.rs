@@ -105,6 +105,7 @@ impl Journal<'_> {
     }
 
     fn encode<'e>(&self, entries: impl IntoIterator<Item = Entry<'e>>) -> Result<Vec<u8>> {
+        self.lock.check_process()?;
         self.lock.surviving(|| journal::encode(entries))
     }
 
