@@ -1,4 +1,4 @@
-//! What opening a journal makes of names: of the journal's own, and of the files that lie about, which a sweep may remove
+//! What opening a journal, and parking a stamp beside it, makes of names: of the journal's own, and of the files that lie about, which a sweep may remove
 //! only when they are a dead peer's.
 //!
 //! In the input, the bytes 1 and 4 stand for a PID that is nobody's and for this process's.
@@ -65,6 +65,12 @@ fn open(name: &[u8]) -> i32 {
     }
 }
 
+/// Whoever parks a stamp sweeps.
+fn park() {
+    let lock = jlock::Options::new().open_at(&SCENE.dir, "changes.journal");
+    drop(lock.expect("it opens").try_acquire().expect("nobody holds it"));
+}
+
 fn journal_name(name: &[u8]) {
     let is_name = !matches!(name, b"" | b"." | b"..") && !name.contains(&b'/');
     let expected = match (is_name, name.len()) {
@@ -87,10 +93,10 @@ const CONTENTS: [&[u8]; 8] = [
     b"4194305\n",
 ];
 /// Of those, what only a library peer writes, and only under its flock.
-const OF_LIBRARY: [usize; 2] = [2, 4];
+const OF_LIBRARY: [usize; 3] = [2, 4, 5];
 
 fn sweep(name: &[u8], how: u8) {
-    if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') || name.len() > 255 {
+    if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') || name.len() > 255 || name == LOCK {
         return;
     }
     let (content, old) = (usize::from(how & 7), how & 8 != 0);
@@ -108,7 +114,7 @@ fn sweep(name: &[u8], how: u8) {
             && (old || OF_LIBRARY.contains(&content) || owner(name).is_some_and(|pid| !process::lives(pid)))
     };
     let before = due();
-    assert_eq!(open(b"changes.journal"), 0);
+    park();
     let removed = !path.exists();
     if !removed {
         std::fs::remove_file(&path).expect("it can be removed");

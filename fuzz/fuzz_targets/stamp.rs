@@ -1,10 +1,11 @@
 //! Whatever stands in the lock, of whatever age: who holds it, and is it dead?
 //!
-//! In the input, the bytes 1 to 4 stand for this process's boot id, PID namespace, start time and PID.
+//! In the input, the bytes 1 to 5 stand for this process's boot id, PID namespace, start time, PID and time namespace.
 #![no_main]
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
@@ -17,12 +18,13 @@ struct Me {
     boot: String,
     pid_namespace: u64,
     start: u64,
+    time_namespace: u64,
 }
 
 struct Scene {
     me: Me,
     lock: Lock,
-    file: File,
+    path: PathBuf,
 }
 
 static SCENE: LazyLock<Scene> = LazyLock::new(|| {
@@ -34,9 +36,10 @@ static SCENE: LazyLock<Scene> = LazyLock::new(|| {
             boot: process::boot(),
             pid_namespace: process::pid_namespace(),
             start: process::start(pid).expect("/proc"),
+            time_namespace: fs::metadata("/proc/self/ns/time").map_or(0, |namespace| namespace.ino()),
         },
         lock: Lock::open(&dir).expect("the lock opens"),
-        file: File::create(dir.join("changes.journal.lock")).expect("a lock"),
+        path: dir.join("changes.journal.lock"),
     }
 });
 
@@ -53,10 +56,12 @@ fuzz_target!(|data: &[u8]| {
     let (age, template) = split(data);
     let age = [0, 10, 40][usize::from(age) % 3];
     let content = expand(template, &SCENE.me);
-    let file = &SCENE.file;
-    file.set_len(0).expect("emptied");
-    file.write_all_at(&content, 0).expect("written");
-    file.set_modified(SystemTime::now() - Duration::from_secs(age))
+    fs::write(&SCENE.path, &content).expect("written");
+    // Closed again: whoever has it open for writing is alive.
+    File::options()
+        .append(true)
+        .open(&SCENE.path)
+        .and_then(|file| file.set_modified(SystemTime::now() - Duration::from_secs(age)))
         .expect("aged");
 
     let before = judge(&content, age, &SCENE.me);
@@ -83,13 +88,14 @@ fn expand(template: &[u8], me: &Me) -> Vec<u8> {
             2 => content.extend_from_slice(me.pid_namespace.to_string().as_bytes()),
             3 => content.extend_from_slice(me.start.to_string().as_bytes()),
             4 => content.extend_from_slice(me.pid.to_string().as_bytes()),
+            5 => content.extend_from_slice(me.time_namespace.to_string().as_bytes()),
             other => content.push(*other),
         }
     }
     content
 }
 
-/// What PROTOCOL.md says of a lock whose `flock` is to be had, on a local file system.
+/// What PROTOCOL.md says of a lock whose `flock` is free, on a local file system, and which nobody has open for writing.
 fn judge(content: &[u8], age: u64, me: &Me) -> Seen {
     let seen = |peer, pid, nonce: &str, host: String, dead| Seen {
         dead,
@@ -99,6 +105,11 @@ fn judge(content: &[u8], age: u64, me: &Me) -> Seen {
         host,
     };
     let foreign = || seen(Peer::Unknown, 0, "", String::new(), age > 30);
+    // Nobody has it open: dead once it is older than the settle time.
+    let is_quiet = age > 0;
+    if content.len() < 4096 && content.iter().all(|byte| *byte == 0) {
+        return seen(Peer::Unknown, 0, "", String::new(), is_quiet);
+    }
     let Ok(text) = std::str::from_utf8(&content[..content.len().min(4096)]) else {
         return foreign();
     };
@@ -108,13 +119,8 @@ fn judge(content: &[u8], age: u64, me: &Me) -> Seen {
     };
     if rest.is_empty() {
         let beginning = first.chars().all(|c| c.is_ascii_digit());
-        return seen(
-            Peer::Unknown,
-            0,
-            "",
-            String::new(),
-            age > if beginning { 5 } else { 30 },
-        );
+        let dead = if beginning { is_quiet } else { age > 30 };
+        return seen(Peer::Unknown, 0, "", String::new(), dead);
     }
     let Some(pid) = pid(first) else { return foreign() };
     let [nonce, third, ..] = rest else {
@@ -122,8 +128,8 @@ fn judge(content: &[u8], age: u64, me: &Me) -> Seen {
         if !begins_nonce(rest[0]) {
             return foreign();
         }
-        let patience = if process::lives(pid) { 30 } else { 5 };
-        return seen(Peer::Unknown, pid, "", String::new(), age > patience);
+        let dead = if process::lives(pid) { age > 30 } else { is_quiet };
+        return seen(Peer::Unknown, pid, "", String::new(), dead);
     };
     if !is_nonce(nonce) {
         return foreign();
@@ -131,13 +137,8 @@ fn judge(content: &[u8], age: u64, me: &Me) -> Seen {
     // Its newline is there if a line follows.
     let whole = rest.len() > 2;
     let Some(fields) = third.strip_prefix("jlock/1 ").filter(|_| whole) else {
-        return seen(
-            Peer::Shipped,
-            pid,
-            nonce,
-            String::new(),
-            age > 30 || !process::lives(pid),
-        );
+        let dead = if process::lives(pid) { age > 30 } else { is_quiet };
+        return seen(Peer::Shipped, pid, nonce, String::new(), dead);
     };
     let field = |name: &str| {
         let of_name = |token: &&str| token.starts_with(name) && token[name.len()..].starts_with('=');
@@ -145,15 +146,22 @@ fn judge(content: &[u8], age: u64, me: &Me) -> Seen {
         last.map_or("", |token| &token[name.len() + 1..])
     };
     let number = |name| field(name).parse::<u64>().unwrap_or(0);
-    let near = field("boot") == me.boot && number("pidns") == me.pid_namespace;
-    let gone = !process::lives(pid) || process::start(pid).is_some_and(|start| start != number("start"));
-    let dead = field("flock") != "none" || age > 30 || (near && gone);
+    let same_boot = !me.boot.is_empty() && field("boot") == me.boot;
+    let near = same_boot && me.pid_namespace != 0 && number("pidns") == me.pid_namespace;
+    let same_clock = me.time_namespace != 0 && number("timens") == me.time_namespace && number("start") != 0;
+    let is_another = same_clock && process::start(pid).is_some_and(|start| start != number("start"));
+    let dead = match field("flock") {
+        "none" if near => !process::lives(pid) || is_another,
+        "none" => age > 30,
+        _ => same_boot || age > 30,
+    };
     seen(Peer::Library, pid, nonce, field("host").to_owned(), dead)
 }
 
 fn pid(line: &str) -> Option<i32> {
     let digits = line.trim();
-    if !digits.chars().all(|c| c.is_ascii_digit()) {
+    let digits = digits.strip_prefix('+').unwrap_or(digits);
+    if digits.is_empty() || !digits.chars().all(|c| c.is_ascii_digit()) {
         return None;
     }
     let value = digits
