@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::lock::bell::Bell;
 use crate::lock::dir::Dir;
+use crate::sys::fork::Generation;
 use crate::sys::{self, FileId, PerProcess};
 
 /// How often a process looks for what the dead have left in one directory.
@@ -35,6 +36,7 @@ pub(crate) struct Seat {
     site: Arc<Site>,
     bell: Arc<Bell>,
     joined: bool,
+    generation: Generation,
 }
 
 impl Site {
@@ -70,6 +72,7 @@ impl Seat {
             site: Site::of(dir),
             bell: Arc::clone(bell),
             joined: false,
+            generation: Generation::current(),
         }
     }
 
@@ -127,6 +130,9 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.leave();
+        // Not in a forked child: the queue is its parent's, and a thread that is not there may have it locked.
+        if self.generation == Generation::current() {
+            self.leave();
+        }
     }
 }
