@@ -27,7 +27,8 @@ impl Turns {
 
     pub(crate) fn try_take(&self) -> Option<Turn<'_>> {
         let was_taken = std::mem::replace(&mut self.state().taken, true);
-        (!was_taken).then_some(Turn(self))
+        // Not `then_some`: a turn that nobody gets would be dropped, and give back that of another.
+        (!was_taken).then(|| Turn(self))
     }
 
     /// Waits until the time `left` is over (`None`: forever), or `is_over` says so when all are woken.
@@ -47,7 +48,7 @@ impl Turns {
         state.waiting -= 1;
         let is_mine = !state.taken;
         state.taken = true;
-        is_mine.then_some(Turn(self))
+        is_mine.then(|| Turn(self))
     }
 
     /// Has everybody who waits ask whether it is over.
@@ -76,5 +77,23 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.0.give_back();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_gets_no_turn_does_not_end_anothers() {
+        let turns = Turns::default();
+        let turn = turns.try_take().expect("nobody has it");
+        for _ in 0..2 {
+            assert!(turns.try_take().is_none());
+            assert!(turns.take(|| Some(Duration::ZERO), || false).is_none());
+            assert!(turns.take(|| None, || true).is_none());
+        }
+        drop(turn);
+        assert!(turns.try_take().is_some());
     }
 }
