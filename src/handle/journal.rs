@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Inner, Lock};
 use crate::abi;
-use crate::error::{EAGAIN, ESTALE, Error, Result};
+use crate::error::{EAGAIN, EDEADLK, ESTALE, Error, Result};
 use crate::journal::{self, Entry, Snapshot, Written};
 use crate::lock::Participant;
 use crate::lock::acquire::Patience;
@@ -122,10 +122,16 @@ impl Journal<'_> {
                 commit_held(inner, act).map(Some)
             }
         };
-        let held = until_given_back(lock, || lock.enter(under_a_hold))?;
-        match held {
-            Some(done) => Ok(done),
-            None => commit_free(lock, act),
+        let deadline = Deadline::after(lock.options.timeout);
+        loop {
+            if let Some(done) = until_given_back(lock, || lock.enter(under_a_hold))? {
+                return Ok(done);
+            }
+            match commit_free(lock, deadline, act) {
+                // Another thread has acquired on this handle meanwhile: then under its hold.
+                Err(error) if error.code() == -EDEADLK => {}
+                done => return done,
+            }
         }
     }
 }
@@ -144,14 +150,15 @@ fn commit_held(inner: &mut Inner, act: Act<'_>) -> Result<bool> {
 }
 
 /// Under a hold of its own.
-fn commit_free(lock: &Lock, act: Act<'_>) -> Result<bool> {
+fn commit_free(lock: &Lock, deadline: Deadline, act: Act<'_>) -> Result<bool> {
     let mut overtaken = 0;
-    let deadline = Deadline::after(lock.options.timeout);
     loop {
-        let patience = Patience::For(lock.options.timeout);
+        let patience = Patience::For(lock.options.timeout).less(deadline);
         let mut alone = lock.hold_alone(patience)?;
-        let (acted, released) = lock.act(&mut alone.inner, |inner| Ok(commit_and_release(inner, act)))?;
+        // The caller held nothing: a hold that is given up is no loss of the caller's.
+        let committed = lock.act_under(&mut alone.inner, false, |inner| Ok(commit_and_release(inner, act)));
         drop(alone);
+        let (acted, released) = committed?;
         let is_lost = |error: &Error| error.code() == abi::JLOCK_ELOST;
         match (acted, released) {
             // With the lock released, so that several writers' waits for the disk overlap.
