@@ -216,21 +216,10 @@ impl Lock {
 
     /// Acts on the handle's state, puts it in order if memory runs out, and shows what has become of it.
     fn act<T>(&self, inner: &mut Option<Inner>, act: impl FnOnce(&mut Inner) -> Result<T>) -> Result<T> {
-        let is_held = |inner: &Inner| inner.participant.holding.hold().is_some();
-        let was_held = inner.as_ref().is_some_and(is_held);
-        self.act_under(inner, was_held, act)
-    }
-
-    /// As [`act`](Self::act); `was_held`: a hold that is given up if memory runs out is the caller's, who is told.
-    fn act_under<T>(
-        &self,
-        inner: &mut Option<Inner>,
-        was_held: bool,
-        act: impl FnOnce(&mut Inner) -> Result<T>,
-    ) -> Result<T> {
         let Some(inner) = inner else {
             return Err(Error::new(-crate::error::EINVAL, "the handle is closed"));
         };
+        let was_held = inner.participant.holding.hold().is_some();
         let acted = survive(|| act(&mut *inner));
         if acted.is_err() {
             self.recover(inner, was_held);
@@ -242,6 +231,14 @@ impl Lock {
     fn recover(&self, inner: &mut Inner, was_held: bool) {
         inner.participant.recover(was_held);
         inner.end_started(&self.bell);
+    }
+
+    /// Leaves a hold as a crash would: the next holder knows what to do about it.
+    fn give_up_hold(&self, inner: &mut Option<Inner>) {
+        if let Some(inner) = inner {
+            inner.participant.abandon();
+            self.show(inner);
+        }
     }
 
     fn show(&self, inner: &Inner) {

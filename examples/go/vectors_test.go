@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -167,7 +168,7 @@ func TestVectorsOfStamps(t *testing.T) {
 		Kind   string
 		PID    int
 		Nonce  string
-		Fields struct{ Boot, PIDNS, Start, Host, Flock string }
+		Fields struct{ Since, Boot, PIDNS, TimeNS, Start, Host, Flock string }
 	}
 	run(t, "stamps.json", func(t *testing.T, v stampVector, dir string) {
 		lock := filepath.Join(dir, "changes.journal.lock")
@@ -316,15 +317,19 @@ func placeholders(t *testing.T) *strings.Replacer {
 	check(t, err)
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	check(t, err)
-	namespace, err := os.Stat("/proc/self/ns/pid")
-	check(t, err)
+	namespace := func(name string) string {
+		info, err := os.Stat("/proc/self/ns/" + name)
+		check(t, err)
+		return strconv.FormatUint(info.Sys().(*syscall.Stat_t).Ino, 10)
+	}
 	afterName := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	return strings.NewReplacer(
 		"{living}", living,
 		"{start}", afterName[19],
 		"{dead}", strconv.Itoa(ended.Process.Pid),
 		"{boot}", strings.TrimSpace(string(boot)),
-		"{pidns}", strconv.FormatUint(namespace.Sys().(*syscall.Stat_t).Ino, 10),
+		"{pidns}", namespace("pid"),
+		"{timens}", namespace("time"),
 	)
 }
 
@@ -332,6 +337,7 @@ type fileOfVector struct {
 	own
 	AgeS   float64 `json:"age_s"`
 	Flock  bool
+	Writer bool
 	SameAs string `json:"same_as"`
 	Type   string
 	Swept  bool
@@ -363,6 +369,11 @@ func (f fileOfVector) create(t *testing.T, dir string, here *strings.Replacer) (
 		check(t, err)
 		t.Cleanup(func() { file.Close() })
 		check(t, syscall.Flock(int(file.Fd()), syscall.LOCK_EX))
+	}
+	if f.Writer {
+		file, err := os.OpenFile(path, os.O_RDWR, 0)
+		check(t, err)
+		t.Cleanup(func() { file.Close() })
 	}
 	return name
 }
@@ -435,14 +446,19 @@ func how(t *testing.T, lock *jlock.Lock, stood standing) string {
 	return "claims, and moves to another inode"
 }
 
+// names are what stands in the directory, and in those within.
 func names(t *testing.T, dir string) []string {
 	t.Helper()
-	entries, err := os.ReadDir(dir)
-	check(t, err)
 	all := []string{}
-	for _, entry := range entries {
-		all = append(all, entry.Name())
-	}
+	check(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		all = append(all, name)
+		return err
+	}))
+	slices.Sort(all)
 	return all
 }
 
@@ -455,16 +471,19 @@ func TestVectorsOfDirectories(t *testing.T) {
 	}
 	here := placeholders(t)
 	run(t, "directories.json", func(t *testing.T, v directoryVector, dir string) {
-		remaining := []string{}
+		made, remaining := []string{}, []string{}
 		for _, file := range v.Files {
-			if name := file.create(t, dir, here); !file.Swept {
+			name := file.create(t, dir, here)
+			made = append(made, name)
+			if !file.Swept {
 				remaining = append(remaining, name)
 			}
 		}
+		slices.Sort(made)
 		slices.Sort(remaining)
 		lock := open(t, dir, nil)
-		equal(t, "once it is open", names(t, dir), remaining)
 		v.Lock.look(t, lock, here)
+		equal(t, "once it is looked at", names(t, dir), made)
 
 		stood := keep(t, filepath.Join(dir, "changes.journal.lock"))
 		went := how(t, lock, stood)

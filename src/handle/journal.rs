@@ -105,6 +105,7 @@ impl Journal<'_> {
     }
 
     fn encode<'e>(&self, entries: impl IntoIterator<Item = Entry<'e>>) -> Result<Vec<u8>> {
+        self.lock.check_process()?;
         self.lock.surviving(|| journal::encode(entries))
     }
 
@@ -128,7 +129,7 @@ impl Journal<'_> {
                 return Ok(done);
             }
             match commit_free(lock, deadline, act) {
-                // Another thread has acquired on this handle meanwhile: then under its hold.
+                // Another thread has acquired on this handle meanwhile: under its hold, then.
                 Err(error) if error.code() == -EDEADLK => {}
                 done => return done,
             }
@@ -155,10 +156,13 @@ fn commit_free(lock: &Lock, deadline: Deadline, act: Act<'_>) -> Result<bool> {
     loop {
         let patience = Patience::For(lock.options.timeout).less(deadline);
         let mut alone = lock.hold_alone(patience)?;
-        // The caller held nothing: a hold that is given up is no loss of the caller's.
-        let committed = lock.act_under(&mut alone.inner, false, |inner| Ok(commit_and_release(inner, act)));
-        drop(alone);
+        let committed = lock.act(&mut alone.inner, |inner| Ok(commit_and_release(inner, act)));
+        if committed.is_err() {
+            // Memory ran out. The hold was ours, not the caller's.
+            lock.give_up_hold(&mut alone.inner);
+        }
         let (acted, released) = committed?;
+        drop(alone);
         let is_lost = |error: &Error| error.code() == abi::JLOCK_ELOST;
         match (acted, released) {
             // With the lock released, so that several writers' waits for the disk overlap.

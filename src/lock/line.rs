@@ -37,8 +37,10 @@ const CALLS: std::ops::Range<i64> = 1_000_000_000..1_500_000_000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Line {
-    /// Where the tickets are.
+    /// Where the tickets are, as long as we wait.
     dir: Option<Fd>,
+    /// Whether we have ever lined up here.
+    was_used: bool,
     /// Our ticket's name.
     ticket: Option<CString>,
     /// The one before us has acquired. Tickets are taken in the order of their times: nobody is before us any more, except
@@ -163,6 +165,7 @@ impl Participant {
                 other => other,
             };
             self.line.dir = opened.ok();
+            self.line.was_used |= self.line.dir.is_some();
         }
         self.line.dir.is_some()
     }
@@ -189,6 +192,7 @@ impl Participant {
         self.line.is_first = false;
         self.watch.end();
         let waited = self.drop_ticket();
+        self.line.dir = None;
         if waited {
             self.line.turn_began = acquired.then(sys::monotonic);
         }
@@ -197,7 +201,7 @@ impl Participant {
 
     /// Removes the waiters' directory, if we have used it and nobody is in line.
     pub(crate) fn close_line(&mut self) {
-        if self.line.dir.take().is_some() {
+        if std::mem::take(&mut self.line.was_used) {
             let _ = sys::rmdir_at(&self.dir.fd, &self.dir.line); // it stays while others need it
         }
     }

@@ -108,8 +108,7 @@ pub(crate) struct LibraryStamp {
 
 impl Stamp {
     pub(crate) fn parse(bytes: &[u8]) -> Stamp {
-        // A power cut can leave a file of zeros: its size reached the disk, its content did not.
-        // (No stamp is as long as what is read: zeros without an end are somebody's own.)
+        // What a power cut can leave. (Zeros without an end are somebody's own.)
         if bytes.len() < MAX_LEN && bytes.iter().all(|byte| *byte == 0) {
             return Stamp::Cut { pid: None };
         }

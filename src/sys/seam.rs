@@ -55,6 +55,10 @@ pub trait Hook {
     fn pause(&mut self, _call: &'static str, _until: Duration) -> bool {
         false
     }
+    /// Whether the peer has died while it slept.
+    fn has_died(&mut self) -> bool {
+        false
+    }
 }
 
 struct Installed {
@@ -137,6 +141,18 @@ pub(super) fn random() -> Option<u64> {
 
 pub(super) fn pause(call: &'static str, until: Duration) -> bool {
     with(false, |i| i.dead || i.hook.pause(call, until))
+}
+
+/// A peer that has died waits for nothing any more.
+pub(super) fn alive() -> Result<()> {
+    let is_dead = with(false, |i| {
+        i.dead |= i.hook.has_died();
+        i.dead
+    });
+    match is_dead {
+        true => Err(Errno::SRCH),
+        false => Ok(()),
+    }
 }
 
 /// Before a descriptor is closed, which nothing can prevent: of the verdicts, only death counts.

@@ -55,7 +55,7 @@ fn since_start(time: Timespec) -> Duration {
 pub(crate) fn sleep_until(deadline: Duration) -> Result<()> {
     #[cfg(feature = "seam")]
     if seam::pause("clock_nanosleep", deadline) {
-        return Ok(());
+        return seam::alive();
     }
     // A sandbox may refuse any of them, and for good.
     let sleeps: [fn(Duration) -> Result<()>; 4] = [sleep_to, sleep_in_poll, sleep_in_futex, sleep_for];

@@ -137,7 +137,7 @@ fn on_kernel_clock(at: Duration) -> Duration {
 pub(crate) fn poll(fds: &[Option<&Fd>], timeout: Duration) -> Result<bool> {
     #[cfg(feature = "seam")]
     if seam::pause("ppoll", super::monotonic().saturating_add(timeout)) {
-        return Ok(false);
+        return seam::alive().map(|()| false);
     }
     use rustix::event::{PollFd, PollFlags};
     fn readable<'f>(fd: &&'f Fd) -> Result<PollFd<'f>> {

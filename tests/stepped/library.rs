@@ -111,6 +111,10 @@ impl Hook for Stepper {
         Some(self.seat.state().nonce(self.seat.me))
     }
 
+    fn has_died(&mut self) -> bool {
+        self.seat.step_alone().is_err()
+    }
+
     fn pause(&mut self, call: &'static str, until: Duration) -> bool {
         let now = self.seat.state().now;
         match call {

@@ -1,4 +1,5 @@
-// Journals as they may be found, made from a seed.
+// Journals as they may be found, made from a seed. They have no NULs: codegraph takes those for text, the library for
+// damage.
 
 /** mulberry32: small, and the same everywhere. */
 export function random(seed) {
@@ -22,7 +23,7 @@ const SPACES = [
 ];
 // prettier-ignore
 const WORDS = [
-  'a', 'src/index.js', 'b c', 'é/ü', '文/字', '😀', 'DELETED', 'DELETED ', 'deleted x', '#', '# x', '\0', 'x\0y', '',
+  'a', 'src/index.js', 'b c', 'é/ü', '文/字', '😀', 'DELETED', 'DELETED ', 'deleted x', '#', '# x', '\x01', 'x\x1fy', '',
 ];
 const HEADERS = ['', '# codegraph-journal v1', '# codegraph-journal v2 ', '\ufeff# codegraph-journal v1 '];
 

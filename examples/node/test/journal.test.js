@@ -45,6 +45,16 @@ test(`${JOURNALS} generated journals are read as the shipped module reads them`,
   assert.ok(valid > JOURNALS / 4 && valid < JOURNALS, `${valid} valid ones are too few, or too many, to show anything`);
 });
 
+test('a NUL within is damage, which codegraph takes for text', (t) => {
+  const root = temporaryDirectory(t);
+  const dir = join(root, '.codegraph');
+  mkdirSync(dir);
+  writeFileSync(join(dir, 'changes.journal'), '# codegraph-journal v1 1\na\0b\n');
+  assert.equal(shipped.readJournal(root).valid, true);
+  assert.deepEqual(dropIn.readJournal(root), { valid: false });
+  assert.deepEqual(module.readJournal(dir), { valid: false });
+});
+
 test('what is written is byte for byte what the shipped module writes', (t) => {
   const { ours, theirs } = roots(t);
   const changed = [{ file: 'a b/ü.js' }, { file: 'gone.js', deleted: true }];

@@ -58,10 +58,11 @@ def test_paths_that_are_not_utf8_come_back_as_they_went(journal: Journal) -> Non
     assert len(journal.read().changed) == 2
 
 
-def test_a_nul_in_somebody_elses_line_does_not_cut_it(directory: pathlib.Path, journal: Journal) -> None:
+def test_a_nul_within_is_damage_which_the_message_names(directory: pathlib.Path, journal: Journal) -> None:
     with open(directory / "changes.journal", "ab") as file:
         file.write(b"a\0b\n")
-    assert journal.read().changed == ("a\0b",)
+    with pytest.raises(HeaderError, match="damaged"):
+        journal.read()
 
 
 def test_checkpoint_keeps_what_came_after_the_snapshot(journal: Journal) -> None:

@@ -45,7 +45,7 @@ KNOWN = {
     "appends": {"before", "append", "stamp", "after", "rewritten"},
     "directories": {"files", "lock", "acquire"},
 }
-KNOWN_OF_FILES = {"name", "text", "base64", "age_s", "flock", "same_as", "type", "swept"}
+KNOWN_OF_FILES = {"name", "text", "base64", "age_s", "flock", "writer", "same_as", "type", "swept"}
 
 
 def vectors(name: str) -> pytest.MarkDecorator:
@@ -157,6 +157,7 @@ def here() -> dict[str, object]:
         "{dead}": ended.pid,
         "{boot}": pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
         "{pidns}": os.stat("/proc/self/ns/pid").st_ino,
+        "{timens}": os.stat("/proc/self/ns/time").st_ino,
     }
 
 
@@ -166,14 +167,16 @@ def fill(text: str, here: dict[str, object]) -> str:
     return text
 
 
-def make(path: pathlib.Path, file: Vector, here: dict[str, object]) -> None:
+def make(there: pathlib.Path, file: Vector, here: dict[str, object]) -> pathlib.Path:
+    path = there / fill(file["name"], here)
     if "same_as" in file:
-        os.link(path.parent / fill(file["same_as"], here), path)
+        os.link(there / fill(file["same_as"], here), path)
     elif "type" in file:
         OTHERS[file["type"]](path)
     else:
         path.write_bytes(unpack(file) if "base64" in file else fill(file["text"], here).encode())
         set_age(path, file["age_s"])
+    return path
 
 
 def look(lock: Lock, expected: Optional[Vector], here: dict[str, object]) -> None:
@@ -186,6 +189,11 @@ def look(lock: Lock, expected: Optional[Vector], here: dict[str, object]) -> Non
     pid = expected["pid"] and int(fill(str(expected["pid"]), here))
     found = (holder.state.name.lower(), holder.peer, holder.pid)
     assert found == (expected["state"], KINDS[expected["kind"]][0], pid)
+
+
+def names(directory: pathlib.Path) -> set[str]:
+    """What stands in the directory, and in those within."""
+    return {str(path.relative_to(directory)) for path in directory.rglob("*")}
 
 
 class Stood:
@@ -227,18 +235,19 @@ def how(lock: Lock, stood: Stood) -> str:
 @vectors("directories")
 def test_directory(vector: Vector, there: pathlib.Path, here: dict[str, object]) -> None:
     with contextlib.ExitStack() as kept:
-        remaining = set()
+        remaining: set[str] = set()
+        swept: set[str] = set()
         for file in vector["files"]:
-            path = there / fill(file["name"], here)
-            make(path, file, here)
+            path = make(there, file, here)
             if file.get("flock"):
                 fcntl.flock(kept.enter_context(open(path)), fcntl.LOCK_EX)
-            if not file.get("swept"):
-                remaining.add(path.name)
+            if file.get("writer"):
+                kept.enter_context(open(path, "r+b"))
+            (swept if file.get("swept") else remaining).add(str(path.relative_to(there)))
 
         lock = kept.enter_context(contextlib.closing(Lock(there, timeout=0.3, settle=SETTLE)))
-        assert set(os.listdir(there)) == remaining
         look(lock, vector["lock"], here)
+        assert names(there) == remaining | swept
         stood = kept.enter_context(contextlib.closing(Stood(lock_file(there))))
         came_to = how(lock, stood)
         assert came_to == vector["acquire"]
@@ -251,4 +260,4 @@ def test_directory(vector: Vector, there: pathlib.Path, here: dict[str, object])
             remaining.discard(lock_file(there).name)
             assert not lock_file(there).exists()
         lock.close()
-        assert set(os.listdir(there)) == remaining
+        assert names(there) == remaining
