@@ -123,11 +123,12 @@ impl Journal<'_> {
                 commit_held(inner, act).map(Some)
             }
         };
+        let deadline = Deadline::after(lock.options.timeout);
         loop {
             if let Some(done) = until_given_back(lock, || lock.enter(under_a_hold))? {
                 return Ok(done);
             }
-            match commit_free(lock, act) {
+            match commit_free(lock, deadline, act) {
                 // Another thread has acquired on this handle meanwhile: under its hold, then.
                 Err(error) if error.code() == -EDEADLK => {}
                 done => return done,
@@ -150,11 +151,10 @@ fn commit_held(inner: &mut Inner, act: Act<'_>) -> Result<bool> {
 }
 
 /// Under a hold of its own.
-fn commit_free(lock: &Lock, act: Act<'_>) -> Result<bool> {
+fn commit_free(lock: &Lock, deadline: Deadline, act: Act<'_>) -> Result<bool> {
     let mut overtaken = 0;
-    let deadline = Deadline::after(lock.options.timeout);
     loop {
-        let patience = Patience::For(lock.options.timeout);
+        let patience = Patience::For(lock.options.timeout).less(deadline);
         let mut alone = lock.hold_alone(patience)?;
         let committed = lock.act(&mut alone.inner, |inner| Ok(commit_and_release(inner, act)));
         if committed.is_err() {

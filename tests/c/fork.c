@@ -279,18 +279,25 @@ static void a_thousand_handles_leave_no_descriptor(void) {
 
 /* The process keeps a few queues of waits that are over, for its next ones. */
 static void a_hundred_waits_leave_a_few_descriptors(void) {
-  struct jlock *holder = open_default();
-  OK(jlock_acquire(holder));
+  enum { WAITS = 100 };
+  struct jlock *holders[WAITS], *waiters[WAITS];
+  int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  SYSTEM(fd);
   int before = open_descriptors();
-  struct jlock *waiters[100];
-  for (int i = 0; i < 100; i++) {
-    waiters[i] = open_default();
+  for (int i = 0; i < WAITS; i++) {
+    char journal[16];
+    sprintf(journal, "journal-%d", i);
+    OK(jlock_open_at(fd, journal, NULL, 0, &holders[i]));
+    OK(jlock_open_at(fd, journal, NULL, 0, &waiters[i]));
+    OK(jlock_acquire(holders[i]));
     IS(jlock_acquire_start(waiters[i], -1), -EINPROGRESS);
-    IS(jlock_acquire_poll(waiters[i]), -EINPROGRESS);
   }
-  for (int i = 0; i < 100; i++) OK(jlock_close(waiters[i]));
+  for (int i = 0; i < WAITS; i++) {
+    OK(jlock_close(waiters[i]));
+    OK(jlock_close(holders[i]));
+  }
   CHECK(open_descriptors() <= before + 4);
-  OK(jlock_close(holder));
+  close(fd);
 }
 
 static void failures_leave_no_descriptor(void) {

@@ -92,7 +92,6 @@ fn a_shipped_peer_does_not_say_since_when_it_holds() {
 }
 
 #[test]
-#[ignore = "until a library peer's stamp says when it was taken"]
 fn a_library_peer_says_since_when_it_holds_beside_its_last_sign_of_life() {
     let scene = Scene::new("status-since");
     let _holder = scene.hold("", "exec cat");

@@ -40,8 +40,10 @@ pub enum Lock {
     Held,
     LibraryCorpse,
     ShippedCorpse,
-    /// Empty for more than 5 seconds.
+    /// Empty for longer than any peer takes to stamp it.
     Empty,
+    /// Somebody's file, and not ours to write into, which is older than the stale time.
+    Foreign,
 }
 
 impl Lock {
@@ -61,6 +63,10 @@ impl Lock {
             Lock::Empty => {
                 fs::write(&lock, "").expect("a lock");
                 age(&lock, Duration::from_secs(20));
+            }
+            Lock::Foreign => {
+                fs::write(&lock, "no stamp\n").expect("a lock");
+                age(&lock, Duration::from_secs(40));
             }
         }
     }
@@ -93,7 +99,8 @@ pub fn all() -> Vec<Scene> {
         untouched("acquire, contended", "acquire", Lock::Held),
         untouched("claim, library corpse", "acquire", Lock::LibraryCorpse),
         untouched("claim, shipped corpse", "acquire", Lock::ShippedCorpse),
-        untouched("claim by exchange", "acquire", Lock::Empty),
+        untouched("claim, empty", "acquire", Lock::Empty),
+        untouched("claim by exchange", "acquire", Lock::Foreign),
         untouched("refresh", "refresh", Lock::Free),
         untouched("release", "release", Lock::Free),
         append("append", "append"),
