@@ -28,7 +28,6 @@ mod meta;
 mod mount;
 pub(crate) mod owner;
 mod per_process;
-pub(crate) mod place;
 pub(crate) mod process;
 mod random;
 #[cfg(feature = "seam")]
@@ -46,12 +45,12 @@ pub(crate) use fs::{
     stat_path, unlink,
 };
 pub(crate) use io::{
-    append, chmod, chown, fstat, go_on_appending, read_at, read_behind, read_once, set_accessed, set_modified,
-    stop_appending, sync_data, sync_dir, touch, touch_modified, truncate, write_at,
+    append, chmod, fstat, go_on_appending, read_at, read_behind, read_once, set_accessed, set_modified, stop_appending,
+    sync_data, sync_dir, touch, touch_modified, truncate, write_at,
 };
 pub(crate) use memory::{expect_much, find_byte, find_byte_or_nul};
 pub(crate) use meta::{Accessed, FileId, FileKind, Meta};
-pub(crate) use mount::{fs_name, is_local};
+pub(crate) use mount::{Mounted, fs_name, is_local, mounted};
 pub(crate) use per_process::PerProcess;
 pub(crate) use process::process_domain;
 pub(crate) use random::random_u64;

@@ -178,7 +178,7 @@ fn made(path: &[u8], sync: bool) -> sys::Result<()> {
         // Only what is as it was made: whoever owns the directory above may have put another there. Where the file system
         // has no owners to give it to, all may use it whatever one does.
         if sys::fstat(&made)?.uid == 0 && sys::list_some(&made, 0, |_| {})? {
-            let _ = sys::chown(&made, theirs.uid, theirs.gid);
+            let _ = sys::owner::change_owner(&made, Some(theirs.uid), theirs.gid);
         }
     }
     match sync {

@@ -18,7 +18,7 @@ pub(super) fn from_old(dir: &Dir, new: &Fd, old: &Fd, meta: &Meta) -> Result<()>
             format_args!("give a new {} the old one's rights", Name(&dir.journal)),
         )
     };
-    let (theirs, ours) = (owner::owner(old).map_err(os)?, owner::owner(new).map_err(os)?);
+    let (theirs, ours) = (Owner::of(meta), Owner::of(&sys::fstat(new).map_err(os)?));
     let given = match theirs == ours {
         true => theirs,
         false => give(new, ours, theirs),
@@ -41,11 +41,11 @@ pub(super) fn from_old(dir: &Dir, new: &Fd, old: &Fd, meta: &Meta) -> Result<()>
 /// A journal that root makes where there is none, in somebody's directory, is theirs.
 pub(super) fn from_directory(dir: &Dir, new: &Fd) -> Result<()> {
     let os = |e| Error::os(e, format_args!("look whose {} is", Name(&dir.journal)));
-    if owner::owner(new).map_err(os)?.user == ROOT {
-        let theirs = owner::owner(&dir.fd).map_err(os)?;
-        if theirs.user != ROOT {
+    if sys::fstat(new).map_err(os)?.uid == ROOT {
+        let theirs = sys::fstat(&dir.fd).map_err(os)?;
+        if theirs.uid != ROOT {
             // Where the file system cannot, all files in it are somebody's whatever one does.
-            let _ = owner::change_owner(new, Some(theirs.user), theirs.group);
+            let _ = owner::change_owner(new, Some(theirs.uid), theirs.gid);
         }
     }
     Ok(())

@@ -180,7 +180,7 @@ impl Participant {
         let (line, above) = (sys::open_subdir(&dir.fd, &dir.line)?, sys::fstat(&dir.fd)?);
         // What cannot be given away stays ours alone, and nobody else lines up.
         let given = match sys::process::effective_uid() {
-            0 if above.uid != 0 => sys::chown(&line, above.uid, above.gid),
+            0 if above.uid != 0 => sys::owner::change_owner(&line, Some(above.uid), above.gid),
             _ => Ok(()),
         };
         let _ = given.and_then(|()| sys::chmod(&line, above.mode));

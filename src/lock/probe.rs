@@ -9,8 +9,7 @@ use std::time::Duration;
 use crate::error::{EINVAL, Error, Result};
 use crate::lock::dir::{Dir, Name};
 use crate::lock::stamp::OwnStamp;
-use crate::sys::place::{self, Mount};
-use crate::sys::{self, Errno, Fd, Open, Rename, Watched};
+use crate::sys::{self, Errno, Fd, Lease, Mounted, Open, Rename, Watched};
 
 /// How long an event of our own making may take to be reported.
 const REPORT: Duration = Duration::from_millis(250);
@@ -62,12 +61,12 @@ impl Place {
 pub(crate) fn probe(path: &CStr) -> Result<Place> {
     let os = |e| Error::os(e, Name(path));
     let fd = sys::open_dir(path).map_err(os)?;
-    let mount = place::mount(&fd).map_err(os)?;
+    let mounted = sys::mounted(&fd).map_err(os)?;
     let dir = Dir::new(fd, c"changes.journal")?;
     let trial = Trial::begin(&dir)?;
     let mut place = Place::default();
     trial.look(&mut place).map_err(os)?;
-    conclude(&mut place, &mount, trial.is_synced());
+    conclude(&mut place, &mounted, trial.is_synced());
     Ok(place)
 }
 
@@ -118,7 +117,7 @@ impl<'d> Trial<'d> {
 
     /// Whether a lease is refused, as it must be while we have the file open to write.
     fn has_leases(&self) -> sys::Result<bool> {
-        Ok(place::lease(&self.open()?) == Ok(false))
+        Ok(sys::read_lease(&self.open()?) == Lease::Refused)
     }
 
     fn watch(&self) -> Option<Fd> {
@@ -202,13 +201,13 @@ const LOCAL: [(&str, bool); 22] = [
 const SHARED: [&str; 5] = ["nfs4", "nfs", "ceph", "gfs2", "ocfs2"];
 
 /// From what was tried, and from what is known of the file system, to what it promises.
-fn conclude(place: &mut Place, mount: &Mount, synced: bool) {
-    let has = |option: &str| mount.options.split(',').any(|o| o == option);
-    let local = LOCAL.iter().find(|(kind, _)| *kind == mount.kind);
-    let shared = SHARED.contains(&mount.kind.as_str());
+fn conclude(place: &mut Place, mounted: &Mounted, synced: bool) {
+    let has = |option: &str| mounted.options.split(',').any(|o| o == option);
+    let local = LOCAL.iter().find(|(kind, _)| *kind == mounted.kind);
+    let shared = SHARED.contains(&mounted.kind.as_str());
     let locks_here = has("nolock") || has("local_lock=all") || has("local_lock=flock");
     let excludes = !place.without_link || !place.without_noreplace;
-    place.file_system = mount.kind.clone();
+    place.file_system = mounted.kind.clone();
     place.processes_of_mount = excludes;
     place.processes_of_machine = excludes && (local.is_some() || shared);
     place.other_machines = excludes && shared && !locks_here && !place.without_flock;
@@ -261,7 +260,7 @@ mod tests {
     fn concluded(kind: &str, options: &str, tried: Place) -> Place {
         let (kind, options) = (kind.to_owned(), options.to_owned());
         let mut place = tried;
-        conclude(&mut place, &Mount { kind, options }, true);
+        conclude(&mut place, &Mounted { kind, options }, true);
         place
     }
 

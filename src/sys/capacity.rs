@@ -3,18 +3,11 @@
 use std::ffi::CString;
 use std::mem::MaybeUninit;
 
-use super::{Errno, Fd, Result, open_proc, read_at, uninterrupted};
+use super::{Errno, Fd, Result, limit, open_proc, read_at, uninterrupted};
 
 /// The largest file that this process may write (`RLIMIT_FSIZE`). To write beyond it costs a program its life: `SIGXFSZ`.
 pub(crate) fn file_size_limit() -> u64 {
-    let mut limit = MaybeUninit::<libc::rlimit64>::uninit();
-    // SAFETY: the C library fills the struct if it returns 0.
-    unsafe {
-        match libc::getrlimit64(libc::RLIMIT_FSIZE, limit.as_mut_ptr()) {
-            0 => limit.assume_init().rlim_cur,
-            _ => u64::MAX, // a sandbox refuses the question
-        }
-    }
+    limit::size_limit().unwrap_or(u64::MAX)
 }
 
 /// The size of the blocks in which the file system gives out its room.

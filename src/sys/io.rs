@@ -107,14 +107,6 @@ pub(crate) fn chmod(file: &Fd, mode: u32) -> Result<()> {
     })
 }
 
-/// Gives the file to another owner and group.
-pub(crate) fn chown(file: &Fd, uid: u32, gid: u32) -> Result<()> {
-    use rustix::fs::{Gid, Uid};
-    around("fchown", || {
-        rustix::fs::fchown(file.verified()?, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
-    })
-}
-
 /// A sign of life: the mtime becomes now, by the file system's own clock.
 pub(crate) fn touch(file: &Fd) -> Result<()> {
     set_times(file, NOW, NOW)

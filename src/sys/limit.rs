@@ -8,20 +8,22 @@ use super::errno::preserving_errno;
 /// Runs `run`, a write of this thread, without the signal. One system call more where there is no limit, as usual; the
 /// program may set one at any time.
 pub(super) fn without_size_signal<T>(run: impl FnOnce() -> T) -> T {
-    match has_limit() {
-        false => run(),
-        true => preserving_errno(|| blocking_size_signal(run)),
+    match size_limit() {
+        Some(u64::MAX) => run(),
+        _ => preserving_errno(|| blocking_size_signal(run)),
     }
 }
 
-/// By the C library: `rustix` takes this call for one that cannot be refused, as a sandbox may do.
-fn has_limit() -> bool {
-    let mut limit = MaybeUninit::<libc::rlimit>::uninit();
-    preserving_errno(|| {
-        // SAFETY: initialised where the call succeeds, and read there alone.
-        unsafe {
-            libc::getrlimit(libc::RLIMIT_FSIZE, limit.as_mut_ptr()) != 0
-                || limit.assume_init_ref().rlim_cur != libc::RLIM_INFINITY
+/// The limit; `u64::MAX`: there is none. `None`: a sandbox refuses the question.
+///
+/// By the C library: `rustix` takes this call for one that cannot be refused.
+pub(super) fn size_limit() -> Option<u64> {
+    let mut limit = MaybeUninit::<libc::rlimit64>::uninit();
+    // SAFETY: the C library fills the struct if it returns 0.
+    preserving_errno(|| unsafe {
+        match libc::getrlimit64(libc::RLIMIT_FSIZE, limit.as_mut_ptr()) {
+            0 => Some(limit.assume_init().rlim_cur),
+            _ => None,
         }
     })
 }

@@ -1,11 +1,13 @@
 //! What file system a directory is on.
 
+use std::ffi::CString;
 use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 use std::sync::Mutex;
 
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 
+use super::process::proc_file;
 use super::{Errno, Fd, Result, uninterrupted};
 
 /// The types whose locks are this kernel's alone, with their magic numbers (linux/magic.h).
@@ -49,11 +51,44 @@ pub(crate) fn fs_name(dir: &Fd) -> String {
     let Ok(dir) = dir.borrow() else {
         return "unknown".into();
     };
-    let named = Mount::of(dir).and_then(|mount| mount_type(mount.id));
-    named.unwrap_or_else(|| match magic(dir) {
-        Ok(magic) => format!("type {magic:#x}"),
-        Err(_) => "unknown".into(),
+    let named = Mount::of(dir).and_then(|mount| mounted_as(mount.id));
+    named.map_or_else(
+        || match magic(dir) {
+            Ok(magic) => format!("type {magic:#x}"),
+            Err(_) => "unknown".into(),
+        },
+        |named| named.kind,
+    )
+}
+
+/// A file system as it is mounted.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mounted {
+    /// Its type: "ext4"; or, where the system does not say, its magic number in hexadecimal.
+    pub kind: String,
+    /// The options of the mount and of the file system, separated by commas.
+    pub options: String,
+}
+
+/// How the file system is mounted that an open file was reached through. What the mount itself says is believed rather
+/// than `statfs`, in which a file server's word may stand.
+pub(crate) fn mounted(file: &Fd) -> Result<Mounted> {
+    if let Some(mounted) = mount_id(file).and_then(mounted_as) {
+        return Ok(mounted);
+    }
+    let magic = uninterrupted("fstatfs", || magic(file.borrow()?))?;
+    Ok(Mounted {
+        kind: format!("{magic:#x}"),
+        options: String::new(),
     })
+}
+
+/// Also from a kernel that `statx` cannot ask. `None`: there is no /proc.
+fn mount_id(file: &Fd) -> Option<u64> {
+    let path = CString::new(format!("/proc/self/fdinfo/{}", file.number().ok()?)).ok()?;
+    let info = proc_file(&path)?;
+    let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:"))?;
+    id.trim_ascii().parse().ok()
 }
 
 // f_type is signed on some architectures and wider than the magic number on others.
@@ -86,7 +121,7 @@ impl Mount {
         if let Some(is) = self.remembered() {
             return is;
         }
-        let is = mount_type(self.id).is_some_and(|name| names.contains(&name.as_str()));
+        let is = mounted_as(self.id).is_some_and(|mounted| names.contains(&mounted.kind.as_str()));
         self.remember(is);
         is
     }
@@ -108,24 +143,29 @@ impl Mount {
 /// The last mounts that were asked for. Nobody waits for it: a thread that fork left behind may have it locked.
 static KNOWN: Mutex<[Option<(Mount, bool)>; 8]> = Mutex::new([None; 8]);
 
-/// A mount's type, from the table of mounts. `None`: unknown.
-fn mount_type(id: u64) -> Option<String> {
+/// From the table of mounts. `None`: unknown.
+fn mounted_as(id: u64) -> Option<Mounted> {
     let table = mounts().ok()?;
     let mut lines = table.split(|byte| *byte == b'\n');
-    lines.find_map(|line| type_in(std::str::from_utf8(line).ok()?, id))
+    lines.find_map(|line| mounted_in(line, id))
 }
 
-/// proc_pid_mountinfo(5): the ID comes first, the type after the fields that are optional.
-fn type_in(line: &str, id: u64) -> Option<String> {
-    let (number, rest) = line.split_once(' ')?;
-    if number.parse() != Ok(id) {
+/// proc_pid_mountinfo(5): ID PARENT DEVICE ROOT POINT OPTIONS [FIELD]... - TYPE SOURCE OPTIONS
+fn mounted_in(line: &[u8], id: u64) -> Option<Mounted> {
+    let mut fields = line.split(|byte| *byte == b' ');
+    let text = |field: &[u8]| String::from_utf8(field.to_vec()).ok();
+    if text(fields.next()?)?.parse() != Ok(id) {
         return None;
     }
-    let mut described = rest.split(' ').skip_while(|field| *field != "-");
-    described.nth(1).map(str::to_owned)
+    let mut options = text(fields.nth(4)?)?;
+    fields.find(|field| *field == b"-")?;
+    let kind = text(fields.next()?)?;
+    options.push(',');
+    options.push_str(&text(fields.nth(1)?)?);
+    Some(Mounted { kind, options })
 }
 
-/// Not through the seam: it is a part of the one question that [`is_local`] asks, and not asked each time.
+/// Not through the seam: it is a part of the one question that each caller asks, and [`is_local`] does not ask it each time.
 fn mounts() -> Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = rustix::fs::open(c"/proc/self/mountinfo", flags, Mode::empty())?;
@@ -150,6 +190,7 @@ mod tests {
     #[test]
     fn the_type_follows_the_optional_fields() {
         let line = "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
+        let type_in = |line: &str, id| mounted_in(line.as_bytes(), id).map(|mounted| mounted.kind);
         assert_eq!(type_in(line, 36).as_deref(), Some("ext3"));
         assert_eq!(
             type_in("36 35 98:0 / /a\\040-\\040b rw - 9p host rw", 36).as_deref(),
@@ -157,6 +198,8 @@ mod tests {
         );
         assert_eq!(type_in(line, 35), None);
         assert_eq!(type_in("", 35), None);
+        let options = mounted_in(line.as_bytes(), 36).map(|mounted| mounted.options);
+        assert_eq!(options.as_deref(), Some("rw,noatime,rw,errors=continue"));
     }
 
     #[test]

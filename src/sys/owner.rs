@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 
-use super::{Errno, Fd, Result, around};
+use super::{Errno, Fd, Meta, Result, around};
 
 /// The access control list, as an extended attribute.
 pub(crate) const ACL: &CStr = c"system.posix_acl_access";
@@ -16,13 +16,14 @@ pub(crate) struct Owner {
     pub group: u32,
 }
 
-/// Of a file or a directory.
-pub(crate) fn owner(file: &Fd) -> Result<Owner> {
-    let stat = around("fstat", || rustix::fs::fstat(file.borrow()?))?;
-    Ok(Owner {
-        user: stat.st_uid,
-        group: stat.st_gid,
-    })
+impl Owner {
+    /// Of a file or a directory.
+    pub(crate) fn of(meta: &Meta) -> Owner {
+        Owner {
+            user: meta.uid,
+            group: meta.gid,
+        }
+    }
 }
 
 /// `user` as `None`: it stays.

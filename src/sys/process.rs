@@ -83,7 +83,7 @@ fn host() -> String {
 
 /// The first bytes of a small file beneath /proc, without the newline. `None` where there is no /proc: the
 /// stamp's third line then says less, and nothing else changes.
-fn proc_file(path: &CStr) -> Option<String> {
+pub(super) fn proc_file(path: &CStr) -> Option<String> {
     let mut buf = [MaybeUninit::uninit(); 1024];
     let bytes = read_once(&open_proc(path).ok()?, &mut buf).ok()?;
     Some(String::from_utf8_lossy(bytes).trim_end().to_owned())
