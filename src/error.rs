@@ -60,6 +60,16 @@ impl Error {
         }
     }
 
+    /// With the code's own text alone, which allocates nothing.
+    pub(crate) fn plain(code: i32) -> Self {
+        Error::new(code, text(code))
+    }
+
+    /// With what it is about, and the code's own text.
+    pub(crate) fn about(what: impl fmt::Display, code: i32) -> Self {
+        Error::new(code, format!("{what}: {}", text(code)))
+    }
+
     /// A system call's errno, with what was being done to what. The text is the errno's own: `EAGAIN` from a call other
     /// than the lock's does not mean that somebody holds it.
     pub(crate) fn os(errno: crate::sys::Errno, doing: impl fmt::Display) -> Self {
@@ -110,7 +120,7 @@ impl Error {
 
 impl From<OutOfMemory> for Error {
     fn from(_: OutOfMemory) -> Error {
-        Error::new(-ENOMEM, text(-ENOMEM)) // allocates nothing
+        Error::plain(-ENOMEM)
     }
 }
 

@@ -14,7 +14,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::abi;
-use crate::error::{Error, Result};
+use crate::error::{ESTALE, Error, Result};
 use crate::journal::Durable;
 use crate::lock::acquire::Acquire;
 use crate::lock::bell::Bell;
@@ -192,8 +192,7 @@ impl Lock {
         if self.is_ours() {
             return Ok(());
         }
-        let what = crate::error::text(abi::JLOCK_EFORKED);
-        Err(Error::new(abi::JLOCK_EFORKED, what))
+        Err(Error::plain(abi::JLOCK_EFORKED))
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -203,10 +202,7 @@ impl Lock {
     fn inner(&self) -> Result<MutexGuard<'_, Option<Inner>>> {
         // Before the mutex, which a thread that fork left behind may have locked.
         self.check_process()?;
-        self.inner.lock().map_err(|_| {
-            let what = crate::error::text(abi::JLOCK_EPANIC);
-            Error::new(abi::JLOCK_EPANIC, what)
-        })
+        self.inner.lock().map_err(|_| Error::plain(abi::JLOCK_EPANIC))
     }
 
     fn enter<T>(&self, act: impl FnOnce(&mut Inner) -> Result<T>) -> Result<T> {
@@ -265,6 +261,14 @@ impl Lock {
             inner.move_to(dir, &self.bell);
         }
         Ok(())
+    }
+
+    /// If the directory is found removed, acts once more, where the path leads now.
+    fn where_the_path_leads<T>(&self, act: impl Fn() -> Result<T>) -> Result<T> {
+        match act() {
+            Err(error) if error.code() == -ESTALE && self.whereabouts.doubt() => act(),
+            acted => acted,
+        }
     }
 
     fn end(&self) -> Result<()> {

@@ -58,7 +58,7 @@ impl jlock {
         let ours = lock.check_process().is_ok();
         let closed = lock.close();
         match ours && poisoned.into_inner() {
-            true => Err(Error::new(abi::JLOCK_EPANIC, error::text(abi::JLOCK_EPANIC))),
+            true => Err(Error::plain(abi::JLOCK_EPANIC)),
             false => closed,
         }
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::guard::Handle;
 use super::turn::Turn;
 use super::{Guard, Inner, Lock};
-use crate::error::{EAGAIN, EALREADY, ECANCELED, EINVAL, ESTALE, ETIMEDOUT, Error, Result};
+use crate::error::{EAGAIN, EALREADY, ECANCELED, EINVAL, ETIMEDOUT, Error, Result};
 use crate::journal::note;
+use crate::lock::Participant;
 use crate::lock::acquire::{Acquire, Patience, Step};
 use crate::lock::bell::Bell;
 use crate::lock::dir::Name;
@@ -87,14 +88,10 @@ impl Lock {
         self.hold_alone(patience).map(drop)
     }
 
-    /// Acquires, and nobody else can use the handle meanwhile. If the directory is found removed, where the path leads now
-    /// is tried.
+    /// Acquires, and nobody else can use the handle meanwhile.
     pub(super) fn hold_alone(&self, patience: Patience) -> Result<Alone<'_>> {
         let deadline = Deadline::after(patience.timeout());
-        match self.hold_until(patience, deadline) {
-            Err(error) if error.code() == -ESTALE && self.whereabouts.doubt() => self.hold_until(patience, deadline),
-            held => held,
-        }
+        self.where_the_path_leads(|| self.hold_until(patience, deadline))
     }
 
     fn hold_until(&self, patience: Patience, deadline: Deadline) -> Result<Alone<'_>> {
@@ -121,7 +118,7 @@ impl Lock {
     fn drive(&self, acquire: &mut Acquire) -> Result<MutexGuard<'_, Option<Inner>>> {
         let mut inner = self.inner()?;
         loop {
-            let wait = match self.act(&mut inner, |inner| inner.step(acquire, &self.bell))? {
+            let wait = match self.act(&mut inner, |inner| step(&mut inner.participant, acquire, &self.bell))? {
                 Step::Held => return Ok(inner),
                 Step::Wait(wait) => wait,
             };
@@ -180,20 +177,16 @@ impl Lock {
         self.check_process()?;
         let waiter = self.waiter()?;
         let Some(turn) = self.turns.try_take() else {
-            return Err(already());
+            return Err(Error::plain(-EALREADY));
         };
-        let begin = || {
+        let is_held = self.where_the_path_leads(|| {
             self.enter(|inner| {
                 self.follow(inner)?;
                 let patience = Patience::For(timeout);
                 inner.started = Some(Acquire::begin(&mut inner.participant, patience, &self.bell)?);
                 self.go_on(inner, waiter)
             })
-        };
-        let is_held = match begin() {
-            Err(error) if error.code() == -ESTALE && self.whereabouts.doubt() => begin(),
-            begun => begun,
-        }?;
+        })?;
         if !is_held {
             turn.keep(); // until it is over
         }
@@ -222,7 +215,11 @@ impl Lock {
             self.keep_up(inner, &mut started);
             inner.started = Some(started);
         }
-        let armed = match inner.step_started(&self.bell) {
+        let stepped = match &mut inner.started {
+            Some(started) => step(&mut inner.participant, started, &self.bell),
+            None => Err(Error::new(-EINVAL, "no acquire was started on this handle")),
+        };
+        let armed = match stepped {
             Ok(Step::Wait(wait)) => waiter.arm(&wait).map(|()| false),
             Ok(Step::Held) => Ok(true),
             Err(error) => Err(error),
@@ -244,34 +241,17 @@ impl Lock {
     }
 }
 
-fn already() -> Error {
-    Error::new(-EALREADY, "an acquire is in progress on this handle already")
+/// A step of an acquire. Once it holds, what the dead holder left behind its stamp is acted upon.
+fn step(participant: &mut Participant, acquire: &mut Acquire, bell: &Bell) -> Result<Step> {
+    let step = acquire.step(participant, bell)?;
+    if let (Step::Held, Some(inherited)) = (&step, participant.inherited.take()) {
+        note::act_upon(&participant.dir, &inherited.postscript, inherited.user);
+        let _ = participant.clear_postscript(); // one that stays is written over, or acted upon once more
+    }
+    Ok(step)
 }
 
 impl Inner {
-    /// A step of an acquire. Once it holds, what the dead holder left behind its stamp is acted upon.
-    fn step(&mut self, acquire: &mut Acquire, bell: &Bell) -> Result<Step> {
-        let step = acquire.step(&mut self.participant, bell)?;
-        self.act_upon_inherited(&step);
-        Ok(step)
-    }
-
-    fn step_started(&mut self, bell: &Bell) -> Result<Step> {
-        let Some(acquire) = &mut self.started else {
-            return Err(Error::new(-EINVAL, "no acquire was started on this handle"));
-        };
-        let step = acquire.step(&mut self.participant, bell)?;
-        self.act_upon_inherited(&step);
-        Ok(step)
-    }
-
-    fn act_upon_inherited(&mut self, step: &Step) {
-        if let (Step::Held, Some(inherited)) = (step, self.participant.inherited.take()) {
-            note::act_upon(&self.participant.dir, &inherited.postscript, inherited.user);
-            let _ = self.participant.clear_postscript(); // one that stays is written over, or acted upon once more
-        }
-    }
-
     /// Ends the acquire that was started, if there is one. One that holds is over already.
     pub(super) fn end_started(&mut self, bell: &Bell) -> bool {
         let started = self.started.take();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Inner, Lock};
 use crate::abi;
-use crate::error::{EAGAIN, EDEADLK, ESTALE, Error, Result};
+use crate::error::{EAGAIN, EDEADLK, Error, Result};
 use crate::journal::{self, Entry, Snapshot, Written};
 use crate::lock::Participant;
 use crate::lock::acquire::Patience;
@@ -94,14 +94,10 @@ impl Journal<'_> {
     /// [`Header`](crate::ErrorKind::Header): its first line is no header with a number in it; `ENOMEM`; any errno.
     pub fn read(&self) -> Result<Snapshot> {
         self.lock.check_process()?;
-        let read = || {
+        self.lock.where_the_path_leads(|| {
             let dir = self.lock.whereabouts.dir(None)?;
             until_given_back(self.lock, || self.lock.surviving(|| Snapshot::read(&dir))).map_err(|e| dir.explain(e))
-        };
-        match read() {
-            Err(error) if error.code() == -ESTALE && self.lock.whereabouts.doubt() => read(),
-            read => read,
-        }
+        })
     }
 
     fn encode<'e>(&self, entries: impl IntoIterator<Item = Entry<'e>>) -> Result<Vec<u8>> {

@@ -59,7 +59,7 @@ impl Snapshot {
                 true => abi::JLOCK_EUNSTAMPED,
                 false => abi::JLOCK_EHEADER,
             };
-            return Err(Error::new(code, format!("{name}: {}", crate::error::text(code))));
+            return Err(Error::about(name, code));
         };
         if content.len() == content.capacity() {
             room.reserve(&mut content, 1)?; // never: the reader leaves room for it

@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::error::{EAGAIN, ECANCELED, EDEADLK, ETIMEDOUT, Error, Result};
 use crate::lock::bell::{Bell, Waiting};
 use crate::lock::dir::Name;
-use crate::lock::hold::{Begun, Hold, Holding, Won};
+use crate::lock::hold::{Begun, Hold, Won};
 use crate::lock::line::Before;
 use crate::lock::look::{Corpse, Look, Purpose};
 use crate::lock::participant::Participant;
@@ -114,9 +114,8 @@ pub(super) enum Next {
 
 impl Acquire {
     pub(crate) fn begin(participant: &mut Participant, patience: Patience, bell: &Bell) -> Result<Acquire> {
-        if !matches!(participant.holding, Holding::Free) {
-            let what = "this handle holds the lock already";
-            return Err(Error::new(-EDEADLK, format!("{}: {what}", Name(&participant.dir.lock))));
+        if !participant.is_free() {
+            return Err(Error::about(Name(&participant.dir.lock), -EDEADLK));
         }
         participant.recovered = false;
         participant.inherited = None;

@@ -138,10 +138,8 @@ impl Participant {
         match &self.parked {
             Some(parked) => Ok(parked.stamp.clone()),
             None => {
-                let mut stamp = OwnStamp::new().map_err(|e| Error::os(e, "make a nonce"))?;
-                if !self.place.flock || !self.dir.local {
-                    stamp.without_flock();
-                }
+                let mut stamp = OwnStamp::new()?;
+                stamp.say_flock(self.place.flock, self.dir.local);
                 Ok(stamp)
             }
         }

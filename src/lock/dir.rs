@@ -152,13 +152,7 @@ impl Dir {
         match meta.kind {
             FileKind::Regular => Ok(()),
             FileKind::Symlink => Err(Error::os(Errno::LOOP, Name(name))),
-            FileKind::Other => {
-                let what = crate::error::text(crate::abi::JLOCK_ENOTLOCK);
-                Err(Error::new(
-                    crate::abi::JLOCK_ENOTLOCK,
-                    format!("{}: {what}", Name(name)),
-                ))
-            }
+            FileKind::Other => Err(Error::about(Name(name), crate::abi::JLOCK_ENOTLOCK)),
         }
     }
 }

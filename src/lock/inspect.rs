@@ -7,7 +7,6 @@ use crate::lock::dir::{Dir, Name, is_gone, read_stamp};
 use crate::lock::evidence::{Flock, Verdict};
 use crate::lock::look::verdict;
 use crate::lock::participant::Participant;
-use crate::lock::place::Way;
 use crate::lock::stamp::Stamp;
 use crate::lock::time::{Seconds, wall_age};
 use crate::options::Options;
@@ -148,18 +147,10 @@ fn inspect_open(dir: &Dir, options: &Options, file: &Fd) -> sys::Result<Holder> 
 }
 
 impl Participant {
-    pub(crate) fn inspect(&self) -> Result<Holder> {
-        let mine = self.holding.hold().map(|hold| hold.id);
-        Ok(Holder {
-            without_link: self.place.way != Way::Link,
-            without_flock: !self.place.flock,
-            ..inspect(&self.dir, &self.options, mine)?
-        })
-    }
-
     /// "held by pid 4711 (shipped peer) for 6.2 s": for messages. A failure to look says so, in its place.
     pub(crate) fn describe_holder(&self) -> String {
-        let holder = match self.inspect() {
+        let mine = self.holding.hold().map(|hold| hold.id);
+        let holder = match inspect(&self.dir, &self.options, mine) {
             Ok(holder) => holder,
             Err(error) => return format!("its holder is unknown ({error})"),
         };

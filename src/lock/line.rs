@@ -62,6 +62,11 @@ pub(crate) struct Before {
     ticket: CString,
 }
 
+/// A ticket's name begins with a time.
+pub(crate) fn is_ticket(name: &CStr) -> bool {
+    name.to_bytes().first().is_some_and(u8::is_ascii_digit)
+}
+
 impl Line {
     /// What a release sees of its own lock.
     pub(crate) fn observe(&mut self, meta: &Meta) {
@@ -84,9 +89,8 @@ impl Line {
         let mut latest: Option<CString> = None;
         let listed = sys::list_some(self.dir.as_ref()?, TICKETS, |name| {
             let bytes = name.to_bytes();
-            let is_ticket = bytes.first().is_some_and(u8::is_ascii_digit);
             let is_later = latest.as_ref().is_none_or(|latest| latest.as_bytes() < bytes);
-            if is_ticket && bytes < ours.to_bytes() && is_later && !self.is_passed_over(bytes) {
+            if is_ticket(name) && bytes < ours.to_bytes() && is_later && !self.is_passed_over(bytes) {
                 latest = Some(name.to_owned());
             }
         });

@@ -27,11 +27,7 @@ impl Parked {
     pub(crate) fn new(dir: &Dir, flock: bool) -> Result<Parked> {
         let mut private = Private::create(dir)?;
         private.flock &= flock;
-        // Here it may keep others out; beneath this mount, or beside it, where the same file is on a disk of this machine,
-        // it may be free all the same.
-        if !private.flock || !dir.local {
-            private.stamp.without_flock();
-        }
+        private.stamp.say_flock(private.flock, dir.local);
         // Before the write: the sign that we remember is never younger than the mtime, however long the process stands still.
         let sign = SignOfLife::now();
         let stamped = sys::write_at(&private.file, private.stamp.text.as_bytes(), 0);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::abi;
 use crate::error::{Error, Result};
-use crate::lock::dir::Dir;
+use crate::lock::dir::{Dir, Name};
 use crate::lock::hold::{Begun, Hold, Holding, Won};
 use crate::lock::keepalive::Keepalive;
 use crate::lock::line::Line;
@@ -210,10 +210,6 @@ impl Participant {
     }
 
     pub(crate) fn not_held(&self) -> Error {
-        let what = crate::error::text(abi::JLOCK_ENOTHELD);
-        Error::new(
-            abi::JLOCK_ENOTHELD,
-            format!("{}: {what}", crate::lock::dir::Name(&self.dir.lock)),
-        )
+        Error::about(Name(&self.dir.lock), abi::JLOCK_ENOTHELD)
     }
 }

@@ -199,7 +199,7 @@ impl Participant {
     fn place_by_create(&mut self) -> Result<Tried> {
         let dir = Arc::clone(&self.dir);
         let os = |e| Error::os(e, format_args!("create {}", Name(&dir.lock)));
-        let mut stamp = OwnStamp::new().map_err(|e| Error::os(e, "make a nonce"))?;
+        let mut stamp = OwnStamp::new()?;
         let file = match sys::open(&dir.fd, &dir.lock, Open::CreateNew) {
             Ok(file) => file,
             Err(Errno::EXIST) => return Ok(Tried::Taken),
@@ -235,9 +235,7 @@ impl Participant {
             }
             other => other,
         };
-        if !self.place.flock || !self.dir.local {
-            stamp.without_flock();
-        }
+        stamp.say_flock(self.place.flock, self.dir.local);
         locked
     }
 }

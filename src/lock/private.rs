@@ -37,7 +37,7 @@ impl Private {
 
     /// `None`: the name is taken, or a sweep looks at the file just now.
     fn try_create(dir: &Dir) -> Result<Option<Private>> {
-        let stamp = OwnStamp::new().map_err(|e| Error::os(e, "make a nonce"))?;
+        let stamp = OwnStamp::new()?;
         let name = dir.private_name(stamp.nonce());
         let os = |e| Error::os(e, format_args!("create {}", Name(&name)));
         let file = match sys::open(&dir.fd, &name, Open::CreateNew) {

@@ -82,8 +82,8 @@ struct Trial<'d> {
 
 impl<'d> Trial<'d> {
     fn begin(dir: &'d Dir) -> Result<Trial<'d>> {
-        let nonce = || OwnStamp::new().map_err(|e| Error::os(e, "make a nonce"));
-        let (name, other) = (dir.private_name(nonce()?.nonce()), dir.private_name(nonce()?.nonce()));
+        let new_name = || OwnStamp::new().map(|stamp| dir.private_name(stamp.nonce()));
+        let (name, other) = (new_name()?, new_name()?);
         let file = sys::open(&dir.fd, &name, Open::CreateNew)
             .map_err(|e| Error::os(e, format_args!("create {}", Name(&name))))?;
         Ok(Trial { dir, file, name, other })

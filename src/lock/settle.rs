@@ -4,11 +4,10 @@
 //! Settling is a wait like any other: it has an end, and what becomes of it is decided when that has come.
 
 use std::ffi::CString;
-use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::lock::dir::Name;
+use crate::lock::dir::{Name, read_stamp};
 use crate::lock::hold::{Begun, Hold, Won};
 use crate::lock::look::Corpse;
 use crate::lock::participant::Participant;
@@ -169,8 +168,7 @@ impl Participant {
 /// where there is no `flock`, rivals tell each other apart by this alone, each time that they settle: the last to write holds
 /// it.
 fn is_stamped(hold: &Hold) -> bool {
-    let mut buf = [MaybeUninit::uninit(); 1024];
-    matches!(sys::read_at(hold.reader(), &mut buf, 0), Ok(read) if read.starts_with(hold.stamp.text.as_bytes()))
+    read_stamp(hold.reader()).is_ok_and(|content| content.starts_with(hold.stamp.text.as_bytes()))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use crate::error::{Error, Result};
 use crate::sys::{self, process::Identity};
 
 /// No more of a lock is ever read.
@@ -30,9 +31,10 @@ const SINCE: &str = " since=0000000000000";
 
 impl OwnStamp {
     /// With a fresh nonce, of a holder that keeps the lock's `flock`.
-    pub(crate) fn new() -> sys::Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let me = Identity::current();
-        let nonce = format!("{}-{:016x}", me.pid, sys::random_u64()?);
+        let random = sys::random_u64().map_err(|e| Error::os(e, "make a nonce"))?;
+        let nonce = format!("{}-{random:016x}", me.pid);
         let mut text = format!("{}\n{nonce}\njlock/1{SINCE} boot={}", me.pid, me.boot);
         // Writing to a String cannot fail.
         let _ = write!(text, " pidns={} timens={}", me.pid_namespace, me.time_namespace);
@@ -67,8 +69,16 @@ impl OwnStamp {
         self
     }
 
-    /// Says that the kernel does not vouch for the holder, because the file system has no `flock`.
-    pub(crate) fn without_flock(&mut self) {
+    /// Says that the kernel does not vouch for the holder, unless `flock` keeps others out, and the place is `local`.
+    /// Elsewhere it may keep others out here; beneath this mount, or beside it, where the same file is on a disk of this
+    /// machine, it may be free all the same.
+    pub(crate) fn say_flock(&mut self, flock: bool, local: bool) {
+        if !flock || !local {
+            self.without_flock();
+        }
+    }
+
+    fn without_flock(&mut self) {
         self.text = format!("{} flock=none\n", self.text.trim_end()).into();
     }
 }

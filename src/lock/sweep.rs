@@ -8,6 +8,7 @@
 use std::ffi::{CStr, CString};
 
 use crate::lock::dir::{Dir, is_gone, read_stamp};
+use crate::lock::line::is_ticket;
 use crate::lock::participant::Participant;
 use crate::lock::stamp::Stamp;
 use crate::lock::time::wall_age;
@@ -51,10 +52,7 @@ impl Participant {
         };
         let mut tickets = Vec::new();
         let _ = sys::list_some(&line, NAMES, |name| tickets.push(name.to_owned())); // as many as could be read
-        for ticket in tickets
-            .iter()
-            .filter(|name| name.to_bytes().first().is_some_and(u8::is_ascii_digit))
-        {
+        for ticket in tickets.iter().filter(|name| is_ticket(name)) {
             let dead = sys::open(&line, ticket, Open::Read).and_then(|file| sys::flock_exclusive(&file));
             if dead == Ok(true) {
                 let _ = sys::unlink(&line, ticket); // if it stays, the next sweep finds it
