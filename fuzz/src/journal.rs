@@ -1,24 +1,18 @@
-//! The shipped reader, line by line as it stands in codegraph 3.11.2, in Rust and with no thought of speed.
+//! The shipped reader, line by line as it stands in codegraph 3.11.2, in Rust and with no thought of speed; save for
+//! NUL bytes, with which it reads as the library does.
+
+#[path = "../../tests/differential/sound.rs"]
+mod sound;
 
 use std::collections::HashSet;
+
+use sound::sound;
 
 #[derive(Debug, PartialEq)]
 pub struct Reading {
     pub timestamp: f64,
     pub changed: Vec<String>,
     pub removed: Vec<String>,
-}
-
-/// Nothing of a NUL at the end, which a power cut leaves, nor of the line that it cuts. `None`: there is one within, which
-/// is damage. This is not as in codegraph.
-fn sound(content: &[u8]) -> Option<&[u8]> {
-    let written = content.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
-    let lines = content[..written].iter().rposition(|byte| *byte == b'\n');
-    let end = match written == content.len() {
-        true => written,
-        false => lines.map_or(0, |at| at + 1),
-    };
-    (!content[..end].contains(&0)).then_some(&content[..end])
 }
 
 /// `None`: not valid.

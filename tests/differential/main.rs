@@ -11,6 +11,7 @@ mod generate;
 mod history;
 mod random;
 mod shipped;
+mod sound;
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -23,6 +24,7 @@ use history::History;
 use random::Random;
 use scratch::Scratch;
 use shipped::{Reading, Shipped};
+use sound::sound;
 
 fn proving() -> bool {
     std::env::var_os("JLOCK_PROVE").is_some()
@@ -93,18 +95,6 @@ fn library_read(lock: &Lock, journal: &Path) -> Reading {
 /// What is not UTF-8 is kept as it is by this library, and replaced by U+FFFD in the shipped reader: the one difference.
 fn as_javascript_reads(path: &[u8]) -> String {
     String::from_utf8_lossy(path).into_owned()
-}
-
-/// What the shipped reader is to read for what this library reads: nothing of a NUL at the end, which a power cut leaves, nor
-/// of the line that it cuts. `None`: there is one within, which is damage.
-fn sound(content: &[u8]) -> Option<&[u8]> {
-    let written = content.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
-    let lines = content[..written].iter().rposition(|byte| *byte == b'\n');
-    let end = match written == content.len() {
-        true => written,
-        false => lines.map_or(0, |at| at + 1),
-    };
-    (!content[..end].contains(&0)).then_some(&content[..end])
 }
 
 /// Paths that differ only in what is replaced are one to the shipped reader.

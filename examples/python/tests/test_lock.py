@@ -276,21 +276,26 @@ def deaf(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     os.close(write)
 
 
-def test_ctrl_c_ends_a_wait_and_leaves_the_line(directory: pathlib.Path, deaf: threading.Event) -> None:
+def interrupted(deaf: threading.Event, call: Callable[[], object]) -> None:
+    """Make a call that waits, and end it by Ctrl-C."""
     main = threading.main_thread().ident
     assert main is not None
+
+    def interrupt() -> None:
+        deaf.wait(HANG)
+        signal.pthread_kill(main, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        thread.start()
+        call()
+    joined(thread)
+
+
+def test_ctrl_c_ends_a_wait_and_leaves_the_line(directory: pathlib.Path, deaf: threading.Event) -> None:
     with Lock(directory):
         lock = Lock(directory, timeout=math.inf)
-
-        def interrupt() -> None:
-            deaf.wait(HANG)
-            signal.pthread_kill(main, signal.SIGINT)
-
-        thread = threading.Thread(target=interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            thread.start()
-            lock.acquire()
-        joined(thread)
+        interrupted(deaf, lock.acquire)
         assert not acquires(lock)
         assert lock.inspect().state is State.HELD
     with lock:  # it is as it was
@@ -298,20 +303,9 @@ def test_ctrl_c_ends_a_wait_and_leaves_the_line(directory: pathlib.Path, deaf: t
 
 
 def test_ctrl_c_ends_an_append_that_waits(directory: pathlib.Path, deaf: threading.Event) -> None:
-    main = threading.main_thread().ident
-    assert main is not None
     with Lock(directory):
         journal = Journal(directory, timeout=math.inf)
-
-        def interrupt() -> None:
-            deaf.wait(HANG)
-            signal.pthread_kill(main, signal.SIGINT)
-
-        thread = threading.Thread(target=interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            thread.start()
-            journal.append(["a"])
-        joined(thread)
+        interrupted(deaf, lambda: journal.append(["a"]))
         assert not acquires(journal)
     assert not (directory / "changes.journal").exists()
     journal.append(["b"])
