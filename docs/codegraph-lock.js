@@ -89,9 +89,20 @@ function tryLink(lockPath, own) {
   }
 }
 
-/** Unless this process was stopped for so long that its lock looked dead as it appeared. */
-function isFresh(own) {
-  return Date.now() - own.alive < LOCK_STALE_MS / 2;
+/** A sign of life. The clock is read first, so that it is never younger than the file. */
+function renew(lock) {
+  lock.alive = Date.now();
+  const now = new Date(lock.alive);
+  fs.futimesSync(lock.fd, now, now);
+}
+
+/** A process that was stopped before its link, or as it settled, has a lock that looked dead as it appeared. */
+function staysOurs(lockPath, own) {
+  while (Date.now() - own.alive >= LOCK_STALE_MS / 2) {
+    renew(own);
+    if (!settles(lockPath, own)) return false;
+  }
+  return true;
 }
 
 // ------------------------------------------------------------------------------------------------ somebody else's
@@ -193,7 +204,7 @@ export function acquireJournalLock(lockPath) {
   for (;;) {
     try {
       if (tryLink(lockPath, own)) {
-        if (isFresh(own) || settles(lockPath, own)) {
+        if (staysOurs(lockPath, own)) {
           removePrivateName(own);
           return own;
         }
@@ -223,7 +234,7 @@ export function releaseJournalLock(lockPath, lock) {
   try {
     if (Date.now() - lock.alive > LOCK_STALE_MS - 1_000) {
       // Somebody may have judged it silent, and be about to take it: make no room for a live one.
-      fs.futimesSync(lock.fd, new Date(), new Date());
+      renew(lock);
       sleepSync(LOCK_SETTLE_MS);
     }
     if (!isOurs(lockPath, lock)) return false;

@@ -5,6 +5,8 @@ use std::fmt;
 
 use crate::abi;
 use crate::memory::OutOfMemory;
+use crate::sys::Errno;
+use crate::sys::errno::refused_call;
 
 /// The result of every fallible call.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -72,15 +74,21 @@ impl Error {
 
     /// A system call's errno, with what was being done to what. The text is the errno's own: `EAGAIN` from a call other
     /// than the lock's does not mean that somebody holds it.
-    pub(crate) fn os(errno: crate::sys::Errno, doing: impl fmt::Display) -> Self {
-        Error::of_errno(errno.raw_os_error(), &doing)
+    pub(crate) fn os(errno: Errno, doing: impl fmt::Display) -> Self {
+        Error::of_errno(errno, &doing)
     }
 
     /// Compiled once, for all that may be done.
     #[cold]
     #[inline(never)]
-    fn of_errno(errno: i32, doing: &dyn fmt::Display) -> Self {
-        Error::new(-errno, format!("{doing}: {}", text(errno)))
+    fn of_errno(errno: Errno, doing: &dyn fmt::Display) -> Self {
+        let code = errno.raw_os_error();
+        let meaning = text(code);
+        let message = match refused_call(errno) {
+            Some(call) => format!("{doing}: {meaning} ({call})"),
+            None => format!("{doing}: {meaning}"),
+        };
+        Error::new(-code, message)
     }
 
     /// The code as the C interface returns it: a negated errno, or one of the `JLOCK_E…` constants.

@@ -37,15 +37,7 @@ impl Options {
     /// The defaults: wait 5 s, look at least every 25 ms, 30 s until a silent shipped peer counts as dead, settle
     /// 100 ms, create a missing directory.
     pub fn new() -> Self {
-        Options {
-            create: true,
-            sync: false,
-            keepalive: false,
-            timeout: Some(Duration::from_millis(5000)),
-            retry: Duration::from_millis(25),
-            stale: Duration::from_millis(30_000),
-            settle: Duration::from_millis(100),
-        }
+        Options::of(&DEFAULTS)
     }
 
     /// Whether a missing directory is created (default: yes).
@@ -102,7 +94,11 @@ impl Options {
             let why = "retry_ms and stale_ms must not be 0; was jlock_options_init called?";
             return Err(Error::new(-EINVAL, why));
         }
-        Ok(Options {
+        Ok(Options::of(raw))
+    }
+
+    fn of(raw: &abi::jlock_options) -> Self {
+        Options {
             create: raw.flags & abi::JLOCK_NO_CREATE == 0,
             sync: raw.flags & abi::JLOCK_SYNC != 0,
             keepalive: raw.flags & abi::JLOCK_KEEPALIVE != 0,
@@ -110,9 +106,18 @@ impl Options {
             retry: Duration::from_millis(raw.retry_ms.into()),
             stale: Duration::from_millis(raw.stale_ms.into()),
             settle: Duration::from_millis(raw.settle_ms.into()),
-        })
+        }
     }
 }
+
+/// The defaults, for C and for Rust.
+pub(crate) const DEFAULTS: abi::jlock_options = abi::jlock_options {
+    flags: 0,
+    timeout_ms: 5000,
+    retry_ms: 25,
+    stale_ms: 30_000,
+    settle_ms: 100,
+};
 
 /// Milliseconds as C gives them: negative means forever.
 pub(crate) fn timeout_from_ms(ms: i32) -> Option<Duration> {

@@ -67,8 +67,8 @@ use seam::{around, written};
 
 #[cfg(not(feature = "seam"))]
 #[inline(always)]
-fn around<T>(_call: &'static str, run: impl FnOnce() -> Result<T>) -> Result<T> {
-    run()
+fn around<T>(call: &'static str, run: impl FnOnce() -> Result<T>) -> Result<T> {
+    errno::noting_refusal(call, run())
 }
 
 #[cfg(not(feature = "seam"))]

@@ -7,7 +7,7 @@ use crate::abi::{self, jlock_options, jlock_place};
 use crate::error::{self, Error, Result};
 use crate::handle::Lock;
 use crate::lock::{Place, probe};
-use crate::options::Options;
+use crate::options::{DEFAULTS, Options};
 use crate::sys;
 
 /// The size of the first version's options.
@@ -24,16 +24,9 @@ const PLACE_SIZE: usize = 296;
 /// `options` is NULL or points to `size` writable bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jlock_options_init(options: *mut jlock_options, size: usize) {
-    let defaults = jlock_options {
-        flags: 0,
-        timeout_ms: 5000,
-        retry_ms: 25,
-        stale_ms: 30_000,
-        settle_ms: 100,
-    };
     if let Ok(room) = Room::new(options, size, OPTIONS_SIZE) {
         // SAFETY: as the caller promises.
-        unsafe { room.fill(&defaults) };
+        unsafe { room.fill(&DEFAULTS) };
     }
 }
 

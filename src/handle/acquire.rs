@@ -11,7 +11,7 @@ use crate::journal::note;
 use crate::lock::Participant;
 use crate::lock::acquire::{Acquire, Patience, Step};
 use crate::lock::bell::Bell;
-use crate::lock::dir::Name;
+use crate::lock::dir::{Dir, Name};
 use crate::lock::time::{Deadline, Seconds};
 use crate::lock::wait::WaitFd;
 use crate::sys;
@@ -126,20 +126,19 @@ impl Lock {
             wait.block(&self.bell, || acquire.is_over(&self.bell))?;
             inner = self.inner()?;
             self.act(&mut inner, |inner| {
-                self.keep_up(inner, acquire);
+                if let Some(dir) = self.elsewhere(inner) {
+                    acquire.leave(&mut inner.participant);
+                    inner.move_to(dir, &self.bell);
+                }
                 Ok(())
             })?;
         }
     }
 
-    /// Goes on with an acquire where the path leads now. If it leads nowhere, it waits on where it is.
-    fn keep_up(&self, inner: &mut Inner, acquire: &mut Acquire) {
-        if let Ok(dir) = self.whereabouts.dir(Some(&self.options)) {
-            if !Arc::ptr_eq(&dir, &inner.participant.dir) {
-                acquire.leave(&mut inner.participant);
-                inner.move_to(dir, &self.bell);
-            }
-        }
+    /// The directory that the path leads to now, if that is another one. If it leads nowhere, an acquire waits on where it is.
+    fn elsewhere(&self, inner: &Inner) -> Option<Arc<Dir>> {
+        let dir = self.whereabouts.dir(Some(&self.options)).ok()?;
+        (!Arc::ptr_eq(&dir, &inner.participant.dir)).then_some(dir)
     }
 
     fn wait_for_turn(&self, patience: Patience, deadline: Deadline) -> Result<Turn<'_>> {
@@ -211,9 +210,11 @@ impl Lock {
     /// While it goes on it stays where it is found if memory runs out.
     fn go_on(&self, inner: &mut Inner, waiter: &WaitFd) -> Result<bool> {
         self.bell.clear();
-        if let Some(mut started) = inner.started.take() {
-            self.keep_up(inner, &mut started);
-            inner.started = Some(started);
+        if let Some(dir) = self.elsewhere(inner) {
+            if let Some(started) = &mut inner.started {
+                started.leave(&mut inner.participant);
+                inner.move_to(dir, &self.bell);
+            }
         }
         let stepped = match &mut inner.started {
             Some(started) => step(&mut inner.participant, started, &self.bell),

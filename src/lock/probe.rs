@@ -171,39 +171,13 @@ impl Drop for Trial<'_> {
 
 // ------------------------------------------------------------------------------------------------------- concluding
 
-/// File systems that this machine's kernel keeps alone, and whether they are on a disk.
-const LOCAL: [(&str, bool); 22] = [
-    ("ext2", true),
-    ("ext3", true),
-    ("ext4", true),
-    ("xfs", true),
-    ("btrfs", true),
-    ("f2fs", true),
-    ("zfs", true),
-    ("bcachefs", true),
-    ("jfs", true),
-    ("nilfs2", true),
-    ("reiserfs", true),
-    ("ubifs", true),
-    ("vfat", true),
-    ("msdos", true),
-    ("exfat", true),
-    ("ntfs3", true),
-    ("hfsplus", true),
-    ("overlay", true),
-    ("erofs", true),
-    ("tmpfs", false),
-    ("ramfs", false),
-    ("devtmpfs", false),
-];
-
 /// File systems whose `flock` is the server's, for all machines alike, and whose sync reaches the server's disk.
 const SHARED: [&str; 5] = ["nfs4", "nfs", "ceph", "gfs2", "ocfs2"];
 
 /// From what was tried, and from what is known of the file system, to what it promises.
 fn conclude(place: &mut Place, mounted: &Mounted, synced: bool) {
     let has = |option: &str| mounted.options.split(',').any(|o| o == option);
-    let local = LOCAL.iter().find(|(kind, _)| *kind == mounted.kind);
+    let local = mounted.local_disk();
     let shared = SHARED.contains(&mounted.kind.as_str());
     let locks_here = has("nolock") || has("local_lock=all") || has("local_lock=flock");
     let excludes = !place.without_link || !place.without_noreplace;
@@ -212,7 +186,7 @@ fn conclude(place: &mut Place, mounted: &Mounted, synced: bool) {
     place.processes_of_machine = excludes && (local.is_some() || shared);
     place.other_machines = excludes && shared && !locks_here && !place.without_flock;
     place.takeover = local.is_some() && !place.without_flock;
-    place.durable = synced && !has("volatile") && (shared || local.is_some_and(|(_, disk)| *disk));
+    place.durable = synced && !has("volatile") && (shared || local == Some(true));
     place.order = local.is_some() && !place.without_inotify && !place.without_link;
     place.reason = reasons(place, local.is_some());
 }

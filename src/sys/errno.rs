@@ -1,8 +1,9 @@
 //! The errno numbers that the library gives by itself, and a static text for each that Linux has.
 
+use std::cell::Cell;
 use std::ffi::CStr;
 
-use super::Errno;
+use super::{Errno, Result};
 
 pub(crate) use libc::{
     E2BIG, EACCES, EAGAIN, EALREADY, ECANCELED, EDEADLK, EINPROGRESS, EINVAL, ENAMETOOLONG, ENOENT, ENOMEM, EPERM,
@@ -29,6 +30,31 @@ pub(crate) fn preserving_errno<T>(run: impl FnOnce() -> T) -> T {
     // SAFETY: as above.
     unsafe { place.write(before) };
     result
+}
+
+thread_local! {
+    /// The last call of this thread that was refused, and how.
+    static REFUSED: Cell<Option<(&'static str, Errno)>> = const { Cell::new(None) };
+}
+
+/// Remembers which call said that it is not allowed, or not there: what a sandbox forbids cannot be told from the errno.
+pub(super) fn noting_refusal<T>(call: &'static str, result: Result<T>) -> Result<T> {
+    if let Err(errno @ (Errno::PERM | Errno::ACCESS | Errno::NOSYS)) = result {
+        note_refusal(call, errno);
+    }
+    result
+}
+
+#[cold]
+#[inline(never)]
+fn note_refusal(call: &'static str, errno: Errno) {
+    REFUSED.set(Some((call, errno)));
+}
+
+/// The call that was refused with this errno, if it was the last one that was refused at all.
+pub(crate) fn refused_call(errno: Errno) -> Option<&'static str> {
+    let (call, how) = REFUSED.take()?;
+    (how == errno).then_some(call)
 }
 
 /// The text of an errno. `strerror` is not thread-safe everywhere and speaks the locale's language.

@@ -10,25 +10,40 @@ use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 use super::process::proc_file;
 use super::{Errno, Fd, Result, uninterrupted};
 
-/// The types whose locks are this kernel's alone, with their magic numbers (linux/magic.h).
-const LOCAL: [(u32, &[&str]); 17] = [
-    (0xef53, &["ext4", "ext3", "ext2"]),
-    (0x5846_5342, &["xfs"]),
-    (0x9123_683e, &["btrfs"]),
-    (0x0102_1994, &["tmpfs", "devtmpfs", "rootfs"]),
-    (0x8584_58f6, &["ramfs", "rootfs"]),
-    (0x794c_7630, &["overlay"]),
-    (0xf2f5_2010, &["f2fs"]),
-    (0x2fc1_2fc1, &["zfs"]),
-    (0xca45_1a4e, &["bcachefs"]),
-    (0x7371_7368, &["squashfs"]),
-    (0x4d44, &["vfat", "msdos"]),
-    (0x2011_bab0, &["exfat"]),
-    (0x5265_4973, &["reiserfs"]),
-    (0x3153_464a, &["jfs"]),
-    (0x3434, &["nilfs2"]),
-    (0x2405_1905, &["ubifs"]),
-    (0xe0f5_e1e2, &["erofs"]),
+/// A type of file system whose locks are this kernel's alone.
+struct Local {
+    /// As in linux/magic.h.
+    magic: u32,
+    names: &'static [&'static str],
+    on_disk: bool,
+}
+
+const fn on_disk(magic: u32, names: &'static [&'static str]) -> Local {
+    let on_disk = true;
+    Local { magic, names, on_disk }
+}
+
+const fn in_memory(magic: u32, names: &'static [&'static str]) -> Local {
+    let on_disk = false;
+    Local { magic, names, on_disk }
+}
+
+const LOCAL: [Local; 15] = [
+    on_disk(0xef53, &["ext4", "ext3", "ext2"]),
+    on_disk(0x5846_5342, &["xfs"]),
+    on_disk(0x9123_683e, &["btrfs"]),
+    on_disk(0x794c_7630, &["overlay"]),
+    on_disk(0xf2f5_2010, &["f2fs"]),
+    on_disk(0x2fc1_2fc1, &["zfs"]),
+    on_disk(0xca45_1a4e, &["bcachefs"]),
+    on_disk(0x4d44, &["vfat", "msdos"]),
+    on_disk(0x2011_bab0, &["exfat"]),
+    on_disk(0x5265_4973, &["reiserfs"]),
+    on_disk(0x3153_464a, &["jfs"]),
+    on_disk(0x3434, &["nilfs2"]),
+    on_disk(0x2405_1905, &["ubifs"]),
+    in_memory(0x0102_1994, &["tmpfs", "devtmpfs", "rootfs"]),
+    in_memory(0x8584_58f6, &["ramfs", "rootfs"]),
 ];
 
 /// Whether the file system keeps its locks on this machine alone. What is not known to do so is taken for a network's.
@@ -39,8 +54,8 @@ pub(crate) fn is_local(dir: &Fd) -> Result<bool> {
     uninterrupted("fstatfs", || {
         let dir = dir.borrow()?;
         let magic = magic(dir)?;
-        Ok(match LOCAL.iter().find(|(number, _)| *number == magic) {
-            Some((_, names)) => Mount::of(dir).is_some_and(|mount| mount.is_one_of(names)),
+        Ok(match LOCAL.iter().find(|local| local.magic == magic) {
+            Some(local) => Mount::of(dir).is_some_and(|mount| mount.is_one_of(local.names)),
             None => false,
         })
     })
@@ -68,6 +83,15 @@ pub(crate) struct Mounted {
     pub kind: String,
     /// The options of the mount and of the file system, separated by commas.
     pub options: String,
+}
+
+impl Mounted {
+    /// Whether [`is_local`] says so of this type, on a kernel that tells which mount a directory is on; and then, whether it is
+    /// on a disk.
+    pub fn local_disk(&self) -> Option<bool> {
+        let local = LOCAL.iter().find(|local| local.names.contains(&self.kind.as_str()))?;
+        Some(local.on_disk)
+    }
 }
 
 /// How the file system is mounted that an open file was reached through. What the mount itself says is believed rather

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+use super::errno::noting_refusal;
 use super::io::{UNCHANGED, wall_clock};
 use super::{Errno, Result};
 
@@ -101,11 +102,11 @@ pub(super) fn around<T>(call: &'static str, run: impl FnOnce() -> Result<T>) -> 
     });
     match verdict {
         Verdict::Proceed => {
-            let result = run();
+            let result = noting_refusal(call, run());
             with((), |i| i.hook.after(call));
             result
         }
-        Verdict::Fail(errno) => Err(Errno::from_raw_os_error(errno)),
+        Verdict::Fail(errno) => noting_refusal(call, Err(Errno::from_raw_os_error(errno))),
         Verdict::Die => {
             with((), |i| i.dead = true);
             Err(Errno::SRCH)

@@ -118,8 +118,8 @@ pub fn of(name: &str, text: &str) -> &'static [&'static str] {
         // poll(2), clock_nanosleep(2)
         "ppoll" => &["EINTR", "ENOMEM"],
         "clock_nanosleep" => &["EINTR"],
-        // getrandom(2), without GRND_NONBLOCK. (ENOSYS: Linux before 3.17, where the random source is a device.)
-        "getrandom" => &["EINTR"],
+        // getrandom(2). (ENOSYS: Linux before 3.17.)
+        "getrandom" => &["EAGAIN", "EINTR", "ENOSYS"],
         // kill(2)
         "kill" => &["EPERM", "ESRCH"],
         // madvise(2), mmap(2): the page that the kernel wipes in a forked child. (The allocator's own calls are not

@@ -1,6 +1,7 @@
 //! Times, attributes, masks and copies of the files that the lock works with.
 
 use std::fs::{self, File, FileTimes, Permissions};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use jlock::State;
 
 use crate::child::{child, run, under};
-use crate::scene::{Scene, append, entries, is_root, journal_of, lock_of, open, options, until};
+use crate::scene::{Scene, append, entries, is_root, journal_of, lock_of, open, options, stamp, until};
 
 pub const PARTS: &[crate::scene::Part] = &[
     ("sticky", sticky),
@@ -90,6 +91,56 @@ fn in_another_time(dir: &Path) {
     let lock = options().timeout(Duration::from_millis(50)).open(&without).unwrap();
     assert_eq!(lock.inspect().unwrap().state, State::Held);
     assert_eq!(lock.acquire().unwrap_err().code(), -libc::ETIMEDOUT);
+}
+
+// ---------------------------------------------------------------------------------------------------- append-only
+
+/// What `chattr +a` does. `false`: not here.
+fn set_append_only(path: &Path, on: bool) -> bool {
+    const APPEND: libc::c_long = 0x20; // FS_APPEND_FL, ioctl_iflags(2)
+    let file = File::open(path).unwrap();
+    let mut flags: libc::c_long = 0;
+    // SAFETY: both read or write one number.
+    let set = unsafe {
+        if libc::ioctl(file.as_raw_fd(), libc::FS_IOC_GETFLAGS, &raw mut flags) != 0 {
+            return false;
+        }
+        flags = if on { flags | APPEND } else { flags & !APPEND };
+        libc::ioctl(file.as_raw_fd(), libc::FS_IOC_SETFLAGS, &raw const flags)
+    };
+    set == 0
+}
+
+#[test]
+fn a_journal_that_may_only_be_appended_to_gets_whole_stamps_or_none() {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let (lock, journal) = (open(&scene.0), journal_of(&scene.0));
+    stamp(&lock, "a").unwrap();
+    let before = fs::read(&journal).unwrap();
+    if !set_append_only(&journal, true) {
+        println!("NOT TRIED: {}: no append-only attribute", journal.display());
+        return;
+    }
+    let stamped = stamp(&lock, "b");
+    let rewritten = lock.journal().write_header(1_700_000_000_002);
+    let after = fs::read(&journal).unwrap();
+    let appended = append(&lock, "c");
+    let names = fs::read_dir(&scene.0).unwrap().count();
+    assert!(set_append_only(&journal, false));
+    for refused in [stamped, rewritten] {
+        let error = refused.unwrap_err();
+        assert_eq!(error.code(), -libc::EPERM, "{error}");
+    }
+    assert_eq!(
+        after, before,
+        "neither the entry without its stamp nor the stamp without its entry"
+    );
+    appended.unwrap();
+    assert_eq!(entries(&scene.0), ["a", "c"]);
+    assert_eq!(names, 2, "the journal and the parked stamp");
 }
 
 // --------------------------------------------------------------------------------------------------------- sticky
