@@ -54,7 +54,7 @@ STEPS = [
     test("storm", "The shipped peer, mended", name="mended", only="mended::"),
     test(
         "storm",
-        "A second implementation, written from PROTOCOL.md, in one crowd with the library and a shipped peer",
+        "Other implementations, written from PROTOCOL.md, in one crowd with the library and a shipped peer",
         name="second",
         only="second::",
     ),

@@ -1,4 +1,4 @@
-//! The handle: one participant in the lock and the journal of one directory, whoever uses it, from whatever thread.
+//! The handle: one participant in the lock and the journal of one directory, whichever threads use it.
 //!
 //! | what | file |
 //! | --- | --- |
@@ -8,8 +8,8 @@
 //! | the guard of a hold | `guard.rs` |
 //! | the journal under the lock | `journal.rs` |
 //!
-//! Nothing waits with the handle's state locked, save for the disk: a thread that acquires locks it for each step alone. So a
-//! release, an inspection, a read or a cancel never waits for another thread's wait.
+//! Nothing waits with the handle's state locked, except for the disk: a thread that acquires locks it for each single step. So
+//! a release, an inspection, a read or a cancel never waits for another thread's wait.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -46,12 +46,12 @@ pub const JOURNAL_FILENAME: &str = "changes.journal";
 
 /// One participant in the lock of one journal.
 ///
-/// Whoever uses it, from whatever thread, is the same participant: calls that acquire are served one after another, each
-/// waiting no longer than its own timeout, and acquiring while held is an error. Threads that want to exclude each other open
-/// a `Lock` each; two of them in one process exclude each other like two processes. Dropping it releases.
+/// All threads that use it are the same participant: calls that acquire are served one after another, each waits no longer
+/// than its own timeout, and to acquire while it is held is an error. Threads that want to exclude each other open a `Lock`
+/// each; two of them in one process exclude each other like two processes. Dropping it releases.
 ///
-/// Opened by its path, it follows the path: a directory that was removed, moved away or replaced is opened anew by the next
-/// acquire, at the latest a second later.
+/// If it was opened by a path, it follows the path: if the directory was removed, moved away or replaced, the next acquire
+/// opens the new one, at the latest a second later.
 ///
 /// ```
 /// # let dir = std::env::temp_dir().join(format!("jlock-doc-lock-{}", std::process::id()));
@@ -67,7 +67,7 @@ pub const JOURNAL_FILENAME: &str = "changes.journal";
 pub struct Lock {
     /// `None`: it is being closed. Locked for a step or a journal call, never for a wait.
     inner: Mutex<Option<Inner>>,
-    /// What others may look at meanwhile.
+    /// What other threads may look at meanwhile.
     seen: Mutex<Seen>,
     whereabouts: Whereabouts,
     turns: Turns,
@@ -81,7 +81,7 @@ pub struct Lock {
 struct Inner {
     participant: Participant,
     durable: Durable,
-    /// The acquire that was started and goes on with each poll.
+    /// The acquire that was started, and goes on with each poll.
     started: Option<Acquire>,
 }
 
@@ -95,7 +95,7 @@ struct Seen {
 }
 
 impl Lock {
-    /// Renews the sign of life by which shipped peers judge; to be called at least every 30 s under a long hold.
+    /// Renews the sign of life by which shipped peers judge. Call it at least every 30 s under a long hold.
     ///
     /// # Errors
     /// [`NotHeld`](crate::ErrorKind::NotHeld); [`Lost`](crate::ErrorKind::Lost): the lock was taken away; any errno.
@@ -114,7 +114,7 @@ impl Lock {
         })
     }
 
-    /// Whether the last acquire took over from a dead holder: what the lock protects may be half done.
+    /// Whether the last acquire took over from a dead holder: then what the lock protects may be half done.
     ///
     /// # Errors
     /// [`Forked`](crate::ErrorKind::Forked).
@@ -123,7 +123,7 @@ impl Lock {
         Ok(self.seen().recovered)
     }
 
-    /// Ends the waits in progress on this handle, from another thread. Never waits itself, and has no effect on a wait that
+    /// Ends the waits in progress on this handle, from another thread. It never waits itself, and has no effect on a wait that
     /// begins later.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ impl Lock {
         Ok(())
     }
 
-    /// Who holds the lock. Takes and changes nothing.
+    /// Finds out who holds the lock. It takes and changes nothing.
     ///
     /// # Errors
     /// [`NotLock`](crate::ErrorKind::NotLock), `ELOOP`: no regular file at the lock's name; any errno.
@@ -173,7 +173,8 @@ impl Lock {
         self.waiter()?.number()
     }
 
-    /// Releases the lock, if it is held, and closes the handle. Says what the release said; the handle is gone in any case.
+    /// Releases the lock, if it is held, and closes the handle. Returns the result of the release; the handle is gone in any
+    /// case.
     ///
     /// # Errors
     /// As [`Guard::release`].
@@ -200,7 +201,7 @@ impl Lock {
     }
 
     fn inner(&self) -> Result<MutexGuard<'_, Option<Inner>>> {
-        // Before the mutex, which a thread that fork left behind may have locked.
+        // Check before the mutex: a thread that fork left behind may have locked it.
         self.check_process()?;
         self.inner.lock().map_err(|_| Error::plain(abi::JLOCK_EPANIC))
     }
@@ -210,7 +211,7 @@ impl Lock {
         self.act(&mut inner, act)
     }
 
-    /// Acts on the handle's state, puts it in order if memory runs out, and shows what has become of it.
+    /// Acts on the handle's state, restores order if memory runs out, and publishes the new state.
     fn act<T>(&self, inner: &mut Option<Inner>, act: impl FnOnce(&mut Inner) -> Result<T>) -> Result<T> {
         let Some(inner) = inner else {
             return Err(Error::new(-crate::error::EINVAL, "the handle is closed"));
@@ -245,12 +246,12 @@ impl Lock {
         survive(act).unwrap_or_else(|out_of_memory| Err(out_of_memory.into()))
     }
 
-    /// Sees to it that the participant is where the path leads now.
+    /// Makes sure that the participant is where the path leads now.
     fn follow(&self, inner: &mut Inner) -> Result<()> {
         let held = inner.participant.holding.hold().is_some();
         let dir = match self.whereabouts.dir(Some(&self.options).filter(|_| !held)) {
             Ok(dir) => dir,
-            // Gone, and not made again: what was held there is lost.
+            // The directory is gone, and nobody has made it again: what was held there is lost.
             Err(error) if !held => return Err(error),
             Err(_) => {
                 inner.participant.forfeit();
@@ -263,7 +264,7 @@ impl Lock {
         Ok(())
     }
 
-    /// If the directory is found removed, acts once more, where the path leads now.
+    /// If the directory turns out to be removed, acts once more, where the path leads now.
     fn where_the_path_leads<T>(&self, act: impl Fn() -> Result<T>) -> Result<T> {
         match act() {
             Err(error) if error.code() == -ESTALE && self.whereabouts.doubt() => act(),
@@ -272,7 +273,7 @@ impl Lock {
     }
 
     fn end(&self) -> Result<()> {
-        // A forked child closes its copies and touches nothing else. (What it cannot drop, the fork handler has closed.)
+        // A forked child closes its copies and touches nothing else. (The fork handler has closed what it cannot drop.)
         let is_ours = self.is_ours();
         if !is_ours && !is_whole(&self.inner) {
             return Ok(());
@@ -325,9 +326,9 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let _ = self.end(); // whoever wants to know closes it
+        let _ = self.end(); // to learn of an error, call `close`
         if !self.is_ours() && !is_whole(&self.inner) {
-            // A thread that is not there was changing it: freeing that could free it twice.
+            // A thread that does not exist here was changing it: to free it could free it twice.
             let inner = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner).take();
             std::mem::forget(inner);
         }

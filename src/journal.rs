@@ -4,15 +4,16 @@
 //! | --- | --- |
 //! | what the lines are | `format.rs` |
 //! | add entries, stamp the header in place | `append.rs` |
-//! | what a kill may cut, and who takes it back | `note.rs` |
+//! | what a kill may cut, and how it is taken back | `note.rs` |
 //! | replace the file: new header, checkpoint | `rewrite.rs`, `new.rs`, `pieces.rs` |
-//! | whose the new file is | `inherit.rs` |
+//! | who owns the new file | `inherit.rs` |
 //! | read it, without the lock | `reading.rs`, `snapshot.rs`, `distinct.rs` |
 //! | what a power cut leaves at its end | `tail.rs` |
-//! | memory for all that | `room.rs` |
+//! | memory for all of that | `room.rs` |
 //! | wait until it is on disk | `durable.rs` |
 //!
-//! The journal stands upon the lock, which knows nothing of it: what a journal call needs of a hold it asks a `Participant`.
+//! The journal is built on the lock, which knows nothing about it: what a journal call needs from a hold, it gets from a
+//! `Participant`.
 
 use std::sync::Arc;
 
@@ -43,7 +44,7 @@ pub(crate) use rewrite::{checkpoint, write_header};
 pub(crate) use room::no_memory;
 pub use snapshot::Snapshot;
 
-/// How often a journal that is replaced under our hands, by somebody who takes no lock, is written to again.
+/// How often a write is repeated if somebody who takes no lock replaces the journal meanwhile.
 const REPLACED: usize = 16;
 /// The journal that stands, open to read and to append to.
 struct Standing {
@@ -65,7 +66,7 @@ impl Standing {
         Ok(Some(Standing { file, meta }))
     }
 
-    /// Whether it is the journal still.
+    /// Whether it is still the journal.
     fn stands(&self, dir: &Dir) -> sys::Result<bool> {
         dir.names(&dir.journal, self.meta.id)
     }
@@ -91,7 +92,7 @@ pub(crate) struct Written {
 }
 
 impl Written {
-    /// It is where everybody who shares the file system sees it.
+    /// Makes sure that everybody who shares the file system sees it.
     pub(crate) fn arrive(&self, dir: &Dir) -> Result<()> {
         let what = format_args!("{} was written, but may not have arrived", Name(&dir.journal));
         sys::sync_data(&self.file).map_err(|e| Error::os(e, what))
@@ -102,7 +103,7 @@ impl Written {
     }
 }
 
-/// Why the journal could not be opened: what stands there, if it is no regular file, else the system's own word.
+/// Why the journal could not be opened: because it is no regular file, or what the system says.
 fn open_error(dir: &Dir, errno: Errno) -> Error {
     let regular = match sys::stat(&dir.fd, &dir.journal) {
         Ok(Some(meta)) => dir.expect_regular(&dir.journal, &meta),

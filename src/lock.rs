@@ -1,5 +1,5 @@
-//! The lock of one directory. It knows nothing of journals: what a holder writes behind its stamp, the postscript, is opaque
-//! here, and a claim hands it on.
+//! The lock of one directory. It knows nothing about journals: what a holder writes behind its stamp, the postscript, is
+//! opaque here, and a claim hands it on.
 //!
 //! | PROTOCOL.md | file |
 //! | --- | --- |
@@ -17,7 +17,7 @@
 //! | sweep | `sweep.rs` |
 //! | fallbacks | `place.rs` |
 //!
-//! What all of them work on is in `participant.rs`.
+//! All of them work on what is in `participant.rs`.
 
 pub(crate) mod acquire;
 pub(crate) mod bell;

@@ -1,4 +1,4 @@
-//! Acquiring on a handle: a call that blocks, or steps for an event loop. Both drive the same state machine.
+//! Acquiring on a handle: by a call that blocks, or in steps for an event loop. Both drive the same state machine.
 
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
@@ -36,7 +36,7 @@ impl Lock {
         Ok(Guard::of(Handle::Borrowed(self)))
     }
 
-    /// As [`acquire`](Self::acquire), but waits so long; `None` forever, zero not at all.
+    /// As [`acquire`](Self::acquire), but with this timeout; `None` waits forever, zero not at all.
     ///
     /// # Errors
     /// As [`acquire`](Self::acquire).
@@ -45,11 +45,11 @@ impl Lock {
         Ok(Guard::of(Handle::Borrowed(self)))
     }
 
-    /// Acquires the lock if nobody holds it. Takes up to [`Options::settle`](crate::Options::settle) when the holder is dead,
-    /// else never waits.
+    /// Acquires the lock if nobody holds it. It takes up to [`Options::settle`](crate::Options::settle) if the holder is dead,
+    /// and otherwise never waits.
     ///
     /// # Errors
-    /// [`WouldBlock`](crate::ErrorKind::WouldBlock): somebody holds it; else as [`acquire`](Self::acquire).
+    /// [`WouldBlock`](crate::ErrorKind::WouldBlock): somebody holds it; otherwise as [`acquire`](Self::acquire).
     pub fn try_acquire(&self) -> Result<Guard<'_>> {
         self.hold(Some(Patience::Try))?;
         Ok(Guard::of(Handle::Borrowed(self)))
@@ -65,16 +65,16 @@ impl Lock {
         Ok(Guard::of(Handle::Owned(Arc::clone(self))))
     }
 
-    /// For event loops: begins to acquire, and never waits. Its place in line is kept until it is over, or dropped. `None`
-    /// for a timeout: forever.
+    /// For event loops: begins to acquire, and never waits. It keeps its place in line until it is over, or dropped. Without a
+    /// timeout, it goes on forever.
     ///
     /// # Errors
-    /// `EALREADY`: an acquire is in progress on this handle; else as [`acquire`](Self::acquire).
+    /// `EALREADY`: an acquire is in progress on this handle; otherwise as [`acquire`](Self::acquire).
     pub fn start_acquire(&self, timeout: impl Into<Option<Duration>>) -> Result<Acquiring<'_>> {
         Acquiring::start(Handle::Borrowed(self), timeout.into())
     }
 
-    /// As [`start_acquire`](Self::start_acquire), of a guard that owns its share of the lock.
+    /// As [`start_acquire`](Self::start_acquire), with a guard that owns its share of the lock.
     ///
     /// # Errors
     /// As [`start_acquire`](Self::start_acquire).
@@ -88,7 +88,7 @@ impl Lock {
         self.hold_alone(patience).map(drop)
     }
 
-    /// Acquires, and nobody else can use the handle meanwhile.
+    /// Acquires for a call that nobody else can interrupt: until it is over, no other call can use the handle.
     pub(super) fn hold_alone(&self, patience: Patience) -> Result<Alone<'_>> {
         let deadline = Deadline::after(patience.timeout());
         self.where_the_path_leads(|| self.hold_until(patience, deadline))
@@ -106,7 +106,7 @@ impl Lock {
         })?;
         let held = self.drive(&mut acquire);
         if held.is_err() {
-            // A wait that failed, or memory that ran out in a step: nothing of it stays in line.
+            // The wait failed, or memory ran out in a step: leave nothing in line.
             let _ = self.enter(|inner| {
                 acquire.abandon(&mut inner.participant, &self.bell);
                 Ok(())
@@ -135,7 +135,7 @@ impl Lock {
         }
     }
 
-    /// The directory that the path leads to now, if that is another one. If it leads nowhere, an acquire waits on where it is.
+    /// The directory that the path leads to now, if that is another one. If it leads nowhere, an acquire waits where it is.
     fn elsewhere(&self, inner: &Inner) -> Option<Arc<Dir>> {
         let dir = self.whereabouts.dir(Some(&self.options)).ok()?;
         (!Arc::ptr_eq(&dir, &inner.participant.dir)).then_some(dir)
@@ -207,7 +207,7 @@ impl Lock {
         polled
     }
 
-    /// While it goes on it stays where it is found if memory runs out.
+    /// While it goes on, it stays in the state, so that it is found there if memory runs out.
     fn go_on(&self, inner: &mut Inner, waiter: &WaitFd) -> Result<bool> {
         self.bell.clear();
         if let Some(dir) = self.elsewhere(inner) {
@@ -242,18 +242,18 @@ impl Lock {
     }
 }
 
-/// A step of an acquire. Once it holds, what the dead holder left behind its stamp is acted upon.
+/// A step of an acquire. Once it holds the lock, it acts on what the dead holder left behind its stamp.
 fn step(participant: &mut Participant, acquire: &mut Acquire, bell: &Bell) -> Result<Step> {
     let step = acquire.step(participant, bell)?;
     if let (Step::Held, Some(inherited)) = (&step, participant.inherited.take()) {
         note::act_upon(&participant.dir, &inherited.postscript, inherited.user);
-        let _ = participant.clear_postscript(); // one that stays is written over, or acted upon once more
+        let _ = participant.clear_postscript(); // if it stays, it is overwritten, or acted on once more
     }
     Ok(step)
 }
 
 impl Inner {
-    /// Ends the acquire that was started, if there is one. One that holds is over already.
+    /// Ends the acquire that was started, if there is one. (If it holds the lock, it is over already.)
     pub(super) fn end_started(&mut self, bell: &Bell) -> bool {
         let started = self.started.take();
         let was_started = started.is_some();
@@ -282,7 +282,7 @@ impl<'l> Acquiring<'l> {
         Ok(Acquiring { lock, is_held })
     }
 
-    /// `None`: it goes on. After a guard or an error it is over.
+    /// Goes on. `None`: it is not over yet. After a guard or an error it is.
     ///
     /// # Errors
     /// As [`Lock::acquire`]; `EINVAL`: it is over already.

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// The lock is held as long as this lives.
 ///
-/// Dropping it releases. [`release`](Guard::release) does so too and says whether the hold was undisturbed.
+/// Dropping it releases. [`release`](Guard::release) does so too, and says whether the lock was held until then.
 #[derive(Debug)]
 #[must_use = "the lock is released as soon as the guard is dropped"]
 pub struct Guard<'l> {
@@ -22,11 +22,11 @@ pub struct Guard<'l> {
 pub struct Unreleased<'l> {
     /// Why.
     pub error: Error,
-    /// To try again with; `None` if the lock is not held any more.
+    /// The guard, to try again with; `None` if the lock is not held any more.
     pub guard: Option<Guard<'l>>,
 }
 
-/// A lock that is borrowed, or a share of one.
+/// A borrowed lock, or a share of one.
 #[derive(Clone, Debug)]
 pub(super) enum Handle<'l> {
     Borrowed(&'l Lock),
@@ -50,8 +50,9 @@ impl<'l> Guard<'l> {
     /// Releases the lock, and says whether it was held all the time.
     ///
     /// # Errors
-    /// [`Lost`](crate::ErrorKind::Lost): it was taken away, and nothing of the new holder was removed; any errno: then it is
-    /// still held, and the guard comes back to try again with. `?` turns it into an [`Error`] and drops the guard.
+    /// [`Lost`](crate::ErrorKind::Lost): it was taken away, and nothing that belongs to the new holder was removed; any errno:
+    /// the lock is still held, and the error returns the guard, to try again with. `?` turns it into an [`Error`] and drops the
+    /// guard.
     pub fn release(mut self) -> std::result::Result<(), Unreleased<'l>> {
         let Some(handle) = self.lock.take() else { return Ok(()) };
         handle.lock().let_go().map_err(|error| {
@@ -81,8 +82,8 @@ impl<'l> Guard<'l> {
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if let Some(handle) = self.lock.take() {
-            // A hold that was lost is over either way. One that cannot be released now is tried again when the handle is
-            // dropped. Whoever wants to know calls `release`.
+            // A hold that was lost is over either way. If it cannot be released now, dropping the handle tries again. To learn
+            // of an error, call `release`.
             let _ = handle.lock().let_go();
         }
     }

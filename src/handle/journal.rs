@@ -11,9 +11,9 @@ use crate::lock::acquire::Patience;
 use crate::lock::time::Deadline;
 use crate::sys;
 
-/// How often a commit is done again that was overtaken by a thief of the lock.
+/// How often a commit is repeated if somebody took the lock away meanwhile.
 const OVERTAKEN: usize = 3;
-/// How long to leave a journal alone that somebody has a lease on, and has been told to give it back.
+/// How long to wait for somebody who has a lease on the journal, and was asked to give it back.
 const LEASED: Duration = Duration::from_millis(10);
 
 /// The journal of a [`Lock`]; [`Lock::journal`] gives it.
@@ -37,7 +37,8 @@ pub struct Journal<'l> {
     lock: &'l Lock,
 }
 
-/// What a call does under the lock: what it wrote, and what it returns. One type for all calls: what follows is there once.
+/// What a call does under the lock. It returns what it wrote, and the call's result. All calls share this one type, so that the
+/// code below is there only once.
 type Act<'a> = &'a dyn Fn(&Participant) -> Result<(Written, bool)>;
 
 impl<'l> Journal<'l> {
@@ -50,8 +51,8 @@ impl Journal<'_> {
     /// Appends the entries: all or none.
     ///
     /// # Errors
-    /// [`Entry`](crate::ErrorKind::Entry): one that the format cannot carry, nothing was written; those of
-    /// [`Lock::acquire`]; [`Lost`](crate::ErrorKind::Lost): the lock was taken away from a hold of the caller's; any
+    /// [`Entry`](crate::ErrorKind::Entry): the format cannot carry one of them, and nothing was written; the errors of
+    /// [`Lock::acquire`]; [`Lost`](crate::ErrorKind::Lost): the lock was taken away from the caller's own hold; any
     /// errno (`ENOSPC`, `EIO`, `EDQUOT`, …): the journal is as it was.
     pub fn append<'e>(&self, entries: impl IntoIterator<Item = Entry<'e>>) -> Result<()> {
         let lines = self.encode(entries)?;
@@ -75,7 +76,7 @@ impl Journal<'_> {
         self.write(&|participant| journal::write_header(participant, timestamp_ms))
     }
 
-    /// What a consumer calls when it has processed a snapshot: writes a new header, drops what the snapshot held, and keeps
+    /// A consumer calls this when it has processed a snapshot: it writes a new header, drops what the snapshot held, and keeps
     /// every entry that was appended after it.
     ///
     /// Returns whether it dropped what the snapshot held. It does not if somebody replaced the journal in between (shipped
@@ -125,7 +126,7 @@ impl Journal<'_> {
                 return Ok(done);
             }
             match commit_free(lock, deadline, act) {
-                // Another thread has acquired on this handle meanwhile: under its hold, then.
+                // Another thread has acquired on this handle meanwhile: work under its hold.
                 Err(error) if error.code() == -EDEADLK => {}
                 done => return done,
             }
@@ -146,7 +147,7 @@ fn commit_held(inner: &mut Inner, act: Act<'_>) -> Result<bool> {
     Ok(done)
 }
 
-/// Under a hold of its own.
+/// Under its own hold.
 fn commit_free(lock: &Lock, deadline: Deadline, act: Act<'_>) -> Result<bool> {
     let mut overtaken = 0;
     loop {
@@ -163,7 +164,7 @@ fn commit_free(lock: &Lock, deadline: Deadline, act: Act<'_>) -> Result<bool> {
         match (acted, released) {
             // With the lock released, so that several writers' waits for the disk overlap.
             (Ok((written, done)), Ok(())) => return lock.enter(|inner| make_durable(inner, written)).map(|()| done),
-            // Not written; or written, but perhaps to a journal that a thief has replaced by an older copy: once more.
+            // It was not written; or it was, but perhaps to a journal that a thief has replaced by an older copy: once more.
             // What is there twice is read once.
             (Err(lost), _) | (Ok(_), Err(lost)) if is_lost(&lost) && overtaken < OVERTAKEN => overtaken += 1,
             // Somebody has a lease on the journal.
@@ -208,7 +209,7 @@ fn commit_and_release(inner: &mut Inner, act: Act<'_>) -> (Result<(Written, bool
     if participant.options().sync {
         participant.end_turn(); // the disk takes longer than others need to wait
     }
-    // The lock's name is looked at after the write: if it is still ours, nobody copied the journal before it.
+    // The release checks the lock's name, after the write: if the lock is still ours, nobody copied the journal before it.
     let released = participant.release();
     if participant.holding.hold().is_some() {
         participant.abandon();
@@ -216,8 +217,8 @@ fn commit_and_release(inner: &mut Inner, act: Act<'_>) -> (Result<(Written, bool
     (acted, released)
 }
 
-/// Where other machines may share the journal, what was written is on the server before the lock is released: the next
-/// holder would append at an old end of the file. An error that only comes now comes before anything is acknowledged.
+/// If other machines may share the journal, what was written must be on the server before the lock is released: otherwise the
+/// next holder could append at an old end of the file. If an error shows only now, that is still before anything is acknowledged.
 fn arrive(participant: &Participant, written: &Written) -> Result<()> {
     match participant.dir.local {
         true => Ok(()),

@@ -30,7 +30,7 @@ impl Options {
     /// Opens the lock of the journal `name` in an open directory; the lock is called `name.lock`.
     ///
     /// # Errors
-    /// `EINVAL`, `ENAMETOOLONG`: not a file name; else as [`Lock::open`].
+    /// `EINVAL`, `ENAMETOOLONG`: not a file name; otherwise as [`Lock::open`].
     pub fn open_at(&self, dir: impl AsFd, name: impl AsRef<OsStr>) -> Result<Lock> {
         let name = c_string(name.as_ref(), "journal name")?;
         Lock::open_at_raw(dir.as_fd(), &name, self)
@@ -42,7 +42,7 @@ impl Lock {
     /// [`Options`]. A missing directory is created.
     ///
     /// # Errors
-    /// What the system says of the directory: `ENOENT`, `ENOTDIR`, `EACCES`, `EROFS`, `EMFILE`, …
+    /// What the system says about the directory: `ENOENT`, `ENOTDIR`, `EACCES`, `EROFS`, `EMFILE`, …
     pub fn open(dir: impl AsRef<Path>) -> Result<Lock> {
         Options::new().open(dir)
     }

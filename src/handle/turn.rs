@@ -1,4 +1,4 @@
-//! Whose turn it is among the threads that acquire on one handle: one after another, each waiting for its own time at most.
+//! Whose turn it is among the threads that acquire on one handle. They take turns, and each waits no longer than it wants to.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ pub(crate) struct Turns {
 #[derive(Debug, Default)]
 struct State {
     taken: bool,
-    /// Nobody is told where nobody waits: that would be a system call for each acquire.
+    /// If nobody waits, nobody is woken: that would be a system call for each acquire.
     waiting: usize,
 }
 
@@ -27,11 +27,11 @@ impl Turns {
 
     pub(crate) fn try_take(&self) -> Option<Turn<'_>> {
         let was_taken = std::mem::replace(&mut self.state().taken, true);
-        // Not `then_some`: a turn that nobody gets would be dropped, and give back that of another.
+        // Not `then_some`: that would drop a turn that nobody gets, and so give back another's.
         (!was_taken).then(|| Turn(self))
     }
 
-    /// Waits until the time `left` is over (`None`: forever), or `is_over` says so when all are woken.
+    /// Waits until the time `left` is over (`None`: forever), or `is_over` returns true when all are woken.
     pub(crate) fn take(&self, left: impl Fn() -> Option<Duration>, is_over: impl Fn() -> bool) -> Option<Turn<'_>> {
         let mut state = self.state();
         state.waiting += 1;
@@ -51,9 +51,9 @@ impl Turns {
         is_mine.then(|| Turn(self))
     }
 
-    /// Has everybody who waits ask whether it is over.
+    /// Makes everybody who waits check whether it is over.
     pub(crate) fn wake_all(&self) {
-        let _state = self.state(); // whoever has asked already sleeps by now
+        let _state = self.state(); // a thread that has checked already sleeps by now
         self.changed.notify_all();
     }
 

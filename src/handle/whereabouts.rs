@@ -1,5 +1,5 @@
-//! Where a handle's directory is. Opened by path, a handle follows the path: at most once a second it looks whether the path
-//! still leads to the directory that it has open.
+//! Where a handle's directory is. A handle that was opened by a path follows it: at most once a second it checks whether the
+//! path still leads to the directory that it has open.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::BorrowedFd;
@@ -12,12 +12,12 @@ use crate::lock::dir::{Dir, Name};
 use crate::options::Options;
 use crate::sys::{self, Errno, Fd, FileId};
 
-/// How long a path is believed to lead where it led.
+/// How long we rely on a path to lead where it led.
 const BELIEVED: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Whereabouts {
-    /// `None`: the directory is where the caller's descriptor was.
+    /// `None`: the handle was opened by a descriptor, and stays there.
     path: Option<AbsolutePath>,
     known: Mutex<Known>,
 }
@@ -25,19 +25,19 @@ pub(crate) struct Whereabouts {
 #[derive(Debug)]
 struct AbsolutePath {
     path: CString,
-    /// The root that it was meant from. From another one (chroot) it leads elsewhere.
+    /// The root from which it was meant. From another one (chroot) it leads elsewhere.
     root: FileId,
 }
 
 #[derive(Debug)]
 struct Known {
     dir: Arc<Dir>,
-    /// `None`: it is doubted.
+    /// `None`: it may lead elsewhere by now.
     looked: Option<Duration>,
 }
 
 impl Whereabouts {
-    /// The directory at a path. A relative one is meant as it is now, wherever the process goes.
+    /// The directory at a path. A relative one counts from the working directory of now, wherever the process goes later.
     pub(crate) fn of_path(path: &CStr, options: &Options) -> Result<Whereabouts> {
         let dir = open_or_make(path, Some(options))?;
         // A working directory without a path cannot be followed.
@@ -73,14 +73,14 @@ impl Whereabouts {
         Arc::clone(&self.lock().dir)
     }
 
-    /// The directory that is known was removed, it seems: look again at once. `false`: there is nowhere to look.
+    /// The directory seems to have been removed: look again at once. `false`: there is nowhere to look.
     pub(crate) fn doubt(&self) -> bool {
         self.lock().looked = None;
         self.path.is_some()
     }
 
-    /// The directory that the path leads to, as of a second ago at most. `make`: a missing one is created, if these options
-    /// say so.
+    /// The directory that the path leads to, or led to at most a second ago. With `make`, it creates a missing one if these
+    /// options say so.
     pub(crate) fn dir(&self, make: Option<&Options>) -> Result<Arc<Dir>> {
         let Some(path) = &self.path else {
             return Ok(self.known());
@@ -93,7 +93,7 @@ impl Whereabouts {
             }
             Arc::clone(&known.dir)
         };
-        // Not with the mutex locked: the path may lead to a file system that does not respond.
+        // Without the mutex locked: the path may lead to a file system that does not respond.
         let dir = match path.leads_to(&dir)? {
             true => dir,
             false => Arc::new(open_or_make(&path.path, make)?),
@@ -109,14 +109,14 @@ impl Whereabouts {
 }
 
 impl AbsolutePath {
-    /// Whether it leads where it led, as far as this process can see.
+    /// Whether the path leads where it led, as far as this process can see.
     fn leads_to(&self, dir: &Dir) -> Result<bool> {
         match sys::stat_path(&self.path) {
             Ok(Some(meta)) if meta.id == dir.id => Ok(true),
             _ if sys::root_id() != Some(self.root) => Ok(true),
             Ok(Some(_) | None) => Ok(false),
             Err(errno @ (Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG)) => Err(Error::os(errno, Name(&self.path))),
-            // A process that gave up its privileges, a sandbox: what is open may be used as before.
+            // This process gave up its privileges, or is in a sandbox: it may use what is open as before.
             Err(_) => Ok(true),
         }
     }
@@ -145,17 +145,17 @@ fn make_dirs(path: &CStr, sync: bool) -> sys::Result<Fd> {
                 refused = None;
             }
             Err(Errno::EXIST) => refused = None,
-            // One above it could not be made, and the first refusal says why.
+            // A directory above it could not be made, and the first error says why.
             Err(Errno::NOENT) if end == bytes.len() => return Err(refused.unwrap_or(Errno::NOENT)),
             Err(errno) if end == bytes.len() => return Err(errno),
-            // It may stand, where we may not look.
+            // It may exist where we may not look.
             Err(errno) => refused = refused.or(Some(errno)),
         }
     }
     sys::open_dir(path)
 }
 
-/// The path from the root. `None`: of a working directory that has none any more.
+/// The path from the root. `None`: the working directory has no path any more.
 fn absolute(path: &CStr) -> Option<CString> {
     if path.to_bytes().starts_with(b"/") {
         return Some(path.to_owned());
@@ -164,7 +164,7 @@ fn absolute(path: &CStr) -> Option<CString> {
     CString::new([&here, b"/".as_slice(), path.to_bytes()].concat()).ok()
 }
 
-/// What root makes in somebody's directory is theirs: else they could not use it. With `sync`, its name is on disk.
+/// Gives what root makes in somebody's directory to them: otherwise they could not use it. With `sync`, puts its name on disk.
 fn made(path: &[u8], sync: bool) -> sys::Result<()> {
     let is_root = sys::process::effective_uid() == 0;
     if !is_root && !sync {
@@ -175,8 +175,8 @@ fn made(path: &[u8], sync: bool) -> sys::Result<()> {
     let theirs = sys::fstat(&above)?;
     if is_root && theirs.uid != 0 {
         let made = sys::open_subdir(&above, &name)?;
-        // Only what is as it was made: whoever owns the directory above may have put another there. Where the file system
-        // has no owners to give it to, all may use it whatever one does.
+        // Only if it is still what we made: the owner of the directory above may have put something else there. If the file
+        // system has no owners to give it to, everybody may use it whatever we do.
         if sys::fstat(&made)?.uid == 0 && sys::list_some(&made, 0, |_| {})? {
             let _ = sys::owner::change_owner(&made, Some(theirs.uid), theirs.gid);
         }
@@ -187,7 +187,7 @@ fn made(path: &[u8], sync: bool) -> sys::Result<()> {
     }
 }
 
-/// The path of the directory above, and the name beneath it: what `dirname` and `basename` give.
+/// The path of the directory above, and the name in it, as `dirname` and `basename` return them.
 fn split(path: &[u8]) -> sys::Result<(CString, CString)> {
     let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
     let slash = path[..end].iter().rposition(|byte| *byte == b'/');

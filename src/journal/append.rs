@@ -12,7 +12,7 @@ use crate::journal::{Participant, REPLACED, Standing, Written, replaced};
 use crate::lock::dir::Name;
 use crate::sys::{self, Errno, Fd};
 
-/// The header of a journal that nobody has stamped.
+/// The header of a journal that nobody has stamped yet.
 const UNSTAMPED: &[u8] = b"# codegraph-journal v1 0\n";
 
 /// Adds `lines` to the end.
@@ -48,13 +48,13 @@ pub(crate) fn append_stamped(by: &Participant, lines: &[u8], timestamp_ms: i64) 
     Err(replaced(by.dir()))
 }
 
-/// A header to be overwritten in place, and what by.
+/// A header that is to be overwritten in place, and the new one.
 struct Stamp<'h> {
     old: Vec<u8>,
     new: &'h [u8],
 }
 
-/// `None`: the journal was replaced; again. On failure it is as it was, or the message says what is not.
+/// `None`: the journal was replaced; try again. On failure the journal is as it was, or the message says what is not.
 fn append_to(
     by: &Participant,
     mut journal: Standing,
@@ -72,7 +72,7 @@ fn append_to(
     let note = Note::of(&journal, bytes.len());
     match &note {
         Some(note) => by.put_postscript(&note.line())?,
-        None => by.clear_postscript()?, // an earlier one that could not be taken away would have this append cut
+        None => by.clear_postscript()?, // if an earlier one could not be removed, it would cut this append
     }
     let mut done = 0;
     let mut stamped = None;
@@ -82,12 +82,12 @@ fn append_to(
             stamp.put(&journal.file).map_err(|e| ("stamp", e))?;
             stamped = Some(stamp);
         }
-        // codegraph's native engine replaces the journal without taking the lock: what went into the old one is gone.
+        // codegraph's native engine replaces the journal without the lock; then what was written to the old one is gone.
         journal.stands(dir).map_err(|e| ("look at", e))
     })();
-    // Before a message is made of the failure, for which there may be no memory.
+    // Before a message is made of the failure, because there may be no memory for that.
     let undone = appended.is_ok() || undo(by, &journal, done as u64, stamped);
-    let _ = by.clear_postscript(); // of what is done, or undone: it does no harm until the next append clears it
+    let _ = by.clear_postscript(); // all is done or undone, so it does no harm until the next append clears it
     match appended {
         Ok(stands) => Ok(stands.then(|| journal.written())),
         Err((what, errno)) if undone => Err(os(what, errno)),
@@ -100,15 +100,15 @@ fn stays(error: &Error) -> Error {
     Error::new(error.code(), message)
 }
 
-/// What would fail when a part is done, or cost the program its life.
+/// Refuses what would fail halfway, or end the program.
 fn refuse(journal: &Standing, len: usize, stamps: bool) -> std::result::Result<(), (&'static str, Errno)> {
     // A write beyond the limit sends SIGXFSZ, and one up to it leaves half an entry.
     if journal.meta.size.saturating_add(len as u64) > sys::capacity::file_size_limit() {
         return Err(("append to", Errno::FBIG));
     }
     if stamps {
-        // A file that may only be appended to (`chattr +a`) keeps this flag, and so would the entries stay without their
-        // stamp, which nobody could take back.
+        // A file that may only be appended to (`chattr +a`) keeps this flag. Then the entries would stay without their stamp,
+        // and nobody could take them back.
         sys::stop_appending(&journal.file)
             .and_then(|()| sys::go_on_appending(&journal.file))
             .map_err(|e| ("stamp", e))?;
@@ -116,8 +116,8 @@ fn refuse(journal: &Standing, len: usize, stamps: bool) -> std::result::Result<(
     Ok(())
 }
 
-/// What must come before the first line: a header where there is nothing, a newline after a tail that was cut. NUL bytes at
-/// the end, which a power cut has left, are taken away first.
+/// What must be written before the first line: a header if the file is empty, a newline if the last line has none. First it
+/// removes NUL bytes from the end, which a power cut has left.
 fn missing(by: &Participant, journal: &mut Standing) -> Result<&'static [u8]> {
     let os = |e| Error::os(e, Name(&by.dir().journal));
     let Some(last) = journal.meta.size.checked_sub(1) else {
@@ -137,9 +137,9 @@ fn missing(by: &Participant, journal: &mut Standing) -> Result<&'static [u8]> {
     }
 }
 
-/// As it was; unless the lock is another's by now, or somebody who takes no lock has added to the file: then what was
-/// added stays. So it does when this fails too, on a broken disk say; the next append completes its last line. `false`: it
-/// stays.
+/// Restores the journal, unless the lock is another's by now, or somebody who takes no lock has added to the file: then what
+/// was appended stays. It also stays if this fails as well, on a broken disk for example; the next append completes the last
+/// line. `false`: it stays.
 fn undo(by: &Participant, journal: &Standing, done: u64, stamped: Option<&Stamp<'_>>) -> bool {
     let before = journal.meta.size;
     let ours_alone = || by.still_held().is_ok() && sys::fstat(&journal.file).is_ok_and(|now| now.size == before + done);
@@ -151,7 +151,7 @@ fn undo(by: &Participant, journal: &Standing, done: u64, stamped: Option<&Stamp<
     done == 0 || ours_alone() && take_back()
 }
 
-/// The header that stands, if it is plain digits, as many as in `new`.
+/// The current header, if it consists of plain digits, as many as in `new`.
 fn header_to_stamp(by: &Participant, journal: &Standing, new: &[u8]) -> Result<Option<Vec<u8>>> {
     let mut buf = [MaybeUninit::uninit(); 64];
     let os = |e| Error::os(e, Name(&by.dir().journal));
@@ -171,7 +171,7 @@ impl Stamp<'_> {
         sys::stop_appending(file)?;
         let written = sys::write_at(file, &self.new[Self::AT..], Self::AT as u64);
         if written.is_err() {
-            let _ = self.take_back(file); // as it was, as far as that can be had
+            let _ = self.take_back(file); // restore it, if possible
         }
         written
     }

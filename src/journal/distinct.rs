@@ -8,23 +8,23 @@ use crate::sys::{self, Errno};
 
 /// Ranges of one buffer, of which each content is to count once.
 ///
-/// Looking each up in one table would miss every cache: a million of them take ten times as long as reading them. So they
-/// are gathered with their hashes, sorted into parts by the upper bits, and told apart part by part, in a table that stays
-/// in the cache.
+/// Looking each one up in one table would miss every cache: for a million of them that takes ten times as long as reading
+/// them. So they are gathered with their hashes, sorted into parts by the upper bits, and compared part by part, in a table
+/// that stays in the cache.
 pub(crate) struct Distinct<'r> {
     room: &'r Room,
     ranges: Vec<Range<usize>>,
     hashes: Vec<u64>,
 }
 
-/// A range by its place, and the lower half of its hash. Small, because there is one for each line.
+/// A range, by its index, and the lower half of its hash. It is small because there is one for each line.
 #[derive(Clone, Copy)]
 struct Item {
     hash: u32,
     place: u32,
 }
 
-/// A line's place in the table of its part that nobody has taken.
+/// A free place in the table of a part.
 const VACANT: Item = Item {
     hash: 0,
     place: u32::MAX,
@@ -37,7 +37,7 @@ const PART: usize = 1024;
 const MOST_PARTS_BITS: u32 = 12;
 
 impl<'r> Distinct<'r> {
-    /// With room for as many, if there is so much memory: growing moves all that is there.
+    /// With room for so many, if there is enough memory, because growing moves everything.
     pub(crate) fn with_room(expected: usize, room: &'r Room) -> Self {
         let mut distinct = Distinct {
             room,
@@ -115,8 +115,8 @@ impl<'r> Distinct<'r> {
         Ok(again)
     }
 
-    /// All of them, sorted into parts by the upper bits of their hashes, in their order within each; and where the parts
-    /// end.
+    /// All of them, sorted into parts by the upper bits of their hashes, and in their original order within each; and where
+    /// the parts end.
     fn parts(&self) -> Result<(Vec<Item>, Vec<usize>)> {
         let bits = (self.hashes.len() / PART).max(1).ilog2().min(MOST_PARTS_BITS);
         let part_of = |hash: u64| (hash >> 32 >> (32 - bits)) as usize;
@@ -143,7 +143,7 @@ impl<'r> Distinct<'r> {
     }
 }
 
-/// How many more there is to be room for.
+/// How many more to make room for.
 fn growth(held: usize) -> Result<usize> {
     match MOST.saturating_sub(held) {
         0 => Err(Error::os(Errno::OVERFLOW, format_args!("more than {MOST} lines"))),
@@ -151,8 +151,8 @@ fn growth(held: usize) -> Result<usize> {
     }
 }
 
-/// Eight bytes a step, each folded in by a wide multiplication. Not against an enemy: whoever can write a journal can
-/// spoil it in simpler ways, and a collision costs time alone.
+/// Takes eight bytes a step, and folds them in by a wide multiplication. It does not resist an attacker: somebody who can write
+/// the journal can spoil it in simpler ways, and a collision only costs time.
 #[inline]
 fn hash(bytes: &[u8]) -> u64 {
     const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -161,7 +161,7 @@ fn hash(bytes: &[u8]) -> u64 {
     for chunk in &mut chunks {
         state = fold(state ^ word(chunk), SEED);
     }
-    // The last eight bytes, some of them again: cheaper than a copy of what is left, whose length nobody foresees.
+    // The last eight bytes, of which some were taken before: cheaper than to copy a rest whose length cannot be predicted.
     let tail = match bytes.last_chunk::<8>() {
         Some(last) => u64::from_le_bytes(*last),
         None => word(bytes),

@@ -1,4 +1,4 @@
-//! What was written is on disk, and the name of the file that it was written to.
+//! Makes sure that what was written is on disk, and so is the name of the file that it was written to.
 
 use crate::error::{Error, Result};
 use crate::journal::{Standing, Written};
@@ -8,7 +8,7 @@ use crate::sys;
 /// What is known to be on disk.
 #[derive(Debug, Default)]
 pub(crate) struct Durable {
-    /// The journal whose directory entry is. Open, so that its inode number cannot be another's.
+    /// The journal whose directory entry is on disk. It stays open, so that no other file gets its inode number.
     known: Option<Written>,
 }
 
@@ -22,11 +22,11 @@ impl Durable {
         let mut written = written;
         loop {
             sys::sync_data(&written.file).map_err(os)?;
-            // The file's own name, once: whoever made the file may not have cared.
+            // The file's name, once: the program that made the file may not have synced it.
             if self.known.as_ref().is_none_or(|known| known.id != written.id) {
                 sys::sync_dir(&dir.fd).map_err(os)?;
             }
-            // Replaced meanwhile, by somebody who copied our entries into a file that may not be on disk yet?
+            // Has somebody replaced it meanwhile, and copied our entries into a file that may not be on disk yet?
             match Standing::open(dir)? {
                 Some(journal) if journal.meta.id != written.id => written = journal.written(),
                 Some(_) => {

@@ -1,4 +1,4 @@
-//! The journal's lines, byte for byte: what is written, and how the shipped reader understands what stands there.
+//! The journal's lines, byte for byte: what is written, and how the shipped reader understands it.
 //!
 //! ```text
 //! # codegraph-journal v1 <timestamp in ms>
@@ -49,7 +49,7 @@ impl<'p> Entry<'p> {
         }
     }
 
-    /// Why the format cannot carry this entry, so that it would read back as it was written.
+    /// Why the format cannot carry this entry: it would not read back as it was written.
     fn fault(&self) -> Option<&'static str> {
         let path = self.path;
         if path.is_empty() {
@@ -68,7 +68,7 @@ impl<'p> Entry<'p> {
     }
 }
 
-/// The entries' lines, each with its newline. All are looked at before anything is written.
+/// The entries' lines, each with its newline. All are checked before anything is written.
 pub(crate) fn encode<'e>(entries: impl IntoIterator<Item = Entry<'e>>) -> Result<Vec<u8>> {
     let mut lines = Vec::new();
     for (index, entry) in entries.into_iter().enumerate() {
@@ -196,12 +196,12 @@ fn number(text: &[u8]) -> Option<f64> {
     match radix {
         Some(radix) => whole_number(&text[2..], radix),
         None if is_decimal(text.as_bytes()) => text.parse().ok(),
-        None => None, // Infinity among them, which is not finite
+        None => None, // this includes Infinity, which is not finite
     }
 }
 
-/// `[+-] digits [. digits] [e [+-] digits]`, with digits before or after the point: for these Rust's parser and
-/// JavaScript's agree, both rounding to nearest.
+/// `[+-] digits [. digits] [e [+-] digits]`, with digits before or after the point. For these, Rust's parser and JavaScript's
+/// agree: both round to nearest.
 fn is_decimal(text: &[u8]) -> bool {
     let unsigned = text
         .strip_prefix(b"+")
@@ -242,7 +242,7 @@ fn whole_number(digits: &str, radix: u32) -> Option<f64> {
             sticky |= digit != 0;
         }
     }
-    // More than 53 bits are in `head` once anything was dropped, so that one more bit decides a tie.
+    // Once anything was dropped, `head` has more than 53 bits, so one more bit decides a tie.
     let head = (head << 1) | u128::from(sticky);
     Some(head as f64 * 2f64.powi(dropped.saturating_sub(1)))
 }

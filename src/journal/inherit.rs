@@ -1,4 +1,4 @@
-//! Whose a new journal is: the old one's owner's, with all rights that the old one gave and no others.
+//! Who owns a new journal: the owner of the old one, with all the rights that the old one gave, and no others.
 
 use std::ffi::CString;
 
@@ -9,8 +9,8 @@ use crate::sys::{self, Errno, Fd, Meta};
 
 const ROOT: u32 = 0;
 
-/// Gives a new journal that is empty still what the old one has: owner, group, access control list, mode and the users'
-/// own attributes. An error, before anything is done, if somebody would lose what they may do now.
+/// Gives a new journal, while it is still empty, what the old one has: owner, group, access control list, mode and user
+/// attributes. It fails, before anything is done, if somebody would lose a right that they have now.
 pub(super) fn from_old(dir: &Dir, new: &Fd, old: &Fd, meta: &Meta) -> Result<()> {
     let os = |e| {
         Error::os(
@@ -27,31 +27,31 @@ pub(super) fn from_old(dir: &Dir, new: &Fd, old: &Fd, meta: &Meta) -> Result<()>
     let mode = mode_for(meta.mode, theirs, given).filter(|_| given == theirs || !has(&old_names));
     let mode = mode.ok_or_else(|| locked_out(dir, theirs))?;
     inherit_list(new, old, &old_names, has(&new_names)).map_err(os)?;
-    // After the others: each of them may change it.
+    // Last, because each of the calls above may change it.
     if mode != sys::fstat(new).map_err(os)?.mode {
         sys::chmod(new, mode).map_err(os)?;
     }
     for name in old_names.iter().filter(|name| name.to_bytes().starts_with(b"user.")) {
-        // As far as the file system lets: they give nobody a right.
+        // As far as the file system allows: they give nobody a right.
         let _ = owner::attribute(old, name).map(|value| value.map(|value| owner::set_attribute(new, name, &value)));
     }
     Ok(())
 }
 
-/// A journal that root makes where there is none, in somebody's directory, is theirs.
+/// If root makes a journal where there is none, in somebody's directory, it becomes theirs.
 pub(super) fn from_directory(dir: &Dir, new: &Fd) -> Result<()> {
     let os = |e| Error::os(e, format_args!("look whose {} is", Name(&dir.journal)));
     if sys::fstat(new).map_err(os)?.uid == ROOT {
         let theirs = sys::fstat(&dir.fd).map_err(os)?;
         if theirs.uid != ROOT {
-            // Where the file system cannot, all files in it are somebody's whatever one does.
+            // If the file system cannot do this, its files belong to somebody whatever we do.
             let _ = owner::change_owner(new, Some(theirs.uid), theirs.gid);
         }
     }
     Ok(())
 }
 
-/// Whose it is then: the group may be given to its members alone, the whole to anybody by root alone.
+/// Returns who owns it then: only root may give a file to anybody, and others only to a group that they are in.
 fn give(new: &Fd, ours: Owner, theirs: Owner) -> Owner {
     if owner::change_owner(new, Some(theirs.user), theirs.group).is_ok() {
         return theirs;
@@ -65,14 +65,14 @@ fn give(new: &Fd, ours: Owner, theirs: Owner) -> Owner {
     }
 }
 
-/// The mode that a new journal gets. `None`: somebody would be locked out. Those who were the file's owner are counted with
-/// its group, where it still has that: whoever shares a directory by its group is a member.
+/// The mode that a new journal gets. `None`: somebody would be locked out. The former owner is counted with the file's group,
+/// if that stays the same: people who share a directory by its group are members of it.
 fn mode_for(mode: u32, theirs: Owner, given: Owner) -> Option<u32> {
     let covers = |less: u32, more: u32| less & 0o6 & !more == 0;
     let (user, group, others) = (mode >> 6, mode >> 3, mode);
     let user_keeps =
         given.user == theirs.user || covers(user, if given.group == theirs.group { group } else { others });
-    // Another group must not have the old one's rights, nor the old one the others'.
+    // Another group must not get the old one's rights, nor must the old one get those of the others.
     let group_keeps = given.group == theirs.group || (group ^ others) & 0o6 == 0;
     let mode = if given.group == theirs.group {
         mode
@@ -86,7 +86,7 @@ fn has(names: &[CString]) -> bool {
     names.iter().any(|name| name.as_c_str() == ACL)
 }
 
-/// The old one's list; or none, where the directory gave the new one a list by default.
+/// Copies the old one's access control list; or removes the list that the directory gave the new one by default.
 fn inherit_list(new: &Fd, old: &Fd, old_names: &[CString], given: bool) -> sys::Result<()> {
     let list = match has(old_names) {
         true => owner::attribute(old, ACL)?,

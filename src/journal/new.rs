@@ -10,7 +10,7 @@ use crate::lock::dir::{Dir, Name};
 use crate::lock::private::Private;
 use crate::sys::{self, Errno, Meta, Rename};
 
-/// What it is to hold.
+/// What the new file is to contain.
 pub(super) struct Content<'c> {
     pub header: &'c [u8],
     /// A part of the old journal.
@@ -26,8 +26,8 @@ impl Content<'_> {
     }
 }
 
-/// Its name is not the shipped peer's (`changes.journal.tmp`): a peer that should write at the same time, against all rules,
-/// must not find its file changed under its hands.
+/// Its name is not the shipped peer's (`changes.journal.tmp`): if a shipped peer writes at the same time, against all rules,
+/// nobody must change its file.
 pub(super) struct New {
     private: Private,
     meta: Meta,
@@ -45,8 +45,8 @@ impl New {
         }
     }
 
-    /// Fills the file, and gives it its place if the journal is `old` still. `None`: it is not. Nothing is left behind
-    /// unless it has its place.
+    /// Fills the file, and puts it into place if the journal is still `old`. `None`: it is not. Unless the file was put into
+    /// place, nothing is left behind.
     pub(super) fn put(
         &self,
         by: &Participant,
@@ -65,8 +65,8 @@ impl New {
         if !placed? {
             return Ok(None);
         }
-        // Only now: until the rename, a sweep would have taken the file of somebody without it. On the journal it is in
-        // the way of whoever else wants one there. It goes when the file is closed, if this fails.
+        // Only now: without the flock, a sweep could have removed the file before the rename. On the journal it would be in
+        // the way of programs that flock that. If this fails, it ends when the file is closed.
         let _ = sys::unlock(&self.private.file);
         Ok(Some(Written::new(Arc::clone(&self.private.file), self.meta.id)))
     }
@@ -82,7 +82,7 @@ impl New {
         let file = &self.private.file;
         let name = Name(&self.private.name);
         let os = |e| Error::os(e, format_args!("write {name}"));
-        // To learn it from the write costs the program its life.
+        // If the write itself hit the limit, a signal would end the program.
         if content.size() > sys::capacity::file_size_limit() {
             return Err(os(Errno::FBIG));
         }
@@ -106,7 +106,7 @@ impl New {
             end += part.len() as u64;
         }
         match durable {
-            // Before the rename: after a power cut the name must not lead to an empty file.
+            // Before the rename, because after a power cut the name must not lead to an empty file.
             true => sys::sync_data(file).map_err(os),
             false => Ok(()),
         }
@@ -122,19 +122,19 @@ impl New {
     }
 
     fn place(&self, by: &Participant, is_first: bool) -> Result<bool> {
-        // The last moment at which nothing is done yet (P3).
+        // This is the last moment at which nothing has been done yet (P3).
         by.surely_held()?;
         let dir = by.dir();
         let rename = |how| sys::rename(&dir.fd, &self.private.name, &dir.journal, how);
         let renamed = match is_first.then(|| rename(Rename::NoReplace)) {
-            // This file system cannot say so: there was none a moment ago, and we hold the lock.
+            // This file system cannot rename so. But there was no journal a moment ago, and we hold the lock.
             Some(Err(errno)) if sys::means_no_rename_flag(errno) => rename(Rename::Replace),
             Some(renamed) => renamed,
             None => rename(Rename::Replace),
         };
         match renamed {
             Ok(()) => Ok(true),
-            // A journal has come; or our file was swept, by one who cannot see that we live.
+            // Somebody has made a journal; or our file was swept, by somebody who cannot see that we live.
             Err(Errno::EXIST | Errno::NOENT) => Ok(false),
             Err(errno) => Err(Error::os(errno, format_args!("replace {}", Name(&dir.journal)))),
         }

@@ -1,21 +1,22 @@
 //! What a kill may cut, and how it is taken back.
 //!
-//! The kernel ends a killed process's `write` where it goes from one page of the file to the next (measured: once in
-//! 1 500 kills of a process that does nothing but append), or from one block to the next where these are smaller, and half
-//! a path is another path. So before such a write its writer leaves a note of what it is about to do, as the postscript of its lock, and takes the note away afterwards.
-//! Whoever claims the lock of a dead holder hands the postscript to [`act_upon`], which takes back what was not finished:
-//! nobody was told that it was. A reader finds the note, too, and leaves out what is not finished.
+//! The kernel can end a killed process's `write` where it goes from one page of the file to the next (measured: once in
+//! 1 500 kills of a process that does nothing but append), or from one block to the next if these are smaller, and half a
+//! path is another path. So before such a write, the writer leaves a note of what it is about to do, as the postscript of its
+//! lock, and removes the note afterwards. The peer that claims a dead holder's lock hands the postscript to [`act_upon`], which
+//! takes back what was not finished, and so was not acknowledged to anybody. A reader finds the note, too, and leaves out what
+//! is not finished.
 
 use crate::journal::Standing;
 use crate::lock::dir::Dir;
 use crate::sys::{self, FileId, Meta};
 
-/// The kernel's larger pages end where smaller ones do.
+/// The kernel may use larger pages, but they end where smaller ones do.
 const PAGE: u64 = 4096;
 /// The smallest block of any file system.
 const BLOCK: u64 = 512;
 
-/// An append on its way: the journal's inode number, its size before, and its size after.
+/// An append in progress: the journal's inode number, its size before, and its size after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Note {
     inode: u64,
@@ -43,7 +44,7 @@ impl Note {
         format!("append={}:{}:{}\n", self.inode, self.from, self.to)
     }
 
-    /// From a lock's postscript: its first line, if that is whole.
+    /// Parses the first line of a lock's postscript, if that line is whole.
     pub(super) fn parse(postscript: &[u8]) -> Option<Note> {
         let end = sys::find_byte(b'\n', postscript)?;
         let line = std::str::from_utf8(&postscript[..end]).ok()?;
@@ -56,8 +57,8 @@ impl Note {
         })
     }
 
-    /// Where the journal ends without the append, if it was begun and not finished. A journal that is another file by now
-    /// was not cut.
+    /// Where the journal ends without the append, if that was begun and not finished. If the journal is another file by now,
+    /// it was not cut.
     pub(super) fn cut(&self, journal: FileId, size: u64) -> Option<u64> {
         let is_begun = (self.from.saturating_add(1)..self.to).contains(&size);
         (journal.inode() == self.inode && is_begun).then_some(self.from)
@@ -65,19 +66,19 @@ impl Note {
 }
 
 /// Whether a write from one size to the other can end between them. A file system whose blocks are smaller than a page may
-/// find room for the first of them alone. (How large they are is asked only of the few writes that it matters to.)
+/// have room for the first of them only. (Their size is asked for only by the few writes for which it matters.)
 fn may_be_cut(from: u64, to: u64, block: impl FnOnce() -> u64) -> bool {
     let crosses = |unit: u64| from / unit != (to - 1) / unit;
     crosses(PAGE) || crosses(BLOCK) && crosses(block().clamp(BLOCK, PAGE))
 }
 
-/// Takes back what a dead holder has not finished, as the postscript of its lock says. To be called under the lock that was
-/// claimed. A note is believed as far as `user`, whose lock it stood in, could have cut the journal anyway.
+/// Takes back what a dead holder has not finished, according to the postscript of its lock. Call it under the lock that was
+/// claimed. A note is acted on only if `user`, whose lock it stood in, could have cut the journal anyway.
 pub(crate) fn act_upon(dir: &Dir, postscript: &[u8], user: u32) {
     let Some(note) = Note::parse(postscript) else {
         return;
     };
-    // What cannot be looked at or taken back stays; the next append completes its last line.
+    // If it cannot be looked at or taken back, it stays, and the next append completes its last line.
     let Ok(Some(journal)) = Standing::open(dir) else {
         return;
     };
@@ -89,7 +90,7 @@ pub(crate) fn act_upon(dir: &Dir, postscript: &[u8], user: u32) {
     }
 }
 
-/// Whether a user can write to a file. Whether one is in its group is not asked: that the group may write has to do.
+/// Whether a user can write to a file. If the group may write, we assume so, without asking who is in the group.
 fn may_write(user: u32, file: &Meta) -> bool {
     const OTHERS_MAY_WRITE: u32 = 0o022;
     user == 0 || user == file.uid || file.mode & OTHERS_MAY_WRITE != 0

@@ -1,4 +1,4 @@
-//! A file piece by piece, so that a journal that is larger than memory can be compared and copied.
+//! Reads a file piece by piece, so that a journal larger than memory can be compared and copied.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::journal::room::no_memory;
 use crate::lock::dir::Name;
 use crate::sys::{self, Fd};
 
-/// Large enough that the system calls do not count, small enough to stay in the cache.
+/// Large enough that the cost of the system calls does not matter, small enough to stay in the cache.
 const PIECE: usize = 256 << 10;
 
 /// Reads files by pieces, into one buffer.
@@ -22,8 +22,8 @@ impl Pieces {
         Ok(Pieces { buffer })
     }
 
-    /// Calls `each` with the bytes of the range, piece by piece with their places, as long as it returns `true` and the
-    /// file goes on. `Ok(false)`: one of the two has ended before the range.
+    /// Calls `each` with the bytes of the range, piece by piece, with their offsets, as long as it returns `true` and the
+    /// file goes on. `Ok(false)`: it did not get to the end of the range.
     pub(super) fn each(
         &mut self,
         file: &Fd,
@@ -44,7 +44,7 @@ impl Pieces {
         Ok(true)
     }
 
-    /// Where what follows the first line begins; 0 where the first line is an entry.
+    /// Where the entries begin: behind the first line, or at 0 if the first line is an entry.
     pub(super) fn entries(&mut self, file: &Fd, size: u64, name: &Name<'_>) -> Result<u64> {
         let mut begin = size;
         self.each(file, 0..size, name, |piece, at| {

@@ -1,16 +1,16 @@
 //! The journal's bytes as they were at one moment, without what is not finished.
 //!
-//! A journal that ends with a newline is whole lines. One that does not may be seen in the middle of an append, which the
-//! kernel makes page by page, and half a path is another path; or it is **at rest**, and its last line counts, as for the
-//! shipped reader. After the bytes were read, the lock tells which, without being taken:
+//! If a journal ends with a newline, all its lines are whole. If it does not, it may have been read in the middle of an
+//! append, which the kernel makes page by page, and half a path is another path; or it is **at rest**, and its last line
+//! counts, as for the shipped reader. After the bytes were read, the lock, which is not taken, tells which:
 //!
 //! | the lock | the last line |
 //! | --- | --- |
-//! | carries a note of an append to this journal that is not finished: from the noted size on | is left out, and all of that append |
-//! | is free, or whoever holds it cannot be in the middle of an append: a library peer without a note, a lock without a whole stamp, a shipped peer that is dead | counts, if the journal's size is still the same: an append that was under way when the bytes were read has ended by now, and has changed it |
-//! | a living shipped peer's, or anything else | is left out: the next reader finds it, and a checkpoint keeps it |
+//! | has a note of an append to this journal that is not finished | is left out, with all of that append: from the noted size on |
+//! | is free, or its holder cannot be in the middle of an append: a library peer without a note, a lock without a whole stamp, a shipped peer that is dead | counts if the journal's size is still the same: if an append was in progress when the bytes were read, it has ended by now, and has changed the size |
+//! | anything else, such as a living shipped peer's | is left out: the next reader finds it, and a checkpoint keeps it |
 //!
-//! If the size has changed, all is read anew. NUL bytes at the end are not written yet (`tail.rs`).
+//! If the size has changed, everything is read again. NUL bytes at the end are not written yet (`tail.rs`).
 
 use crate::error::{Error, Result};
 use crate::journal::note::Note;
@@ -20,7 +20,7 @@ use crate::lock::dir::{Dir, Name, read_stamp};
 use crate::lock::stamp::{Stamp, postscript_of};
 use crate::sys::{self, Errno, Fd, FileId, FileKind, Open, process::is_alive};
 
-/// How often a journal that changes is read anew before its unfinished line is left out.
+/// How often a journal that keeps changing is read before its unfinished line is left out.
 const LOOKS: usize = 8;
 
 /// The bytes, with room for one more.
@@ -51,7 +51,7 @@ pub(super) fn read(dir: &Dir, file: &Fd, id: FileId, mut size: u64, room: &Room)
     Ok(content)
 }
 
-/// No more than was there at first: what is added meanwhile may not be whole.
+/// Reads no more than was there at first: what is added meanwhile may not be whole.
 fn read_at_most(file: &Fd, content: &mut Vec<u8>, size: u64, name: &Name<'_>, room: &Room) -> Result<()> {
     let wanted = usize::try_from(size).unwrap_or(usize::MAX);
     content.clear();
@@ -63,7 +63,7 @@ fn read_at_most(file: &Fd, content: &mut Vec<u8>, size: u64, name: &Name<'_>, ro
     sys::read_behind(file, content, 0, wanted).map_err(|e| Error::os(e, name))
 }
 
-/// Whether the last line of what was read belongs to an append under way.
+/// Whether the last line of what was read belongs to an append in progress.
 enum Unfinished {
     No,
     Perhaps,
@@ -74,7 +74,7 @@ enum Unfinished {
 fn unfinished(dir: &Dir, journal: FileId, size: u64) -> Unfinished {
     match dir.stat(&dir.lock) {
         Ok(None) => return Unfinished::No,
-        // To open a device or a FIFO can have effects of its own.
+        // To open a device or a FIFO can have side effects.
         Ok(Some(meta)) if meta.kind == FileKind::Regular => {}
         _ => return Unfinished::Perhaps,
     }
@@ -91,7 +91,7 @@ fn unfinished(dir: &Dir, journal: FileId, size: u64) -> Unfinished {
                 _ => Unfinished::No,
             }
         }
-        // Whoever creates a lock stamps it before it appends.
+        // A peer that creates a lock stamps it before it appends.
         Stamp::Cut { .. } => Unfinished::No,
         Stamp::Shipped { pid, .. } if !is_alive(pid) => Unfinished::No,
         Stamp::Shipped { .. } | Stamp::Foreign => Unfinished::Perhaps,

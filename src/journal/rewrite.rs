@@ -1,5 +1,5 @@
-//! A new journal in place of the old, or of none: for a new header, and for a checkpoint. It is copied piece by piece, and
-//! may be larger than memory.
+//! A new journal in place of the old one, or where there is none: for a new header, and for a checkpoint. It is copied piece
+//! by piece, so it may be larger than memory.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -31,12 +31,12 @@ pub(crate) fn write_header(by: &Participant, timestamp_ms: i64) -> Result<Writte
     rewrite(by, &format::header(timestamp_ms)?, Body::Empty).map(|(written, _)| written)
 }
 
-/// Also whether what the snapshot held is dropped. It is not if somebody has replaced the journal since.
+/// Also returns whether it dropped what the snapshot held. It does not if somebody has replaced the journal since.
 pub(crate) fn checkpoint(by: &Participant, snapshot: &Snapshot, timestamp_ms: i64) -> Result<(Written, bool)> {
     rewrite(by, &format::header(timestamp_ms)?, Body::Since(snapshot))
 }
 
-/// Writes the new journal beside the old one and renames it over. Also whether a snapshot's part was dropped.
+/// Writes the new journal beside the old one, and renames it over that. Also returns whether a snapshot's part was dropped.
 pub(super) fn rewrite(by: &Participant, header: &[u8], body: Body<'_>) -> Result<(Written, bool)> {
     let then = match body {
         Body::All { then } => then,
@@ -54,8 +54,8 @@ pub(super) fn rewrite(by: &Participant, header: &[u8], body: Body<'_>) -> Result
     Err(replaced(by.dir()))
 }
 
-/// A journal where there is none. Nobody sees it before it is complete: a shipped peer appends to an empty journal without
-/// a header, and drops its first line when it stamps. `None`: somebody else made one.
+/// Makes a journal where there is none. Nobody sees it before it is complete, because a shipped peer appends to an empty
+/// journal without a header, and drops the first line when it stamps. `None`: somebody else made one.
 pub(super) fn create(by: &Participant, header: &[u8], then: &[u8]) -> Result<Option<Written>> {
     let content = Content {
         header,
@@ -67,7 +67,7 @@ pub(super) fn create(by: &Participant, header: &[u8], then: &[u8]) -> Result<Opt
     new.put(by, None, &content, by.options().sync, &mut Pieces::new()?)
 }
 
-/// `None`: the old journal is another by now, or has grown.
+/// `None`: the old journal has been replaced, or has grown.
 fn replace(
     by: &Participant,
     old: &Standing,
@@ -82,8 +82,8 @@ fn replace(
         true => sound_size(&old.file, old.meta.size).map_err(|e| Error::os(e, &name))?,
         false => 0,
     };
-    // Only in the very file that was read is it known what came after. A journal that was rewritten meanwhile keeps all it
-    // has: to process an entry twice does no harm, to lose one does.
+    // We know what came after the snapshot only if this is the very file that was read. A journal that was rewritten meanwhile
+    // keeps everything: to process an entry twice does no harm, to lose one does.
     let seen = match body {
         Body::Since(snapshot) => snapshot.end_in(old, end, &mut pieces, &name)?,
         Body::All { .. } | Body::Empty => None,
@@ -98,7 +98,7 @@ fn replace(
         carried: start..end,
         then,
     };
-    // Entries that live on must be no less durable than they were.
+    // Entries that are carried over must be no less durable than they were.
     let durable = by.options().sync || carries;
     let written = New::create(by.dir())?.put(by, Some(old), &content, durable, &mut pieces)?;
     let Some(written) = written else { return Ok(None) };
@@ -106,16 +106,16 @@ fn replace(
     Ok(Some((late.unwrap_or(written), seen.is_some())))
 }
 
-/// What the last line lacks.
+/// The newline that the last line lacks, if it does.
 fn newline_behind(journal: &Standing, range: Range<u64>) -> sys::Result<&'static [u8]> {
     let mut byte = [MaybeUninit::uninit()];
     let is_cut = !range.is_empty() && sys::read_at(&journal.file, &mut byte, range.end - 1)? != b"\n";
     Ok(if is_cut { b"\n" } else { b"" })
 }
 
-/// Brings over what somebody who holds no lock appended to the old journal in the last instant: as any other append, with
-/// its note, so that it writes over nobody and a kill leaves all of it or nothing. A crash before it leaves nothing of it;
-/// there is no lock under which it would have been acknowledged.
+/// Brings over what somebody without the lock appended to the old journal in the last instant. It does so by an append like any
+/// other, with its note, so that it overwrites nothing, and a kill leaves all of it or none. A crash before that loses it; but
+/// nothing that was written without the lock counts as acknowledged.
 fn bring_late(by: &Participant, old: &Standing) -> Result<Option<Written>> {
     let name = Name(&by.dir().journal);
     let told = |error: Error| {
@@ -132,7 +132,7 @@ fn bring_late(by: &Participant, old: &Standing) -> Result<Option<Written>> {
         let length = usize::try_from(size - from).unwrap_or(usize::MAX);
         Room::default().reserve(&mut late, length).map_err(told)?;
         sys::read_behind(&old.file, &mut late, from, length).map_err(|e| told(Error::os(e, &name)))?;
-        // A line that has not been finished yet: look again, once it does not grow any more, it is the last.
+        // The last line may not be finished yet: look again. If it does not grow any more, it is.
         let lines = if size == was { late.len() } else { whole_lines(&late) };
         was = size;
         if lines > 0 {

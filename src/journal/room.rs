@@ -1,4 +1,4 @@
-//! Memory for what may be larger than the machine's: asked for before it is taken.
+//! Memory for data that may be larger than the machine's memory: we ask whether it is there before we take it.
 
 use std::cell::Cell;
 use std::collections::TryReserveError;
@@ -6,24 +6,24 @@ use std::collections::TryReserveError;
 use crate::error::{ENOMEM, Error, Result};
 use crate::sys;
 
-/// Less than this is taken without a question, which costs some file reads.
+/// Less than this is taken without asking, because to ask costs some file reads.
 const MUCH: usize = 8 << 20;
 
 /// The memory that one call may take.
 #[derive(Default)]
 pub(super) struct Room {
-    /// What was left when it was first asked for, without what was taken since.
+    /// What was left when we first asked, minus what was taken since.
     left: Cell<Option<u64>>,
 }
 
 impl Room {
-    /// Whether so many bytes more may be taken. `ENOMEM`: the process would be killed for it.
+    /// Whether so many more bytes may be taken. `ENOMEM`: the process would be killed for it.
     pub(super) fn ask(&self, bytes: usize) -> Result<()> {
         if bytes < MUCH {
             return Ok(());
         }
         let left = self.left.get().unwrap_or_else(sys::capacity::free_memory);
-        // Some of what is free goes to the page tables, and to others meanwhile.
+        // Some of the free memory goes to the page tables, and to other processes meanwhile.
         match left.checked_sub(bytes as u64 + bytes as u64 / 16) {
             Some(left) => {
                 self.left.set(Some(left));
@@ -40,7 +40,7 @@ impl Room {
     }
 }
 
-/// An error, where Rust's collections would end the process.
+/// An error, in a case in which Rust's collections would end the process.
 pub(crate) fn no_memory(_: TryReserveError) -> Error {
     too_little(format_args!("the journal's entries"))
 }

@@ -13,27 +13,27 @@ use crate::journal::{Standing, open_error, reading};
 use crate::lock::dir::{Dir, Name};
 use crate::sys::{self, Fd, FileId, Open};
 
-/// The header is shorter than this, where it can be stamped in place.
+/// A header that can be stamped in place is shorter than this.
 const HEADER_ROOM: usize = 64;
-/// Of how many bytes a line is taken to be, when room is made for all of them: fewer than most are of.
+/// The length that is assumed for a line when room is made for all of them; most are longer.
 const LINE: usize = 32;
-/// How often the header is read until it is the same twice.
+/// How often the header is read at most, until it is the same twice.
 const HEADER_READS: usize = 16;
 
-/// What the journal held when it was read: each path once, in the order of its first mention, changed and deleted ones
-/// apart.
+/// What the journal held when it was read: each path once, in the order of its first mention, with the changed ones and the
+/// deleted ones apart.
 ///
-/// It stands by itself, whatever happens to the lock or the file; but while it lives, it keeps the file that it was
-/// read from open, so that a [`checkpoint`](crate::Journal::checkpoint) knows what was appended since.
+/// It does not change, whatever happens to the lock or the file. While it lives, it keeps the file that it was read from
+/// open, so that a [`checkpoint`](crate::Journal::checkpoint) knows what was appended since.
 #[derive(Debug)]
 pub struct Snapshot {
     content: Vec<u8>,
     timestamp: f64,
     changed: Vec<Range<usize>>,
     deleted: Vec<Range<usize>>,
-    /// The whole lines of entries, the newline of the header before them included.
+    /// The whole lines of entries, and the newline of the header before them.
     seen: Range<usize>,
-    /// Which byte stood behind each path, in the order of their places, where a NUL stands now. Empty: all newlines.
+    /// The byte that stood behind each path, where a NUL stands now, in the order of their offsets. Empty: all were newlines.
     behind: Vec<u8>,
     file: Fd,
     id: FileId,
@@ -49,7 +49,7 @@ impl Snapshot {
         let header = stable_header(&file).map_err(os)?;
         let room = Room::default();
         let mut content = reading::read(dir, &file, meta.id, meta.size, &room)?;
-        // The header of before the entries: it promises no more than they hold.
+        // The header as it was before the entries were read: it promises no more than they hold.
         if content.len() >= header.len() {
             content[..header.len()].copy_from_slice(&header);
         }
@@ -99,7 +99,7 @@ impl Snapshot {
         self.ranges(kind).len()
     }
 
-    /// One path of this kind, by its place in the order of first mention. In memory, a NUL follows it.
+    /// One path of this kind, by its index in the order of first mention. In memory, a NUL follows it.
     pub fn get(&self, kind: Kind, index: usize) -> Option<Entry<'_>> {
         let range = self.ranges(kind).get(index)?.clone();
         Some(Entry {
@@ -115,8 +115,8 @@ impl Snapshot {
         }
     }
 
-    /// Where what was read ends in a journal of this size. `None`: it is not the journal that was read; another file, or
-    /// one of which a part was taken back.
+    /// Where what was read ends in a journal of this size. `None`: it is not the journal that was read, but another file, or
+    /// a part of it was taken back.
     pub(super) fn end_in(
         &self,
         journal: &Standing,
@@ -124,7 +124,8 @@ impl Snapshot {
         pieces: &mut Pieces,
         name: &Name<'_>,
     ) -> Result<Option<u64>> {
-        // Its number alone could be another file's by now; but not while ours is open, as it is, save in a forked child.
+        // The inode number alone could be another file's by now; but not while ours is open, which it is, except in a forked
+        // child.
         let same_file = self.id == journal.meta.id && self.file.number().is_ok();
         let range = self.seen.start as u64..self.seen.end as u64;
         if !same_file || range.end > size {
@@ -138,8 +139,7 @@ impl Snapshot {
         Ok(same.then_some(end))
     }
 
-    /// Whether the file holds now what it held then, a part of what was seen; `nuls` counts the NUL bytes of the parts
-    /// before it.
+    /// Whether a part of the file is now what it was then. `nuls` counts the NUL bytes of the parts before it.
     fn is_same(&self, mut then: &[u8], mut now: &[u8], nuls: &mut usize) -> bool {
         while let Some(at) = sys::find_byte(0, then) {
             let behind = self.behind.get(*nuls).copied().unwrap_or(b'\n');
@@ -155,7 +155,7 @@ impl Snapshot {
 
 type Ranges = Vec<Range<usize>>;
 
-/// The paths that are changed and deleted, below a first line that ends at `first`, of what ends with a NUL; and where the
+/// The changed and the deleted paths in `content`, whose first line ends at `first`, and which ends with a NUL; and where the
 /// last whole line ends.
 fn parse(content: &[u8], first: usize, name: &Name<'_>, room: &Room) -> Result<(Ranges, Ranges, usize)> {
     let length = content.len() - 1;
@@ -183,14 +183,14 @@ fn parse(content: &[u8], first: usize, name: &Name<'_>, room: &Room) -> Result<(
     Ok((changed.into_ranges(content)?, deleted.into_ranges(content)?, end))
 }
 
-/// Has a NUL follow each path, for C. What stood there is the newline, nearly always; if it is for all, the result is
-/// empty, else it is what stood there, in the order of the paths' places.
+/// Makes a NUL follow each path, for C. Nearly always it replaces a newline; if it always does, the result is empty. Otherwise
+/// the result is what stood there, in the order of the paths' offsets.
 fn terminate(content: &mut [u8], changed: &[Range<usize>], deleted: &[Range<usize>], room: &Room) -> Result<Vec<u8>> {
     let ends = || changed.iter().chain(deleted).map(|range| range.end);
     let mut odd = Vec::new();
     for end in ends() {
         let was = std::mem::replace(&mut content[end], 0);
-        // The last path may be followed by the end, and is not among what is compared.
+        // The end may follow the last path, which is not compared then.
         if !matches!(was, b'\n' | 0) {
             odd.try_reserve(1).map_err(no_memory)?;
             odd.push((end, was));
@@ -211,7 +211,7 @@ fn terminate(content: &mut [u8], changed: &[Range<usize>], deleted: &[Range<usiz
     Ok(behind)
 }
 
-/// For whoever reads, it is as a header that is missing: what stands there cannot be relied on, and must be made anew.
+/// For a reader, this is the same as a missing header: the journal cannot be relied on, and must be made anew.
 fn damaged(name: &Name<'_>, content: &[u8], at: usize) -> Error {
     let count = content[at..].iter().take_while(|byte| **byte == 0).count();
     let what = format!(
@@ -223,7 +223,7 @@ fn damaged(name: &Name<'_>, content: &[u8], at: usize) -> Error {
 
 fn trim_range(content: &[u8], line: Range<usize>) -> Range<usize> {
     let bytes = &content[line.clone()];
-    // Nearly every line: nothing to trim.
+    // True of nearly every line: there is nothing to trim.
     if let (Some(b'!'..=b'~'), Some(b'!'..=b'~')) = (bytes.first(), bytes.last()) {
         return line;
     }
@@ -232,8 +232,8 @@ fn trim_range(content: &[u8], line: Range<usize>) -> Range<usize> {
     start..start + trimmed.len()
 }
 
-/// The first line, with its newline, read twice alike: a stamp in place can be seen half done. Empty: it is no header
-/// that is ever stamped in place.
+/// The first line, with its newline, once it was read twice alike: a reader can see a stamp in place half done. Empty: it is
+/// no header that is ever stamped in place.
 fn stable_header(file: &Fd) -> sys::Result<Vec<u8>> {
     let read = || -> sys::Result<Vec<u8>> {
         let mut buf = [MaybeUninit::uninit(); HEADER_ROOM];

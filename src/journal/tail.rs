@@ -1,6 +1,6 @@
-//! The end of a journal, where a power cut can leave NUL bytes: the file has grown on disk, and what was written has not
-//! arrived. No entry has a NUL, so they come from nowhere else. They are taken for not written yet, and so is the line that
-//! they cut: half a path is another path.
+//! The end of a journal, where a power cut can leave NUL bytes: the file has grown on disk, but the data have not arrived. No
+//! entry contains a NUL, so they come from nowhere else. They count as not written yet, and so does the line that they cut,
+//! because half a path is another path.
 
 use std::mem::MaybeUninit;
 
@@ -9,7 +9,7 @@ use crate::sys::{self, Fd};
 /// How much is read at once, from the end backwards.
 const PIECE: usize = 16 << 10;
 
-/// How much of `content` stands before such a tail.
+/// How much of `content` comes before such a tail.
 pub(super) fn sound_part(content: &[u8]) -> usize {
     match content.last() {
         Some(0) => {}
@@ -24,7 +24,7 @@ pub(super) fn whole_lines(content: &[u8]) -> usize {
     content.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
 }
 
-/// As [`sound_part`], of a file of this size.
+/// As [`sound_part`], for a file of this size.
 pub(super) fn sound_size(file: &Fd, size: u64) -> sys::Result<u64> {
     let written = last(file, size, |byte| byte != 0)?;
     match written == size {
@@ -33,10 +33,10 @@ pub(super) fn sound_size(file: &Fd, size: u64) -> sys::Result<u64> {
     }
 }
 
-/// Behind the last byte before `end` that is wanted; 0: there is none.
+/// The offset behind the last wanted byte before `end`; 0 if there is none.
 fn last(file: &Fd, mut end: u64, is_wanted: impl Fn(u8) -> bool) -> sys::Result<u64> {
     let mut buf = [MaybeUninit::uninit(); PIECE];
-    let mut most = 1; // nearly always it is the last
+    let mut most = 1; // nearly always it is the last byte
     while end > 0 {
         let length = end.min(most);
         let start = end - length;

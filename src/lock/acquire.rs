@@ -1,4 +1,4 @@
-//! Acquiring, as a state machine that never sleeps: it says "held", or "wait for this, until then", or why it failed.
+//! Acquiring, as a state machine that never sleeps: a step returns "held", or "wait for this, until then", or an error.
 //!
 //! ```text
 //! Fresh ── taken ──▶ Queued ── head ──▶ Contending ──▶ Paused ── taken ──▶ InLine ──▶ Behind ──▶ Following
@@ -7,8 +7,8 @@
 //!   └── free ──▶ held ◀──────────────────────────────── Settling (a dead holder's lock was claimed)
 //! ```
 //!
-//! The blocking call is a loop around it (`wait.rs`), so is the interface for event loops, and so is the test that tries
-//! every schedule.
+//! The blocking call is a loop around it (`wait.rs`), and so are the interface for event loops and the test that tries every
+//! schedule.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,21 +25,21 @@ use crate::lock::settle::{Settled, Settling};
 use crate::lock::time::{Deadline, Seconds};
 use crate::sys::{self, Fd, FileId};
 
-/// When there is no time to wait, how often a lock that changes under our eyes is tried again at once.
+/// How often a lock that changes while we look at it is tried again at once, if there is no time left to wait.
 const EAGER_TRIES: u32 = 16;
 const EAGER_PAUSE: Duration = Duration::from_micros(50);
 
 /// How long an acquire waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Patience {
-    /// Not at all; `EAGAIN`.
+    /// Not at all; it fails with `EAGAIN`.
     Try,
-    /// So long; `ETIMEDOUT`.
+    /// For so long; it fails with `ETIMEDOUT`.
     For(Option<Duration>),
 }
 
 impl Patience {
-    /// With no more time than is left until then.
+    /// The same, but not beyond this deadline.
     pub(crate) fn less(self, deadline: Deadline) -> Patience {
         match self {
             Patience::Try => Patience::Try,
@@ -62,12 +62,12 @@ pub(crate) enum Step {
     Wait(Wait),
 }
 
-/// Step again when one of these has happened; too early does no harm.
+/// Step again when one of these has happened; stepping too early does no harm.
 #[derive(Debug)]
 pub(crate) struct Wait {
-    /// The monotonic clock shows this.
+    /// The monotonic clock has reached this time.
     pub until: Duration,
-    /// This inotify queue is readable. (Or the handle's bell was rung.)
+    /// This inotify queue is readable (or the handle's bell was rung).
     pub queue: Option<Arc<Fd>>,
 }
 
@@ -86,23 +86,23 @@ pub(crate) struct Acquire {
 
 #[derive(Debug)]
 pub(super) enum State {
-    /// Nothing was tried yet.
+    /// Nothing has been tried yet.
     Fresh,
-    /// Behind other handles of this process; at `glance_at`, a look whether they do something.
+    /// Behind other handles of this process; at `glance_at`, it checks whether they still do something.
     Queued { glance_at: Option<Duration> },
-    /// The next look at the lock says what to do.
+    /// The next look at the lock decides what to do.
     Contending,
     /// Waits for the holder.
     Paused(FileId),
-    /// The next look at the line says what to do.
+    /// The next look at the line decides what to do.
     InLine,
-    /// Waits for the waiter before us, since then.
+    /// Has waited for the waiter before us since then.
     Behind { before: Before, since: Duration },
-    /// The one that was before us has its turn.
+    /// The waiter that was before us has its turn.
     Following { before: FileId, ends: Duration },
-    /// Claimed, or late: not to be relied on yet.
+    /// Claimed, or linked late: nobody may rely on the hold yet.
     Settling(Settling),
-    /// The time is over: one last look, which a lock that changes under our eyes gets again.
+    /// The time is over: one last look, which is repeated if the lock changes meanwhile.
     Last,
 }
 
@@ -131,7 +131,7 @@ impl Acquire {
         })
     }
 
-    /// Goes on as far as possible. Once it says `Held`, or fails, it is over.
+    /// Goes on as far as possible. Once it returns `Held` or an error, the acquire is over.
     pub(crate) fn step(&mut self, participant: &mut Participant, bell: &Bell) -> Result<Step> {
         let stepped = self.go_on(participant, bell);
         match &stepped {
@@ -155,7 +155,7 @@ impl Acquire {
         participant.leave_line(false);
     }
 
-    /// Gives up an acquire that is in progress. One that is over already stays as it is.
+    /// Gives up an acquire that is in progress. Does nothing if it is over already.
     pub(crate) fn abandon(mut self, participant: &mut Participant, bell: &Bell) {
         self.end(participant, bell, false);
     }
@@ -289,7 +289,7 @@ impl Acquire {
         }
         match participant.settled(settling)? {
             Settled::Held(hold) => Ok(Next::Held(hold)),
-            // Once beyond the time, and not again: the next one claims it.
+            // The timeout has passed during one settle, and there is no second one: whoever comes next claims the lock.
             Settled::Again(again) if self.deadline.has_passed(now) => {
                 participant.give_up(again);
                 Err(self.not_acquired(participant, now))
@@ -320,8 +320,8 @@ impl Acquire {
     }
 }
 
-/// Leaves the line, and only then asks for the last time whether the sign of life is late: this process may have been stopped
-/// meanwhile. `None`: it holds.
+/// Leaves the line, and only then checks for the last time whether the sign of life is overdue: this process may have been
+/// stopped meanwhile. `None`: it holds.
 fn leave_then_begin(participant: &mut Participant, hold: Hold) -> Result<Option<Settling>> {
     participant.leave_line(true);
     match hold.begin(Won::Settled) {
@@ -343,7 +343,7 @@ pub(super) fn begin(participant: &mut Participant, begun: Begun) -> Result<Next>
 }
 
 impl State {
-    /// The file whose change ends the wait.
+    /// The file that is watched: its change ends the wait.
     fn watched(&self) -> Option<FileId> {
         match self {
             State::Paused(id) => Some(*id),
@@ -353,7 +353,7 @@ impl State {
         }
     }
 
-    /// Only settling, and what a lock that changes under our eyes gets, may go beyond the deadline.
+    /// Only settling, and the last tries at a lock that keeps changing, may go beyond the deadline.
     fn end_of_wait(&self, until: Duration, deadline: Deadline) -> Duration {
         match self {
             State::Settling(_) | State::Last => until,

@@ -1,4 +1,4 @@
-//! What wakes a waiter from within its own process: another thread that cancels, or the handle before it in the queue.
+//! Wakes a waiter from within its own process: another thread that cancels rings it, or the handle before it in the queue.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
@@ -7,11 +7,11 @@ use crate::sys::{self, Fd};
 
 #[derive(Debug, Default)]
 pub(crate) struct Bell {
-    /// How often it was cancelled, ever.
+    /// How often waits were cancelled in all.
     cancels: AtomicU32,
     /// How many waits are in progress.
     waits: AtomicU32,
-    /// Made by the first wait. Without one, a wait notices when it next looks at the lock.
+    /// Made by the first wait. Without it, a wait notices a cancel when it next looks at the lock.
     eventfd: OnceLock<Fd>,
 }
 
@@ -33,7 +33,7 @@ impl Bell {
         self.waits.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Ends the waits in progress, and none that begins later. Whether there was one.
+    /// Ends the waits in progress, and none that begins later. Returns whether there was one.
     pub(crate) fn cancel(&self) -> bool {
         if self.waits.load(Ordering::SeqCst) == 0 {
             return false;
@@ -48,30 +48,30 @@ impl Bell {
     }
 
     pub(crate) fn ring(&self) {
-        // With the fence in `fd`: this thread sees the eventfd, or the waiter sees what was rung for.
+        // Together with the fence in `fd`: either this thread sees the eventfd, or the waiter sees why it would be rung.
         fence(Ordering::SeqCst);
         if let Some(eventfd) = self.eventfd.get() {
             sys::wake(eventfd);
         }
     }
 
-    /// For a poll, before which whatever it may be rung for must be looked at again.
+    /// For a poll. Before polling, check again whatever it may be rung for.
     pub(crate) fn fd(&self) -> sys::Result<&Fd> {
         let known = match self.eventfd.get() {
             Some(known) => known,
             None => {
                 let made = sys::eventfd()?;
-                self.eventfd.get_or_init(|| made) // if another thread was faster, its is as good
+                self.eventfd.get_or_init(|| made) // if another thread was faster, its eventfd is as good
             }
         };
         fence(Ordering::SeqCst);
         Ok(known)
     }
 
-    /// It was heard.
+    /// Silences it, once it was heard.
     pub(crate) fn clear(&self) {
         if let Some(eventfd) = self.eventfd.get() {
-            let _ = sys::drain(eventfd); // it is readable or empty, and both are fine
+            let _ = sys::drain(eventfd); // readable or empty, both are fine
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Taking over a dead holder's lock.
 //!
-//! It is never renamed over or unlinked to make room: either could hit a lock that became live a moment ago. Its stamp is
-//! written over **in place**, under its `flock`: whatever happens to the name meanwhile, the write lands in the dead lock or
-//! in an orphan. Then it **settles** (`settle.rs`): a shipped peer that read the dead stamp before our write, and has yet to
-//! rename its own over it, does so within the wait, and we see it (P2).
+//! It is never renamed over or unlinked to make room: either could hit a lock that became live a moment ago. We overwrite its
+//! stamp **in place**, under its `flock`: whatever happens to the name meanwhile, the write lands in the dead lock or in an
+//! orphan. Then the claim **settles** (`settle.rs`): a shipped peer may have read the dead stamp before our write, and not
+//! yet renamed its own over it. It does so during the wait, and we see it (P2).
 
 use std::ffi::CStr;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use crate::lock::time::SignOfLife;
 use crate::sys::{self, Errno, Fd, FileId, Open, Rename};
 
 impl Participant {
-    /// Claims a corpse, which then has to settle. `None`: the lock is another by now; start over.
+    /// Claims a corpse; the claim then has to settle. `None`: the lock has changed; start over.
     pub(crate) fn claim(&mut self, corpse: Corpse) -> Result<Option<Settling>> {
         self.expect_removable(&corpse)?;
         match (&corpse.stamp, self.open_corpse(&corpse)?) {
-            // Somebody's file, and not ours to write into.
+            // It is somebody's file, and not ours to write into.
             (Stamp::Foreign, _) | (_, None) => self.claim_by_exchange(corpse),
             (Stamp::Cut { .. }, Some(writer)) if !corpse.is_closed => {
                 self.claim_in_place(corpse, writer, Then::MoveToParked).map(Some)
@@ -32,8 +32,8 @@ impl Participant {
         }
     }
 
-    /// In a sticky directory, only the owner of a file, or of the directory, may remove it. Whoever claimed it anyway could not
-    /// release it.
+    /// In a sticky directory, only the owner of a file, or of the directory, may remove the file. Anybody else who claimed it
+    /// could not release it.
     fn expect_removable(&self, corpse: &Corpse) -> Result<()> {
         const STICKY: u32 = 0o1000;
         let me = sys::process::effective_uid();
@@ -52,13 +52,13 @@ impl Participant {
         Err(Error::new(-EPERM, message))
     }
 
-    /// The corpse, open for writing; `None` where it is another user's.
+    /// The corpse, open for writing. `None`: it cannot be opened (another user's), or the lock is another by now.
     fn open_corpse(&self, corpse: &Corpse) -> Result<Option<Fd>> {
         let dir = &self.dir;
         match sys::open(&dir.fd, &dir.lock, Open::Write) {
             Ok(writer) => {
                 let meta = sys::fstat(&writer).map_err(|e| Error::os(e, Name(&dir.lock)))?;
-                // Another file: claiming it in place fails the check after the settle; write to the corpse or nothing.
+                // Write to the corpse or to nothing. (An exchange finds out that the lock has changed.)
                 Ok((meta.id == corpse.id).then_some(writer))
             }
             Err(
@@ -69,14 +69,14 @@ impl Participant {
     }
 
     fn claim_in_place(&mut self, corpse: Corpse, writer: Fd, then: Then) -> Result<Settling> {
-        let sign = SignOfLife::now(); // before the write, that it is never younger than the mtime
+        let sign = SignOfLife::now(); // before the write, so that it is never younger than the mtime
         let stamp = self.own_stamp()?.held_since(sign.at_ms());
         // The dead holder's postscript stays until somebody acts upon it: we may die as well.
         let postscript = corpse.postscript();
         let text = [stamp.text.as_bytes(), postscript].concat();
         if let Err(errno) = end_with(&writer, &text, 0) {
-            // As it was, as far as possible: the dead holder's PID, which a shipped peer judges by, and the time, which
-            // everybody judges by where there is none.
+            // Restore it, as far as possible: the dead holder's PID, by which a shipped peer judges, and the mtime, by which
+            // everybody judges if there is no PID.
             let _ = end_with(&writer, &corpse.content, 0);
             let _ = sys::set_modified(&writer, corpse.modified_ms);
             return Err(Error::os(errno, format_args!("claim {}", Name(&self.dir.lock))));
@@ -88,25 +88,25 @@ impl Participant {
         Ok(self.settling(hold, then).of(&corpse))
     }
 
-    /// From an inode that was claimed before its maker had stamped it to our parked one: should the maker wake up, it writes
-    /// through the descriptor that it has, and that must land in an orphan. Nobody renames over a claim that has settled, so
-    /// neither do we over somebody else's; unless it has been silent so long that a shipped peer may have taken it (P2). Then
-    /// all begins anew.
+    /// Moves the hold from an inode that we claimed before its maker had stamped it to our parked one: should the maker wake
+    /// up, it writes through its own descriptor, and that must land in an orphan. Nobody takes a claim away that has settled,
+    /// so our rename hits nothing else; unless our claim has been silent so long that a shipped peer may have taken it (P2).
+    /// Then start over.
     pub(crate) fn move_to_parked(&mut self, claimed: Hold) -> Result<Option<Settling>> {
         let dir = Arc::clone(&self.dir);
         let os = |e| Error::os(e, format_args!("claim {}", Name(&dir.lock)));
         loop {
             let parked = self.take_parked()?;
             parked.life.touch().map_err(os)?;
-            // As late as can be.
+            // As late as possible.
             if claimed.life.is_overdue() {
                 self.parked = Some(parked);
                 return Ok(None);
             }
             match sys::rename(&dir.fd, &parked.name, &dir.lock, Rename::Replace) {
-                // Until it has settled no library peer can judge the old inode.
+                // Until it has settled, we keep the old inode's flock, so that no library peer can judge that.
                 Ok(()) => return Ok(Some(self.settling(parked.hold(), Then::LetGo(claimed)))),
-                // It was old until now, and a shipped peer swept it: park another.
+                // The parked file was old until now, and a shipped peer swept it: park another.
                 Err(Errno::NOENT) => {}
                 Err(errno) => return Err(os(errno)),
             }
@@ -115,12 +115,12 @@ impl Participant {
 
     /// Puts our parked stamp where the corpse is, and the corpse where our stamp was.
     fn claim_by_exchange(&mut self, corpse: Corpse) -> Result<Option<Settling>> {
-        // Its name is spent, whatever happens; on failure a sweep takes what is left.
+        // The parked name is used up, whatever happens; on failure a sweep removes what is left.
         let parked = self.take_parked()?;
         let dir = Arc::clone(&self.dir);
         let os = |e| Error::os(e, format_args!("claim {}", Name(&dir.lock)));
         parked.life.touch().map_err(os)?;
-        // As late as can be. A shipped peer's rename between this and the exchange is undone below.
+        // As late as possible. If a shipped peer renames between this and the exchange, that is undone below.
         let exchanged = match dir.is_lock(corpse.id)? {
             true => exchange(&dir.fd, &parked.name, &dir.lock, corpse.id).map_err(os),
             false => Ok(false),
@@ -133,7 +133,7 @@ impl Participant {
         Ok(Some(self.settling(hold, Then::RemoveCorpse(parked.name)).of(&corpse)))
     }
 
-    /// The stamp of this handle's parked file, or one made for the purpose.
+    /// The stamp of this handle's parked file, or a new one.
     fn own_stamp(&mut self) -> Result<OwnStamp> {
         match &self.parked {
             Some(parked) => Ok(parked.stamp.clone()),
@@ -145,18 +145,18 @@ impl Participant {
         }
     }
 
-    /// A dead holder's parked name is another name of the inode that we hold now.
+    /// Removes a dead holder's parked name, which is another name of the inode that we hold now.
     pub(crate) fn remove_name_of_dead(&self, nonce: &str, id: FileId) {
         let name = self.dir.private_name(nonce);
-        // What cannot be looked at or removed now is left to a sweep.
+        // If it cannot be looked at or removed now, it is left to a sweep.
         if self.dir.names(&name, id).unwrap_or(false) {
             let _ = sys::unlink(&self.dir.fd, &name);
         }
     }
 }
 
-/// Exchanges the two, and back again if what came out is not the corpse: then somebody was faster, and it is their lock. If
-/// the process dies between the two exchanges, our lock stands where theirs was, until somebody claims it and settles.
+/// Exchanges the two, and exchanges them back if what came out is not the corpse: then somebody was faster, and it is their
+/// lock. If the process dies between the two exchanges, our lock stands where theirs was, until somebody claims it and settles.
 fn exchange(dir: &Fd, parked: &CStr, lock: &CStr, corpse: FileId) -> sys::Result<bool> {
     match sys::rename(dir, parked, lock, Rename::Exchange) {
         Ok(()) => {
@@ -165,7 +165,7 @@ fn exchange(dir: &Fd, parked: &CStr, lock: &CStr, corpse: FileId) -> sys::Result
                 return Ok(true);
             }
             match sys::rename(dir, parked, lock, Rename::Exchange) {
-                // Ours is gone from the lock's name meanwhile: theirs goes back there, unless another stands there now.
+                // Ours has gone from the lock's name meanwhile. Put theirs back there, unless another stands there now.
                 Err(Errno::NOENT) => match sys::rename(dir, parked, lock, Rename::NoReplace) {
                     Ok(()) | Err(Errno::NOENT | Errno::EXIST) => Ok(false),
                     Err(errno) => Err(errno),
@@ -174,8 +174,8 @@ fn exchange(dir: &Fd, parked: &CStr, lock: &CStr, corpse: FileId) -> sys::Result
             }
         }
         Err(Errno::NOENT) => Ok(false), // the lock, or our parked name, is gone
-        // The file system cannot exchange. Renaming over the corpse is the last resort: a lock that came to stand there
-        // within this one call would be lost.
+        // The file system cannot exchange. Renaming over the corpse is the last resort: if another lock appeared there
+        // just before this one call, it would be lost.
         Err(errno) if sys::means_no_rename_flag(errno) => {
             sys::rename(dir, parked, lock, Rename::Replace)?;
             Ok(true)

@@ -1,5 +1,5 @@
-//! The states in which an acquire waits: for the handles before it in this process, for the waiter before it in line, for the
-//! holder.
+//! The states in which an acquire waits: for the handles before it in this process, for the waiter before it in line, or for
+//! the holder.
 
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ impl Acquire {
         if position == 0 {
             return Ok(Next::Go(State::Contending));
         }
-        // The further behind, the rarer: the head may not have been asked to step for a while, and somebody has to see
-        // that the lock is free; but a thousand that wait must not look a thousand times as often.
+        // The head of the queue may not have been asked to step for a while, and then somebody else has to notice that the
+        // lock is free. But a thousand waiters must not look a thousand times as often, so those further behind look less.
         let retry = self
             .pauses
             .longest
@@ -37,7 +37,7 @@ impl Acquire {
         }
     }
 
-    /// Looks, as anybody may: those before us may have stopped.
+    /// Looks at the lock itself, as anybody may: those before us may have stopped.
     fn glance(&mut self, participant: &mut Participant, busy: State, until: Duration) -> Result<Next> {
         match participant.look(Purpose::Glance, self.begun)? {
             Look::Busy(_) => Ok(Next::Wait(busy, until)),
@@ -115,7 +115,7 @@ impl Acquire {
         ends: Duration,
         now: Duration,
     ) -> Result<Next> {
-        participant.watch.take_report(); // the end of its turn, perhaps; the lock's name says more
+        participant.watch.take_report(); // perhaps it tells of the end of its turn; the lock's name says more
         if !participant.dir.is_lock(before)? {
             return self.put(participant, State::Contending);
         }

@@ -1,4 +1,4 @@
-//! The directory that a journal stands in, and the names beneath it.
+//! The directory of a journal, and the names in it.
 
 use std::ffi::{CStr, CString};
 
@@ -11,15 +11,15 @@ const NAME_MAX: usize = 255;
 /// What a private file's name adds to the lock's: `.<10 digits>-<16 digits>.tmp`.
 const PRIVATE_EXTRA: usize = 1 + 10 + 1 + 16 + 4;
 
-/// All names are resolved beneath the descriptor that was opened first, wherever its path has gone since.
+/// All names are resolved beneath the descriptor that was opened first, wherever the directory has been moved since.
 #[derive(Debug)]
 pub(crate) struct Dir {
     pub fd: Fd,
     pub journal: CString,
     pub lock: CString,
-    /// Where waiters line up.
+    /// The directory in which waiters line up.
     pub line: CString,
-    /// The directory itself, as long as `fd` keeps it open.
+    /// The directory itself; valid as long as `fd` keeps it open.
     pub id: FileId,
     /// Whether the file system is known to be this kernel's alone.
     pub local: bool,
@@ -38,7 +38,7 @@ impl Dir {
                 format!("{}: too long beside the names of its lock", Name(journal)),
             ));
         }
-        // What cannot be looked at is not known to be local.
+        // If we cannot find out, it is not known to be local.
         let local = sys::is_local(&fd).unwrap_or(false);
         let id = sys::fstat(&fd).map_err(|e| Error::os(e, "look at the directory"))?.id;
         Ok(Dir {
@@ -51,12 +51,12 @@ impl Dir {
         })
     }
 
-    /// The name of a private file: of the stamp with this nonce, or of a new journal on its way.
+    /// The name of a private file, for the stamp with this nonce or for a new journal.
     pub(crate) fn private_name(&self, nonce: &str) -> CString {
         suffixed(&self.lock, &format!(".{nonce}.tmp"))
     }
 
-    /// Whether a name is that of some peer's private file.
+    /// Whether this is the name of some peer's private file.
     pub(crate) fn is_private_name(&self, name: &[u8]) -> bool {
         name.strip_prefix(self.lock.to_bytes())
             .is_some_and(|rest| rest.len() > ".tmp".len() && rest.starts_with(b".") && rest.ends_with(b".tmp"))
@@ -68,7 +68,7 @@ impl Dir {
         std::str::from_utf8(rest).ok()?.split_once('-')?.0.parse().ok()
     }
 
-    /// What stands at `name`. `None`: nothing, or what somebody else removes just now.
+    /// What stands at `name`. `None`: nothing, or something that is just being removed.
     pub(crate) fn stat(&self, name: &CStr) -> sys::Result<Option<Meta>> {
         let looked = match self.local {
             true => sys::stat(&self.fd, name),
@@ -80,7 +80,7 @@ impl Dir {
         }
     }
 
-    /// An open file. What is cached of a file that others may have written to is not enough.
+    /// What is known about an open file. If other machines may have written to it, what is cached is not enough.
     pub(crate) fn fstat(&self, file: &Fd) -> sys::Result<Meta> {
         match self.local {
             true => sys::fstat(file),
@@ -98,18 +98,18 @@ impl Dir {
         self.names(&self.lock, id).map_err(|e| Error::os(e, Name(&self.lock)))
     }
 
-    /// Whether a failed `flock` means that there is none here. Of a file server, also that its locks cannot be had: what
-    /// it says of them counts for little anyway.
+    /// Whether a failed `flock` means that there is none here. `ENOLCK` from a file server means that, too: it cannot give
+    /// locks, and a server's locks count for little anyway.
     pub(crate) fn means_no_flock(&self, errno: Errno) -> bool {
         sys::means_no_flock(errno) || (!self.local && errno == Errno::NOLCK)
     }
 
-    /// Opens what stands at the lock's name. `None`: nothing there, or not for long.
+    /// Opens what stands at the lock's name. `None`: nothing is there, or not any more.
     ///
-    /// For reading, that a contender does not wake all others when it closes the file.
+    /// For reading only, so that a contender does not wake all others when it closes the file.
     pub(crate) fn open_lock(&self) -> Result<Option<(Fd, FileId)>> {
         let os = |e| Error::os(e, Name(&self.lock));
-        // Before the open: opening a device or a FIFO can have effects of its own.
+        // Check before the open: to open a device or a FIFO can have side effects.
         let Some(meta) = self.stat(&self.lock).map_err(os)? else {
             return Ok(None);
         };
@@ -124,19 +124,19 @@ impl Dir {
         Ok(Some((file, meta.id)))
     }
 
-    /// Whether it is in no other directory any more.
+    /// Whether the directory was removed: no name leads to it any more.
     pub(crate) fn is_removed(&self) -> bool {
         sys::fstat(&self.fd).is_ok_and(|meta| meta.nlink == 0)
     }
 
-    /// What is wrong with the whole file system.
+    /// The error for a file system on which a lock would not be safe.
     pub(crate) fn refuse(&self, what: &str) -> Error {
         let name = sys::fs_name(&self.fd);
         let what = format_args!("this file system ({name}) {what}: a lock here would not be safe");
         Error::os(Errno::OPNOTSUPP, what)
     }
 
-    /// An error that a missing directory explains, if it does: its path may name another one by now.
+    /// Returns a clearer error if this one comes from a directory that was removed: its path may name another one by now.
     pub(crate) fn explain(&self, error: Error) -> Error {
         match error.code() == -sys::errno::ENOENT && self.is_removed() {
             true => Error::new(
@@ -157,7 +157,7 @@ impl Dir {
     }
 }
 
-/// Whether a file is missing that somebody else has removed. A network file system can say so late.
+/// Whether this error means that somebody else has removed the file. A network file system can notice that late (`ESTALE`).
 pub(crate) fn is_gone(errno: Errno) -> bool {
     matches!(errno, Errno::NOENT | Errno::STALE)
 }
@@ -165,7 +165,7 @@ pub(crate) fn is_gone(errno: Errno) -> bool {
 /// Why a file could not be opened.
 pub(crate) fn not_opened(errno: Errno, name: &CStr) -> Error {
     match errno {
-        // A file server's client has it, or another program that wants to be told first.
+        // A file server has leased it to a client, or a program wants to be told before others open it.
         Errno::AGAIN => {
             let message = format!(
                 "{}: somebody has a lease on it, and was asked to give it back",
@@ -193,14 +193,15 @@ fn suffixed(name: &CStr, suffix: &str) -> CString {
     CString::new(bytes).unwrap_or_default()
 }
 
-/// The beginning of a lock or of a parked stamp, as much as is ever read.
+/// The beginning of a lock or of a parked stamp, as much of it as is ever read.
 pub(crate) fn read_stamp(file: &Fd) -> sys::Result<Vec<u8>> {
     let mut buf = [std::mem::MaybeUninit::uninit(); stamp::MAX_LEN];
     Ok(sys::read_at(file, &mut buf, 0)?.to_vec())
 }
 
-/// Has a lock end with `bytes`, from `at` on. Content first, length after: between the two calls the first lines are whole.
-/// Where a sandbox forbids to shorten a file, newlines fill the rest, which nobody minds behind a stamp.
+/// Makes a lock end with `bytes`, from `at` on. It writes the content first and sets the length after, so that between the two
+/// calls the first lines are whole. If a sandbox forbids shortening files, newlines fill the rest: behind a stamp they do no
+/// harm.
 pub(crate) fn end_with(file: &Fd, bytes: &[u8], at: u64) -> sys::Result<()> {
     if !bytes.is_empty() {
         sys::write_at(file, bytes, at)?;

@@ -1,10 +1,10 @@
 //! Who is alive: the evidence, and what each piece of it is worth.
 //!
 //! A lock is taken from its holder only on proof of death. The absence of a sign is no proof where the sign could not have
-//! reached us, and what is unknown is never equal to anything, not even to another unknown.
+//! reached us, and an unknown value is never equal to anything, not even to another unknown one.
 //!
-//! [`judge`] is a pure function, so that each line of PROTOCOL.md's table is a test here and every combination can be
-//! enumerated. `look.rs` gathers what it asks for.
+//! [`judge`] is a pure function, so that each line of PROTOCOL.md's table is a test here, and every combination can be
+//! enumerated. `look.rs` gathers the evidence.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(crate) use crate::sys::Lease;
 /// What stands in the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A library stamp, of a holder that says it keeps the lock's `flock`, or that there is none.
+    /// A library stamp, whose holder says that it keeps the lock's `flock`, or that there is none.
     Library { flock: bool, boot: Boot },
     /// A stamp of two lines, or the line with the PID alone.
     Pid,
@@ -29,13 +29,13 @@ pub(crate) enum Kind {
 pub(crate) enum Boot {
     /// Under the kernel that runs here now.
     Ours,
-    /// Under another one, and the lock is older than the one here: an earlier boot of this machine.
+    /// Under another one, and the lock is older than this boot: it is from an earlier boot of this machine.
     Earlier,
-    /// Under another one that may run now, or under nobody knows which.
+    /// Under another one that may be running now, or we do not know under which.
     Unknown,
 }
 
-/// What trying the lock's `flock` gave.
+/// The result of trying the lock's `flock`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flock {
     Busy,
@@ -48,13 +48,13 @@ pub(crate) enum Flock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Process {
     Lives,
-    /// There is none of this number, or it is another process by now.
+    /// No process has this PID, or another one has it by now.
     Gone,
-    /// Of another boot or PID namespace, or no number is known.
+    /// It belongs to another boot or PID namespace, or the PID is not known.
     Unknown,
 }
 
-/// All that is known of a lock.
+/// Everything that is known about a lock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
     pub kind: Kind,
@@ -62,7 +62,7 @@ pub(crate) struct Seen {
     pub local: bool,
     pub flock: Flock,
     pub process: Process,
-    /// `None`: not asked yet.
+    /// `None`: not asked for yet.
     pub lease: Option<Lease>,
     /// Since the last sign of life.
     pub age: Duration,
@@ -74,9 +74,9 @@ pub(crate) struct Seen {
 pub(crate) enum Verdict {
     Alive,
     Dead,
-    /// Not before so long: judge again then.
+    /// Not yet known to be dead: judge again after this time.
     CannotTell(Duration),
-    /// It would be dead, if nobody has it open for writing: ask for a lease.
+    /// The holder is dead if nobody has the lock open for writing: ask for a lease.
     AskLease,
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn judge(seen: &Seen) -> Verdict {
 fn judge_library(seen: &Seen, says_flock: bool, boot: Boot) -> Verdict {
     if seen.local && says_flock && seen.flock == Flock::Free {
         return match boot {
-            // The kernel released it, so its holder is dead: no clock and no namespace matters.
+            // The kernel has released the flock, so the holder is dead: clocks and namespaces do not matter.
             Boot::Ours | Boot::Earlier => Verdict::Dead,
             Boot::Unknown => dead_at(seen, seen.stale),
         };
@@ -106,19 +106,19 @@ fn judge_library(seen: &Seen, says_flock: bool, boot: Boot) -> Verdict {
     }
 }
 
-/// A shipped peer keeps its lock open for writing as long as it holds it, and a lease for reading is refused while anybody
-/// does. It is asked for last: where nobody died it is never needed.
+/// A shipped peer keeps its lock open for writing as long as it holds it, and the kernel refuses a lease for reading while
+/// anybody has it open so. The lease is asked for last: if nobody has died, it is never needed.
 fn judge_by_lease(seen: &Seen) -> Verdict {
     let by_itself = judge_by_pid_and_age(seen);
     let counts = seen.local && seen.flock == Flock::Free;
     match (seen.lease, seen.kind) {
         _ if !counts => by_itself,
         (Some(Lease::Refused), _) => Verdict::Alive,
-        // Nobody has it open. A shipped peer that has just taken it over does not either, between its rename and its
-        // open: only once it has been so for the settle time, there is nobody.
+        // Nobody has it open. But a shipped peer that has just taken it over does not either, between its rename and its
+        // open. So the lock is dead only once its mtime is older than the settle time.
         (Some(Lease::Granted), Kind::Cut) => dead_at(seen, seen.settle),
         (Some(Lease::Granted), Kind::Pid) if seen.process == Process::Gone => dead_at(seen, seen.settle),
-        // Beside a PID that lives it proves nothing: a peer may close its file, a number may be used again.
+        // Beside a PID that lives it proves nothing: a peer of another make may close its file, and a PID may be used again.
         (Some(Lease::Granted | Lease::Unknown), _) => by_itself,
         (None, Kind::Cut) => Verdict::AskLease,
         (None, _) if by_itself == Verdict::Dead => Verdict::AskLease,

@@ -1,7 +1,7 @@
-//! A hold, as a value: what being the holder consists of.
+//! A hold, as a value: everything that makes somebody the holder.
 //!
-//! The lock is ours as long as its name names the hold's inode. There is one way to begin a hold, [`Hold::begin`], whatever
-//! way it was won, and it says whether the hold has to settle first because its sign of life is late.
+//! The lock is ours as long as its name names the hold's inode. However a hold was won, [`Hold::begin`] is the only way to
+//! begin it, and it says whether the hold has to settle first because its sign of life is late.
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,12 +10,12 @@ use crate::lock::stamp::OwnStamp;
 use crate::lock::time::SignOfLife;
 use crate::sys::{self, Errno, Fd, FileId};
 
-/// What a participant has of the lock.
+/// Whether a participant holds the lock.
 #[derive(Debug)]
 pub(crate) enum Holding {
     Free,
     Held(Hold),
-    /// A hold of the caller's was given up, and the caller is told so until the release (P3).
+    /// A hold of the caller's was given up, and each call reports that until the release (P3).
     Forfeited,
 }
 
@@ -31,15 +31,15 @@ impl Holding {
 #[derive(Debug)]
 pub(crate) struct Hold {
     pub id: FileId,
-    /// The open file whose `flock` is ours.
+    /// The open file that has the `flock`.
     flocked: Arc<Fd>,
     pub life: Arc<Life>,
     pub stamp: OwnStamp,
     /// Whether a postscript may stand behind the stamp.
     pub postscript: Cell<bool>,
-    /// Whether the stamp says since when it is held.
+    /// Whether the stamp says since when the lock is held.
     pub says_since: Cell<bool>,
-    /// When it was won.
+    /// When the hold was won.
     pub won_ms: i64,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Hold {
 pub(crate) enum Won {
     /// By putting a stamp at a free name.
     Placed,
-    /// By claiming a dead holder's lock, or by one that was late: it has settled.
+    /// By claiming a dead holder's lock, or with a late link: it has settled.
     Settled,
 }
 
@@ -62,7 +62,7 @@ pub(crate) enum Begun {
 }
 
 impl Hold {
-    /// The lock's name names `id`, which is flocked through `flocked` and stamped.
+    /// The lock's name names `id`, which is stamped, and `flock`ed through `flocked`.
     pub(crate) fn new(id: FileId, flocked: Arc<Fd>, life: Arc<Life>, stamp: OwnStamp) -> Hold {
         Hold {
             id,
@@ -98,12 +98,12 @@ impl Hold {
         &self.life.file
     }
 
-    /// Whether something stands in the lock that the next hold of this file must not begin with.
+    /// Whether something was written to the lock that must not be there when this file begins another hold.
     pub(crate) fn is_dirty(&self) -> bool {
         self.postscript.get() || self.says_since.get()
     }
 
-    /// Has the stamp say since when the lock is held: from the first sign of life on, the mtime does not say it any more.
+    /// Writes into the stamp since when the lock is held: from the first sign of life on, the mtime does not say it any more.
     pub(crate) fn say_since(&self) {
         if !self.says_since.replace(true) {
             let (at, digits) = self.stamp.since(self.won_ms);
@@ -112,12 +112,12 @@ impl Hold {
     }
 }
 
-/// The file that is touched as long as a lock is held, and the last time that it was. The keepalive thread shares it.
+/// The file that is touched while a lock is held, and when that was done last. The keepalive thread shares it.
 #[derive(Debug)]
 pub(crate) struct Life {
-    /// Open for writing. That a dying holder's writable file is closed also wakes those who wait.
+    /// Open for writing. When a holder dies, this file is closed, which also wakes the waiters.
     pub file: Arc<Fd>,
-    /// Whether times are kept as told here.
+    /// Whether the file system reliably keeps the times that are set.
     local: bool,
     state: Mutex<Signs>,
 }
@@ -127,12 +127,12 @@ struct Signs {
     last: SignOfLife,
     /// A sign came too late: a shipped peer may have judged before it.
     was_overdue: bool,
-    /// The keepalive could not give one.
+    /// Why the keepalive could not give the last one.
     failed: Option<Errno>,
 }
 
 impl Life {
-    /// `last`: taken just before the file was written to.
+    /// `last` was taken just before the file was written to.
     pub(crate) fn new(file: Arc<Fd>, local: bool, last: SignOfLife) -> Life {
         Life {
             file,
@@ -164,7 +164,7 @@ impl Life {
         self.state().failed
     }
 
-    /// Gives a sign of life; all that was late before is forgotten.
+    /// Gives a sign of life, and forgets that earlier ones were overdue.
     pub(crate) fn touch(&self) -> sys::Result<()> {
         let now = SignOfLife::now();
         give_sign(&self.file, self.local)?;
@@ -176,7 +176,7 @@ impl Life {
         Ok(())
     }
 
-    /// As [`touch`](Self::touch), by the keepalive: that a sign was late, or failed, is remembered.
+    /// As [`touch`](Self::touch), for the keepalive: it remembers that a sign was overdue, or failed.
     pub(crate) fn keep_alive(&self) {
         let now = SignOfLife::now();
         let given = give_sign(&self.file, self.local);
@@ -190,7 +190,7 @@ impl Life {
         }
     }
 
-    /// Renews the mtime of a parked file, unless it is fresh. The access time stays, which may say that others wait.
+    /// Renews the mtime of a parked file, unless it is fresh. The access time stays, because it may say that others wait.
     pub(crate) fn freshen(&self) -> sys::Result<()> {
         let now = SignOfLife::now();
         if self.sign().is_fresh() {
@@ -205,8 +205,8 @@ impl Life {
     }
 }
 
-/// The mtime becomes now. Where setting it is refused (a process that gave up its privileges, a sandbox), or silently does
-/// nothing (FUSE), a byte that is written again sets it too.
+/// Sets the mtime to now. If that is refused (to a process that gave up its privileges, or in a sandbox), or silently does
+/// nothing (FUSE), it writes a byte again, which sets the mtime as well.
 fn give_sign(file: &Fd, local: bool) -> sys::Result<()> {
     let begun_ms = sys::realtime_ms();
     match sys::touch(file) {
@@ -220,7 +220,7 @@ fn give_sign(file: &Fd, local: bool) -> sys::Result<()> {
     }
 }
 
-/// Writes the first byte of a stamp, a digit of the PID, once more.
+/// Writes the first byte of a stamp, which is a digit of the PID, once more.
 fn write_again(file: &Fd) -> sys::Result<()> {
     let mut byte = [std::mem::MaybeUninit::uninit()];
     let first = sys::read_at(file, &mut byte, 0)?;

@@ -1,4 +1,4 @@
-//! Who holds the lock: a look that takes and changes nothing.
+//! Finds out who holds the lock, without taking or changing anything.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::sys::{self, Errno, Fd, FileId, Meta};
 pub enum State {
     /// Nobody holds it.
     Free,
-    /// A live peer holds it.
+    /// A living peer holds it, or one that is not known to be dead.
     Held,
     /// This handle holds it.
     Mine,
@@ -32,15 +32,15 @@ pub enum State {
 pub enum Peer {
     /// There is no lock.
     None,
-    /// One that uses this library.
+    /// A program that uses this library.
     Library,
-    /// One that speaks the protocol without it (codegraph 3.11.2).
+    /// A program that speaks the protocol without it (codegraph 3.11.2).
     Shipped,
     /// The lock carries no stamp (yet).
     Unknown,
 }
 
-/// Who holds the lock, as [`Lock::inspect`](crate::Lock::inspect) saw it.
+/// What [`Lock::inspect`](crate::Lock::inspect) found out about the lock and its holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Holder {
@@ -50,9 +50,9 @@ pub struct Holder {
     pub peer: Peer,
     /// The holder's process id in its own PID namespace; 0: unknown.
     pub pid: i32,
-    /// Since the lock's last sign of life (its mtime).
+    /// The time since the lock's last sign of life (its mtime).
     pub age: Duration,
-    /// How far in the future its last sign of life is dated.
+    /// How far in the future the last sign of life is dated.
     pub(crate) ahead: Duration,
     /// For how long it has been held; `None`: unknown.
     pub held: Option<Duration>,
@@ -108,7 +108,7 @@ impl Holder {
     }
 }
 
-/// Looks at the lock in `dir`; `mine`: the inode that the asking handle holds.
+/// Looks at the lock in `dir`. `mine` is the inode that the calling handle holds.
 pub(crate) fn inspect(dir: &Dir, options: &Options, mine: Option<FileId>) -> Result<Holder> {
     let Some((file, id)) = dir.open_lock()? else {
         return Ok(Holder::none());
@@ -125,8 +125,8 @@ pub(crate) fn inspect(dir: &Dir, options: &Options, mine: Option<FileId>) -> Res
 }
 
 fn inspect_open(dir: &Dir, options: &Options, file: &Fd) -> sys::Result<Holder> {
-    // Shared, and only for a moment: two who look do not take each other for a holder, and a contender that meets us looks
-    // again.
+    // Shared, and only for a moment, so that two processes that look do not take each other for a holder. A contender that
+    // meets us looks again.
     let flock = match sys::flock_shared(file) {
         Ok(true) => Flock::Free,
         Ok(false) => Flock::Busy,
@@ -147,7 +147,7 @@ fn inspect_open(dir: &Dir, options: &Options, file: &Fd) -> sys::Result<Holder> 
 }
 
 impl Participant {
-    /// "held by pid 4711 (shipped peer) for 6.2 s": for messages. A failure to look says so, in its place.
+    /// For messages: "held by pid 4711 (shipped peer) for 6.2 s". If the look fails, the text says that instead.
     pub(crate) fn describe_holder(&self) -> String {
         let mine = self.holding.hold().map(|hold| hold.id);
         let holder = match inspect(&self.dir, &self.options, mine) {
@@ -169,12 +169,12 @@ impl Participant {
             State::Abandoned => ", which is dead,",
             State::Free | State::Held | State::Mine => "",
         };
-        // More than clocks differ by.
+        // By more than clocks usually differ.
         if holder.ahead > Duration::from_secs(5) {
             return format!("{who}{dead} dated {} in the future", Seconds(holder.ahead));
         }
         let held = holder.held.unwrap_or(holder.age);
-        // A holder that renews its sign of life: then both say something.
+        // If the holder renews its sign of life, both times say something.
         let sign = match held.saturating_sub(holder.age) > Duration::from_secs(1) {
             true => format!(" (last sign of life {} ago)", Seconds(holder.age)),
             false => String::new(),

@@ -1,4 +1,4 @@
-//! The thread behind `JLOCK_KEEPALIVE`: while the lock is held, it renews the mtime, by which a shipped peer judges.
+//! The thread behind `JLOCK_KEEPALIVE`: while the lock is held, it renews the mtime, because shipped peers judge by that.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,7 +22,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     held: Option<Arc<Life>>,
-    /// Counts the holds: two of them can have one file.
+    /// Counts the holds, because two of them can use the same file.
     count: u64,
     stop: bool,
 }
@@ -58,7 +58,7 @@ impl Keepalive {
         self.shared.state().held = None;
     }
 
-    /// Ends the thread and waits for its end.
+    /// Stops the thread and waits for it to end.
     pub(crate) fn stop(self) {
         self.shared.state().stop = true;
         self.shared.changed.notify_one();
@@ -80,8 +80,8 @@ fn run(shared: &Shared, every: Duration) {
             .unwrap_or_else(PoisonError::into_inner);
         state = after;
         if waited.timed_out() && state.held.is_some() && state.count == count {
-            // Not with the state locked: the call may take long, and a release does not wait for it. If the hold is over
-            // meanwhile, the file is parked, or another hold's of this handle, and a sign of life does no harm.
+            // Without the state locked: the call may take long, and a release must not wait for it. If the hold ends
+            // meanwhile, the file is parked, or belongs to another hold of this handle, and a sign of life does no harm.
             drop(state);
             life.keep_alive();
             state = shared.state();

@@ -1,17 +1,17 @@
-//! Fairness: who waits lines up, so that a tight loop starves nobody.
+//! Fairness: waiters line up, so that a tight loop starves nobody.
 //!
-//! A released lock is won by whoever runs, and that is the process that has just released it. So each waiter takes a
-//! **ticket**, and sleeps on the parked stamp of the waiter before it: acquiring means to link that stamp, releasing to
-//! unlink it, and both are reported by the one inotify watch. Nobody is woken but the next in line.
+//! A released lock goes to whichever process is running, and that is the one that has just released it. So each waiter takes a
+//! **ticket**, and sleeps on the parked stamp of the waiter before it: to acquire is to link that stamp, to release is to
+//! unlink it, and one inotify watch reports both. It wakes only the next in line.
 //!
-//! A ticket is a second name of the waiter's parked stamp, in a directory of the waiters' own, and it begins with the time
-//! since when its owner waits. So a turn looks at nothing but waiters, however many idle handles and other files there are.
+//! A ticket is a second name of the waiter's parked stamp, in a separate directory for waiters, and it begins with the time at
+//! which its owner began to wait. So a turn looks only at waiters, however many idle handles and other files there are.
 //!
-//! An acquirer has a **turn** with the lock: for that long it may acquire again and again. Then it looks for tickets, and
-//! lines up behind them. The next in line sleeps for that time, and only now and then looks whether the lock lies idle: a
-//! lock that goes from process to process with each hold costs more than the holds. A holder that got the lock without
-//! waiting does not know that others wait. They **call**: they set the lock's access time, its release finds it, and its
-//! turn begins. Whoever never waits (a try, or no timeout at all) never lines up either.
+//! An acquirer has a **turn** with the lock, in which it may acquire again and again. Then it looks for tickets, and lines up
+//! behind them. The next in line sleeps for that time, and only now and then checks whether the lock is idle: passing a lock
+//! from process to process after each hold would cost more than the holds. A holder that got the lock without waiting does
+//! not know that others wait. They **call** it: they set the lock's access time, which the holder finds when it releases, and
+//! then its turn begins. A caller that never waits (a try, or a timeout of zero) never lines up either.
 //!
 //! Tickets and calls are hints. Nothing depends on them but the order: every pause ends after `retry_ms` at the latest.
 
@@ -22,40 +22,40 @@ use crate::lock::participant::Participant;
 use crate::lock::place::Way;
 use crate::sys::{self, Accessed, Errno, Fd, FileId, Meta, Open, Watched};
 
-/// How long a holder may acquire again and again while others wait. Far below a time slice of the scheduler, far above
-/// what it costs to hand the lock on.
+/// How long a holder may acquire again and again while others wait. This is far below a time slice of the scheduler, and far
+/// above the cost of handing the lock on.
 pub(crate) const TURN: Duration = Duration::from_micros(350);
-/// How often the next in line looks whether the lock lies idle within a turn.
+/// How often the next in line checks within a turn whether the lock is idle.
 pub(crate) const NAP: Duration = Duration::from_micros(100);
-/// How long a waiter is passed over that seemed to be stopped.
+/// How long a waiter that seemed to be stopped is passed over.
 const PASSED_OVER: Duration = Duration::from_secs(1);
 /// How many tickets are looked at: more than anybody has waiters.
 const TICKETS: usize = 100_000;
 
-/// A call is an access time: the monotonic clock, moved to before any wall clock.
+/// A call is an access time in this range: the monotonic clock, moved to where no wall clock is any more.
 const CALLS: std::ops::Range<i64> = 1_000_000_000..1_500_000_000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Line {
-    /// Where the tickets are, as long as we wait.
+    /// The directory of the tickets, as long as we wait.
     dir: Option<Fd>,
     /// Whether we have ever lined up here.
     was_used: bool,
     /// Our ticket's name.
     ticket: Option<CString>,
-    /// The one before us has acquired. Tickets are taken in the order of their times: nobody is before us any more, except
-    /// whom it has overtaken.
+    /// The one before us has acquired. Waiters acquire in the order of their tickets' times, so nobody is before us any more,
+    /// except those that it has overtaken.
     pub is_first: bool,
     /// The last call that we found on our own lock.
     heard: Option<Accessed>,
-    /// When our present turn began, as far as we know. `None`: we know of nobody who waits.
+    /// When our current turn began, as far as we know. `None`: we know of nobody who waits.
     turn_began: Option<Duration>,
-    /// Tickets whose owners did nothing for long while the lock was free: they may have been stopped. We pass them over,
-    /// until then by the monotonic clock.
+    /// Tickets whose owners did nothing for long while the lock was free: they may have been stopped. We pass each of them
+    /// over until this time of the monotonic clock.
     passed_over: Vec<(CString, Duration)>,
 }
 
-/// The waiter before us, whose parked stamp is watched.
+/// The waiter before us. We watch its parked stamp.
 #[derive(Debug)]
 pub(crate) struct Before {
     pub id: FileId,
@@ -68,7 +68,7 @@ pub(crate) fn is_ticket(name: &CStr) -> bool {
 }
 
 impl Line {
-    /// What a release sees of its own lock.
+    /// Takes note of what a release sees of its lock.
     pub(crate) fn observe(&mut self, meta: &Meta) {
         if CALLS.contains(&meta.accessed.seconds) && self.heard != Some(meta.accessed) {
             self.heard = Some(meta.accessed);
@@ -99,7 +99,7 @@ impl Line {
 }
 
 impl Participant {
-    /// Whether this handle has had its turn and others wait: then it lines up before it tries.
+    /// Whether this handle has had its turn and others wait, so that it lines up before it tries.
     pub(crate) fn gives_way(&mut self) -> bool {
         let Some(began) = self.line.turn_began else {
             return false;
@@ -118,24 +118,24 @@ impl Participant {
         }
     }
 
-    /// Whether there can be a line here: the clocks of other machines began at another time, and a call must be told from
-    /// the present.
+    /// Whether there can be a line here. The clocks of other machines began at another time, and a call must be
+    /// distinguishable from the time now.
     fn has_line(&self) -> bool {
         self.dir.local && self.place.way == Way::Link && sys::realtime_ms() / 1000 >= CALLS.end
     }
 
-    /// Ends our turn before its time: we want nothing of the lock for a while. Whoever leaves us in peace is told.
+    /// Ends our turn early, because we do not need the lock for a while, and tells the next in line.
     pub(crate) fn end_turn(&mut self) {
         if self.line.turn_began.take().is_some() {
             self.tell_end_of_turn();
         }
     }
 
-    /// The next in line watches the access time of the one that was before it.
+    /// The next in line watches the access time of the parked stamp that was before it.
     fn tell_end_of_turn(&self) {
         if let Some(parked) = &self.parked {
             let now = Duration::from_millis(sys::realtime_ms().unsigned_abs());
-            let _ = sys::set_accessed(&parked.life.file, Accessed::at(now, 0)); // if it is not told, it looks by itself
+            let _ = sys::set_accessed(&parked.life.file, Accessed::at(now, 0)); // without this it looks now and then
         }
     }
 
@@ -153,14 +153,15 @@ impl Participant {
         };
         match sys::link_between(&self.dir.fd, &parked.name, line, &name) {
             Ok(()) => self.line.ticket = Some(name),
-            // It was removed: another one, the next time. (Or our parked stamp was swept, which the next try finds.)
+            // The directory was removed: make another one the next time. (Or our parked stamp was swept, which the next try
+            // finds.)
             Err(Errno::NOENT) if sys::fstat(line).is_ok_and(|meta| meta.nlink == 0) => self.line.dir = None,
-            Err(_) => {} // another user's directory: no place in line for us
+            Err(_) => {} // another user's directory, where we cannot line up
         }
         self.tell_end_of_turn();
     }
 
-    /// Opens the waiters' directory; with `make`, makes it.
+    /// Opens the waiters' directory; with `make`, creates it if it is missing.
     fn open_line(&mut self, make: bool) -> bool {
         if self.line.dir.is_none() {
             let dir = &self.dir;
@@ -174,7 +175,8 @@ impl Participant {
         self.line.dir.is_some()
     }
 
-    /// With the owner and the mode of the directory it is in: whoever may lock there may line up.
+    /// Makes the waiters' directory, with the owner and the mode of the directory that it is in: everybody who may lock there
+    /// may line up.
     fn make_line(&self) -> sys::Result<Fd> {
         let dir = &self.dir;
         match sys::mkdir_at(&dir.fd, &dir.line, 0o700) {
@@ -182,7 +184,7 @@ impl Participant {
             Err(errno) => return Err(errno),
         }
         let (line, above) = (sys::open_subdir(&dir.fd, &dir.line)?, sys::fstat(&dir.fd)?);
-        // What cannot be given away stays ours alone, and nobody else lines up.
+        // If it cannot be given away, it stays ours alone, and nobody else lines up.
         let given = match sys::process::effective_uid() {
             0 if above.uid != 0 => sys::owner::change_owner(&line, Some(above.uid), above.gid),
             _ => Ok(()),
@@ -191,7 +193,7 @@ impl Participant {
         Ok(line)
     }
 
-    /// Leaves the queue and the line. Whoever waits for us is told: by our link, or by the end of our ticket.
+    /// Leaves the queue and the line. The waiter behind us notices: by our link, or by the end of our ticket.
     pub(crate) fn leave_line(&mut self, acquired: bool) {
         self.line.is_first = false;
         self.watch.end();
@@ -214,15 +216,15 @@ impl Participant {
         let (Some(ticket), Some(line)) = (self.line.ticket.take(), &self.line.dir) else {
             return false;
         };
-        let _ = sys::unlink(line, &ticket); // if it stays, whoever comes next finds that nobody waits behind it
+        let _ = sys::unlink(line, &ticket); // if it stays, the next waiter finds that its owner does not wait
         true
     }
 
-    /// Takes a ticket, and calls the holder of the lock that stands: others wait.
+    /// Takes a ticket, and calls the holder of this lock, so that it knows that others wait.
     pub(crate) fn call(&mut self, lock: &Fd, since: Duration) {
         self.line_up(since);
         if self.has_line() {
-            // Another user's lock: then nobody gives way.
+            // This fails on another user's lock; then its holder does not give way.
             let _ = sys::set_accessed(lock, Accessed::at(sys::monotonic(), CALLS.start));
         }
     }
@@ -235,7 +237,7 @@ impl Participant {
             if let Some(id) = self.watch_waiter(&ticket) {
                 return Some(Before { id, ticket });
             }
-            ours = ticket; // what cannot be looked at, or is gone, is nobody to wait for
+            ours = ticket; // gone, or we may not look at it: go on with the one before
         }
         None
     }
@@ -244,12 +246,12 @@ impl Participant {
         let line = self.line.dir.as_ref()?;
         let file = sys::open(line, ticket, Open::Read).ok()?;
         if sys::flock_exclusive(&file).ok()? {
-            let _ = sys::unlink(line, ticket); // it is dead; if its ticket stays, the next one finds it
+            let _ = sys::unlink(line, ticket); // its owner is dead; if the ticket stays, the next waiter finds it
             return None;
         }
         let id = sys::fstat(&file).ok()?.id;
         self.watch.arm(&file, id, Watched::Change);
-        // After the watch was armed: what becomes of it from now on is reported.
+        // Check after arming the watch: whatever happens from now on is reported.
         self.is_waiting(&Before {
             id,
             ticket: ticket.to_owned(),
@@ -264,14 +266,15 @@ impl Participant {
         found.is_some_and(|meta| meta.id == before.id)
     }
 
-    /// The one before us did nothing for all of a pause, and yet the lock was free.
+    /// Passes over the one before us, which did nothing for a whole pause although the lock was free.
     pub(crate) fn pass_over(&mut self, before: Before) {
         let now = sys::monotonic();
         self.line.passed_over.retain(|(_, until)| now < *until);
         self.line.passed_over.push((before.ticket, now + PASSED_OVER));
     }
 
-    /// The one before us has acquired: it has its turn, whose end we watch for. `false`: somebody else has the lock.
+    /// If the one before us has acquired, it has its turn now, and we watch for the end of that. `false`: somebody else has
+    /// the lock.
     pub(crate) fn follow(&mut self, before: &Before) -> crate::error::Result<bool> {
         if !self.dir.is_lock(before.id)? {
             return Ok(false);
@@ -279,7 +282,7 @@ impl Participant {
         self.line.is_first = true;
         match self.dir.open_lock() {
             Ok(Some((file, id))) if id == before.id => self.watch.arm(&file, id, Watched::Share),
-            _ => {} // it has changed, or may not be looked at: that is found when we look again
+            _ => {} // it has changed, or we may not look at it, which we find when we look again
         }
         Ok(true)
     }

@@ -1,4 +1,4 @@
-//! A look at the lock that stands: gathers the evidence that `evidence.rs` judges by.
+//! A look at the lock that stands. It gathers the evidence by which `evidence.rs` judges.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,34 +13,34 @@ use crate::options::Options;
 use crate::sys::process::{Identity, is_alive, start_time_of};
 use crate::sys::{self, Errno, Fd, FileId, Meta, Open, Watched};
 
-/// Why one looks.
+/// Why somebody looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To wait for the lock: its next change is reported.
+    /// To wait for the lock; so the watch is armed, which reports its next change.
     Wait,
     /// To see whether to go on waiting for something else.
     Glance,
-    /// Not to wait at all.
+    /// To acquire without waiting.
     Try,
 }
 
 /// What a contender finds at the lock's name.
 #[derive(Debug)]
 pub(crate) enum Look {
-    /// Nothing, or something else than a moment ago: try again at once.
+    /// Nothing, or not what was there a moment ago: try again at once.
     Changed,
-    /// Our own parked stamp: a network file system lost what our link returned.
+    /// Our own parked stamp: a network file system made our link, but lost the reply.
     Ours,
     /// Somebody holds it, alive or not known to be dead.
     Busy(Busy),
-    /// Its holder is dead, and we have its `flock`.
+    /// Its holder is dead, and its `flock` is ours.
     Corpse(Corpse),
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Busy {
     pub id: FileId,
-    /// When to judge again, on the monotonic clock, if its holder may be dead then.
+    /// When to judge again, on the monotonic clock, if the holder may be dead by then.
     pub until: Option<Duration>,
 }
 
@@ -52,9 +52,9 @@ pub(crate) struct Corpse {
     pub stamp: Stamp,
     pub content: Vec<u8>,
     pub modified_ms: i64,
-    /// Who made it.
+    /// The user who made it.
     pub user: u32,
-    /// Whether nobody has it open for writing: no frozen maker can write into it any more.
+    /// Whether nobody has it open for writing, so that no frozen maker can write into it any more.
     pub is_closed: bool,
 }
 
@@ -66,12 +66,12 @@ impl Corpse {
 }
 
 impl Participant {
-    /// Looks at the lock. `since`: when we began to wait.
+    /// Looks at the lock. `since` is when we began to wait.
     pub(crate) fn look(&mut self, purpose: Purpose, since: Duration) -> Result<Look> {
         let (file, id) = match self.dir.open_lock() {
             Ok(Some(opened)) => opened,
             Ok(None) => return Ok(Look::Changed),
-            // Another user's, or leased to a file server's client: its holder's death cannot be seen, but a release can.
+            // It is another user's, or leased to a file server's client: we cannot see its holder's death, but a release.
             Err(error) if [-EACCES, -EAGAIN].contains(&error.code()) => return self.look_at_closed(error),
             Err(error) => return Err(error),
         };
@@ -91,19 +91,19 @@ impl Participant {
         let (file, flock) = match sys::flock_exclusive(&file) {
             Ok(true) => (file, Flock::Free),
             Ok(false) => (file, Flock::Busy),
-            Err(Errno::BADF) => self.flock_for_writing(id)?, // NFS: an exclusive flock needs a file open for writing
+            Err(Errno::BADF) => self.flock_for_writing(id)?, // NFS needs a file open for writing for an exclusive flock
             Err(errno) if self.dir.means_no_flock(errno) => (file, Flock::None),
             Err(errno) => return Err(errno),
         };
-        // From here on nobody of this library can claim this inode. But is it still the lock? It may have been released,
-        // and another be there (P1).
+        // From here on no library peer can claim this inode. But is it still the lock? It may have been released, and
+        // another one may stand there (P1).
         if !self.dir.names(&self.dir.lock, id)? {
             return Ok(Look::Changed);
         }
         if flock == Flock::Busy {
             return self.look_at_busy(&file, id, purpose, since);
         }
-        // Read only now: before the flock, a claim may have been going on.
+        // Read only now: before we had the flock, somebody may have been claiming it.
         let content = read_stamp(&file)?;
         let meta = sys::fstat(&file)?;
         let stamp = Stamp::parse(&content);
@@ -131,14 +131,14 @@ impl Participant {
         match purpose {
             Purpose::Wait => self.call(file, since),
             Purpose::Glance => {}
-            // One who only inspects has it shared, and for a moment. Whoever waits looks again anyway.
+            // A process that only inspects has the flock shared, for a moment. (A waiter looks again anyway.)
             Purpose::Try if sys::flock_shared(file) == Ok(true) => return Ok(Look::Changed),
             Purpose::Try => {}
         }
         Ok(Look::Busy(Busy { id, until: None }))
     }
 
-    /// A lock that may not be opened.
+    /// Looks at a lock that we may not open.
     fn look_at_closed(&self, error: Error) -> Result<Look> {
         match self.dir.stat(&self.dir.lock) {
             Ok(Some(meta)) => Ok(Look::Busy(Busy {
@@ -146,7 +146,7 @@ impl Participant {
                 until: None,
             })),
             Ok(None) => Ok(Look::Changed),
-            Err(_) => Err(error), // it is the directory that is closed
+            Err(_) => Err(error), // we may not even look into the directory
         }
     }
 
@@ -158,7 +158,7 @@ impl Participant {
     }
 }
 
-/// What is to be thought of the holder of an open lock, and the lease if it was asked for.
+/// The verdict about the holder of an open lock, and the lease if we asked for it.
 pub(crate) fn verdict(
     stamp: &Stamp,
     meta: &Meta,
@@ -208,11 +208,11 @@ fn boot_of(stamp: &LibraryStamp, meta: &Meta) -> Boot {
     }
 }
 
-/// Whether the process that a stamp names lives. What is unknown of one is not equal to what is unknown of another.
+/// Whether the process that a stamp names lives. An unknown value is not equal to another unknown one.
 fn process_of(stamp: &Stamp) -> Process {
     match stamp {
         Stamp::Library(stamp) => library_process(stamp),
-        // A shipped peer judges by the number alone, and so does everybody who judges it.
+        // A shipped peer judges by the number alone, and so does everybody who judges a shipped peer.
         Stamp::Shipped { pid, .. } | Stamp::Cut { pid: Some(pid) } => match is_alive(*pid) {
             true => Process::Lives,
             false => Process::Gone,
@@ -228,7 +228,7 @@ fn library_process(stamp: &LibraryStamp) -> Process {
     if !same_boot || !same_namespace {
         return Process::Unknown;
     }
-    // A start time counts from a moment of its own in each time namespace.
+    // In each time namespace, start times count from another moment.
     let same_clock = me.time_namespace != 0 && stamp.time_namespace == me.time_namespace && stamp.start != 0;
     let is_another = || same_clock && start_time_of(stamp.pid).is_some_and(|start| start != stamp.start);
     match is_alive(stamp.pid) && !is_another() {

@@ -1,5 +1,5 @@
-//! The parked stamp: a private file, complete before anyone can see it as the lock. Acquiring means to link it to the lock's
-//! name, so the lock is never seen empty (P1, P2), and that costs no write.
+//! The parked stamp: a private file that is complete before anyone can see it as the lock. To acquire is to link it to the
+//! lock's name. So nobody ever sees the lock empty (P1, P2), and an acquire costs no write.
 
 use std::ffi::CString;
 use std::sync::Arc;
@@ -23,12 +23,12 @@ pub(crate) struct Parked {
 }
 
 impl Parked {
-    /// Parks a stamp. `flock`: whether it is known to keep others out, or not known yet. Nothing is left behind on failure.
+    /// Parks a stamp. `flock`: false if it is known not to keep others out. Nothing is left behind on failure.
     pub(crate) fn new(dir: &Dir, flock: bool) -> Result<Parked> {
         let mut private = Private::create(dir)?;
         private.flock &= flock;
         private.stamp.say_flock(private.flock, dir.local);
-        // Before the write: the sign that we remember is never younger than the mtime, however long the process stands still.
+        // Before the write, so that the sign we remember is never younger than the mtime, however long the process stands still.
         let sign = SignOfLife::now();
         let stamped = sys::write_at(&private.file, private.stamp.text.as_bytes(), 0);
         match stamped.and_then(|()| sys::fstat(&private.file)) {
@@ -46,13 +46,13 @@ impl Parked {
         }
     }
 
-    /// The hold that this stamp gives, now that it stands at the lock's name.
+    /// The hold that begins with this stamp, now that it is at the lock's name.
     pub(crate) fn hold(&self) -> Hold {
         let flocked = Arc::clone(&self.life.file);
         Hold::new(self.id, flocked, Arc::clone(&self.life), self.stamp.clone())
     }
 
-    /// Whether it is another user's than this process is now.
+    /// Whether it belongs to another user than the one that this process is now.
     pub(crate) fn is_anothers(&self) -> bool {
         sys::fstat(&self.life.file).is_ok_and(|meta| meta.uid != sys::process::effective_uid())
     }

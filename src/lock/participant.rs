@@ -1,5 +1,5 @@
-//! One participant in the lock of one directory: what it has and what it has learnt. What it does is in the files beside
-//! this one.
+//! One participant in the lock of one directory: what it has and what it has learnt. The files beside this one have what it
+//! does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub(crate) struct Participant {
     pub observed: Option<Observed>,
     /// Whether the last acquire took over from a dead holder.
     pub recovered: bool,
-    /// What the dead holder left behind its stamp, until somebody acts upon it.
+    /// What the dead holder left behind its stamp, until somebody acts on it.
     pub inherited: Option<Inherited>,
     keepalive: Option<Keepalive>,
 }
@@ -73,8 +73,8 @@ impl Participant {
         &self.options
     }
 
-    /// Begins anew in another directory, which the path names now. What was parked in the old one goes. A hold there is lost,
-    /// and its holder is told.
+    /// Starts over in another directory, which the path names now. It removes what was parked in the old one. A hold there is
+    /// lost, and the next call under it says so.
     pub(crate) fn move_to(&mut self, dir: Arc<Dir>, seat: Seat) {
         if self.holding.hold().is_some() {
             self.forfeit();
@@ -88,7 +88,7 @@ impl Participant {
 
     // ------------------------------------------------------------------------------------------------- the parked stamp
 
-    /// Our parked stamp, made if there is none. Whoever takes it puts it back, if its name is still ours.
+    /// Our parked stamp; made, if there is none. The caller puts it back if its name is still ours afterwards.
     pub(crate) fn take_parked(&mut self) -> Result<Parked> {
         match self.parked.take() {
             Some(parked) => Ok(parked),
@@ -107,7 +107,7 @@ impl Participant {
         }
     }
 
-    /// Removes a parked file of ours. Another file may have come to stand at its name, in an exchange.
+    /// Removes a parked file of ours. (After an exchange, another file may stand at its name, and stays.)
     pub(crate) fn remove_private(&self, parked: Parked) {
         if self.dir.names(&parked.name, parked.id) == Ok(true) {
             let _ = sys::unlink(&self.dir.fd, &parked.name); // if it stays, a sweep takes it once we have closed it
@@ -116,7 +116,7 @@ impl Participant {
 
     // ------------------------------------------------------------------------------------------------- the hold
 
-    /// From now on the lock is held.
+    /// Begins to hold the lock.
     pub(crate) fn hold(&mut self, hold: Hold) {
         if let Some(keepalive) = &self.keepalive {
             keepalive.held(&hold.life);
@@ -124,7 +124,7 @@ impl Participant {
         self.holding = Holding::Held(hold);
     }
 
-    /// The hold is over. A file that must not begin another one as it is is given up.
+    /// The hold is over. If something was written to its file that another hold must not begin with, gives that up.
     pub(crate) fn forget_hold(&mut self) {
         if let Some(keepalive) = &self.keepalive {
             keepalive.released();
@@ -139,7 +139,7 @@ impl Participant {
         matches!(self.holding, Holding::Free)
     }
 
-    /// The hold that our parked stamp gives, which stands at the lock's name.
+    /// Begins a hold with our parked stamp, which stands at the lock's name.
     pub(crate) fn begin_parked(&mut self) -> Option<Begun> {
         let hold = self.parked.as_ref()?.hold();
         if self.place.way != Way::Link {
@@ -148,32 +148,32 @@ impl Participant {
         Some(hold.begin(Won::Placed))
     }
 
-    /// The hold of the caller's is lost: its directory is gone.
+    /// The caller's hold is lost, because its directory is gone.
     pub(crate) fn forfeit(&mut self) {
         self.abandon();
         self.holding = Holding::Forfeited;
     }
 
-    /// Without hard links, and without a `flock` that reaches everybody.
+    /// Whether it works without hard links, and whether without a `flock` that reaches everybody.
     pub(crate) fn fallback(&self) -> (bool, bool) {
         (self.place.way != Way::Link, !self.place.flock)
     }
 
-    /// After a loss. Our stamp is given up as well: should it come to stand at the lock's name again, it must not look like a
-    /// living holder's.
+    /// Ends a hold that was lost. It gives up our stamp as well: should that come to stand at the lock's name again, it must
+    /// not look like a living holder's.
     pub(crate) fn forget_lost(&mut self) {
         self.forget_hold();
         self.unpark();
     }
 
-    /// Leaves a lock behind that could not be released: its `flock` ends, so that others see a dead holder's.
+    /// Leaves behind a lock that could not be released, and ends its `flock`, so that others see that its holder is dead.
     pub(crate) fn abandon(&mut self) {
         self.forget_hold();
         self.parked = None;
     }
 
-    /// After a call that ran out of memory, wherever it was. A hold that it began, or under which it may have left half an
-    /// append, is left as a crash would leave it: the next holder knows what to do about that.
+    /// Restores order after a call that ran out of memory, wherever that happened. If the call began a hold, or may have left
+    /// half an append under one, the hold is left as a crash would leave it: the next holder knows what to do.
     pub(crate) fn recover(&mut self, was_held: bool) {
         let noted = self.holding.hold().is_some_and(|hold| hold.postscript.get());
         if noted || !was_held {
@@ -186,7 +186,8 @@ impl Participant {
         self.line = Line::default();
     }
 
-    /// Ends the participant, and says what the release said. Whatever else fails leaves what a crash would: others see to it.
+    /// Ends the participant, and returns the result of the release. If anything else fails, what stays is what a crash would
+    /// leave, and others clear it away.
     pub(crate) fn close(&mut self) -> Result<()> {
         let released = match self.holding {
             Holding::Held(_) | Holding::Forfeited => self.release(),
@@ -202,7 +203,7 @@ impl Participant {
         released
     }
 
-    /// Ends what would outlive the participant.
+    /// Stops the thread that would outlive the participant.
     pub(crate) fn stop(&mut self) {
         if let Some(keepalive) = self.keepalive.take() {
             keepalive.stop();

@@ -11,7 +11,7 @@ pub(crate) struct Pauses {
     next: Duration,
     /// What the last pause was for.
     on: Option<FileId>,
-    /// There was a report about it, and yet it is held.
+    /// There was a report about it, but the lock is still held.
     was_reported: bool,
 }
 
@@ -27,8 +27,8 @@ impl Pauses {
         }
     }
 
-    /// A dying holder's files are closed before its flock ends: after a report about a lock that is still held, look again
-    /// soon.
+    /// A dying holder's files are closed before its flock ends. So after a report about a lock that is still held, look
+    /// again soon.
     pub(crate) fn length(&mut self, watched: bool, id: FileId) -> Duration {
         if self.on.replace(id) != Some(id) {
             self.was_reported = false;

@@ -1,8 +1,8 @@
 //! Putting our stamp at the lock's free name, in the strongest way that the place allows.
 //!
 //! The place is tried, not believed: on a file system that is not known to be this kernel's alone, the first stamp that was
-//! put there is looked at. If its name shows another inode, hard links are not what they should be; if its `flock` can be
-//! had a second time, `flock` does not reach. Then the next weaker way is taken, or none, with an error that says why.
+//! put there is checked. If its name shows another inode, hard links are not what they should be; if a second `flock` on it
+//! succeeds, `flock` does not reach everybody. Then the next weaker way is taken, or none, with an error that says why.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use crate::lock::stamp::OwnStamp;
 use crate::lock::time::SignOfLife;
 use crate::sys::{self, Errno, Fd, FileId, Open, Rename};
 
-/// How often a stamp is parked anew at once that somebody keeps sweeping away.
+/// How often a stamp is parked anew at once while somebody keeps sweeping it away.
 const PARK_TRIES: u32 = 16;
-/// How often a way is refused before it counts as missing, where a refusal can mean something else.
+/// How often a way is refused before it counts as missing, if a refusal can also mean something else.
 const REFUSALS: u32 = 4;
 
 /// How a stamp gets to the lock's name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// A second name for the parked file, which stays for the next time.
+    /// As a second name of the parked file, which stays for the next time.
     #[default]
     Link,
-    /// Without hard links: the parked file itself, by an exclusive rename.
+    /// Without hard links: by an exclusive rename of the parked file itself.
     Rename,
-    /// Without either: a new file, empty for a moment.
+    /// Without either: as a new file, which is empty for a moment.
     Create,
 }
 
@@ -36,11 +36,11 @@ pub(crate) enum Way {
 #[derive(Debug)]
 pub(crate) struct Place {
     pub way: Way,
-    /// Whether `flock` reaches everybody, as far as is known.
+    /// Whether `flock` reaches everybody, as far as we know.
     pub flock: bool,
-    /// Whether a stamp that was put there has been looked at, or need not be.
+    /// Whether a stamp that we put there has been checked, or need not be.
     verified: bool,
-    /// How often in a row the present way was refused.
+    /// How often in a row the current way was refused.
     refusals: u32,
 }
 
@@ -54,9 +54,9 @@ impl Place {
         }
     }
 
-    /// Whether a call that failed so means that the file system, or a sandbox, does not have it at all; then the next weaker
-    /// way is taken. `EPERM` can also mean that the name was taken a moment ago (sshfs knows no other word for it): that is
-    /// not so again and again.
+    /// Whether this error means that the file system, or a sandbox, does not have the call at all; if so, the next weaker way
+    /// is taken. `EPERM` can also mean that the name was taken a moment ago (sshfs has no other error for it), but that does
+    /// not happen again and again.
     fn weaken(&mut self, errno: Errno, local: bool) -> bool {
         self.refusals += 1;
         if !local && errno == Errno::PERM && self.refusals < REFUSALS {
@@ -80,7 +80,7 @@ enum Tried {
     Begun(Begun),
     /// Something stands at the lock's name.
     Taken,
-    /// The way, or the parked stamp, is another now.
+    /// The way or the parked stamp has changed.
     Again,
 }
 
@@ -98,7 +98,7 @@ impl Participant {
                 Tried::Again => {}
             }
         }
-        Ok(None) // somebody sweeps faster than we park: let timeout and cancel be asked
+        Ok(None) // somebody sweeps faster than we park: check for timeout and cancel first
     }
 
     fn place_parked(&mut self) -> Result<Tried> {
@@ -129,8 +129,8 @@ impl Participant {
         Ok(self.begin_parked().map_or(Tried::Again, Tried::Begun))
     }
 
-    /// Whatever the call said, the name decides: a network file system can lose what a call returned that it made (open(2),
-    /// NFS), and some say something else than `EEXIST` of a name that is taken.
+    /// Whatever the call returned, the name decides: a network file system can make the link and lose the reply (open(2),
+    /// NFS), and some report a name that is taken with another error than `EEXIST`.
     fn not_placed(&mut self, parked: Parked, was_parked: bool, errno: Errno) -> Result<Tried> {
         match self.dir.stat(&self.dir.lock) {
             Ok(Some(meta)) if meta.id == parked.id => return self.placed(parked),
@@ -140,8 +140,8 @@ impl Participant {
             }
             _ => {}
         }
-        // It was swept (a shipped peer does so after 30 s), or its number is another file's by now, or this process was
-        // another user when it made it: park another. If it is the directory that is gone, parking says so.
+        // The parked file was swept (a shipped peer does so after 30 s), or its descriptor number is another file's by now, or
+        // this process was another user when it made the file: park another. If the directory is gone, parking says so.
         if is_gone(errno) || errno == Errno::BADF || (was_parked && parked.is_anothers()) {
             self.remove_private(parked);
             return Ok(Tried::Again);
@@ -157,7 +157,7 @@ impl Participant {
         }
     }
 
-    /// Looks at the first stamp that was put at the lock's name. `Ok(false)`: it has been taken away again, for a weaker way
+    /// Checks the first stamp that was put at the lock's name. `Ok(false)`: it has been removed again, because a weaker way
     /// is needed here.
     fn verify(&mut self, parked: &Parked) -> Result<bool> {
         let found = self.find_fault(parked.id);
@@ -165,7 +165,7 @@ impl Participant {
             self.place.verified = true;
             return Ok(true);
         }
-        // Ours: it was put there a moment ago, and nobody takes it from a process that lives.
+        // It is ours: we put it there a moment ago, and nobody takes it from a process that lives.
         let removed = sys::unlink(&self.dir.fd, &self.dir.lock);
         match (found?, self.place.way) {
             (Some(Fault::Flock), _) if self.place.flock => self.place.flock = false,
@@ -187,7 +187,7 @@ impl Participant {
         if !self.place.flock {
             return Ok(None);
         }
-        // A second open file, as another process would have. For writing: NFS wants that for an exclusive flock.
+        // A second open file, as another process would have. For writing, because NFS needs that for an exclusive flock.
         let second = sys::open(&dir.fd, &dir.lock, Open::ReadWrite).map_err(os)?;
         Ok(match sys::flock_exclusive(&second) {
             Ok(false) => None,
@@ -205,7 +205,7 @@ impl Participant {
             Err(Errno::EXIST) => return Ok(Tried::Taken),
             Err(_) if dir.stat(&dir.lock).is_ok_and(|lock| lock.is_some()) => return Ok(Tried::Taken),
             Err(errno) => {
-                self.place.way = Way::default(); // it was no lack of the file system's
+                self.place.way = Way::default(); // the file system did not lack anything
                 return Err(os(errno));
             }
         };
@@ -215,7 +215,7 @@ impl Participant {
             sys::write_at(&file, stamp.text.as_bytes(), 0)?;
             Ok(locked)
         });
-        // A contender that looks at the new lock has its flock for a moment: then leave it, and try again.
+        // A contender that looks at the new lock has its flock for a moment. Then remove the lock, and try again.
         if !matches!(stamped, Ok(true)) && dir.is_lock(id)? {
             let _ = sys::unlink(&dir.fd, &dir.lock); // if it stays, it is taken over once it is old
         }
@@ -243,8 +243,8 @@ impl Participant {
 /// What is wrong with a stamp that stands at the lock's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
-    /// The name shows another inode than the file that was linked there.
+    /// The name shows another inode than that of the file that was linked there.
     Identity,
-    /// Its `flock` can be had a second time.
+    /// A second `flock` on it succeeds.
     Flock,
 }

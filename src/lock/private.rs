@@ -1,4 +1,4 @@
-//! A private file: made by this peer alone, `flock`ed before it has any content, and known by its name to every sweep.
+//! A private file: this peer alone makes it, it is `flock`ed before it has any content, and every sweep knows it by its name.
 
 use std::ffi::CString;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use crate::lock::dir::{Dir, Name};
 use crate::lock::stamp::OwnStamp;
 use crate::sys::{self, Fd, Open};
 
-/// As many times is a new name tried, when a sweep gets at the file before its owner has locked it.
+/// How often a new name is tried if a sweep locks the file before its owner does.
 const ATTEMPTS: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct Private {
     pub file: Arc<Fd>,
     pub name: CString,
-    /// With the nonce that the name has.
+    /// It has the same nonce as the name.
     pub stamp: OwnStamp,
     /// Whether the kernel vouches for us.
     pub flock: bool,
@@ -45,10 +45,10 @@ impl Private {
             Err(sys::Errno::EXIST) => return Ok(None),
             Err(errno) => return Err(os(errno)),
         };
-        // Before there is any content: what a library peer wrote, without a living flock, belongs to the dead, and a
-        // sweep or, once the file is the lock, a contender takes it (P1).
+        // Before there is any content: if a library peer has written a file, and no flock is held on it, then its writer is
+        // dead, and a sweep or, once the file is the lock, a contender takes it (P1).
         let flock = match sys::flock_exclusive(&file) {
-            // An open file is known by its number.
+            // We know an open file by its inode number.
             Err(sys::Errno::BADF) if !dir.local => {
                 let _ = sys::unlink(&dir.fd, &name); // as below
                 return Err(dir.refuse("gives one file another number at each look"));
@@ -56,7 +56,7 @@ impl Private {
             Ok(true) => true,
             Err(errno) if dir.means_no_flock(errno) => false,
             other => {
-                let _ = sys::unlink(&dir.fd, &name); // ours alone, and of no use; if it stays, a sweep takes it
+                let _ = sys::unlink(&dir.fd, &name); // nobody else knows it; if it stays, a sweep takes it
                 return other.map(|_| None).map_err(os);
             }
         };

@@ -1,5 +1,5 @@
-//! What a directory can promise, found out by trying: with a private file, which is gone again in the end. A process that
-//! is killed in between leaves what any private file of the dead is: the next sweep removes it.
+//! Finds out by trying what a directory can promise. It uses a private file, which it removes in the end. If the process is
+//! killed in between, the next sweep removes it, like any other private file of the dead.
 
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
@@ -11,10 +11,10 @@ use crate::lock::dir::{Dir, Name};
 use crate::lock::stamp::OwnStamp;
 use crate::sys::{self, Errno, Fd, Lease, Mounted, Open, Rename, Watched};
 
-/// How long an event of our own making may take to be reported.
+/// How long the report of an event that we cause may take.
 const REPORT: Duration = Duration::from_millis(250);
 
-/// What a directory can promise to those who lock and journal in it; [`Place::probe`] finds out.
+/// What a directory can promise to programs that lock and journal in it; [`Place::probe`] finds out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Place {
@@ -72,7 +72,7 @@ pub(crate) fn probe(path: &CStr) -> Result<Place> {
 
 // ---------------------------------------------------------------------------------------------------------- trying
 
-/// A private file to try things with, under one name or the other; the end removes both.
+/// A private file to try things with. It has one of two names, and both are removed in the end.
 struct Trial<'d> {
     dir: &'d Dir,
     file: Fd,
@@ -93,7 +93,7 @@ impl<'d> Trial<'d> {
         sys::open(&self.dir.fd, &self.name, Open::Read)
     }
 
-    /// An errno ends the trial only if it is of a call that everything needs.
+    /// An error ends the trial only if it comes from a call that everything needs.
     fn look(&self, place: &mut Place) -> sys::Result<()> {
         place.without_flock = !self.has_flock()?;
         place.without_lease = !self.has_leases()?;
@@ -108,14 +108,14 @@ impl<'d> Trial<'d> {
     fn has_flock(&self) -> sys::Result<bool> {
         match sys::flock_exclusive(&self.file) {
             Ok(true) => {}
-            Ok(false) => return Ok(true), // a sweep of somebody's has it just now
+            Ok(false) => return Ok(true), // somebody's sweep has it just now
             Err(errno) if self.dir.means_no_flock(errno) => return Ok(false),
             Err(errno) => return Err(errno),
         }
         Ok(matches!(sys::flock_shared(&self.open()?), Ok(false)))
     }
 
-    /// Whether a lease is refused, as it must be while we have the file open to write.
+    /// Whether a lease is refused, as it must be while we have the file open for writing.
     fn has_leases(&self) -> sys::Result<bool> {
         Ok(sys::read_lease(&self.open()?) == Lease::Refused)
     }
@@ -127,8 +127,8 @@ impl<'d> Trial<'d> {
     }
 
     fn was_reported(&self, queue: &Fd) -> bool {
-        // The link or the rename is a change; where there is neither, so is the time.
-        let _ = sys::touch(&self.file); // a file system that keeps no times has reported the other, or nothing
+        // The link or the rename is a change; if there is neither, setting the time is one.
+        let _ = sys::touch(&self.file); // if the file system keeps no times, it has reported the other change, or nothing
         sys::poll(&[Some(queue), None], REPORT).unwrap_or(false)
     }
 
@@ -164,17 +164,17 @@ impl<'d> Trial<'d> {
 impl Drop for Trial<'_> {
     fn drop(&mut self) {
         for name in [&self.name, &self.other] {
-            let _ = sys::unlink(&self.dir.fd, name); // one of them is there; if it stays, a sweep takes it
+            let _ = sys::unlink(&self.dir.fd, name); // one of them exists; if it stays, a sweep takes it
         }
     }
 }
 
 // ------------------------------------------------------------------------------------------------------- concluding
 
-/// File systems whose `flock` is the server's, for all machines alike, and whose sync reaches the server's disk.
+/// File systems whose server keeps the `flock`, for all machines alike, and whose sync reaches the server's disk.
 const SHARED: [&str; 5] = ["nfs4", "nfs", "ceph", "gfs2", "ocfs2"];
 
-/// From what was tried, and from what is known of the file system, to what it promises.
+/// Concludes what the place promises, from what was tried and from what is known about the file system.
 fn conclude(place: &mut Place, mounted: &Mounted, synced: bool) {
     let has = |option: &str| mounted.options.split(',').any(|o| o == option);
     let local = mounted.local_disk();
@@ -191,7 +191,7 @@ fn conclude(place: &mut Place, mounted: &Mounted, synced: bool) {
     place.reason = reasons(place, local.is_some());
 }
 
-/// In sentences, the most important first: the C interface cuts what does not fit.
+/// The reasons in sentences, the most important first, because the C interface cuts off what does not fit.
 fn reasons(place: &Place, local: bool) -> String {
     const NAME: &str = "\0"; // stands for the file system's
     let sentences: [(bool, &[&str]); 7] = [

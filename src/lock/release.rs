@@ -1,4 +1,4 @@
-//! Under a hold: is it still ours, renew its sign of life, note something in the lock, release it.
+//! What is done under a hold: check that it is still ours, renew its sign of life, note something in the lock, release it.
 
 use crate::abi;
 use crate::error::{Error, Result};
@@ -7,11 +7,11 @@ use crate::lock::hold::{Hold, Holding};
 use crate::lock::participant::Participant;
 use crate::sys::{self, Errno, Meta};
 
-/// How often a hold is settled anew that was frozen each time: the settle time may be longer than all patience.
+/// How often a hold is settled again if the process was frozen each time. (The settle time may be so long that it always is.)
 const SETTLES: u32 = 8;
 
 impl Participant {
-    /// What every call under a hold begins with: `JLOCK_ELOST` when it has been taken away (P3).
+    /// Every call under a hold begins with this: `JLOCK_ELOST` if the lock has been taken away (P3).
     pub(crate) fn still_held(&self) -> Result<Meta> {
         let hold = match &self.holding {
             Holding::Held(hold) => hold,
@@ -20,7 +20,7 @@ impl Participant {
         };
         let lock = || Name(&self.dir.lock);
         match self.dir.stat(&self.dir.lock).map_err(|e| Error::os(e, lock()))? {
-            // What cannot be read is not known to be lost.
+            // If it cannot be read, we do not know that it is lost.
             Some(meta) if meta.id == hold.id && self.is_stamped(hold).map_err(|e| Error::os(e, lock()))? => Ok(meta),
             _ => Err(self.lost()),
         }
@@ -33,8 +33,8 @@ impl Participant {
         Ok(kept || read_stamp(hold.reader())?.starts_with(hold.stamp.head()))
     }
 
-    /// As [`still_held`](Self::still_held), before a call that nothing can take back: also that nobody is about to take it
-    /// away who has judged it stale by its age (P3).
+    /// As [`still_held`](Self::still_held), for calls that nothing can undo: it also makes sure that nobody has judged the
+    /// lock stale by its age and is about to take it away (P3).
     pub(crate) fn surely_held(&self) -> Result<Meta> {
         let meta = self.still_held()?;
         match self.holding.hold().filter(|hold| hold.life.is_overdue()) {
@@ -59,7 +59,7 @@ impl Participant {
         };
         if !hold.life.is_overdue() {
             self.touch(hold)?;
-            // After the sign: stopped before it, this process may have been robbed.
+            // Check after the sign: if this process was stopped before it, it may have been robbed.
             self.still_held()?;
         }
         match hold.life.is_overdue() {
@@ -68,7 +68,7 @@ impl Participant {
         }
     }
 
-    /// What the keepalive could not do is tried again by the next call under the hold, which reports why it fails.
+    /// If the keepalive could not give a sign of life, the next call under the hold tries again, and reports why it fails.
     pub(crate) fn expect_alive(&self) -> Result<()> {
         match self.holding.hold() {
             Some(hold) if hold.life.failure().is_some() => self.touch(hold),
@@ -83,7 +83,7 @@ impl Participant {
             .map_err(|e| Error::os(e, format_args!("refresh {}", Name(&self.dir.lock))))
     }
 
-    /// Gives a sign of life, then waits for whoever judged by the time before it. `JLOCK_ELOST`: somebody took the lock.
+    /// Gives a sign of life, then waits for anybody who judged by the time before it. `JLOCK_ELOST`: somebody took the lock.
     fn settle_overdue(&self, hold: &Hold) -> Result<Meta> {
         let mut rounds = SETTLES;
         loop {
@@ -91,7 +91,7 @@ impl Participant {
             self.sleep_to_settle()?;
             let meta = self.still_held()?;
             rounds -= 1;
-            // Frozen while it settled, a hold is as silent as before, and may have been judged anew.
+            // If it was frozen while it settled, it was as silent as before, and may have been judged again.
             if rounds == 0 || !hold.life.is_overdue() {
                 return Ok(meta);
             }
@@ -108,7 +108,7 @@ impl Participant {
 
     // ------------------------------------------------------------------------------------------------- the postscript
 
-    /// Writes an opaque last line behind the stamp: whoever claims this lock, should we die, hands it on.
+    /// Writes an opaque last line behind the stamp. Should we die, the peer that claims this lock hands it on.
     pub(crate) fn put_postscript(&self, line: &str) -> Result<()> {
         let Some(hold) = self.holding.hold() else {
             return Err(self.not_held());
@@ -117,13 +117,13 @@ impl Participant {
         let end = hold.stamp.text.len() as u64;
         let put = end_with(hold.writer(), line.as_bytes(), end);
         put.map_err(|e| {
-            let _ = self.clear_postscript(); // as above: the first failure says more
+            let _ = self.clear_postscript(); // the first failure says more than this one
             Error::os(e, format_args!("write {}", Name(&self.dir.lock)))
         })
     }
 
-    /// Removes it; no call if none stands there. One that stays is written over by the next, and its file begins no other
-    /// hold.
+    /// Removes it; makes no system call if there is none. If it stays, the next one overwrites it, and its file begins no
+    /// other hold.
     pub(crate) fn clear_postscript(&self) -> Result<()> {
         let Some(hold) = self.holding.hold().filter(|hold| hold.postscript.get()) else {
             return Ok(());
@@ -135,8 +135,8 @@ impl Participant {
 
     // ------------------------------------------------------------------------------------------------- release
 
-    /// Releases the lock. On `JLOCK_ELOST` the hold is over as well, and nothing was removed; after any other failure it is
-    /// still held.
+    /// Releases the lock. On `JLOCK_ELOST` the hold is over as well, and nothing was removed; after any other failure the
+    /// lock is still held.
     pub(crate) fn release(&mut self) -> Result<()> {
         let released = self.remove_own();
         match &released {
@@ -147,22 +147,22 @@ impl Participant {
         released
     }
 
-    /// Gives up a parked file that somebody has linked elsewhere (`cp -al`): its name there would look like a living holder's
-    /// lock as long as we have it open.
+    /// Gives up a parked file that somebody has linked elsewhere (`cp -al`): as long as we have it open, it would look like a
+    /// living holder's lock there.
     fn give_up_copied(&mut self, released: &Meta) {
-        const OURS: u64 = 2; // the parked name, and the lock's until now
+        const OURS: u64 = 2; // the parked name, and until now the lock's
         if released.nlink > OURS && self.parked.as_ref().is_some_and(|parked| parked.id == released.id) {
             self.unpark();
         }
     }
 
     fn remove_own(&mut self) -> Result<()> {
-        // Surely: whoever removes a lock that may have been judged stale makes room for a lock that would be renamed over
-        // (P2).
+        // Surely held: to remove a lock that may have been judged stale would make room for another one, which would then be
+        // renamed over (P2).
         let meta = self.surely_held()?;
         self.line.observe(&meta);
-        // Between the check and this call nobody removes or replaces the lock: library peers do so only with its flock,
-        // which is ours, shipped ones only with one that they judged stale (P1, P2).
+        // Between the check and this call nobody removes or replaces the lock: library peers do so only under its flock,
+        // which is ours, and shipped ones only if they have judged it stale (P1, P2).
         match sys::unlink(&self.dir.fd, &self.dir.lock) {
             Ok(()) => {
                 self.give_up_copied(&meta);

@@ -1,7 +1,7 @@
-//! A hold that has been won, but on which nobody may rely yet: a shipped peer that judged by what stood there before may be
-//! about to rename over it. It does so within the settle time, and we see it (P2).
+//! Settling: a hold has been won, but nobody may rely on it yet. A shipped peer that judged by what stood there before may be
+//! about to rename over it. If so, it does it within the settle time, and we see it (P2).
 //!
-//! Settling is a wait like any other: it has an end, and what becomes of it is decided when that has come.
+//! Settling is a wait like any other: it has an end, and then it is decided whether the hold is ours.
 
 use std::ffi::CString;
 use std::time::Duration;
@@ -17,13 +17,13 @@ use crate::sys::{self, FileId};
 #[derive(Debug)]
 pub(crate) struct Settling {
     hold: Hold,
-    /// When it is over, on the monotonic clock.
+    /// When the settling is over, on the monotonic clock.
     pub until: Duration,
     then: Then,
     dead: Option<Dead>,
 }
 
-/// Whose lock it was.
+/// The dead holder whose lock it was.
 #[derive(Debug)]
 struct Dead {
     id: FileId,
@@ -31,27 +31,27 @@ struct Dead {
     inherited: Inherited,
 }
 
-/// What a dead holder left behind its stamp, for whoever knows what it means.
+/// What a dead holder left behind its stamp, for the layer that knows what it means.
 #[derive(Debug, Default)]
 pub(crate) struct Inherited {
     pub postscript: Vec<u8>,
-    /// Whose lock it was: it must not do more than that user could.
+    /// The user whose lock it was: acting on the postscript must do no more than that user could.
     pub user: u32,
 }
 
-/// What is left to do when it has settled.
+/// What is left to do once it has settled.
 #[derive(Debug)]
 pub(crate) enum Then {
     Hold,
     /// Leave the inode, whose maker may wake up and write.
     MoveToParked,
-    /// The inode that was left: its `flock` is not needed any more.
+    /// Let go of the inode that was left, whose `flock` is not needed any more.
     LetGo(Hold),
-    /// It stands at this private name.
+    /// Remove the corpse, which stands at this private name.
     RemoveCorpse(CString),
 }
 
-/// What became of it.
+/// How the settling ended.
 #[derive(Debug)]
 pub(crate) enum Settled {
     Held(Hold),
@@ -80,7 +80,7 @@ impl Settling {
 }
 
 impl Participant {
-    /// A hold that has to settle from now on.
+    /// Begins the settling of a hold.
     pub(crate) fn settling(&self, hold: Hold, then: Then) -> Settling {
         Settling {
             hold,
@@ -90,7 +90,7 @@ impl Participant {
         }
     }
 
-    /// A hold that began late: a sign of life, and from then on it settles.
+    /// For a hold that began late: gives a sign of life, and begins to settle.
     pub(crate) fn settle_late(&mut self, hold: Hold) -> Result<Settling> {
         match hold.life.touch() {
             Ok(()) => Ok(self.settling(hold, Then::Hold)),
@@ -101,7 +101,7 @@ impl Participant {
         }
     }
 
-    /// Its time is over: is it ours?
+    /// Decides, once the settle time is over, whether the hold is ours.
     pub(crate) fn settled(&mut self, settling: Settling) -> Result<Settled> {
         let id = settling.hold.id;
         self.decide(settling).inspect_err(|_| self.give_up_file(id))
@@ -144,19 +144,18 @@ impl Participant {
         }
     }
 
-    /// Gives up what settles: it becomes a dead holder's lock, for the next one to claim. Not to be unlinked: that could make
-    /// room for a lock that would be renamed over (P2).
+    /// Gives up what settles: it becomes a dead holder's lock, for the next one to claim. It must not be unlinked, because
+    /// that could make room for a lock that would be renamed over (P2).
     pub(crate) fn give_up(&mut self, settling: Settling) {
         self.give_up_file(settling.hold.id);
     }
 
-    /// If our parked stamp stands at the lock's name, its `flock` must end.
+    /// If it is our parked file that stands at the lock's name, closes that, so that its `flock` ends.
     fn give_up_file(&mut self, id: FileId) {
         self.parked.take_if(|parked| parked.id == id);
     }
 
-    /// Our stamp is given up as well: should it come to stand at the lock's name again, it must not look like a living
-    /// holder's.
+    /// Gives up our stamp as well: should it come to stand at the lock's name again, it must not look like a living holder's.
     fn give_up_lost(&mut self, id: FileId) {
         if self.parked.as_ref().is_some_and(|parked| parked.id == id) {
             self.unpark();
@@ -164,9 +163,8 @@ impl Participant {
     }
 }
 
-/// Whether our stamp stands in the lock still: a shipped peer that was frozen before its first write might have woken. And
-/// where there is no `flock`, rivals tell each other apart by this alone, each time that they settle: the last to write holds
-/// it.
+/// Whether our stamp is still in the lock: a shipped peer that was frozen before its first write may have woken up. And where
+/// there is no `flock`, this alone decides between rivals, each time that they settle: the last one to write holds the lock.
 fn is_stamped(hold: &Hold) -> bool {
     read_stamp(hold.reader()).is_ok_and(|content| content.starts_with(hold.stamp.text.as_bytes()))
 }

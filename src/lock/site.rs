@@ -1,7 +1,7 @@
 //! The handles of this process that share one lock.
 //!
-//! They wait in a queue of their own, in memory, and only its head lines up among the processes: a thousand handles that
-//! wait in one process cost one watch, and a release wakes one of them.
+//! They wait in a queue in memory, and only its head lines up among the processes: a thousand handles that wait in one
+//! process cost one watch, and a release wakes one of them.
 
 use std::collections::VecDeque;
 use std::ffi::CString;
@@ -14,19 +14,19 @@ use crate::lock::dir::Dir;
 use crate::sys::fork::Generation;
 use crate::sys::{self, FileId, PerProcess};
 
-/// How often a process looks for what the dead have left in one directory.
+/// How often a process looks for leftovers of the dead in one directory.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 static SITES: PerProcess<Mutex<Vec<Weak<Site>>>> = PerProcess::new();
 
 #[derive(Debug)]
 struct Site {
-    /// Which process, where a test plays several in one.
+    /// Which process it is, because a test can simulate several in one.
     process: u64,
     dir: FileId,
     lock: CString,
     waiting: Mutex<VecDeque<Arc<Bell>>>,
-    /// When it was last swept, in milliseconds of the monotonic clock, plus 1; 0: never.
+    /// When the directory was last swept, in milliseconds of the monotonic clock, plus 1; 0: never.
     swept: AtomicU64,
 }
 
@@ -91,7 +91,7 @@ impl Seat {
         place.unwrap_or(0)
     }
 
-    /// Leaves the queue. If it was the head, the next one is, and is told.
+    /// Leaves the queue. If this was the head, the next handle becomes the head, and its bell is rung.
     pub(crate) fn leave(&mut self) {
         if !std::mem::take(&mut self.joined) {
             return;
@@ -115,7 +115,7 @@ impl Seat {
         waiting.iter().any(|bell| !Arc::ptr_eq(bell, &self.bell))
     }
 
-    /// Whether it is time for a sweep; then nobody else of this process does it for a while.
+    /// Whether it is time for a sweep. If so, no other handle of this process sweeps for a while.
     pub(crate) fn is_sweep_due(&self) -> bool {
         let now = u64::try_from(sys::monotonic().as_millis()).unwrap_or(u64::MAX - 1) + 1;
         let last = self.site.swept.load(Ordering::Relaxed);
@@ -130,7 +130,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        // Not in a forked child: the queue is its parent's, and a thread that is not there may have it locked.
+        // Not in a forked child: the queue is its parent's, and a thread that does not exist here may have it locked.
         if self.generation == Generation::current() {
             self.leave();
         }

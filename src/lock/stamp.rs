@@ -16,21 +16,21 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::sys::{self, process::Identity};
 
-/// No more of a lock is ever read.
+/// A lock is never read beyond this.
 pub(crate) const MAX_LEN: usize = 4096;
 
-/// A stamp of this process's own.
+/// This process's stamp.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnStamp {
     pub text: Arc<str>,
 }
 
-/// Where a stamp has room for the time since when its lock is held: 13 digits, as many as milliseconds since 1970 have for
-/// the next 250 years. Zeros: the mtime says it, for the holder has not renewed it.
+/// Where a stamp has room for the time at which the hold began: 13 digits, as many as milliseconds since 1970 have for
+/// the next 250 years. Zeros mean that the mtime says it, because the holder has not renewed it yet.
 const SINCE: &str = " since=0000000000000";
 
 impl OwnStamp {
-    /// With a fresh nonce, of a holder that keeps the lock's `flock`.
+    /// With a fresh nonce. It says that its holder keeps the lock's `flock`.
     pub(crate) fn new() -> Result<Self> {
         let me = Identity::current();
         let random = sys::random_u64().map_err(|e| Error::os(e, "make a nonce"))?;
@@ -54,13 +54,13 @@ impl OwnStamp {
         &self.text.as_bytes()[..third]
     }
 
-    /// The digits that say since when the lock is held, and where they stand.
+    /// The digits that say since when the lock is held, and their offset.
     pub(crate) fn since(&self, since_ms: i64) -> (u64, String) {
         let at = self.head().len() + "jlock/1".len() + SINCE.len() - 13;
         (at as u64, format!("{:013}", since_ms.clamp(0, 9_999_999_999_999)))
     }
 
-    /// Says since when the lock is held.
+    /// The same stamp, which now says since when the lock is held.
     pub(crate) fn held_since(mut self, since_ms: i64) -> OwnStamp {
         let (at, digits) = self.since(since_ms);
         let mut text = self.text.to_string();
@@ -69,9 +69,9 @@ impl OwnStamp {
         self
     }
 
-    /// Says that the kernel does not vouch for the holder, unless `flock` keeps others out, and the place is `local`.
-    /// Elsewhere it may keep others out here; beneath this mount, or beside it, where the same file is on a disk of this
-    /// machine, it may be free all the same.
+    /// Says that the kernel does not vouch for the holder, unless `flock` keeps others out and the place is `local`.
+    /// Elsewhere `flock` may keep others out on this mount, and still be free on another mount of the same file, or on the
+    /// disk of this machine that the file is on.
     pub(crate) fn say_flock(&mut self, flock: bool, local: bool) {
         if !flock || !local {
             self.without_flock();
@@ -92,7 +92,7 @@ pub(crate) enum Stamp {
         nonce: String,
     },
     /// Empty, zeros, or the beginning of a stamp, perhaps with the line of the PID whole: somebody is writing it just now, or
-    /// died at it, or stamps with nothing else.
+    /// died while writing it, or stamps with the PID alone.
     Cut {
         pid: Option<i32>,
     },
@@ -108,7 +108,7 @@ pub(crate) struct LibraryStamp {
     pub pid_namespace: u64,
     pub start: u64,
     pub host: String,
-    /// In which the start time counts; 0: unknown.
+    /// The one in which the start time counts; 0: unknown.
     pub time_namespace: u64,
     /// Since when the lock is held, in milliseconds since 1970; 0: since its mtime.
     pub since_ms: i64,
@@ -118,7 +118,7 @@ pub(crate) struct LibraryStamp {
 
 impl Stamp {
     pub(crate) fn parse(bytes: &[u8]) -> Stamp {
-        // What a power cut can leave. (Zeros without an end are somebody's own.)
+        // What a power cut can leave. (If they fill all that is read, somebody wrote them on purpose.)
         if bytes.len() < MAX_LEN && bytes.iter().all(|byte| *byte == 0) {
             return Stamp::Cut { pid: None };
         }
@@ -129,7 +129,7 @@ impl Stamp {
         let first = lines.next().unwrap_or("");
         let pid = first.strip_suffix('\n').and_then(parse_pid);
         let Some(pid) = pid else {
-            // Without its newline a number is a beginning; anything else is none.
+            // Without its newline, a number is the beginning of a stamp, and anything else is not.
             let beginning = !first.ends_with('\n') && first.bytes().all(|b| b.is_ascii_digit());
             return if beginning {
                 Stamp::Cut { pid: None }
@@ -193,8 +193,8 @@ impl LibraryStamp {
             since_ms: 0,
             flock: true,
         };
-        // Fields that a later version adds are passed over.
-        // Without its newline it may lack the last field, which says whether to trust the flock.
+        // Without its newline the line may lack the last field, which says whether to trust the flock. Fields that a later
+        // version adds are skipped.
         for field in line
             .strip_prefix("jlock/1 ")?
             .strip_suffix('\n')?
@@ -223,7 +223,7 @@ fn parse_pid(line: &str) -> Option<i32> {
     plain.then(|| digits.parse().ok()).flatten().filter(|pid| *pid > 0)
 }
 
-/// Whether a nonce can come of it: a dash comes after digits only.
+/// Whether it can become a nonce: a dash comes after digits only.
 fn is_beginning_of_nonce(text: &str) -> bool {
     let (pid, hex) = match text.split_once('-') {
         Some(("", _)) => return false,
@@ -237,7 +237,7 @@ fn is_hex(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'a'..=b'f')
 }
 
-/// `<pid>-<16 lowercase hex digits>`: also what keeps a nonce that came from a file from naming another one.
+/// `<pid>-<16 lowercase hex digits>`. This check also keeps a nonce that was read from a file from naming some other file.
 fn is_nonce(text: &str) -> bool {
     let Some((pid, hex)) = text.split_once('-') else {
         return false;

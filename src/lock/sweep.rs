@@ -1,7 +1,7 @@
-//! Leftovers: the private files of the dead, parked stamps and journals that did not come to be.
+//! Leftovers: private files of the dead, which are parked stamps, and journals that were never finished.
 //!
 //! A directory can hold a hundred thousand other files, and most have no leftovers. So nobody lists it to open, to close or
-//! to take over: whoever claims a dead holder's lock knows the name of that one's private file, and waiters find dead
+//! to take over: a peer that claims a dead holder's lock knows the name of the dead one's private file, and waiters find dead
 //! waiters by themselves. For the rest, a process looks through the beginning of the directory when it parks a stamp, at
 //! most once a second.
 
@@ -17,13 +17,13 @@ use crate::sys::{self, FileKind, Open};
 
 /// How many names of a directory are looked at in one sweep.
 const NAMES: usize = 1024;
-/// How many private files are opened in one sweep whose PID lives here: it may be another process of that number, but most
-/// are an idle handle's.
+/// How many private files whose PID lives are opened in one sweep. (Another process may have that PID by now, but most of
+/// these files belong to idle handles.)
 const LIVING: usize = 8;
 
 impl Participant {
-    /// Removes what dead peers have left, if nobody of this process has looked for it lately. What cannot be looked at or
-    /// removed now is left to the next sweep.
+    /// Removes what dead peers have left, unless this process has looked for it within the last second. If something cannot be
+    /// looked at or removed now, it is left to the next sweep.
     pub(crate) fn sweep_at_times(&self) {
         if !self.seat.is_sweep_due() {
             return;
@@ -36,7 +36,7 @@ impl Participant {
             .private_files
             .into_iter()
             .partition(|name| self.dir.private_owner(name).is_some_and(is_alive));
-        // Not always the same of the living.
+        // Not always the same ones of the living.
         let skipped = (sys::monotonic().as_millis() as usize) % living.len().max(1);
         let some = living.iter().cycle().skip(skipped).take(living.len().min(LIVING));
         for name in gone.iter().chain(some) {
@@ -70,8 +70,8 @@ impl Participant {
             Err(errno) if is_gone(errno) => return Ok(()),
             other => other?,
         };
-        // The flock first, then the content: a library peer writes to its file once it has locked it, so what it wrote,
-        // without a living lock, is a dead one's. A file that is still empty may have an owner on its way.
+        // First the flock, then the content: a library peer locks its file before it writes to it. So if it has written, and
+        // the flock is free, it is dead. The owner of a file that is still empty may be about to lock it.
         let unlocked = match sys::flock_exclusive(&file) {
             Err(errno) if dir.means_no_flock(errno) => true,
             other => other?,
@@ -83,12 +83,12 @@ impl Participant {
         let content = read_stamp(&file)?;
         let says_flock = match Stamp::parse(&content) {
             Stamp::Library(stamp) => stamp.flock,
-            // Something else than a stamp that a library peer prepares in a private file: a header begins so.
+            // The other thing that a library peer prepares in a private file is a journal, whose header begins like this.
             _ => content.starts_with(b"# "),
         };
         let by_flock = says_flock && dir.local;
-        // No content yet, or a shipped peer's, which may be about to rename it: not if the PID in the name is gone. (An
-        // owner in another PID namespace finds its file missing, and makes another.)
+        // The file has no content yet, or it is a shipped peer's, which may be about to rename it; but not if the PID in its
+        // name is gone. (An owner in another PID namespace finds its file missing, and makes another.)
         let by_pid = dir.private_owner(name).is_some_and(|pid| !is_alive(pid));
         let stale = wall_age(&meta) > self.options.stale;
         if (by_flock || by_pid || stale) && dir.names(name, meta.id)? {
@@ -105,7 +105,7 @@ struct Leftovers {
     line: bool,
 }
 
-/// What may be a leftover. Nothing, where the directory cannot be read.
+/// What may be a leftover; nothing, if the directory cannot be read.
 fn leftovers(dir: &Dir) -> Leftovers {
     let mut found = Leftovers::default();
     let listed = sys::list_some(&dir.fd, NAMES, |name| {

@@ -4,29 +4,29 @@ use std::time::Duration;
 
 use crate::sys;
 
-/// A parked stamp's mtime is renewed before it is linked, unless it is younger than this.
+/// A parked stamp's mtime is renewed before the stamp is linked, unless it is younger than this.
 const FRESH_MS: i64 = 1_000;
 /// A shipped peer takes over a lock whose mtime is older than this.
 pub(crate) const SHIPPED_STALE_MS: i64 = 30_000;
-/// A stamp that was linked later than this after its mtime was renewed may have been judged stale as it appeared.
+/// If a stamp is linked later than this after its mtime was renewed, it may have been judged stale as it appeared.
 const LATE_LINK_MS: i64 = SHIPPED_STALE_MS / 2;
 /// A hold whose last sign of life is older than this may have been judged stale. The second less leaves room for file
 /// systems that keep coarse times.
 const OVERDUE_MS: i64 = SHIPPED_STALE_MS - 1_000;
-/// A clock that was corrected by less than this has not jumped: nobody can have judged by the time in between.
+/// A clock that was set back by less than this was corrected, and has not jumped.
 const CORRECTED_MS: i64 = 1_000;
-/// Where nothing says whether a lock that is cut short is still being stamped: after this long, it is not. Longer than any
-/// peer takes, and shorter than the default timeout, with room for two settles.
+/// If nothing shows whether a lock that is cut short is still being stamped, then after this time it is not. This is longer
+/// than any peer takes, and shorter than the default timeout, with room for two settles.
 pub(crate) const CUT: Duration = Duration::from_secs(3);
 
-/// A file's last sign of life: a moment of the wall clock just before its mtime was set.
+/// A file's last sign of life: the wall clock just before its mtime was set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SignOfLife {
     at_ms: i64,
 }
 
 impl SignOfLife {
-    /// Now. Take it before the file is touched: a process that stands still between the two then takes its file for older
+    /// Now. Call it before the file is touched: if the process stands still between the two, it takes its file for older
     /// than it is, never for younger.
     pub(crate) fn now() -> SignOfLife {
         SignOfLife {
@@ -43,7 +43,7 @@ impl SignOfLife {
         (0..=FRESH_MS).contains(&self.age_ms())
     }
 
-    /// Whether a shipped peer may have seen an old lock appear, when it was linked just now.
+    /// Whether a stamp that was linked just now may have looked old to a shipped peer as it appeared.
     pub(crate) fn is_late_link(self) -> bool {
         !(-CORRECTED_MS..LATE_LINK_MS).contains(&self.age_ms())
     }
@@ -58,10 +58,10 @@ impl SignOfLife {
     }
 }
 
-/// Since when a lock has looked as it does: what its age is judged by.
+/// Since when a lock has looked as it does; its age is judged by this.
 ///
-/// The wall clock alone would never let a lock grow old that is dated in the future. So whoever looks also remembers when
-/// it saw this very state first: what has not changed for that long on the monotonic clock is as old as that.
+/// By the wall clock alone, a lock that is dated in the future would never grow old. So a peer that looks also remembers when
+/// it first saw this very state: if it has not changed for a time on the monotonic clock, it is at least that old.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Observed {
     id: sys::FileId,
@@ -70,7 +70,7 @@ pub(crate) struct Observed {
 }
 
 impl Observed {
-    /// The age of a file that was seen now; `before` is what was seen last.
+    /// The age of a file that we see now; `before` is what we saw last.
     pub(crate) fn age(before: &mut Option<Observed>, meta: &sys::Meta) -> Duration {
         let now = sys::monotonic();
         let known = before.filter(|seen| seen.id == meta.id && seen.modified_ms == meta.modified_ms);
@@ -84,7 +84,7 @@ impl Observed {
     }
 }
 
-/// How long ago a file was modified by the wall clock; nothing, if it is dated in the future.
+/// How long ago a file was modified, by the wall clock; zero if it is dated in the future.
 pub(crate) fn wall_age(meta: &sys::Meta) -> Duration {
     let age_ms = sys::realtime_ms().saturating_sub(meta.modified_ms).max(0);
     Duration::from_millis(age_ms.unsigned_abs())
@@ -104,7 +104,7 @@ impl Deadline {
         self.0.is_some_and(|at| at <= now)
     }
 
-    /// So long from now, but not beyond the deadline.
+    /// This time, but not beyond the deadline.
     pub(crate) fn cap(self, until: Duration) -> Duration {
         self.0.map_or(until, |at| at.min(until))
     }

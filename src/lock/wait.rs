@@ -8,9 +8,9 @@ use crate::lock::bell::Bell;
 use crate::sys::{self, Fd};
 
 impl Wait {
-    /// Sleeps until it is worth to step again. `is_over`: what the bell may have been rung for has happened already.
+    /// Sleeps until there is a reason to step again. `is_over`: whether what the bell is rung for has happened already.
     pub(crate) fn block(&self, bell: &Bell, is_over: impl Fn() -> bool) -> Result<()> {
-        let rung = bell.fd().ok(); // without one, a look now and then has to do
+        let rung = bell.fd().ok(); // without one, it notices when it next looks
         if is_over() {
             return Ok(());
         }
@@ -21,14 +21,14 @@ impl Wait {
                 Ok(())
             }
             Ok(false) => Ok(()),
-            // ENOMEM, a sandbox: sleep as without descriptors.
+            // ENOMEM, or a sandbox: sleep as if there were no descriptors.
             Err(_) => sys::sleep_until(self.until).map_err(|e| Error::os(e, "wait for the lock")),
         }
     }
 }
 
-/// One descriptor that polls readable when it is worth to step again: an inotify queue, the bell and a timer behind an
-/// epoll descriptor. It lives as long as its handle.
+/// One descriptor that polls readable when there is a reason to step again: an epoll descriptor for an inotify queue, the
+/// bell and a timer. It lives as long as its handle.
 #[derive(Debug)]
 pub(crate) struct WaitFd {
     any: Fd,
@@ -53,16 +53,16 @@ impl WaitFd {
         self.any.number().map_err(|e| Error::os(e, "the descriptor to wait on"))
     }
 
-    /// From now on it reports what this wait is for.
+    /// Arms it for this wait.
     pub(crate) fn arm(&self, wait: &Wait) -> Result<()> {
         let os = |e| Error::os(e, "wait for the lock");
         self.watch(wait.queue.as_ref()).map_err(os)?;
         sys::set_timer(&self.timer, Some(wait.until)).map_err(os)
     }
 
-    /// Nothing is waited for any more.
+    /// Disarms it: nobody waits any more.
     pub(crate) fn disarm(&self) {
-        // What stays armed is reported once too often, which does no harm.
+        // If something stays armed, it is reported once too often, which does no harm.
         let _ = self.watch(None);
         let _ = sys::set_timer(&self.timer, None);
     }
@@ -73,7 +73,7 @@ impl WaitFd {
             return Ok(());
         }
         if let Some(old) = queue.take() {
-            let _ = sys::epoll_remove(&self.any, &old); // closed by now, perhaps
+            let _ = sys::epoll_remove(&self.any, &old); // it may be closed by now
         }
         if let Some(new) = wanted {
             sys::epoll_add(&self.any, new)?;

@@ -1,13 +1,13 @@
-//! One inotify watch, on the file whose change is waited for: it fires once.
+//! One inotify watch, on the file whose change we wait for. It fires once.
 //!
-//! A user may have 128 inotify queues in all, and closing one takes the kernel 10 ms. So a queue is a waiter's only as long
-//! as it waits, and a few that nobody uses just now are kept for the process.
+//! A user may have 128 inotify queues in all, and closing one takes the kernel 10 ms. So a waiter has a queue only while it
+//! waits, and the process keeps a few that nobody uses at the moment.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::sys::{self, Fd, FileId, PerProcess, Watched};
 
-/// How many queues are kept that nobody uses.
+/// How many unused queues are kept.
 const SPARE: usize = 4;
 
 static QUEUES: PerProcess<Mutex<Vec<Arc<Fd>>>> = PerProcess::new();
@@ -16,7 +16,7 @@ static QUEUES: PerProcess<Mutex<Vec<Arc<Fd>>>> = PerProcess::new();
 pub(crate) struct Watch {
     queue: Option<Arc<Fd>>,
     armed: Option<Armed>,
-    /// No queue can be had (limits, no /proc): sleep with back-off.
+    /// There is no queue for us (limits, no /proc): sleep with back-off.
     is_off: bool,
 }
 
@@ -28,7 +28,7 @@ struct Armed {
 }
 
 impl Watch {
-    /// Watches this file. Arm it before the last look: what happens after that look is reported.
+    /// Watches this file. Arm it before the last look, so that whatever happens after that look is reported.
     pub(crate) fn arm(&mut self, file: &Fd, id: FileId, what: Watched) {
         if self.armed.is_some_and(|armed| (armed.id, armed.what) == (id, what)) || self.is_off {
             return;
@@ -38,7 +38,7 @@ impl Watch {
             self.queue = take_queue();
         }
         match &self.queue {
-            // EMFILE, ENOSPC (too many watches), ENOSYS: waiting works without.
+            // EMFILE, ENOSPC (too many watches), ENOSYS: we can wait without it.
             Some(queue) => {
                 let watched = sys::watch(queue, file, what);
                 self.armed = watched.ok().map(|number| Armed { id, what, number });
@@ -47,14 +47,14 @@ impl Watch {
         }
     }
 
-    /// The queue that reports what becomes of this file.
+    /// The queue that reports what happens to this file.
     pub(crate) fn queue_for(&self, id: FileId) -> Option<&Arc<Fd>> {
         self.queue
             .as_ref()
             .filter(|_| self.armed.is_some_and(|armed| armed.id == id))
     }
 
-    /// Whether there was a report. Then the watch is spent.
+    /// Whether there was a report. If so, the watch is spent.
     pub(crate) fn take_report(&mut self) -> bool {
         let (Some(queue), Some(_)) = (&self.queue, self.armed) else {
             return false;
@@ -69,11 +69,11 @@ impl Watch {
     fn disarm(&mut self) {
         if let (Some(queue), Some(armed)) = (&self.queue, self.armed.take()) {
             sys::unwatch(queue, armed.number);
-            let _ = sys::drain(queue); // what was reported before is of no interest any more
+            let _ = sys::drain(queue); // earlier reports do not matter any more
         }
     }
 
-    /// The wait is over: the queue is the process's again.
+    /// Ends the wait, and gives the queue back to the process.
     pub(crate) fn end(&mut self) {
         self.disarm();
         self.is_off = false;

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | the library, and the peer as it is shipped | `library.rs` |
 //! | somebody who has stopped | `stopped.rs` |
-//! | a second implementation, written from PROTOCOL.md alone | `second.rs` |
+//! | two implementations, written from PROTOCOL.md alone | `second.rs` |
 //! | the shipped peer with its lock mended | `mended.rs` |
 
 mod crowd;
