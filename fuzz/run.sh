@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# run.sh runs N | seconds N [TARGET…]: builds the fuzz targets as cargo-fuzz would, and runs each of them so often or so
-# long, JLOCK_JOBS (2) at a time. What they find lies in target/fuzz/found, what they learned in target/fuzz/corpus.
+# run.sh same N | runs N | seconds N [TARGET…]: builds the fuzz targets as cargo-fuzz would, and runs each of them so often
+# or so long, JLOCK_JOBS (2) at a time. What they find lies in target/fuzz/found, what they learned in target/fuzz/corpus.
+# `same` begins without what was learned before: with one JLOCK_SEED, the inputs are the same each time.
 set -euo pipefail
 
-unit=${1:?runs or seconds} amount=${2:?how many}
+unit=${1:?same, runs or seconds} amount=${2:?how many}
 shift 2
 cd "$(dirname "$0")"
 # shellcheck source=tests/sanitize/toolchain.sh
@@ -22,12 +23,12 @@ RUSTFLAGS+=" -Ccodegen-units=1 ${coverage[*]}"
 "$CARGO" build --quiet --locked --release --target "$triple" --target-dir "$out"
 
 case $unit in
-runs) limit=-runs=$amount ;;
+same | runs) limit=-runs=$amount ;;
 seconds) limit=-max_total_time=$amount ;;
-*) echo "run.sh: runs or seconds" >&2 && exit 2 ;;
+*) echo "run.sh: same, runs or seconds" >&2 && exit 2 ;;
 esac
 
-seed=${JLOCK_SEED:-$(date +%s)}
+seed=${JLOCK_SEED:-1}
 echo "JLOCK_SEED=$seed"
 
 # What was freed is not used again for a while; a long one costs more than the rest of an execution. So do the stack trace of
@@ -39,11 +40,12 @@ scratch=$(mktemp -d -p /dev/shm)
 trap 'rm -rf "$scratch"' EXIT
 
 run() {
-    local target=$1 log=$scratch/$1.log
-    mkdir -p "$out/corpus/$target"
+    local target=$1 log=$scratch/$1.log corpus=$out/corpus/$1
+    [ "$unit" != same ] || corpus=$scratch/$target.corpus
+    mkdir -p "$corpus"
     if ! JLOCK_FUZZ_DIR=$scratch "$out/$triple/release/$target" "$limit" -seed="$seed" \
         -max_len=512 -dict="dictionaries/$target.dict" -timeout=60 \
-        -artifact_prefix="$out/found/$target-" "$out/corpus/$target" >"$log" 2>&1 </dev/null; then
+        -reload=0 -artifact_prefix="$out/found/$target-" "$corpus" >"$log" 2>&1 </dev/null; then
         tail -n 60 "$log" >&2
         return 1
     fi

@@ -6,6 +6,9 @@ The long fuzzing runs beside the other steps, with what they leave of the machin
     prove.py [STEP…]     runs all steps, or these; the table is target/prove/table.md
     prove.py --page      puts that table into docs/proof.md, between its two markers
 
+What is drawn at random comes from one seed: a new one each time, which is printed, or that of JLOCK_SEED. The same seed
+draws the same. Each step gets it in its environment; without, the tests draw from a fixed one.
+
 A step prints its figures as lines `figure: NAME = NUMBER`; those of one name are added up. What each printed stays in
 target/prove/STEP.log.
 """
@@ -17,6 +20,7 @@ import datetime
 import os
 import platform
 import re
+import secrets
 import subprocess
 import sys
 import time
@@ -27,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "target" / "prove"
 TABLE = OUT / "table.md"
 BEGIN, END = "<!-- figures of make prove -->", "<!-- end of figures -->"
+SEED = os.environ.get("JLOCK_SEED") or str(secrets.randbelow(2**31))
 FIGURE = re.compile(r"figure: (.+?) = (\d+)")
 
 
@@ -82,7 +87,7 @@ def run(step: Step) -> Outcome:
         process = subprocess.run(
             ["bash", "-c", step.command],
             cwd=ROOT,
-            env={**os.environ, **step.environment},
+            env={**os.environ, "JLOCK_SEED": SEED, **step.environment},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -120,7 +125,7 @@ def table(outcomes: list[Outcome], seconds: float) -> str:
             lines.append(f"| {what} | {name} | {number:,} |")
             what = ""
         lines.append(f"| {what} | {'passed' if outcome.passed else '**failed**'} in | {clock(outcome.seconds)} |")
-    return "\n".join([*lines, "", f"`make prove`, {machine()}: {clock(seconds)}.", ""])
+    return "\n".join([*lines, "", f"`make prove`, {machine()}, `JLOCK_SEED={SEED}`: {clock(seconds)}.", ""])
 
 
 def clock(seconds: float) -> str:
@@ -132,6 +137,7 @@ def prove(names: list[str]) -> int:
     if unknown:
         print(f"no such step: {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
+    print(f"JLOCK_SEED={SEED}", flush=True)
     OUT.mkdir(parents=True, exist_ok=True)
     steps = [step for step in STEPS if not names or step.name in names]
     begun = time.monotonic()

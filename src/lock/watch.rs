@@ -10,7 +10,8 @@ use crate::sys::{self, Fd, FileId, PerProcess, Watched};
 /// How many unused queues are kept.
 const SPARE: usize = 4;
 
-static QUEUES: PerProcess<Mutex<Vec<Arc<Fd>>>> = PerProcess::new();
+/// Each with the process whose it is, where a test plays several in one.
+static QUEUES: PerProcess<Mutex<Vec<(u64, Arc<Fd>)>>> = PerProcess::new();
 
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
@@ -80,14 +81,20 @@ impl Watch {
         if let Some(queue) = self.queue.take() {
             let mut spare = QUEUES.get().lock().unwrap_or_else(PoisonError::into_inner);
             if spare.len() < SPARE && spare.try_reserve(1).is_ok() {
-                spare.push(queue);
+                spare.push((sys::process_domain(), queue));
             }
         }
     }
 }
 
 fn take_queue() -> Option<Arc<Fd>> {
-    let spare = QUEUES.get().lock().unwrap_or_else(PoisonError::into_inner).pop();
-    let queue = spare.or_else(|| sys::inotify().ok().map(Arc::new))?;
+    let queue = take_spare().or_else(|| sys::inotify().ok().map(Arc::new))?;
     sys::drain(&queue).is_ok().then_some(queue)
+}
+
+fn take_spare() -> Option<Arc<Fd>> {
+    let mut spare = QUEUES.get().lock().unwrap_or_else(PoisonError::into_inner);
+    let ours = sys::process_domain();
+    let at = spare.iter().position(|(process, _)| *process == ours)?;
+    Some(spare.swap_remove(at).1)
 }

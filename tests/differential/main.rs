@@ -1,8 +1,7 @@
 //! Against the shipped peer's own code: whatever a journal holds, its reader and this library's find the same in it; and
 //! what either writes, the other reads.
 //!
-//! Random, from a seed that is printed: `JLOCK_SEED=… cargo test --test differential` repeats a run. More of it with
-//! `JLOCK_PROVE=1`.
+//! Drawn from a seed, which is always the same unless `JLOCK_SEED` names another. More of it with `JLOCK_PROVE=1`.
 
 #[path = "../fault/scratch.rs"]
 mod scratch;
@@ -16,7 +15,6 @@ mod sound;
 use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use jlock::{ErrorKind, Lock};
 
@@ -37,13 +35,7 @@ fn say(line: &str) {
 }
 
 fn random() -> Random {
-    let given = std::env::var("JLOCK_SEED").ok().and_then(|seed| seed.parse().ok());
-    let now = || {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(1, |now| now.as_secs())
-    };
-    let seed = given.unwrap_or_else(now);
+    let seed = std::env::var("JLOCK_SEED").map_or(1, |seed| seed.parse().expect("JLOCK_SEED: a number"));
     say(&format!("JLOCK_SEED={seed}"));
     Random::new(seed)
 }

@@ -71,7 +71,7 @@ claims() {
 
 misuse() {
     compile misuse tests/sanitize/misuse.c
-    local seed=${JLOCK_SEED:-$(date +%s)}
+    local seed=${JLOCK_SEED:-1}
     echo "JLOCK_SEED=$seed"
     watched "$scratch/misuse" "$seed" "$calls"
     echo "figure: calls in misuse, $what = $calls"

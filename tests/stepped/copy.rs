@@ -97,7 +97,7 @@ impl<'s> Copy<'s> {
         }
         self.seat.begin_operation();
         let Some(held) = self.acquire()? else {
-            self.seat.state().oracle.timeouts += 1;
+            self.seat.time_out();
             return Ok(());
         };
         self.seat.enter()?;
@@ -199,8 +199,11 @@ impl<'s> Copy<'s> {
         if self.bug != Some(Bug::NoIdentityCheck) && !self.is_lock(held)? {
             return Ok(false);
         }
+        let looked = self.seat.looked();
         self.seat.step("unlink: lock")?;
+        let before = self.seat.before_change(looked);
         let unlinked = fs::remove_file(&self.lock).is_ok();
+        self.seat.after_change(&before);
         self.seat.changed();
         if self.bug == Some(Bug::StampAfterLink) {
             self.seat.step("ftruncate: own tmp")?;

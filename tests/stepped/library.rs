@@ -1,6 +1,8 @@
 //! A library peer: the real code, behind the seam.
 
+use std::cell::Cell;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use jlock::seam::{self, Hook, Verdict};
@@ -8,7 +10,7 @@ use jlock::{Entry, ErrorKind, Lock};
 
 use crate::oracle::Standing;
 use crate::scenario::{Op, Place};
-use crate::world::{Died, Seat};
+use crate::world::{Before, Died, Seat};
 
 /// Calls that no other peer could tell the moment of: they look at nothing that another changes, and change nothing.
 /// All others are scheduled, also those that are not known here.
@@ -26,6 +28,8 @@ const ALONE: [&str; 10] = [
 ];
 /// Calls that a waiting peer is woken by.
 const WAKING: [&str; 3] = ["unlinkat", "renameat", "renameat2"];
+/// Calls that a lock is won by.
+const WINNING: [&str; 4] = ["linkat", "pwrite64", "renameat", "renameat2"];
 /// How late a short sleep ends at the latest. Any sleep may; this one spares steps.
 const LATE: Duration = Duration::from_millis(200);
 const EMFILE: i32 = 24;
@@ -37,12 +41,18 @@ const EOPNOTSUPP: i32 = 95;
 pub struct Stepper {
     seat: Seat,
     place: Place,
+    /// How it stood before the call that is being made, if that removes or replaces something.
+    changing: Option<Before>,
 }
 
 impl Stepper {
     fn new(seat: Seat) -> Stepper {
         let place = seat.world.place();
-        Stepper { seat, place }
+        Stepper {
+            seat,
+            place,
+            changing: None,
+        }
     }
 
     /// Whether the process lives that is asked after: whoever stamped the lock, or a private file that a shipped peer made.
@@ -64,10 +74,9 @@ impl Stepper {
             _ => None,
         }
     }
-}
 
-impl Hook for Stepper {
-    fn before(&mut self, call: &'static str) -> Verdict {
+    /// Others may run before a call is made.
+    fn schedule(&self, call: &'static str) -> Verdict {
         match call {
             // To close a real queue takes the kernel 10 ms. The world wakes who sleeps, as it would.
             "inotify_init1" => Verdict::Fail(EMFILE),
@@ -88,10 +97,26 @@ impl Hook for Stepper {
             },
         }
     }
+}
+
+impl Hook for Stepper {
+    fn before(&mut self, call: &'static str) -> Verdict {
+        let looked = self.seat.looked();
+        let verdict = self.schedule(call);
+        self.changing =
+            (WAKING.contains(&call) && verdict == Verdict::Proceed).then(|| self.seat.before_change(looked));
+        verdict
+    }
 
     fn after(&mut self, call: &'static str) {
+        if let Some(before) = self.changing.take() {
+            self.seat.after_change(&before);
+        }
         if WAKING.contains(&call) {
             self.seat.changed();
+        }
+        if WINNING.contains(&call) {
+            self.seat.look_whether_won();
         }
     }
 
@@ -124,7 +149,6 @@ impl Hook for Stepper {
         true
     }
 }
-
 /// Lives a library peer's life.
 pub fn live(seat: &Seat, ops: &[Op]) -> Result<(), Died> {
     seam::install(Stepper::new(seat.clone()));
@@ -155,8 +179,10 @@ impl<'s> Life<'s> {
             Op::HoldRefreshed(time) => self.hold(|_| {
                 for _ in 0..2 {
                     self.pass(time)?;
+                    let begun_ms = self.seat.state().realtime_ms();
                     let refreshed = self.lock.refresh();
                     if self.accept("refresh", refreshed)? {
+                        self.seat.sign(begun_ms);
                         self.seat.renew()?;
                     }
                 }
@@ -261,7 +287,7 @@ impl<'s> Life<'s> {
         match error.kind() {
             _ if seam::is_dead() => Err(Died),
             ErrorKind::TimedOut => {
-                self.seat.state().oracle.timeouts += 1;
+                self.seat.time_out();
                 Ok(false)
             }
             ErrorKind::Lost if self.seat.may_be_lost() => Ok(false),
@@ -324,6 +350,10 @@ impl Hook for Alone {
         Some(self.seat.state().now)
     }
 
+    fn process(&mut self) -> u64 {
+        self.seat.me as u64 + 1
+    }
+
     fn realtime_ms(&mut self) -> Option<i64> {
         Some(self.seat.state().realtime_ms())
     }
@@ -339,7 +369,28 @@ impl Hook for Alone {
     }
 }
 
-/// What is read once a process is read before any schedule: which steps are made must not depend on which is first.
+/// Makes its calls, and counts them.
+struct Counting(Rc<Cell<usize>>);
+
+impl Hook for Counting {
+    fn before(&mut self, _call: &'static str) -> Verdict {
+        self.0.set(self.0.get() + 1);
+        Verdict::Proceed
+    }
+}
+
+/// What is read once a process is read before any schedule: which steps are made must not depend on which is first. What is
+/// known already, and may not be known yet if another stage looked at the same moment, shows in the number of calls.
 pub fn warm_up(dir: &Path) -> jlock::Result<()> {
-    Ok(Lock::open(dir)?.acquire()?.release()?)
+    let mut before = None;
+    loop {
+        let calls = Rc::new(Cell::new(0));
+        seam::install(Counting(Rc::clone(&calls)));
+        let used = Lock::open(dir).and_then(|lock| Ok(lock.acquire()?.release()?));
+        seam::uninstall();
+        used?;
+        if before.replace(calls.get()) == Some(calls.get()) {
+            return Ok(());
+        }
+    }
 }

@@ -13,9 +13,9 @@
 //! | a panic at each call | `panics.rs` |
 //! | what all this has found | `regressions.rs` |
 //!
-//! Random schedules are drawn from the same seeds each time, but for `JLOCK_PROVE=1`, which runs more of them, from fresh
-//! seeds that are printed. `JLOCK_STEPPED_SCHEDULES=N` runs so many, `JLOCK_STEPPED_SEED=S` one of them again, and
-//! `JLOCK_STEPPED_DIR=PATH` all of it on another file system.
+//! Random schedules are drawn from the same seeds each time; `JLOCK_SEED=S` draws others, and `JLOCK_PROVE=1` more of them.
+//! `JLOCK_STEPPED_SCHEDULES=N` runs so many, `JLOCK_STEPPED_SEED=S` one of them again, and `JLOCK_STEPPED_DIR=PATH` all of
+//! it on another file system.
 
 mod copy;
 mod library;
@@ -31,7 +31,7 @@ mod stage;
 mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use copy::Bug;
 use scenario::Op::{Append, Checkpoint, Header, Hold, HoldAppend, HoldFor, HoldRefreshed, Stamped, Wait};
@@ -260,20 +260,19 @@ fn roll(seeds: std::ops::Range<u64>, draw: fn(&mut Random) -> Scenario) -> Resul
     })
 }
 
-/// `make test` runs the same schedules each time.
-fn fresh_seed() -> u64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    now.expect("the clock is set").as_secs() << 24
+/// Each `JLOCK_SEED` has seeds of its own for as many schedules as anybody runs.
+fn first_seed() -> u64 {
+    number_from("JLOCK_SEED").unwrap_or(0) << 24
 }
 
 /// None of so many random schedules breaks a promise. One that does is told with its seed.
-fn none_of_many_breaks(share: u64, draw: fn(&mut Random) -> Scenario) {
+fn none_of_many_breaks(share: u64, draw: fn(&mut Random) -> Scenario) -> Tally {
     let schedules =
         number_from("JLOCK_STEPPED_SCHEDULES").unwrap_or(if prove() { SCHEDULES_TO_PROVE } else { SCHEDULES });
     let seeds = match number_from("JLOCK_STEPPED_SEED") {
         Some(seed) => seed..seed + 1,
         None => {
-            let first = if prove() { fresh_seed() } else { 0 };
+            let first = first_seed();
             first..first + schedules / share
         }
     };
@@ -288,6 +287,7 @@ fn none_of_many_breaks(share: u64, draw: fn(&mut Random) -> Scenario) {
             println!("random schedules: {tally} in {:.1?}", begun.elapsed());
             println!("figure: schedules, random = {}", tally.schedules);
             println!("figure: crashes in random schedules = {}", tally.crashes);
+            tally
         }
         Err((seed, scenario, violation)) => panic!(
             "again with JLOCK_STEPPED_SEED={seed}\n{scenario:#?}\n{}",
@@ -324,11 +324,11 @@ fn a_process_that_ends_while_a_shipped_peer_judges_it_can_cost_the_next_holder_i
     expect_found(&scenario, &DOUBLE);
 }
 
+/// Where a theft in the instant that stays falls between its victim's last look and the call that relies on it, the victim
+/// removes the thief's lock or replaces its journal. Nothing else may come of it: the oracle knows whose theft fell where.
 #[test]
-#[ignore = "seed 767 reaches the loss that PROTOCOL.md lists under The instant that stays (a theft between the two calls of a \
-            release), which this oracle cannot tell from another"]
 fn even_then_no_acknowledged_entry_is_lost() {
-    none_of_many_breaks(5, |random| {
+    let tally = none_of_many_breaks(5, |random| {
         let ops = [Append, Stamped, HoldFor(ms(1))];
         let mut peers: Vec<Peer> = (0..2 + random.below(3))
             .map(|_| Peer::Library((0..1 + random.below(2)).map(|_| random.of(&ops)).collect()))
@@ -336,17 +336,51 @@ fn even_then_no_acknowledged_entry_is_lost() {
         peers.push(Peer::Shipped(vec![random.of(&[Append, Stamped]); 2]));
         let mut scenario = Scenario::new("beyond the known hole", Before::Free, peers);
         scenario.rules = Rules {
-            exclusive: false,
+            forgives_the_instant: true,
             ..ENDING
         };
         scenario
     });
+    println!(
+        "victims that removed or replaced something before they could know: {}",
+        tally.undone
+    );
+    let is_all = number_from("JLOCK_STEPPED_SEED").is_none();
+    assert!(
+        !is_all || tally.robbed > 0 && tally.undone > 0,
+        "not one such theft: {tally}"
+    );
+}
+
+#[test]
+fn a_release_without_the_identity_check_is_no_part_of_the_known_hole() {
+    let mut scenario = Scenario::new(
+        "beyond the known hole, without the identity check",
+        Before::Free,
+        vec![
+            library(&[HoldFor(ms(10))]),
+            shipped(&[Hold]),
+            copy(Some(Bug::NoIdentityCheck), &[HoldFor(ms(10))]),
+        ],
+    );
+    scenario.rules = Rules {
+        forgives_the_instant: true,
+        ..ENDING
+    };
+    expect_found(&scenario, &[ANOTHERS]);
+    scenario.peers[2] = library(&[HoldFor(ms(10))]);
+    let mut stage = Stage::new();
+    let explored = stage.explore(&scenario, Bound::preemptions(2));
+    explored.unwrap_or_else(|violation| panic!("{}", violation.told(&scenario)));
+    assert!(stage.tally.robbed > 0, "{}", stage.tally);
 }
 
 // ---------------------------------------------------------------------------------------------------- seeded bugs
 
 /// What two holders look like, to the first or to the second.
 const DOUBLE: [&str; 2] = ["two holders", "a hold of another's lock"];
+/// What comes before that, if nobody looks whose lock it is.
+const ANOTHERS: &str = "removes a lock that is not its own";
 
 /// Some schedule with at most two preemptions leads to this.
 fn expect_found(scenario: &Scenario, what: &[&str]) {
@@ -406,7 +440,7 @@ fn a_stamp_after_the_link_is_found() {
 
 #[test]
 fn a_release_without_the_identity_check_is_found() {
-    expect_found(&for_bug(Some(Bug::NoIdentityCheck), Bug::NoIdentityCheck), &DOUBLE);
+    expect_found(&for_bug(Some(Bug::NoIdentityCheck), Bug::NoIdentityCheck), &[ANOTHERS]);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::collections::{HashMap, HashSet};
 struct Entry {
     path: String,
     begun: usize,
-    acknowledged: bool,
+    /// When its append returned.
+    acknowledged: Option<usize>,
 }
 
 /// A hold that its holder knows of.
@@ -21,17 +22,28 @@ struct Hold {
 pub enum Standing {
     /// Nobody else may hold.
     Good,
-    /// A shipped peer took it away, because it was silent for more than 30 s of its hold.
+    /// A shipped peer took it away, in a way that PROTOCOL.md lists.
     Robbed,
-    /// Somebody else holds as well, in a world that does not promise otherwise.
-    Unsure,
+    /// It is a thief's, whose own lock its victim has removed: others may hold as well.
+    Undone,
 }
 
+/// A theft that PROTOCOL.md lists.
+#[derive(Clone, Copy)]
 struct Theft {
-    /// When the thief judged the lock by its age.
+    /// When the thief judged the lock: what begins later is not what it judged.
     judged: usize,
     /// When it renamed its own over it.
     done: usize,
+    /// In *the instant that stays*: the victim could not see it coming.
+    in_the_instant: bool,
+}
+
+/// A time in which two wrote the journal, each believing that it was alone.
+struct Clash {
+    from: usize,
+    /// `None`: it goes on.
+    to: Option<usize>,
 }
 
 #[derive(Default)]
@@ -39,8 +51,11 @@ pub struct Oracle {
     holds: Vec<Hold>,
     /// The shipped peer has judged this peer's lock stale by its age, at this moment.
     judged_by_age: Option<(usize, usize)>,
-    /// Who was last robbed when, because it was silent for more than 30 s.
+    /// Who was last robbed when.
     thefts: HashMap<usize, Theft>,
+    /// The shipped peer, if a victim has removed its lock.
+    undone: Option<usize>,
+    clashes: Vec<Clash>,
     entries: Vec<Entry>,
     /// When header writes began and ended: what was appended before they ended may be gone.
     headers: Vec<(usize, Option<usize>)>,
@@ -52,20 +67,24 @@ pub struct Oracle {
     pub held: usize,
     pub timeouts: usize,
     pub robbed: usize,
+    /// Locks of a thief's that its victim removed, and journals that it replaced.
+    pub undone_count: usize,
 }
 
 impl Oracle {
-    /// Somebody's acquire returns, which made its last call then. `exclusive`: nobody else may hold, unless it was robbed.
-    pub fn enter(&mut self, peer: usize, since: usize, exclusive: bool) -> Result<Standing, String> {
+    /// Somebody's acquire returns, which began and made its last call then. `is_own`: its stamp stands in the lock.
+    pub fn enter(&mut self, peer: usize, since: usize, began: usize, is_own: bool) -> Result<Standing, String> {
         self.held += 1;
-        let is_robbed = self.thefts.get(&peer).is_some_and(|theft| theft.judged >= since);
-        let mut standing = if is_robbed { Standing::Robbed } else { Standing::Good };
-        if !is_robbed {
-            for other in self.holds.iter_mut().filter(|other| other.standing == Standing::Good) {
-                if exclusive {
-                    return Err(format!("two holders: peers {} and {peer}", other.peer));
-                }
-                (other.standing, standing) = (Standing::Unsure, Standing::Unsure);
+        // Once its link is made, an acquire leaves the line without another look at the lock.
+        let in_the_instant = |theft: &Theft| theft.in_the_instant && theft.done >= began && !is_own;
+        let standing = match self.thefts.get(&peer) {
+            Some(theft) if theft.judged >= since || in_the_instant(theft) => Standing::Robbed,
+            _ if self.undone == Some(peer) => Standing::Undone,
+            _ => Standing::Good,
+        };
+        if standing == Standing::Good {
+            if let Some(other) = self.holds.iter().find(|other| other.standing == Standing::Good) {
+                return Err(format!("two holders: peers {} and {peer}", other.peer));
             }
         }
         self.holds.push(Hold { peer, since, standing });
@@ -99,18 +118,29 @@ impl Oracle {
         self.thefts.get(&peer).is_some_and(|theft| theft.done >= since)
     }
 
-    /// A shipped peer renames over the lock of this one.
+    /// A shipped peer renames over the lock of this one, which it has judged by its age; or else it must not have been held,
+    /// which will show.
     pub fn steal(&mut self, victim: usize, now: usize) {
-        let Some((_, at)) = self.judged_by_age.filter(|(judged, _)| *judged == victim) else {
-            return; // it must not have been held, which will show
+        if let Some((_, judged)) = self.judged_by_age.filter(|(by_age, _)| *by_age == victim) {
+            self.rob(victim, judged, now, false);
+        }
+    }
+
+    /// A shipped peer renames over, or removes, the lock of this one, and nobody could have prevented it.
+    pub fn steal_in_the_instant(&mut self, victim: usize, now: usize) {
+        self.rob(victim, now, now, true);
+    }
+
+    fn rob(&mut self, victim: usize, judged: usize, done: usize, in_the_instant: bool) {
+        let theft = Theft {
+            judged,
+            done,
+            in_the_instant,
         };
-        self.thefts.insert(victim, Theft { judged: at, done: now });
+        self.thefts.insert(victim, theft);
         // Whoever was judged while it acquired has to notice, and starts over.
-        if let Some(hold) = self
-            .holds
-            .iter_mut()
-            .find(|hold| hold.peer == victim && hold.since <= at)
-        {
+        let robbed = |hold: &&mut Hold| hold.peer == victim && hold.since <= judged;
+        if let Some(hold) = self.holds.iter_mut().find(robbed) {
             hold.standing = Standing::Robbed;
         }
     }
@@ -120,6 +150,69 @@ impl Oracle {
         self.judged_by_age = victim.map(|victim| (victim, now));
     }
 
+    /// Whether this peer was robbed in the instant that stays after this moment, when it last looked.
+    fn is_unaware(&self, peer: usize, looked: usize) -> bool {
+        let theft = self.thefts.get(&peer);
+        theft.is_some_and(|theft| theft.in_the_instant && theft.done > looked)
+    }
+
+    /// A peer removes the lock of another, `owner`. That must not be, unless it was robbed in the instant that stays between
+    /// its last look, then, and this. From now on others may hold beside that owner, which learns of it if it is no shipped
+    /// peer.
+    pub fn remove_anothers(
+        &mut self,
+        peer: usize,
+        looked: usize,
+        now: usize,
+        owner: Option<usize>,
+        is_shipped: bool,
+    ) -> Result<(), String> {
+        if !self.is_unaware(peer, looked) {
+            return Err(format!("peer {peer} removes a lock that is not its own"));
+        }
+        self.undone_count += 1;
+        let Some(owner) = owner else { return Ok(()) };
+        if !is_shipped {
+            self.steal_in_the_instant(owner, now);
+            return Ok(());
+        }
+        self.undone = Some(owner);
+        self.clashes.push(Clash { from: now, to: None });
+        for hold in self.holds.iter_mut().filter(|hold| hold.peer == owner) {
+            hold.standing = Standing::Undone;
+        }
+        Ok(())
+    }
+
+    pub fn is_undone(&self, peer: usize) -> bool {
+        self.undone == Some(peer)
+    }
+
+    /// The thief whose lock was removed has done.
+    pub fn settle_accounts(&mut self, peer: usize, now: usize) {
+        if self.undone == Some(peer) {
+            self.undone = None;
+            for clash in self.clashes.iter_mut().filter(|clash| clash.to.is_none()) {
+                clash.to = Some(now);
+            }
+        }
+    }
+
+    /// A peer replaces the journal although the lock is not its own: as [`remove_anothers`](Self::remove_anothers).
+    pub fn replace_anothers(&mut self, peer: usize, looked: usize, now: usize) -> Result<(), String> {
+        if !self.is_unaware(peer, looked) {
+            return Err(format!(
+                "peer {peer} replaces the journal under a lock that is not its own"
+            ));
+        }
+        self.undone_count += 1;
+        self.clashes.push(Clash {
+            from: looked,
+            to: Some(now),
+        });
+        Ok(())
+    }
+
     // ------------------------------------------------------------------------------------------------- the journal
 
     /// An append begins; what it is to be acknowledged by.
@@ -127,13 +220,13 @@ impl Oracle {
         self.entries.push(Entry {
             path,
             begun: now,
-            acknowledged: false,
+            acknowledged: None,
         });
         self.entries.len() - 1
     }
 
-    pub fn acknowledge(&mut self, entry: usize) {
-        self.entries[entry].acknowledged = true;
+    pub fn acknowledge(&mut self, entry: usize, now: usize) {
+        self.entries[entry].acknowledged = Some(now);
         self.acknowledged += 1;
     }
 
@@ -185,6 +278,10 @@ impl Oracle {
 
     fn must_stand(&self, entry: &Entry) -> bool {
         let cleared = |(_, ended): &(usize, Option<usize>)| ended.is_none_or(|ended| ended > entry.begun);
-        entry.acknowledged && !self.consumed.contains(&entry.path) && !self.headers.iter().any(cleared)
+        let Some(acknowledged) = entry.acknowledged else {
+            return false;
+        };
+        let clashed = |clash: &Clash| clash.from <= acknowledged && clash.to.is_none_or(|ended| entry.begun <= ended);
+        !self.clashes.iter().any(clashed) && !self.consumed.contains(&entry.path) && !self.headers.iter().any(cleared)
     }
 }

@@ -4,10 +4,15 @@ use std::cell::Cell;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use jlock::seam::{self, Hook, Verdict};
 use jlock::{Entry, Guard, Lock};
+
+use crate::scenario::{Before, Op, Scenario};
+use crate::schedule::{Bound, Random};
+use crate::stage::Stage;
 
 struct Scratch(PathBuf);
 
@@ -147,4 +152,47 @@ fn a_holder_that_was_silent_for_long_settles_before_it_replaces_the_journal() {
         Ok(held.release()?)
     });
     assert!(silent < Duration::from_secs(1), "{silent:?} without a sign of life");
+}
+
+/// A wait leaves its inotify queue for the next one of the process. The simulated processes share none with each other, nor
+/// with another test: else a schedule would be another one when it is played again.
+#[test]
+fn what_waits_elsewhere_in_the_process_changes_no_schedule() {
+    let scratch = Scratch::new("waits");
+    let (holder, waiter) = (Lock::open(&scratch.0), Lock::open(&scratch.0));
+    let (holder, waiter) = (holder.expect("it opens"), waiter.expect("it opens"));
+    let held = holder.acquire().expect("nobody else is there");
+    let explored = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            while !explored.load(Ordering::Relaxed) {
+                waiter
+                    .acquire_for(Duration::from_millis(1))
+                    .expect_err("it is held all the time");
+                std::thread::sleep(Duration::from_millis(1)); // in which its queue is free
+            }
+        });
+        let peers = vec![crate::library(&[Op::Hold]), crate::library(&[Op::Hold])];
+        let scenario = Scenario::new("beside one that waits", Before::LibraryCorpse, peers);
+        let played = Stage::new().explore(&scenario, Bound::preemptions(1));
+        explored.store(true, Ordering::Relaxed);
+        played.unwrap_or_else(|violation| panic!("{}", violation.told(&scenario)));
+    });
+    held.release().expect("nobody took it");
+}
+
+#[test]
+fn a_seed_plays_the_same_schedule_each_time() {
+    let mut stage = Stage::new();
+    let mut played = |seed| {
+        let mut random = Random::new(seed);
+        let scenario = Scenario::drawn(&mut random);
+        if let Err(violation) = stage.roll(&scenario, random, 3) {
+            panic!("{seed}: {}", violation.told(&scenario));
+        }
+        stage.trace(&scenario)
+    };
+    for seed in 0..300 {
+        assert_eq!(played(seed), played(seed), "seed {seed}");
+    }
 }

@@ -24,8 +24,9 @@ pub enum Choice {
 }
 
 pub trait Chooser: Send {
-    /// One of the choices, which are never empty.
-    fn choose(&mut self, choices: &[Choice]) -> Choice;
+    /// One of the choices, which are never empty. `so_far` stands for all that has happened until now. `None`: the choices
+    /// that were made before have led to another place this time.
+    fn choose(&mut self, choices: &[Choice], so_far: u64) -> Option<Choice>;
 }
 
 // ------------------------------------------------------------------------------------------------- every schedule
@@ -67,12 +68,16 @@ impl Bound {
 /// one that could have been another.
 pub struct Explorer {
     bound: Bound,
-    /// For each decision, which of how many.
-    path: Vec<(usize, usize)>,
+    path: Vec<Decision>,
     depth: usize,
     left: Bound,
-    /// How often the same decisions have led to another place.
-    strayed: usize,
+}
+
+/// Which of how many, and what had happened until then.
+struct Decision {
+    chosen: usize,
+    count: usize,
+    so_far: u64,
 }
 
 impl Explorer {
@@ -82,27 +87,18 @@ impl Explorer {
             path: Vec::new(),
             depth: 0,
             left: bound,
-            strayed: 0,
         }
-    }
-
-    /// The same decisions led to another place: something that is not the schedule's had a part in it (the kernel, another
-    /// test). That says nothing about the promises; but it must stay a rarity, or nothing would be said to be explored.
-    fn begin_anew_from_here(&mut self, count: usize) {
-        self.strayed += 1;
-        eprintln!("the same decisions led to another place, at decision {}", self.depth);
-        assert!(self.strayed <= 3, "schedules cannot be replayed");
-        self.path.truncate(self.depth);
-        self.path.push((0, count));
     }
 
     /// Goes on to the next schedule. `false`: that was the last one.
     pub fn advance(&mut self) -> bool {
+        assert_eq!(self.depth, self.path.len(), "the same decisions led to an early end");
         self.depth = 0;
         self.left = self.bound;
-        while let Some((chosen, count)) = self.path.pop() {
-            if chosen + 1 < count {
-                self.path.push((chosen + 1, count));
+        while let Some(mut last) = self.path.pop() {
+            last.chosen += 1;
+            if last.chosen < last.count {
+                self.path.push(last);
                 return true;
             }
         }
@@ -111,22 +107,27 @@ impl Explorer {
 }
 
 impl Chooser for Explorer {
-    fn choose(&mut self, choices: &[Choice]) -> Choice {
+    fn choose(&mut self, choices: &[Choice], so_far: u64) -> Option<Choice> {
         let mut left = self.left;
         let is_affordable = |choice: &Choice| left.budget(*choice).is_none_or(|budget| *budget > 0);
         let affordable: Vec<Choice> = choices.iter().copied().filter(is_affordable).collect();
         if self.depth == self.path.len() {
-            self.path.push((0, affordable.len()));
+            self.path.push(Decision {
+                chosen: 0,
+                count: affordable.len(),
+                so_far,
+            });
         }
-        if self.path[self.depth].1 != affordable.len() {
-            self.begin_anew_from_here(affordable.len());
+        let decision = &self.path[self.depth];
+        if (decision.count, decision.so_far) != (affordable.len(), so_far) {
+            return None;
         }
-        let (index, _) = self.path[self.depth];
+        let choice = affordable[decision.chosen];
         self.depth += 1;
-        if let Some(budget) = self.left.budget(affordable[index]) {
+        if let Some(budget) = self.left.budget(choice) {
             *budget -= 1;
         }
-        affordable[index]
+        Some(choice)
     }
 }
 
@@ -197,7 +198,7 @@ impl Dice {
 }
 
 impl Chooser for Dice {
-    fn choose(&mut self, choices: &[Choice]) -> Choice {
+    fn choose(&mut self, choices: &[Choice], _so_far: u64) -> Option<Choice> {
         let mut roll = self.random.below(1000);
         let mut stray = |per_mille: usize| {
             let hit = roll < per_mille;
@@ -225,8 +226,7 @@ impl Chooser for Dice {
         if let Some(Choice::Clock(_)) = strayed {
             self.clocks_left -= 1;
         }
-        strayed
-            .or_else(|| self.any(choices, |c| matches!(c, Choice::Go(_))))
-            .unwrap_or(choices[0])
+        let goes_on = strayed.or_else(|| self.any(choices, |c| matches!(c, Choice::Go(_))));
+        Some(goes_on.unwrap_or(choices[0]))
     }
 }

@@ -50,7 +50,7 @@ impl Shipped<'_> {
         self.seat.begin_operation();
         self.sweep_stale_tmp_files()?;
         let Some(lock) = self.acquire_journal_lock()? else {
-            self.seat.state().oracle.timeouts += 1;
+            self.seat.time_out();
             return Ok(());
         };
         self.seat.enter()?;
@@ -115,6 +115,7 @@ impl Shipped<'_> {
             let mut state = self.seat.state();
             state.judging.lock = Some(state.now);
             state.judging.owner = state.lock_owner();
+            state.judging.ended = false;
             state.oracle.judge_by_age(None, 0);
         }
         let holder_alive = match opened {
@@ -131,9 +132,7 @@ impl Shipped<'_> {
         let modified = fs::metadata(&self.lock).and_then(|meta| meta.modified());
         let stale = modified.is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age > SHIPPED_STALE));
         if stale {
-            let victim = state.lock_owner();
-            let at = state.steps;
-            state.oracle.judge_by_age(victim, at);
+            state.judge_by_age();
         } else {
             state.judging.lock = None;
         }
@@ -166,16 +165,13 @@ impl Shipped<'_> {
         self.step("rename: lock tmp to lock")?;
         {
             let mut state = self.seat.state();
-            if let Some(victim) = state.lock_owner() {
-                let at = state.steps;
-                state.oracle.steal(victim, at);
-            }
+            state.steal();
             state.judging.lock = None;
             state.judging.holds = Some(stamped);
         }
         if fs::rename(&tmp, &self.lock).is_err() {
             let _ = fs::remove_file(&tmp); // as it does
-            self.seat.state().judging.holds = None;
+            self.seat.state().let_go(self.seat.me);
             return Ok(None);
         }
         self.seat.changed();
@@ -183,13 +179,16 @@ impl Shipped<'_> {
             .read_whole(&self.lock)?
             .is_some_and(|content| content.contains(&nonce))
         {
-            self.seat.state().judging.holds = None;
+            self.seat.state().let_go(self.seat.me);
             return Ok(None);
         }
         self.step("open r+: lock")?;
         match File::options().read(true).write(true).open(&self.lock) {
             Ok(file) => Ok(Some(Held { nonce, file })),
-            Err(_) => Ok(None),
+            Err(_) => {
+                self.seat.state().let_go(self.seat.me);
+                Ok(None)
+            }
         }
     }
 
@@ -202,17 +201,28 @@ impl Shipped<'_> {
             .is_some_and(|content| content.contains(&nonce))
         {
             self.step("unlink: lock")?;
+            self.rob_by_release();
             let _ = fs::remove_file(&self.lock); // as it does
             self.seat.changed();
         }
-        self.seat.state().judging.holds = None;
+        self.seat.state().let_go(self.seat.me);
         Ok(())
+    }
+
+    /// Its own lock was removed between its last look and this, and it is about to remove the next holder's.
+    fn rob_by_release(&self) {
+        let mut state = self.seat.state();
+        let (owner, now) = (state.lock_owner(), state.steps);
+        if let Some(victim) = owner.filter(|owner| *owner != self.seat.me && state.oracle.is_undone(self.seat.me)) {
+            state.oracle.steal_in_the_instant(victim, now);
+        }
     }
 
     fn sweep_stale_tmp_files(&self) -> Result<(), Died> {
         self.step("readdir")?;
         let entries = fs::read_dir(self.dir).expect("the directory can be read");
-        let names: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+        let mut names: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+        names.sort(); // in which order they come is the file system's affair
         for path in names {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if !name.starts_with("changes.journal.lock.") || !name.ends_with(".tmp") {

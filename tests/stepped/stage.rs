@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use crate::pin::Pin;
 use crate::scenario::{Before, Peer, Scenario};
-use crate::schedule::{Bound, Chooser, Dice, Explorer, Random};
+use crate::schedule::{Bound, Choice, Chooser, Dice, Explorer, Random};
 use crate::world::{Seat, World};
 use crate::{copy, library, shipped};
 
@@ -34,6 +34,8 @@ pub struct Tally {
     pub acknowledged: usize,
     pub timeouts: usize,
     pub robbed: usize,
+    /// What victims did that could not know of it yet.
+    pub undone: usize,
 }
 
 impl std::ops::AddAssign for Tally {
@@ -45,6 +47,7 @@ impl std::ops::AddAssign for Tally {
         self.acknowledged += other.acknowledged;
         self.timeouts += other.timeouts;
         self.robbed += other.robbed;
+        self.undone += other.undone;
     }
 }
 
@@ -145,12 +148,16 @@ impl Stage {
         self.play(scenario, Box::new(Dice::new(random, crashes)))
     }
 
+    /// What happened the last time, step by step.
+    pub fn trace(&self, scenario: &Scenario) -> String {
+        self.world.trace(&scenario.names())
+    }
+
     fn check(&self, scenario: &Scenario) -> Result<(), String> {
         if let Some(violation) = self.world.state().violation.clone() {
             return Err(violation);
         }
-        // Whoever runs out of time while it settles gives its lock up: it stays for the next one (PROTOCOL.md, Settle).
-        let gave_up = self.world.state().oracle.timeouts > 0;
+        let gave_up = self.world.state().has_given_up();
         let clean = matches!(scenario.before, Before::Free) && self.world.state().crashes == 0 && !gave_up;
         if clean {
             self.expect_only(&["changes.journal"])?;
@@ -203,6 +210,7 @@ impl Stage {
             acknowledged: state.oracle.acknowledged,
             timeouts: state.oracle.timeouts,
             robbed: state.oracle.robbed,
+            undone: state.oracle.undone_count,
         };
     }
 
@@ -253,8 +261,8 @@ fn play(seat: &Seat, cast: &Mutex<Option<Vec<Peer>>>) {
 struct Shared(Arc<Mutex<Explorer>>);
 
 impl Chooser for Shared {
-    fn choose(&mut self, choices: &[crate::schedule::Choice]) -> crate::schedule::Choice {
-        lock(&self.0).choose(choices)
+    fn choose(&mut self, choices: &[Choice], so_far: u64) -> Option<Choice> {
+        lock(&self.0).choose(choices, so_far)
     }
 }
 

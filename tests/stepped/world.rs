@@ -7,7 +7,9 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -23,6 +25,10 @@ use crate::schedule::{Choice, Chooser};
 pub const SETTLE: Duration = Duration::from_millis(100);
 /// A shipped peer takes a lock that is older for dead.
 pub const SHIPPED_STALE: Duration = Duration::from_secs(30);
+/// A library peer settles again when its sign of life is older.
+const LATE: Duration = Duration::from_secs(29);
+/// A private file's mtime is not renewed before it is older.
+const FRESH: Duration = Duration::from_secs(1);
 /// A shipped peer that stamps its lock later than this after creating it has lost it.
 const STAMPED_WITHIN: Duration = Duration::from_secs(5);
 /// What a library peer does because it has just seen that the lock is its own: nothing can take back such a call.
@@ -57,8 +63,8 @@ pub struct Rules {
     /// No library process ends between a shipped peer's reading its lock and asking whether it lives, after having
     /// released in between: the shipped peer would take the next holder for dead. Nobody can promise exclusion then.
     pub nobody_ends_while_judged: bool,
-    /// There are never two holders.
-    pub exclusive: bool,
+    /// Where it happens nevertheless, it is held against nobody. What it leads to is: see `Oracle`.
+    pub forgives_the_instant: bool,
     /// Time passes only when nobody can go on: a peer that runs is never slower than a settle.
     pub prompt: bool,
     /// The wall clock may be set.
@@ -71,7 +77,7 @@ pub struct Rules {
 impl Rules {
     pub const STRICT: Rules = Rules {
         nobody_ends_while_judged: true,
-        exclusive: true,
+        forgives_the_instant: false,
         prompt: false,
         clocks: false,
         late_creator: false,
@@ -106,6 +112,12 @@ struct Peer {
     doomed: bool,
     /// The step at which it began what it is doing.
     since: usize,
+    /// When it began what it is doing, or was about to refresh, by the wall clock: its lock is no older.
+    signed_ms: i64,
+    /// Its stamp has stood in the lock since it began what it is doing.
+    won: bool,
+    /// It has given up although it had won the lock, and left that.
+    gave_up: bool,
     /// Its last call but for those that close a file: which step that was, and the wall clock then.
     acted: (usize, i64),
     /// It has done all it wanted, and its process is about to end.
@@ -120,10 +132,20 @@ pub struct Judging {
     pub lock: Option<Duration>,
     /// Whose lock that is: it has not asked yet whether that process lives.
     pub owner: Option<usize>,
+    /// That process has released it and ended meanwhile: the instant that stays.
+    pub ended: bool,
     /// From creating a lock to stamping it.
     pub unstamped: Option<Duration>,
     /// Holding a lock.
     pub holds: Option<Duration>,
+}
+
+/// How it stands before a call that removes or replaces something.
+pub struct Before {
+    /// When the peer made its last call.
+    looked: usize,
+    owner: Option<Option<usize>>,
+    journal: Option<u64>,
 }
 
 pub struct State {
@@ -146,8 +168,15 @@ pub struct State {
     changes: u64,
     chooser: Option<Box<dyn Chooser>>,
     menu: Vec<Choice>,
-    trace: Vec<(usize, Duration, Cow<'static, str>)>,
+    trace: Trace,
+    /// Stands for all of the trace.
+    so_far: DefaultHasher,
+    /// What happened in the schedule before.
+    trace_before: Trace,
 }
+
+/// Who did what when.
+type Trace = Vec<(usize, Duration, Cow<'static, str>)>;
 
 /// The number of the peer that drew this nonce.
 pub fn owner_of(stamp: &str) -> Option<usize> {
@@ -181,6 +210,8 @@ impl State {
             chooser: None,
             menu: Vec::new(),
             trace: Vec::new(),
+            so_far: DefaultHasher::new(),
+            trace_before: Vec::new(),
         }
     }
 
@@ -195,7 +226,22 @@ impl State {
     }
 
     pub fn note(&mut self, peer: usize, what: impl Into<Cow<'static, str>>) {
-        self.trace.push((peer, self.now, what.into()));
+        let what = what.into();
+        (peer, self.now, &what).hash(&mut self.so_far);
+        self.trace.push((peer, self.now, what));
+    }
+
+    /// Something that is not the schedule's had a part in it: then nothing would be said to be explored.
+    fn stray(&mut self) {
+        let differ = self
+            .trace
+            .iter()
+            .zip(&self.trace_before)
+            .position(|(now, before)| now != before);
+        let before = differ.map(|at| &self.trace_before[at]);
+        self.violate(format!(
+            "the same decisions led to another place: at step {differ:?}, where the schedule before had {before:?}"
+        ));
     }
 
     /// Something that must never be: the schedule ends here.
@@ -222,9 +268,62 @@ impl State {
             .any(|peer| peer.shipped && !matches!(peer.phase, Phase::Gone))
     }
 
-    /// Whether there must never be two holders.
-    pub fn is_exclusive(&self) -> bool {
-        self.rules.exclusive
+    /// The shipped peer is about to rename over, or to remove, the lock that stands there.
+    pub fn steal(&mut self) {
+        let Some(victim) = self.lock_owner() else { return };
+        match self.judging.ended && self.rules.forgives_the_instant {
+            true => self.oracle.steal_in_the_instant(victim, self.steps),
+            false => self.oracle.steal(victim, self.steps),
+        }
+    }
+
+    /// The shipped peer has found that the lock which stands there is older than 30 s. It may take it if its holder has given
+    /// no sign of life for so long: a lock is no older than that, but for the second in which a sign is not renewed.
+    pub fn judge_by_age(&mut self) {
+        let is_silent = |owner: &usize| {
+            let signed = self.peers.get(*owner).map(|peer| peer.signed_ms);
+            signed.is_none_or(|at| self.realtime_ms() - at > SHIPPED_STALE.as_millis() as i64)
+        };
+        let victim = self.lock_owner().filter(is_silent);
+        self.oracle.judge_by_age(victim, self.steps);
+    }
+
+    /// This peer made a call that removes or replaces something, before which the lock and the journal were these.
+    fn check_change(&mut self, peer: usize, before: &Before) {
+        let now = self.steps;
+        let checked = match (before.owner, self.lock_owner_if_any()) {
+            (Some(owner), None) if owner != Some(peer) => {
+                let shipped = self.peers.iter().position(|it| it.shipped);
+                // One that is not stamped yet is a shipped peer's.
+                let owner = owner.or(shipped.filter(|_| self.judging.unstamped.is_some()));
+                let is_shipped = owner.is_some() && owner == shipped;
+                self.oracle.remove_anothers(peer, before.looked, now, owner, is_shipped)
+            }
+            _ => Ok(()),
+        };
+        let replaced = before.journal.is_some() && self.journal_inode() != before.journal;
+        let checked = checked.and_then(|()| match replaced && before.owner != Some(Some(peer)) {
+            true => self.oracle.replace_anothers(peer, before.looked, now),
+            false => Ok(()),
+        });
+        if let Err(violation) = checked {
+            self.violate(violation);
+        }
+    }
+
+    fn journal_inode(&self) -> Option<u64> {
+        Some(fs::metadata(self.dir.join("changes.journal")).ok()?.ino())
+    }
+
+    /// The shipped peer's hold is over.
+    pub fn let_go(&mut self, peer: usize) {
+        self.judging.holds = None;
+        self.oracle.settle_accounts(peer, self.steps);
+    }
+
+    /// Whether somebody ran out of time while it settled, and left its lock for the next one (PROTOCOL.md, *Settle*).
+    pub fn has_given_up(&self) -> bool {
+        self.peers.iter().any(|peer| peer.gave_up)
     }
 
     pub fn has_crashed_shipped(&self) -> bool {
@@ -247,14 +346,10 @@ impl State {
         Some(owner_of(&text))
     }
 
-    /// Whether the lock's last sign of life was too old for a shipped peer when the wall clock showed this.
+    /// Whether the lock's last sign of life was too old to rely on it when the wall clock showed this.
     fn was_lock_old(&self, then_ms: i64) -> bool {
         let modified = fs::metadata(self.dir.join("changes.journal.lock")).and_then(|meta| meta.modified());
-        modified.is_ok_and(|at| {
-            system_time(then_ms)
-                .duration_since(at)
-                .is_ok_and(|age| age > SHIPPED_STALE)
-        })
+        modified.is_ok_and(|at| system_time(then_ms).duration_since(at).is_ok_and(|age| age > LATE))
     }
 
     /// Whether so much time may have passed: the shipped peer renames within the settle time of reading (P2), stamps
@@ -435,10 +530,15 @@ impl State {
                 menu.extend(CLOCKS_MS.map(Choice::Clock));
             }
         }
+        let so_far = self.so_far.finish();
         let choice = match &mut self.chooser {
-            Some(chooser) if self.violation.is_none() => chooser.choose(&menu),
-            _ => menu[0],
+            Some(chooser) if self.violation.is_none() => chooser.choose(&menu, so_far),
+            _ => Some(menu[0]),
         };
+        let choice = choice.unwrap_or_else(|| {
+            self.stray();
+            menu[0]
+        });
         self.menu = menu;
         choice
     }
@@ -493,7 +593,9 @@ impl World {
     /// Everything from the beginning, with these peers: which of them are shipped ones?
     pub fn reset(&self, shipped: impl Iterator<Item = bool>, scenario: &Scenario) {
         let mut state = self.state();
+        let trace_before = std::mem::take(&mut state.trace);
         *state = State::new(&self.dir);
+        state.trace_before = trace_before;
         state.rules = scenario.rules;
         state.place = scenario.place;
         state.focus = scenario.focus;
@@ -508,6 +610,9 @@ impl World {
             begun: false,
             doomed: false,
             since: 0,
+            signed_ms: 0,
+            won: false,
+            gave_up: false,
             acted: (0, 0),
             ending: false,
             crashed: false,
@@ -649,6 +754,12 @@ impl Seat {
                 state.note(self.me, "ends");
             }
             state.oracle.leave(self.me);
+            if state.peers[self.me].shipped {
+                state.let_go(self.me);
+            }
+            if state.judging.owner == Some(self.me) && state.lock_owner() != Some(self.me) {
+                state.judging.ended = true;
+            }
             if state.peers[self.me].torn {
                 state.tear(self.me);
             }
@@ -680,13 +791,55 @@ impl Seat {
     /// This peer begins something.
     pub fn begin_operation(&self) {
         let mut state = self.state();
-        state.peers[self.me].since = state.steps;
+        let signed_ms = state.realtime_ms() - FRESH.as_millis() as i64;
+        let since = state.steps;
+        let it = &mut state.peers[self.me];
+        (it.since, it.signed_ms, it.won) = (since, signed_ms, false);
+    }
+
+    /// This peer was about to refresh at this time by the wall clock, and has done so.
+    pub fn sign(&self, at_ms: i64) {
+        self.state().peers[self.me].signed_ms = at_ms;
+    }
+
+    /// It ran out of time.
+    pub fn time_out(&self) {
+        let mut state = self.state();
+        state.oracle.timeouts += 1;
+        let it = &mut state.peers[self.me];
+        it.gave_up |= it.won;
+    }
+
+    /// After a call that may have won the lock.
+    pub fn look_whether_won(&self) {
+        let mut state = self.state();
+        let won = state.lock_owner() == Some(self.me);
+        state.peers[self.me].won |= won;
+    }
+
+    /// Before a call that removes or replaces something.
+    pub fn before_change(&self, looked: usize) -> Before {
+        let state = self.state();
+        Before {
+            looked,
+            owner: state.lock_owner_if_any(),
+            journal: state.journal_inode(),
+        }
+    }
+
+    pub fn after_change(&self, before: &Before) {
+        self.state().check_change(self.me, before);
+    }
+
+    /// When this peer made its last call.
+    pub fn looked(&self) -> usize {
+        self.state().peers[self.me].acted.0
     }
 
     /// Whether this peer may be told that it has lost the lock.
     pub fn may_be_lost(&self) -> bool {
         let state = self.state();
-        !state.is_exclusive() || state.oracle.may_be_lost(self.me, state.peers[self.me].since)
+        state.oracle.may_be_lost(self.me, state.peers[self.me].since)
     }
 
     /// This peer holds the lock.
@@ -696,14 +849,15 @@ impl Seat {
         if state.rules.late_creator && state.peers[self.me].shipped {
             return Ok(());
         }
-        let (exclusive, shipped) = (state.is_exclusive(), state.peers[self.me].shipped);
+        let shipped = state.peers[self.me].shipped;
         // Whatever happens after its last call happens in its hold.
         let (since, acted_ms) = state.peers[self.me].acted;
         let is_own = state.lock_owner() == Some(self.me);
         let is_old = state.was_lock_old(acted_ms) && state.was_lock_old(state.realtime_ms());
-        let entered = match state.oracle.enter(self.me, since, exclusive) {
-            Ok(Standing::Good) if exclusive && !is_own => Err("acquire reports a hold of another's lock".to_owned()),
-            Ok(Standing::Good) if exclusive && !shipped && is_old => {
+        let began = state.peers[self.me].since;
+        let entered = match state.oracle.enter(self.me, since, began, is_own) {
+            Ok(Standing::Good) if !is_own => Err("acquire reports a hold of another's lock".to_owned()),
+            Ok(Standing::Good) if !shipped && is_old => {
                 Err("acquire reports a hold of a lock that is old already".to_owned())
             }
             entered => entered.map(drop),
@@ -746,7 +900,8 @@ impl Seat {
     pub fn acknowledge(&self, entry: usize) {
         let mut state = self.state();
         state.note(self.me, format!("has appended entry {entry}"));
-        state.oracle.acknowledge(entry);
+        let now = state.steps;
+        state.oracle.acknowledge(entry, now);
     }
 
     // --------------------------------------------------------------------------------- for peers without the seam
