@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -21,11 +20,12 @@ UNNEEDED = re.compile(r"^(cbindgen|ctest|syn) = .*\n", re.MULTILINE)
 
 ENVIRONMENT = {
     **os.environ,
-    "CARGO_TARGET_DIR": str(OUT / "build"),
     "CARGO_PROFILE_DEV_DEBUG": "0",
     "CARGO_PROFILE_TEST_DEBUG": "0",
     "CARGO_TERM_COLOR": "never",
     "RUST_BACKTRACE": "0",
+    # Warnings of what is left unused.
+    "RUSTFLAGS": "--cap-lints allow",
     # The copy lies within a repository, and is none of its directories.
     "GIT_CEILING_DIRECTORIES": str(OUT),
 }
@@ -60,8 +60,11 @@ def restore(names: list[str]) -> None:
             shutil.copymode(ROOT / name, TREE / name)
 
 
-def make() -> None:
-    """Makes the copy, or brings it up to date."""
+def use(name: str) -> None:
+    """From now on the copy of this name, made or brought up to date, with builds of its own."""
+    global TREE
+    TREE = OUT / name
+    ENVIRONMENT["CARGO_TARGET_DIR"] = str(OUT / f"build-{name}")
     wanted = files()
     restore(wanted)
     known = set(wanted)
@@ -116,11 +119,6 @@ def run(command: list[str], seconds: float, environment: dict[str, str] | None =
     output = log.read_text(errors="replace")
     log.unlink()
     return Ran(code, output, time.monotonic() - begun)
-
-
-def cargo(command: str) -> list[str]:
-    """`cargo test …` of a patch, with what says which tests below."""
-    return shlex.split(command)
 
 
 def said(ran: Ran, lines: int = 40) -> str:

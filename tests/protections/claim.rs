@@ -34,7 +34,12 @@ fn a_claim_that_cannot_be_written_leaves_the_lock_as_it_was() {
     let stamp = format!("{}a postscript that is longer than nothing\n", scratch.dead_stamp());
     fs::write(scratch.lock(), &stamp).unwrap();
     let then = SystemTime::now() - 10 * SECOND;
-    File::options().write(true).open(scratch.lock()).unwrap().set_modified(then).unwrap();
+    File::options()
+        .write(true)
+        .open(scratch.lock())
+        .unwrap()
+        .set_modified(then)
+        .unwrap();
     let lock = scratch.open();
     // The clock is the system's: one of the test's would set the file's time.
     let failed = crate::scene::at_real_time(once(At::Before("ftruncate"), 1, || Verdict::Fail(EIO)), || {
@@ -133,7 +138,10 @@ fn a_corpse_that_was_replaced_is_not_exchanged() {
     let tried = world.run(replaced, || lock.try_acquire().map(drop));
     assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
     let calls = world.calls();
-    assert!(calls.contains(&"utimensat") && !calls.contains(&"renameat2"), "{calls:?}");
+    assert!(
+        calls.contains(&"utimensat") && !calls.contains(&"renameat2"),
+        "{calls:?}"
+    );
     assert_eq!(fs::read_to_string(scratch.lock()).unwrap(), LIVING);
     assert!(scratch.private_files().len() <= 1, "{:?}", scratch.private_files());
 }

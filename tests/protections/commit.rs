@@ -111,7 +111,12 @@ fn a_kill_between_entries_and_stamp_leaves_the_older_stamp() {
                 false => Verdict::Proceed,
             }
         };
-        let done = world.run(killed, || scratch.options().open(&scratch.0).and_then(|lock| stamp(&lock, "after")));
+        let done = world.run(killed, || {
+            scratch
+                .options()
+                .open(&scratch.0)
+                .and_then(|lock| stamp(&lock, "after"))
+        });
         let content = scratch.content();
         if !content.starts_with(HEADER) {
             assert!(content.ends_with("after\n"), "killed at call {killed_at}: {content}");
@@ -155,7 +160,11 @@ fn a_note_that_could_not_be_taken_away_is_taken_away_before_the_next_append() {
         kept.replace(fs::read_to_string(dir.lock()).unwrap());
     });
     world.run(looked, || append(&lock, "a")).unwrap();
-    assert!(seen.borrow().contains("jlock/1 ") && !noted(&seen.borrow()), "{}", seen.borrow());
+    assert!(
+        seen.borrow().contains("jlock/1 ") && !noted(&seen.borrow()),
+        "{}",
+        seen.borrow()
+    );
     held.release().unwrap();
 }
 
@@ -166,8 +175,16 @@ fn what_is_synced_is_so_after_the_release_and_before_the_return() {
     let (scratch, world) = (Scratch::with("before\n"), World::new());
     let lock = scratch.options().sync(true).open(&scratch.0).unwrap();
     world.quietly(|| append(&lock, "after")).unwrap();
-    assert!(world.place_of("unlinkat") < world.place_of("fdatasync"), "{:?}", world.calls());
-    assert!(world.place_of("fdatasync") < world.place_of("fsync"), "{:?}", world.calls());
+    assert!(
+        world.place_of("unlinkat") < world.place_of("fdatasync"),
+        "{:?}",
+        world.calls()
+    );
+    assert!(
+        world.place_of("fdatasync") < world.place_of("fsync"),
+        "{:?}",
+        world.calls()
+    );
     world.quietly(|| append(&lock, "again")).unwrap();
     assert!(world.calls().contains(&"fdatasync") && !world.calls().contains(&"fsync"));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jlock::ErrorKind;
 use jlock::seam::Verdict;
 
-use crate::scene::{At, Dir, Scratch, World, meanwhile};
+use crate::scene::{At, Dir, Scratch, World, meanwhile, once};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -176,5 +176,20 @@ fn the_next_hold_does_not_say_since_when_the_last_was_held() {
     held.release().unwrap();
     let held = lock.acquire().unwrap();
     assert_eq!(since(), "0".repeat(13));
+    held.release().unwrap();
+}
+
+/// A disk that fails, say. The handle lives, and its stamp stands at the lock's name.
+#[test]
+fn a_lock_that_could_not_be_released_is_left_as_a_dead_holders() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = scratch.open();
+    let fails = once(At::Before("unlinkat"), 1, || Verdict::Fail(5));
+    let appended = world.run(fails, || lock.journal().append([jlock::Entry::changed("a")]));
+    assert_eq!(appended.unwrap_err().code(), -5);
+    assert!(scratch.lock().exists());
+    let next = scratch.open();
+    let held = next.try_acquire().expect("nobody holds it");
+    assert!(held.recovered().unwrap());
     held.release().unwrap();
 }

@@ -83,7 +83,11 @@ fn a_lock_of_another_boot_is_dead_only_if_it_is_older_than_this_one() {
     let second = Duration::from_secs(1);
     try_beside_another_boot(3 * second, 2 * second).expect("its kernel is gone");
     let refused = try_beside_another_boot(second, 2 * second);
-    assert_eq!(refused.unwrap_err().kind(), ErrorKind::WouldBlock, "two kernels may share this");
+    assert_eq!(
+        refused.unwrap_err().kind(),
+        ErrorKind::WouldBlock,
+        "two kernels may share this"
+    );
 }
 
 #[test]

@@ -43,7 +43,9 @@ fn a_name_that_shows_another_inode_has_no_hard_links() {
         let content = fs::read_to_string(dir.lock()).unwrap();
         dir.replace(&dir.lock(), &content);
     });
-    let held = world.run(shows_another, || lock.try_acquire()).expect("a rename will do");
+    let held = world
+        .run(shows_another, || lock.try_acquire())
+        .expect("a rename will do");
     assert!(world.calls().contains(&"renameat2"), "{:?}", world.calls());
     assert!(lock.inspect().unwrap().without_link);
     held.release().unwrap();
@@ -58,7 +60,9 @@ fn a_flock_that_does_not_reach_is_not_relied_on() {
         let ours = open_file_at(&dir.private_file());
         rustix::fs::flock(ours, FlockOperation::Unlock).unwrap();
     });
-    let held = world.run(reaches_nobody, || lock.try_acquire()).expect("it works without");
+    let held = world
+        .run(reaches_nobody, || lock.try_acquire())
+        .expect("it works without");
     assert!(lock.inspect().unwrap().without_flock);
     assert!(fs::read_to_string(scratch.lock()).unwrap().contains(" flock=none\n"));
     held.release().unwrap();
@@ -89,10 +93,18 @@ fn what_is_written_arrives_before_the_release() {
     append("a").unwrap();
     world.quietly(|| append("b")).unwrap();
     let (written, arrived) = (world.place_of("write"), world.place_of("fdatasync"));
-    assert!(written < arrived && arrived < world.place_of("unlinkat"), "{:?}", world.calls());
+    assert!(
+        written < arrived && arrived < world.place_of("unlinkat"),
+        "{:?}",
+        world.calls()
+    );
     let held = lock.acquire().unwrap();
     world.quietly(|| append("c")).unwrap();
-    assert!(world.place_of("write") < world.place_of("fdatasync"), "{:?}", world.calls());
+    assert!(
+        world.place_of("write") < world.place_of("fdatasync"),
+        "{:?}",
+        world.calls()
+    );
     held.release().unwrap();
 }
 
@@ -103,7 +115,10 @@ fn a_time_that_is_not_set_is_set_by_writing() {
     let lock = open(&scratch, &scratch.options());
     let held = lock.acquire().unwrap();
     let old = SystemTime::now() - Duration::from_secs(60);
-    let does_nothing = SetBack { path: scratch.lock(), old };
+    let does_nothing = SetBack {
+        path: scratch.lock(),
+        old,
+    };
     jlock::seam::install(does_nothing);
     let refreshed = held.refresh();
     jlock::seam::uninstall();
@@ -129,4 +144,55 @@ impl jlock::seam::Hook for SetBack {
             file.set_modified(self.old).unwrap();
         }
     }
+}
+
+/// A holder whose `flock` says nothing here, 1 s after its last sign of life; its stamp says this of it instead of what a
+/// process here would say.
+fn try_beside(pid: u32, otherwise: &[(&str, &str)]) -> jlock::Result<()> {
+    let scratch = Scratch::new();
+    let stamp = scratch.dead_stamp();
+    let field = |field: &str| {
+        let (name, _) = field.split_once('=')?;
+        let (_, value) = otherwise.iter().find(|(other, _)| *other == name)?;
+        Some(format!("{name}={value}"))
+    };
+    let third = stamp.lines().nth(2).unwrap().split(' ');
+    let third: Vec<String> = third
+        .map(|text| field(text).unwrap_or_else(|| text.to_owned()))
+        .collect();
+    fs::write(
+        scratch.lock(),
+        format!("{pid}\n{pid}-00000000deadbeef\n{}\n", third.join(" ")),
+    )
+    .unwrap();
+    open(&scratch, &scratch.options()).try_acquire().map(drop)
+}
+
+#[test]
+fn a_pid_says_something_where_it_can_be_known() {
+    const NOBODY: u32 = 4_194_304;
+    let me = std::process::id();
+    let lives = |tried: jlock::Result<()>| tried.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    assert!(lives(try_beside(me, &[])));
+    assert!(!lives(try_beside(NOBODY, &[])));
+    assert!(lives(try_beside(NOBODY, &[("pidns", "1")])), "another namespace's");
+    assert!(lives(try_beside(NOBODY, &[("pidns", "0")])), "an unknown namespace's");
+    assert!(
+        lives(try_beside(NOBODY, &[("boot", "another")])),
+        "another machine's, perhaps"
+    );
+    assert!(lives(try_beside(NOBODY, &[("boot", "")])));
+    assert!(
+        !lives(try_beside(me, &[("start", "1")])),
+        "the number is another process's by now"
+    );
+    assert!(lives(try_beside(me, &[("start", "0")])), "an unknown start");
+    assert!(
+        lives(try_beside(me, &[("start", "1"), ("timens", "1")])),
+        "by another clock"
+    );
+    assert!(
+        lives(try_beside(me, &[("start", "1"), ("timens", "0")])),
+        "by an unknown clock"
+    );
 }

@@ -24,7 +24,9 @@ fn a_header_that_is_written_while_it_is_read_is_read_as_a_whole() {
     fs::write(scratch.journal(), format!("{}{LONG}", header(1_700_000_000_999))).unwrap();
     let lock = scratch.open();
     let dir = scratch.dir();
-    let written = meanwhile(At::Before("pread64"), 2, move || write_header(&dir.journal(), 1_700_000_001_000));
+    let written = meanwhile(At::Before("pread64"), 2, move || {
+        write_header(&dir.journal(), 1_700_000_001_000)
+    });
     let snapshot = world.run(written, || lock.journal().read()).unwrap();
     assert_eq!(snapshot.timestamp(), 1_700_000_001_000.0);
 }

@@ -27,7 +27,11 @@ fn a_rewrite_is_on_disk_before_its_rename() {
     let (scratch, world) = (Scratch::with("before\n"), World::new());
     let lock = parked(&scratch);
     world.quietly(|| checkpoint(&lock)).unwrap();
-    assert!(world.place_of("fdatasync") < world.place_of("renameat"), "{:?}", world.calls());
+    assert!(
+        world.place_of("fdatasync") < world.place_of("renameat"),
+        "{:?}",
+        world.calls()
+    );
 }
 
 #[test]
@@ -56,7 +60,9 @@ fn a_journal_that_came_under_a_create_is_not_lost() {
         }
         jlock::seam::Verdict::Proceed
     };
-    world.run(comes, || lock.journal().append([Entry::changed("ours")])).unwrap();
+    world
+        .run(comes, || lock.journal().append([Entry::changed("ours")]))
+        .unwrap();
     assert_eq!(scratch.content(), format!("{HEADER}another\nours\n"));
 }
 

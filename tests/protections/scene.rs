@@ -45,7 +45,9 @@ impl Dir {
 
     pub fn private_files(&self) -> Vec<PathBuf> {
         let names = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
-        let mut files: Vec<PathBuf> = names.filter(|path| path.extension().is_some_and(|end| end == "tmp")).collect();
+        let mut files: Vec<PathBuf> = names
+            .filter(|path| path.extension().is_some_and(|end| end == "tmp"))
+            .collect();
         files.sort();
         files
     }
@@ -196,7 +198,12 @@ impl World {
     /// Gives a file an age.
     pub fn age(&self, path: &Path, age: Duration) {
         let then = SystemTime::UNIX_EPOCH + self.since_1970() - age;
-        File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
+        File::options()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .set_modified(then)
+            .unwrap();
     }
 
     /// How old a file is.
