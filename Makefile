@@ -17,6 +17,7 @@ include mk/locks.mk
 include mk/prove.mk
 include mk/places.mk
 include mk/debian.mk
+include mk/mutants.mk
 
 .PHONY: help
 help: ## this list
@@ -40,7 +41,7 @@ test: deps lint library test-abi test-rust fuzz sanitize test-python test-go tes
 	@echo "make test: passed"
 
 .PHONY: lint
-lint:
+lint: mutants-check
 	cargo fmt --check
 	cargo clippy --quiet --all-targets --features seam -- -D warnings
 	cargo clippy --quiet --lib --features installed -- -D warnings
@@ -59,6 +60,7 @@ test-python: library lint-locks
 	cd examples/python && $(CURDIR)/$(PYTHON) -m pytest -q tests
 	cd tests/second && $(CURDIR)/$(PYTHON) -m mypy --strict peer.py journal.py storm.py
 	cd tests/places && $(CURDIR)/$(PYTHON) -m mypy --strict places.py
+	cd tests/mutants && $(CURDIR)/$(PYTHON) -m mypy --strict run.py all.py
 	cd benches && $(CURDIR)/$(PYTHON) -m mypy --strict bench.py page.py
 
 .PHONY: test-go

@@ -92,7 +92,7 @@ fn uninterrupted<T>(call: &'static str, mut run: impl FnMut() -> Result<T>) -> R
 const TRIES: u32 = 1024;
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::ffi::CString;
     use std::os::unix::ffi::OsStrExt;
     use std::path::PathBuf;
@@ -101,13 +101,13 @@ mod tests {
     use super::*;
 
     /// A directory of a test's own.
-    pub(super) struct Scratch {
-        pub(super) dir: Fd,
+    pub(crate) struct Scratch {
+        pub(crate) dir: Fd,
         path: PathBuf,
     }
 
     impl Scratch {
-        pub(super) fn new() -> Scratch {
+        pub(crate) fn new() -> Scratch {
             static MADE: AtomicU32 = AtomicU32::new(0);
             let number = MADE.fetch_add(1, Ordering::Relaxed);
             let path = std::env::temp_dir().join(format!("jlock-sys-{}-{number}", std::process::id()));

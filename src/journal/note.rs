@@ -114,6 +114,35 @@ mod tests {
     }
 
     #[test]
+    fn a_note_says_where_its_own_journal_was_cut() {
+        let dir = sys::open_dir(c"/").unwrap();
+        let id = sys::fstat(&dir).unwrap().id;
+        let note = |inode| Note {
+            inode,
+            from: 100,
+            to: 200,
+        };
+        let cuts = [99, 100, 101, 199, 200].map(|size| note(id.inode()).cut(id, size));
+        assert_eq!(cuts, [None, None, Some(100), Some(100), None]);
+        assert_eq!(note(id.inode() + 1).cut(id, 150), None);
+    }
+
+    #[test]
+    fn a_user_may_cut_what_the_user_could_write_to() {
+        let dir = sys::open_dir(c"/").unwrap();
+        let file = |uid, mode| Meta {
+            uid,
+            mode,
+            ..sys::fstat(&dir).unwrap()
+        };
+        assert!(may_write(0, &file(7, 0o600)));
+        assert!(may_write(7, &file(7, 0o600)));
+        assert!(!may_write(8, &file(7, 0o644)));
+        assert!(may_write(8, &file(7, 0o664)));
+        assert!(may_write(8, &file(7, 0o646)));
+    }
+
+    #[test]
     fn a_note_reads_back_from_a_postscript_and_only_whole() {
         let note = Note {
             inode: 12,

@@ -226,3 +226,29 @@ fn write_again(file: &Fd) -> sys::Result<()> {
     let first = sys::read_at(file, &mut byte, 0)?;
     sys::write_at(file, first, 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::sys::Open;
+    use crate::sys::tests::Scratch;
+
+    /// A shipped peer may have judged before it.
+    #[test]
+    fn a_sign_that_the_keepalive_gave_too_late_is_remembered() {
+        let scratch = Scratch::new();
+        let file = Arc::new(sys::open(&scratch.dir, c"lock", Open::CreateNew).unwrap());
+        let life = |ago| Life::new(Arc::clone(&file), true, SignOfLife::ago(Duration::from_secs(ago)));
+        let (in_time, too_late) = (life(28), life(30));
+        for life in [&in_time, &too_late] {
+            life.keep_alive();
+            assert_eq!(life.failure(), None);
+        }
+        assert!(!in_time.is_overdue());
+        assert!(too_late.is_overdue());
+        too_late.touch().unwrap();
+        assert!(!too_late.is_overdue(), "whoever touches it settles");
+    }
+}

@@ -114,6 +114,7 @@ impl Participant {
             let _ = sys::unlink(&self.dir.fd, name); // the corpse; if it cannot be removed, a sweep takes it
         }
         if !stands {
+            self.forget_inherited();
             self.give_up_lost(hold.id);
             return Ok(Settled::Lost);
         }
@@ -142,6 +143,13 @@ impl Participant {
         if let Some(nonce) = dead.nonce {
             self.remove_name_of_dead(&nonce, dead.id);
         }
+    }
+
+    /// Forgets what a claim inherited that has settled, was stopped, and was lost as it settled once more: it must not be acted
+    /// upon under the next hold, because others have written since (P3).
+    fn forget_inherited(&mut self) {
+        self.recovered = false;
+        self.inherited = None;
     }
 
     /// Gives up what settles: it becomes a dead holder's lock, for the next one to claim. It must not be unlinked, because

@@ -34,6 +34,13 @@ impl SignOfLife {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn ago(time: Duration) -> SignOfLife {
+        SignOfLife {
+            at_ms: sys::realtime_ms() - time.as_millis() as i64,
+        }
+    }
+
     pub(crate) fn at_ms(self) -> i64 {
         self.at_ms
     }

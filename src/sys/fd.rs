@@ -195,6 +195,22 @@ mod tests {
         assert_eq!(std::fs::read(scratch.path("theirs")).unwrap(), b"theirs");
     }
 
+    /// It bears the same mark.
+    #[test]
+    fn another_copys_file_at_the_number_is_not_changed() {
+        let scratch = Scratch::new();
+        let theirs: OwnedFd = std::fs::File::create_new(scratch.path("theirs")).unwrap().into();
+        assert!(super::super::table::set_mark(&theirs));
+        let ours = open(&scratch.dir, c"ours", Open::CreateNew).unwrap();
+        let number = ours.number().unwrap();
+        replace(&ours, &theirs);
+        assert!(ours.own().is_ok(), "it looks like ours");
+        assert_eq!(write_at(&ours, b"x", 0), Err(Errno::BADF));
+        assert_eq!(std::fs::read(scratch.path("theirs")).unwrap(), b"");
+        drop(ours);
+        close_number(number);
+    }
+
     #[test]
     fn another_anonymous_inode_at_the_number_is_neither_used_nor_closed() {
         let theirs = rustix::event::eventfd(0, rustix::event::EventfdFlags::NONBLOCK).unwrap();

@@ -1,0 +1,256 @@
+#!/usr/bin/env python3
+"""Changes the code here and there, and sees whether any test turns red.
+
+    all.py [--every N] [FILE…]   every change (or each Nth of them) in these files of src/, or in all of DEFAULT
+    all.py --page                puts the outcome into README.md, between its two markers
+
+All changes are compiled into one library (mutate.py). First each test runs alone, on the code as it is: it must pass, and says
+which functions it comes by. Then, for each change, those tests run that come by its function, the fastest first, until one
+fails or does not end. Outcomes are kept in target/mutants/all.jsonl; a run goes on where the last one of the same code ended.
+survivors.txt has the reasons for changes that no test notices.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import glob
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import many
+import tree
+
+HERE = Path(__file__).resolve().parent
+README = HERE / "README.md"
+SURVIVORS = HERE / "survivors.txt"
+BEGIN, END = "<!-- changes -->", "<!-- end of changes -->"
+DEFAULT = ["lock/*.rs", "journal.rs", "journal/*.rs", "sys/fork.rs", "capi/guard.rs", "capi/handle.rs", "capi/journal.rs", "capi/lock.rs"]
+OUTCOMES = tree.OUT / "all.jsonl"
+BASE = tree.OUT / "all-base.json"
+# In order of speed; of the last, the schedules that are drawn would take too long.
+TARGETS = ["lib", "journal", "protections", "guest", "regression", "vectors", "capi", "stepped"]
+LEFT_OUT = ("no_random_schedule", "every_claim_holds", "_valgrind", "contained::")
+JOBS = int(os.environ.get("JLOCK_JOBS", "2"))
+# Tests that come by a function, of which no more are run once so many seconds have gone by.
+ENOUGH = float(os.environ.get("JLOCK_MUTANT_SECONDS", "120"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutant:
+    number: int
+    file: str
+    # Which function of all.
+    place: int
+    line: int
+    # By which it is known in another run, too.
+    key: str
+
+
+@dataclasses.dataclass
+class Test:
+    target: str
+    name: str
+    seconds: float = 0.0
+    reaches: frozenset[int] = frozenset()
+
+
+def every_change(files: list[str]) -> tuple[many.Many, list[Mutant]]:
+    versions = many.Many(files)
+    mutants: list[Mutant] = []
+    named: dict[str, int] = {}
+    for file in files:
+        source = versions.sources[file]
+        for index, function in enumerate(versions.functions[file]):
+            body = source[function.start : function.end]
+            for change in function.changes:
+                key = f"{file}: {function.name}: {change.what}"
+                named[key] = named.get(key, 0) + 1
+                key += f" ({named[key]})" if named[key] > 1 else ""
+                line = source.count("\n", 0, change.start) + 1
+                number = len(mutants) + 1
+                mutants.append(Mutant(number, file, versions.first[file] + index, line, key))
+                start, stop = change.start - function.start, change.end - function.start
+                versions.add(many.Version(number, file, index, body[:start] + change.by + body[stop:]))
+    return versions, mutants
+
+
+# ------------------------------------------------------------------------------------------------- running
+
+
+def list_tests(target: str, program: str) -> list[Test]:
+    listed = subprocess.run([program, "--list"], cwd=tree.TREE / "capi", capture_output=True, text=True, check=True)
+    names = [line.removesuffix(": test") for line in listed.stdout.splitlines() if line.endswith(": test")]
+    return [Test(target, name) for name in names if not any(part in name for part in LEFT_OUT)]
+
+
+def measure(test: Test, program: str) -> bool:
+    """How long it takes, and by which functions it comes. `False`: it fails, with the code as it is."""
+    reached = tree.OUT / f"reached-{threading.get_ident()}"
+    reached.write_bytes(b"")
+    reached.chmod(0o666)
+    code, _, _ = many.run_tests(program, ["--exact", test.name], 900, {many.REACHED: str(reached)})
+    # What takes part in the counting may disturb a test that counts, too.
+    again, test.seconds, _ = many.run_tests(program, ["--exact", test.name], 900, {})
+    test.reaches = frozenset(int(number) for number in reached.read_text().split())
+    reached.unlink()
+    return again == 0 and code is not None
+
+
+def base(programs: dict[str, str], digest: str) -> list[Test]:
+    if BASE.exists():
+        known = json.loads(BASE.read_text())
+        if known["digest"] == digest:
+            return [Test(test["target"], test["name"], test["seconds"], frozenset(test["reaches"])) for test in known["tests"]]
+    tests = []
+    for target, program in programs.items():
+        found = list_tests(target, program)
+        begun = time.monotonic()
+        with ThreadPoolExecutor(JOBS) as pool:
+            passed = list(pool.map(lambda test: measure(test, program), found))
+        failing = [test.name for test, has_passed in zip(found, passed) if not has_passed]
+        if failing:
+            tree.say(f"{target}: fails with the code as it is, and is left out: {', '.join(failing)}")
+        tests += [test for test, has_passed in zip(found, passed) if has_passed]
+        tree.say(f"{target}: {len(found)} tests in {time.monotonic() - begun:.0f} s")
+    known = [{**dataclasses.asdict(test), "reaches": sorted(test.reaches)} for test in tests]
+    BASE.write_text(json.dumps({"digest": digest, "tests": known}))
+    return tests
+
+
+def rounds(tests: list[Test]) -> Iterator[tuple[str, list[Test]]]:
+    """Those of one program at a time, and the fast ones first."""
+    limits = [0.1, 0.5, 2.0, 8.0, 30.0, float("inf")]
+    gone = 0.0
+    for low, high in zip([0.0, *limits], limits):
+        for target in TARGETS:
+            some = [test for test in tests if test.target == target and low <= test.seconds < high]
+            if some and gone < ENOUGH:
+                gone += sum(test.seconds for test in some)
+                yield target, some
+
+
+def try_out(mutant: Mutant, tests: list[Test], programs: dict[str, str]) -> dict[str, object]:
+    begun = time.monotonic()
+    reaching = [test for test in tests if mutant.place in test.reaches]
+    outcome, by = "survived" if reaching else "not come by", ""
+    for target, some in rounds(reaching):
+        patience = 20 + 6 * sum(test.seconds for test in some)
+        names = ["--exact", *(test.name for test in some)]
+        code, _, _ = many.run_tests(programs[target], names, patience, {many.CHOSEN: str(mutant.number)})
+        if code != 0:
+            outcome, by = "killed", f"{target}{' (does not end)' if code is None else ''}"
+            break
+    seconds = round(time.monotonic() - begun, 1)
+    return {"key": mutant.key, "file": mutant.file, "line": mutant.line, "outcome": outcome, "by": by, "seconds": seconds}
+
+
+def run(patterns: list[str], every: int) -> int:
+    tree.use("all")
+    files = [name for pattern in patterns for name in sorted(glob.glob("src/" + pattern, root_dir=tree.ROOT))]
+    versions, mutants = every_change(files)
+    tree.say(f"{len(mutants)} changes of {versions.count} functions")
+    versions.build()
+    programs = {target: many.program(target) for target in TARGETS}
+    digest = hashlib.sha256()
+    for name in sorted(tree.files()):
+        if name.startswith(("src/", "tests/", "capi/")) and not name.startswith("tests/mutants/"):
+            digest.update(name.encode() + (tree.ROOT / name).read_bytes())
+    digest.update(repr(patterns).encode())
+    tests = base(programs, digest.hexdigest())
+    known = outcomes(digest.hexdigest())
+    chosen = [mutant for mutant in mutants if mutant.number not in versions.refused][::every]
+    left = [mutant for mutant in chosen if mutant.key not in known]
+    tree.say(f"{len(chosen)} changes to try, {len(left)} of them not tried yet; {len(tests)} tests")
+    guard = threading.Lock()
+    with OUTCOMES.open("a") as out, ThreadPoolExecutor(JOBS) as pool:
+
+        def one(mutant: Mutant) -> None:
+            outcome = try_out(mutant, tests, programs)
+            with guard:
+                out.write(json.dumps({"digest": digest.hexdigest(), **outcome}) + "\n")
+                out.flush()
+                if outcome["outcome"] != "killed":
+                    tree.say(f"{mutant.key} (line {mutant.line}): {outcome['outcome']}")
+
+        list(pool.map(one, left))
+    report(versions.refused, mutants, outcomes(digest.hexdigest()), every)
+    return 0
+
+
+def outcomes(digest: str) -> dict[str, dict[str, object]]:
+    if not OUTCOMES.exists():
+        return {}
+    lines = [json.loads(line) for line in OUTCOMES.read_text().splitlines()]
+    return {str(line["key"]): line for line in lines if line["digest"] == digest}
+
+
+# ------------------------------------------------------------------------------------------------- reporting
+
+
+def reasons() -> dict[str, str]:
+    """KEY = REASON, a line each."""
+    lines = SURVIVORS.read_text().splitlines() if SURVIVORS.exists() else []
+    pairs = [line.rpartition(" = ") for line in lines if line and not line.startswith("#")]
+    return {key.strip(): reason.strip() for key, _, reason in pairs}
+
+
+def part(file: str) -> str:
+    words = file.split("/")
+    return file if file == "src/sys/fork.rs" else "src/" + words[1].removesuffix(".rs")
+
+
+def report(refused: set[int], mutants: list[Mutant], found: dict[str, dict[str, object]], every: int) -> None:
+    why = reasons()
+    lines = ["| part | changes | not buildable | tried | killed | survived, with a reason | survived | killed, % |"]
+    lines.append("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for name in sorted({part(mutant.file) for mutant in mutants}):
+        here = [mutant for mutant in mutants if part(mutant.file) == name]
+        unbuilt = sum(mutant.number in refused for mutant in here)
+        tried = [found[mutant.key] for mutant in here if mutant.key in found and mutant.number not in refused]
+        killed = sum(outcome["outcome"] == "killed" for outcome in tried)
+        alive = [outcome for outcome in tried if outcome["outcome"] != "killed"]
+        known = sum(str(outcome["key"]) in why for outcome in alive)
+        share = 100 * killed / max(len(tried) - known, 1)
+        lines.append(
+            f"| `{name}` | {len(here)} | {unbuilt} | {len(tried)} | {killed} | {known} | {len(alive) - known} | {share:.1f} |"
+        )
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    sample = "every change" if every == 1 else f"each {every}th change"
+    lines += ["", f"{today}, `make mutants-all`, {sample}. The share leaves out those with a reason.", ""]
+    for outcome in found.values():
+        if outcome["outcome"] != "killed":
+            reason = why.get(str(outcome["key"]), "**no reason yet**")
+            lines.append(f"- `{outcome['key']}` ({outcome['outcome']}): {reason}")
+    text = "\n".join(lines) + "\n"
+    (tree.OUT / "all.md").write_text(text)
+    tree.say(text)
+
+
+def page() -> int:
+    before, rest = README.read_text().split(BEGIN)
+    _, after = rest.split(END)
+    README.write_text(f"{before}{BEGIN}\n\n{(tree.OUT / 'all.md').read_text()}\n{END}{after}")
+    return 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--page", action="store_true")
+    parser.add_argument("files", nargs="*")
+    words = parser.parse_args()
+    return page() if words.page else run(words.files or DEFAULT, words.every)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,262 @@
+//! A dead holder's lock is taken over: what of it is kept, and what of others is left alone.
+
+use std::fs::{self, File};
+use std::time::{Duration, SystemTime};
+
+use jlock::seam::Verdict;
+use jlock::{ErrorKind, Lock};
+use rustix::fs::FlockOperation;
+
+use crate::scene::{At, HEADER, LIVING, Scratch, World, inode, meanwhile, once};
+
+const EIO: i32 = 5;
+const EINVAL: i32 = 22;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A handle that has parked a stamp, and swept, just now.
+fn parked(scratch: &Scratch, world: &World) -> Lock {
+    world.quietly(|| {
+        let lock = scratch.open();
+        lock.acquire().unwrap().release().unwrap();
+        lock
+    })
+}
+
+/// A lock that is nobody's stamp, and older than 30 s.
+fn foreign(scratch: &Scratch, world: &World) {
+    fs::write(scratch.lock(), "what is this?\n").unwrap();
+    world.age(&scratch.lock(), 40 * SECOND);
+}
+
+#[test]
+fn a_claim_that_cannot_be_written_leaves_the_lock_as_it_was() {
+    let scratch = Scratch::new();
+    let stamp = format!("{}a postscript that is longer than nothing\n", scratch.dead_stamp());
+    fs::write(scratch.lock(), &stamp).unwrap();
+    let then = SystemTime::now() - 10 * SECOND;
+    File::options()
+        .write(true)
+        .open(scratch.lock())
+        .unwrap()
+        .set_modified(then)
+        .unwrap();
+    let lock = scratch.open();
+    // The clock is the system's: one of the test's would set the file's time.
+    let failed = crate::scene::at_real_time(once(At::Before("ftruncate"), 1, || Verdict::Fail(EIO)), || {
+        lock.acquire().map(drop)
+    });
+    assert_eq!(failed.unwrap_err().code(), -EIO);
+    assert_eq!(fs::read_to_string(scratch.lock()).unwrap(), stamp);
+    let modified = fs::metadata(scratch.lock()).unwrap().modified().unwrap();
+    assert!(modified <= then, "{modified:?} instead of {then:?}");
+}
+
+/// A journal that a killed append has cut, and the note of it in the dead holder's lock.
+fn torn(scratch: &Scratch) -> String {
+    let stamp = scratch.dead_stamp();
+    let before = "a/whole/path\n";
+    fs::write(scratch.journal(), format!("{HEADER}{before}half/a/pa")).unwrap();
+    let from = HEADER.len() + before.len();
+    let note = format!("append={}:{from}:{}\n", inode(&scratch.journal()), from + 100);
+    fs::write(scratch.lock(), format!("{stamp}{note}")).unwrap();
+    format!("{HEADER}{before}")
+}
+
+#[test]
+fn what_a_dead_holder_noted_is_taken_back_and_away() {
+    let scratch = Scratch::new();
+    let whole = torn(&scratch);
+    let lock = scratch.open();
+    let held = lock.acquire().unwrap();
+    assert_eq!(scratch.content(), whole);
+    let stamp = fs::read_to_string(scratch.lock()).unwrap();
+    assert!(!stamp.contains("append="), "{stamp}");
+    held.release().unwrap();
+}
+
+#[test]
+fn a_note_of_a_finished_append_is_not_acted_upon() {
+    let scratch = Scratch::new();
+    let stamp = scratch.dead_stamp();
+    let journal = format!("{HEADER}a/whole/path\n");
+    fs::write(scratch.journal(), &journal).unwrap();
+    let number = inode(&scratch.journal());
+    let note = format!("append={number}:{}:{}\n", HEADER.len(), journal.len());
+    fs::write(scratch.lock(), format!("{stamp}{note}")).unwrap();
+    let lock = scratch.open();
+    lock.acquire().unwrap().release().unwrap();
+    assert_eq!(scratch.content(), journal);
+}
+
+/// The claimant is stopped after its claim has settled, and robbed; and the thief's successor has appended when it acquires.
+#[test]
+fn a_note_of_a_claim_that_was_lost_is_forgotten() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = parked(&scratch, &world);
+    torn(&scratch);
+    let (dir, clock) = (scratch.dir(), world.clone());
+    let (mut pauses, mut looks) = (0, 0);
+    let robbed = move |at| {
+        match at {
+            At::Pause => {
+                (pauses, looks) = (pauses + 1, 0);
+                if pauses == 2 {
+                    dir.steal();
+                    fs::write(dir.journal(), format!("{HEADER}a/whole/path\nanother\n")).unwrap();
+                    fs::remove_file(dir.lock()).unwrap();
+                }
+            }
+            // It looks at its lock, and then for the private file of the dead.
+            At::Before("newfstatat") => {
+                looks += 1;
+                if pauses == 1 && looks == 2 {
+                    clock.pass(31 * SECOND);
+                }
+            }
+            _ => {}
+        }
+        Verdict::Proceed
+    };
+    let held = world.run(robbed, || lock.acquire()).unwrap();
+    assert_eq!(world.pauses.get(), 2);
+    assert_eq!(scratch.content(), format!("{HEADER}a/whole/path\nanother\n"));
+    assert!(!held.recovered().unwrap(), "nobody died who held this one");
+    held.release().unwrap();
+}
+
+// ------------------------------------------------------------------------------------------------- by exchange
+
+#[test]
+fn a_corpse_that_was_replaced_is_not_exchanged() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = parked(&scratch, &world);
+    foreign(&scratch, &world);
+    let dir = scratch.dir();
+    let replaced = meanwhile(At::Before("utimensat"), 1, move || {
+        dir.steal();
+    });
+    let tried = world.run(replaced, || lock.try_acquire().map(drop));
+    assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
+    let calls = world.calls();
+    assert!(
+        calls.contains(&"utimensat") && !calls.contains(&"renameat2"),
+        "{calls:?}"
+    );
+    assert_eq!(fs::read_to_string(scratch.lock()).unwrap(), LIVING);
+    assert!(scratch.private_files().len() <= 1, "{:?}", scratch.private_files());
+}
+
+/// The process stands still before its exchange: an old lock must not appear, which a shipped peer takes at once.
+#[test]
+fn an_old_stamp_is_renewed_before_it_is_exchanged() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = parked(&scratch, &world);
+    foreign(&scratch, &world);
+    let (dir, clock) = (scratch.dir(), world.clone());
+    let mut stopped = false;
+    let stops = move |at| {
+        match at {
+            At::Before("flock") if !stopped => {
+                stopped = true;
+                clock.pass(31 * SECOND);
+            }
+            At::Before("renameat2") => assert!(clock.age_of(&dir.private_file()) < SECOND),
+            _ => {}
+        }
+        Verdict::Proceed
+    };
+    world.run(stops, || lock.acquire().unwrap().release()).unwrap();
+    assert!(world.calls().contains(&"renameat2"));
+}
+
+/// A shipped peer's lock comes to stand there within the exchange, and is put back; also if what was put in its place is
+/// gone by then, and then over nobody.
+#[test]
+fn a_live_lock_that_was_exchanged_goes_back() {
+    for comes_another in [false, true] {
+        let (scratch, world) = (Scratch::new(), World::new());
+        let lock = parked(&scratch, &world);
+        foreign(&scratch, &world);
+        let dir = scratch.dir();
+        let mut renames = 0;
+        let stolen = move |at| {
+            if let At::Before("renameat2" | "renameat") = at {
+                renames += 1;
+                match renames {
+                    1 => {
+                        dir.steal();
+                    }
+                    2 => fs::remove_file(dir.lock()).unwrap(),
+                    3 if comes_another => fs::write(dir.lock(), "1\n1-00000000deadbeef\n").unwrap(),
+                    _ => {}
+                }
+            }
+            Verdict::Proceed
+        };
+        let tried = world.run(stolen, || lock.try_acquire().map(drop));
+        assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
+        let stands = fs::read_to_string(scratch.lock()).unwrap();
+        assert_eq!(stands == LIVING, !comes_another, "{stands}");
+    }
+}
+
+// ------------------------------------------------------------------------------------------------- private files
+
+const NONCE: &str = "4194304-00000000deadbeef";
+
+fn corpse_of(scratch: &Scratch) -> String {
+    let stamp = scratch.dead_stamp();
+    let third = stamp.lines().nth(2).unwrap();
+    format!("4194304\n{NONCE}\n{third}\n")
+}
+
+#[test]
+fn a_claim_removes_the_dead_holders_private_file() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = parked(&scratch, &world);
+    fs::write(scratch.lock(), corpse_of(&scratch)).unwrap();
+    fs::hard_link(scratch.lock(), scratch.private(NONCE)).unwrap();
+    let held = world.quietly(|| lock.acquire()).unwrap();
+    assert!(held.recovered().unwrap());
+    assert!(!scratch.private(NONCE).exists());
+    held.release().unwrap();
+}
+
+#[test]
+fn a_claim_removes_nobody_elses_private_file() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = parked(&scratch, &world);
+    fs::write(scratch.lock(), corpse_of(&scratch)).unwrap();
+    fs::write(scratch.private(NONCE), "somebody's\n").unwrap();
+    let theirs = File::open(scratch.private(NONCE)).unwrap();
+    rustix::fs::flock(&theirs, FlockOperation::LockExclusive).unwrap();
+    world.quietly(|| lock.acquire().unwrap().release()).unwrap();
+    assert!(scratch.private(NONCE).exists());
+}
+
+// ------------------------------------------------------------------------------------------------- to another inode
+
+/// Where there are no leases, an empty lock is left for another inode, which must not look old as it appears.
+#[test]
+fn an_old_stamp_is_renewed_before_it_is_moved() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = parked(&scratch, &world);
+    fs::write(scratch.lock(), "").unwrap();
+    world.age(&scratch.lock(), 6 * SECOND);
+    let (dir, clock) = (scratch.dir(), world.clone());
+    let mut settled = false;
+    let stops = move |at| {
+        match at {
+            At::Before("fcntl") => return Verdict::Fail(EINVAL),
+            At::Pause if !settled => {
+                settled = true;
+                clock.pass(20 * SECOND);
+            }
+            At::Before("renameat") => assert!(clock.age_of(&dir.private_file()) < SECOND),
+            _ => {}
+        }
+        Verdict::Proceed
+    };
+    world.run(stops, || lock.acquire_for(None).unwrap().release()).unwrap();
+    assert!(world.calls().contains(&"renameat"));
+}

@@ -1,0 +1,207 @@
+//! What is written to the journal, and what is not, when the lock is lost, a call fails or a process is killed.
+
+use std::cell::RefCell;
+use std::fs;
+use std::rc::Rc;
+
+use jlock::seam::Verdict;
+use jlock::{Entry, ErrorKind, Lock};
+
+use crate::scene::{At, HEADER, Scratch, World, append_raw, inode, meanwhile, once};
+
+const EIO: i32 = 5;
+const STAMP_MS: i64 = 1_700_000_000_001;
+
+fn append(lock: &Lock, path: &str) -> jlock::Result<()> {
+    lock.journal().append([Entry::changed(path)])
+}
+
+fn stamp(lock: &Lock, path: &str) -> jlock::Result<()> {
+    lock.journal().append_stamped([Entry::changed(path)], STAMP_MS)
+}
+
+#[test]
+fn nothing_is_written_under_a_hold_that_was_lost() {
+    let scratch = Scratch::with("before\n");
+    let lock = scratch.open();
+    let held = lock.acquire().unwrap();
+    scratch.steal();
+    assert_eq!(append(&lock, "after").unwrap_err().kind(), ErrorKind::Lost);
+    assert_eq!(scratch.content(), format!("{HEADER}before\n"));
+    assert!(held.release().is_err());
+}
+
+#[test]
+fn nul_bytes_are_not_taken_away_under_a_hold_that_was_lost() {
+    let (scratch, world) = (Scratch::with("before\n\0\0\0"), World::new());
+    let lock = scratch.open();
+    let held = lock.acquire().unwrap();
+    let dir = scratch.dir();
+    let robbed = meanwhile(At::Before("pread64"), 1, move || {
+        dir.steal();
+    });
+    let appended = world.run(robbed, || append(&lock, "after"));
+    assert_eq!(appended.unwrap_err().kind(), ErrorKind::Lost);
+    assert_eq!(scratch.content(), format!("{HEADER}before\n\0\0\0"));
+    assert!(held.release().is_err());
+}
+
+/// The stamp cannot be put, and meanwhile something has happened.
+fn fail_to_stamp(scratch: &Scratch, meanwhile: impl FnOnce() + 'static) -> jlock::Error {
+    let world = World::new();
+    let lock = scratch.open();
+    let failing = once(At::Before("pwrite64"), 1, move || {
+        meanwhile();
+        Verdict::Fail(EIO)
+    });
+    lock.acquire().unwrap().release().unwrap();
+    world.run(failing, || stamp(&lock, "ours")).unwrap_err()
+}
+
+/// Whoever has the lock by now may have read what was appended.
+#[test]
+fn an_undo_takes_nothing_from_one_who_has_stolen_the_lock_and_not_written() {
+    let scratch = Scratch::with("before\n");
+    let dir = scratch.dir();
+    let error = fail_to_stamp(&scratch, move || {
+        dir.steal();
+    });
+    assert!(error.to_string().contains("stands in the journal"), "{error}");
+    assert_eq!(scratch.content(), format!("{HEADER}before\nours\n"));
+}
+
+#[test]
+fn an_undo_takes_nothing_from_one_who_takes_no_lock() {
+    let scratch = Scratch::with("before\n");
+    let dir = scratch.dir();
+    let error = fail_to_stamp(&scratch, move || append_raw(&dir.journal(), "theirs\n"));
+    assert!(error.to_string().contains("stands in the journal"), "{error}");
+    assert_eq!(scratch.content(), format!("{HEADER}before\nours\ntheirs\n"));
+}
+
+/// The header must not promise entries that are gone, if the process is killed in the middle.
+#[test]
+fn an_undo_takes_the_stamp_back_first() {
+    let (scratch, world) = (Scratch::with("before\n"), World::new());
+    let lock = scratch.open();
+    lock.acquire().unwrap().release().unwrap();
+    let mut has_failed = false;
+    let fails_then_dies = move |at| match at {
+        At::Before("newfstatat") if !has_failed => {
+            has_failed = true;
+            Verdict::Fail(EIO)
+        }
+        At::Before("ftruncate") => Verdict::Die,
+        _ => Verdict::Proceed,
+    };
+    world.run(fails_then_dies, || stamp(&lock, "ours")).unwrap_err();
+    assert_eq!(scratch.content(), format!("{HEADER}before\nours\n"));
+    drop(lock);
+}
+
+#[test]
+fn a_kill_between_entries_and_stamp_leaves_the_older_stamp() {
+    for killed_at in 1..60 {
+        let (scratch, world) = (Scratch::with("before\n"), World::new());
+        let mut calls = 0;
+        let killed = move |at| {
+            calls += usize::from(matches!(at, At::Before(_)));
+            match calls == killed_at {
+                true => Verdict::Die,
+                false => Verdict::Proceed,
+            }
+        };
+        let done = world.run(killed, || {
+            scratch
+                .options()
+                .open(&scratch.0)
+                .and_then(|lock| stamp(&lock, "after"))
+        });
+        let content = scratch.content();
+        if !content.starts_with(HEADER) {
+            assert!(content.ends_with("after\n"), "killed at call {killed_at}: {content}");
+        }
+        if done.is_ok() {
+            return;
+        }
+    }
+    panic!("it has more calls than that");
+}
+
+/// codegraph's native engine does so, without the lock.
+#[test]
+fn a_journal_that_was_replaced_under_an_append_gets_it_too() {
+    let (scratch, world) = (Scratch::with("before\n"), World::new());
+    let lock = scratch.open();
+    lock.acquire().unwrap().release().unwrap();
+    let dir = scratch.dir();
+    let replaced = meanwhile(At::Before("write"), 1, move || {
+        dir.replace(&dir.journal(), &format!("{HEADER}another\n"));
+    });
+    world.run(replaced, || append(&lock, "after")).unwrap();
+    assert_eq!(scratch.content(), format!("{HEADER}another\nafter\n"));
+}
+
+#[test]
+fn a_note_that_could_not_be_taken_away_is_taken_away_before_the_next_append() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let filler = "#".repeat(4096 - HEADER.len() - 5);
+    fs::write(scratch.journal(), format!("{HEADER}{filler}\n")).unwrap();
+    let lock = scratch.open();
+    let held = lock.acquire().unwrap();
+    // The second one takes the note away.
+    let stays = once(At::Before("ftruncate"), 2, || Verdict::Fail(EIO));
+    world.run(stays, || append(&lock, "across/the/page")).unwrap();
+    let noted = |content: &str| content.contains("append=");
+    assert!(noted(&fs::read_to_string(scratch.lock()).unwrap()));
+    let (dir, seen) = (scratch.dir(), Rc::new(RefCell::new(String::new())));
+    let kept = Rc::clone(&seen);
+    let looked = meanwhile(At::Before("write"), 1, move || {
+        kept.replace(fs::read_to_string(dir.lock()).unwrap());
+    });
+    world.run(looked, || append(&lock, "a")).unwrap();
+    assert!(
+        seen.borrow().contains("jlock/1 ") && !noted(&seen.borrow()),
+        "{}",
+        seen.borrow()
+    );
+    held.release().unwrap();
+}
+
+// ------------------------------------------------------------------------------------------------- on disk
+
+#[test]
+fn what_is_synced_is_so_after_the_release_and_before_the_return() {
+    let (scratch, world) = (Scratch::with("before\n"), World::new());
+    let lock = scratch.options().sync(true).open(&scratch.0).unwrap();
+    world.quietly(|| append(&lock, "after")).unwrap();
+    assert!(
+        world.place_of("unlinkat") < world.place_of("fdatasync"),
+        "{:?}",
+        world.calls()
+    );
+    assert!(
+        world.place_of("fdatasync") < world.place_of("fsync"),
+        "{:?}",
+        world.calls()
+    );
+    world.quietly(|| append(&lock, "again")).unwrap();
+    assert!(world.calls().contains(&"fdatasync") && !world.calls().contains(&"fsync"));
+}
+
+/// Somebody has copied our entries into a file that may not be on disk.
+#[test]
+fn what_is_synced_is_the_journal_that_stands() {
+    let (scratch, world) = (Scratch::with("before\n"), World::new());
+    let lock = scratch.options().sync(true).open(&scratch.0).unwrap();
+    let dir = scratch.dir();
+    let was = inode(&scratch.journal());
+    let replaced = meanwhile(At::Before("fdatasync"), 1, move || {
+        let content = dir.content();
+        dir.replace(&dir.journal(), &content);
+    });
+    world.run(replaced, || append(&lock, "after")).unwrap();
+    assert_ne!(inode(&scratch.journal()), was);
+    let made = |call| world.calls().iter().filter(|made| **made == call).count();
+    assert_eq!((made("fdatasync"), made("fsync")), (2, 2));
+}

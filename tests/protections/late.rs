@@ -1,0 +1,195 @@
+//! A process that stands still: whose sign of life is late, and what becomes of a hold that is lost.
+
+use std::fs;
+use std::time::Duration;
+
+use jlock::ErrorKind;
+use jlock::seam::Verdict;
+
+use crate::scene::{At, Dir, Scratch, World, meanwhile, once};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A stamp is as old as its file, though its owner stands still after it has written it.
+#[test]
+fn a_stamp_that_was_written_long_ago_is_renewed_before_it_is_linked() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let (dir, clock) = (scratch.dir(), world.clone());
+    let stops = move |at| {
+        match at {
+            At::After("pwrite64") => clock.pass(14 * SECOND),
+            At::Before("linkat") => assert!(clock.age_of(&dir.private_file()) < SECOND),
+            _ => {}
+        }
+        Verdict::Proceed
+    };
+    let lock = world.quietly(|| scratch.open());
+    world.run(stops, || lock.acquire().unwrap().release()).unwrap();
+    assert!(world.calls().contains(&"linkat"));
+}
+
+/// The same of a stamp that is renewed.
+#[test]
+fn a_stamp_that_was_renewed_long_ago_settles() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = world.quietly(|| {
+        let lock = scratch.open();
+        lock.acquire().unwrap().release().unwrap();
+        lock
+    });
+    world.pass(10 * SECOND);
+    let clock = world.clone();
+    let stops = meanwhile(At::After("utimensat"), 1, move || clock.pass(31 * SECOND));
+    world.run(stops, || lock.acquire().unwrap().release()).unwrap();
+    assert_eq!(world.pauses.get(), 1);
+}
+
+/// And of a hold's sign of life.
+#[test]
+fn a_sign_of_life_is_as_old_as_the_file_says() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = world.quietly(|| scratch.open());
+    let held = world.quietly(|| lock.acquire()).unwrap();
+    let clock = world.clone();
+    let stops = meanwhile(At::After("utimensat"), 1, move || clock.pass(31 * SECOND));
+    world.run(stops, || held.refresh()).unwrap();
+    assert_eq!(world.pauses.get(), 1, "a shipped peer may have judged it meanwhile");
+    world.quietly(|| held.release()).unwrap();
+}
+
+/// And of a claim.
+#[test]
+fn a_claim_is_as_old_as_its_file() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    fs::write(scratch.lock(), scratch.dead_stamp()).unwrap();
+    let lock = world.quietly(|| scratch.open());
+    let clock = world.clone();
+    // Nothing is parked, and so the one write is the claim's.
+    let stops = meanwhile(At::After("ftruncate"), 1, move || clock.pass(31 * SECOND));
+    world.run(stops, || lock.acquire_for(None).unwrap().release()).unwrap();
+    assert_eq!(world.pauses.get(), 2);
+}
+
+/// An acquire whose link was late, and what is done whenever it waits.
+fn link_late(
+    scratch: &Scratch,
+    world: &World,
+    timeout: Option<Duration>,
+    mut settling: impl FnMut(&Dir, &World) + 'static,
+) -> jlock::Result<()> {
+    let lock = world.quietly(|| {
+        let lock = scratch.open();
+        lock.acquire().unwrap().release().unwrap();
+        lock
+    });
+    let (dir, clock) = (scratch.dir(), world.clone());
+    let mut linked = false;
+    let late = move |at| {
+        match at {
+            At::Before("linkat") if !linked => {
+                linked = true;
+                clock.pass(16 * SECOND);
+            }
+            At::Pause => settling(&dir, &clock),
+            _ => {}
+        }
+        Verdict::Proceed
+    };
+    let acquired = world.run(late, || lock.acquire_for(timeout).map(drop));
+    // The handle lives, and has given up what was lost.
+    assert!(scratch.open_beside(world), "whose is it?");
+    drop(lock);
+    acquired
+}
+
+impl Scratch {
+    /// Whether another handle can have the lock now.
+    fn open_beside(&self, world: &World) -> bool {
+        let tried = world.quietly(|| self.open().try_acquire().map(drop));
+        tried.is_ok()
+    }
+}
+
+#[test]
+fn a_late_link_that_is_given_up_is_free_to_be_claimed() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let stands_still_again = |_: &Dir, world: &World| world.pass(31 * SECOND);
+    let acquired = link_late(&scratch, &world, Some(SECOND), stands_still_again);
+    assert_eq!(acquired.unwrap_err().kind(), ErrorKind::TimedOut);
+}
+
+/// A link to the lock as it stands, to be put back.
+fn keep(dir: &Dir) {
+    fs::hard_link(dir.lock(), dir.0.join("kept")).unwrap();
+}
+
+fn put_back(dir: &Dir) {
+    fs::rename(dir.0.join("kept"), dir.lock()).unwrap();
+}
+
+/// As an exchange does, of somebody who then dies.
+#[test]
+fn a_lock_that_was_lost_as_it_settled_is_a_dead_ones_when_it_comes_back() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let mut pauses = 0;
+    let robbed = move |dir: &Dir, _: &World| {
+        pauses += 1;
+        match pauses {
+            1 => {
+                keep(dir);
+                dir.steal();
+            }
+            // It waits for the thief.
+            2 => put_back(dir),
+            _ => {}
+        }
+    };
+    link_late(&scratch, &world, None, robbed).expect("it claims its own, as anybody does");
+}
+
+#[test]
+fn whoever_lost_a_hold_gives_its_stamp_up() {
+    let scratch = Scratch::new();
+    let lock = scratch.open();
+    let held = lock.acquire().unwrap();
+    keep(&scratch);
+    scratch.steal();
+    assert_eq!(held.release().unwrap_err().error.kind(), ErrorKind::Lost);
+    put_back(&scratch);
+    let next = scratch.open();
+    next.try_acquire().expect("nobody holds it").release().unwrap();
+}
+
+#[test]
+fn the_next_hold_does_not_say_since_when_the_last_was_held() {
+    let scratch = Scratch::new();
+    let lock = scratch.open();
+    let since = || {
+        let stamp = fs::read_to_string(scratch.lock()).unwrap();
+        let at = stamp.find("since=").unwrap() + "since=".len();
+        stamp[at..at + 13].to_owned()
+    };
+    let held = lock.acquire().unwrap();
+    assert_eq!(since(), "0".repeat(13));
+    held.refresh().unwrap();
+    assert_ne!(since(), "0".repeat(13));
+    held.release().unwrap();
+    let held = lock.acquire().unwrap();
+    assert_eq!(since(), "0".repeat(13));
+    held.release().unwrap();
+}
+
+/// A disk that fails, say. The handle lives, and its stamp stands at the lock's name.
+#[test]
+fn a_lock_that_could_not_be_released_is_left_as_a_dead_holders() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = scratch.open();
+    let fails = once(At::Before("unlinkat"), 1, || Verdict::Fail(5));
+    let appended = world.run(fails, || lock.journal().append([jlock::Entry::changed("a")]));
+    assert_eq!(appended.unwrap_err().code(), -5);
+    assert!(scratch.lock().exists());
+    let next = scratch.open();
+    let held = next.try_acquire().expect("nobody holds it");
+    assert!(held.recovered().unwrap());
+    held.release().unwrap();
+}

@@ -1,0 +1,156 @@
+//! A look at a lock that changes under one's eyes, and at what is none.
+
+use std::fs;
+use std::time::Duration;
+
+use jlock::ErrorKind;
+use jlock::seam::Verdict;
+use rustix::fs::inotify;
+
+use crate::scene::{At, LIVING, Scratch, World, inode, make_fifo, meanwhile};
+
+/// Between a contender's open and its `flock` the holder releases and closes its handle, and another takes the lock: the
+/// `flock` is free of a file that is the lock no more.
+#[test]
+fn a_lock_that_was_replaced_under_a_contenders_eyes_is_not_judged_by_the_old_one() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let contender = world.quietly(|| {
+        let contender = scratch.open();
+        contender.acquire().unwrap().release().unwrap();
+        contender
+    });
+    let parked = scratch.private_files();
+    fs::write(scratch.lock(), scratch.dead_stamp()).unwrap();
+    let dir = scratch.dir();
+    let replaced = meanwhile(At::Before("flock"), 1, move || {
+        dir.steal();
+    });
+    let tried = world.run(replaced, || contender.try_acquire().map(drop));
+    assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(scratch.private_files(), parked, "a claim was begun");
+}
+
+/// Whether anybody opens this file while `run` runs.
+fn is_opened(path: &std::path::Path, run: impl FnOnce()) -> bool {
+    let queue = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC).unwrap();
+    inotify::add_watch(&queue, path, inotify::WatchFlags::OPEN).unwrap();
+    run();
+    rustix::io::read(&queue, &mut [0; 4096]).is_ok()
+}
+
+#[test]
+fn a_fifo_at_the_locks_name_is_not_opened() {
+    let scratch = Scratch::new();
+    let lock = scratch.open();
+    make_fifo(&scratch.lock());
+    let opened = is_opened(&scratch.lock(), || {
+        assert_eq!(lock.try_acquire().unwrap_err().kind(), ErrorKind::NotLock);
+    });
+    assert!(!opened);
+}
+
+#[test]
+fn a_fifo_that_comes_to_the_locks_name_is_refused() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = world.quietly(|| {
+        let lock = scratch.open();
+        lock.acquire().unwrap().release().unwrap();
+        lock
+    });
+    scratch.steal();
+    let dir = scratch.dir();
+    let replaced = meanwhile(At::Before("openat"), 1, move || {
+        let fifo = dir.0.join("fifo");
+        make_fifo(&fifo);
+        fs::rename(fifo, dir.lock()).unwrap();
+    });
+    let tried = world.run(replaced, || lock.try_acquire().map(drop));
+    assert_eq!(tried.unwrap_err().kind(), ErrorKind::NotLock);
+}
+
+/// The stamp of a library peer that ran under another kernel. Nobody has its `flock`, here.
+fn try_beside_another_boot(locks_age: Duration, boots_age: Duration) -> jlock::Result<()> {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let text = "4711\n4711-0123456789abcdef\njlock/1 boot=another pidns=1 start=1 host=h\n";
+    fs::write(scratch.lock(), text).unwrap();
+    world.age(&scratch.lock(), locks_age);
+    world.boots_at(world.realtime_ms() - boots_age.as_millis() as i64);
+    world.quietly(|| scratch.open().try_acquire().map(drop))
+}
+
+#[test]
+fn a_lock_of_another_boot_is_dead_only_if_it_is_older_than_this_one() {
+    let second = Duration::from_secs(1);
+    try_beside_another_boot(3 * second, 2 * second).expect("its kernel is gone");
+    let refused = try_beside_another_boot(second, 2 * second);
+    assert_eq!(
+        refused.unwrap_err().kind(),
+        ErrorKind::WouldBlock,
+        "two kernels may share this"
+    );
+}
+
+#[test]
+fn a_lock_without_a_boot_id_may_be_another_kernels() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let text = "4711\n4711-0123456789abcdef\njlock/1 boot= pidns=1 start=1 host=h\n";
+    fs::write(scratch.lock(), text).unwrap();
+    world.age(&scratch.lock(), Duration::from_secs(3));
+    world.boots_at(world.realtime_ms());
+    let tried = world.quietly(|| scratch.open().try_acquire().map(drop));
+    assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+/// Nobody but us has touched the file, and the kernel says nothing else than that we have made it.
+#[test]
+fn a_link_that_was_made_and_reported_as_failed_holds() {
+    for errno in [5, 17] {
+        let (scratch, world) = (Scratch::new(), World::new());
+        let lock = world.quietly(|| scratch.open());
+        let dir = scratch.dir();
+        let mut failed = false;
+        let made = move |at| match at {
+            At::Before("linkat") if !failed => {
+                failed = true;
+                fs::hard_link(dir.private_file(), dir.lock()).unwrap();
+                Verdict::Fail(errno)
+            }
+            _ => Verdict::Proceed,
+        };
+        let held = world.run(made, || lock.try_acquire()).expect("the lock is ours");
+        assert_eq!(inode(&scratch.lock()), inode(&scratch.private_file()), "errno {errno}");
+        held.release().unwrap();
+    }
+}
+
+#[test]
+fn a_parked_stamp_that_is_gone_is_parked_anew() {
+    let scratch = Scratch::new();
+    let lock = scratch.open();
+    lock.acquire().unwrap().release().unwrap();
+    fs::remove_file(scratch.private_file()).unwrap();
+    lock.acquire().unwrap().release().unwrap();
+}
+
+/// A sweep, or a contender once it is the lock, takes a file with content and without a `flock` for a dead one's.
+#[test]
+fn a_private_file_is_flocked_before_it_has_content() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let dir = scratch.dir();
+    let looked = meanwhile(At::Before("pwrite64"), 1, move || {
+        let file = fs::File::open(dir.private_file()).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 0);
+        let tried = rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockShared);
+        assert_eq!(tried, Err(rustix::io::Errno::WOULDBLOCK));
+    });
+    let lock = scratch.open();
+    world.run(looked, || lock.acquire().unwrap().release()).unwrap();
+    assert!(world.calls().contains(&"pwrite64"));
+}
+
+#[test]
+fn a_shipped_peer_that_lives_is_waited_for() {
+    let scratch = Scratch::new();
+    fs::write(scratch.lock(), LIVING).unwrap();
+    assert_eq!(scratch.open().try_acquire().unwrap_err().kind(), ErrorKind::WouldBlock);
+}

@@ -1,0 +1,198 @@
+//! A file system that is not known to be local: what it does is tried, and not believed.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use jlock::seam::Verdict;
+use jlock::{Entry, ErrorKind, Lock, Options};
+use rustix::fs::FlockOperation;
+
+use crate::scene::{At, Dir, Scratch, World, at_real_time, open_file_at};
+
+const ENOSYS: i32 = 38;
+const EOPNOTSUPP: i32 = 95;
+
+/// A handle that cannot find out what file system this is.
+fn open(dir: &Dir, options: &Options) -> Lock {
+    let unknown = |at| match at {
+        At::Before("fstatfs") => Verdict::Fail(ENOSYS),
+        _ => Verdict::Proceed,
+    };
+    at_real_time(unknown, || options.open(&dir.0)).unwrap()
+}
+
+/// At the first call of this name after the first link.
+fn after_the_link(call: &'static str, act: impl FnOnce() + 'static) -> impl FnMut(At) -> Verdict + 'static {
+    let (mut linked, mut act) = (false, Some(act));
+    move |at| {
+        linked |= at == At::After("linkat");
+        if linked && at == At::Before(call) {
+            act.take().into_iter().for_each(|act| act());
+        }
+        Verdict::Proceed
+    }
+}
+
+#[test]
+fn a_name_that_shows_another_inode_has_no_hard_links() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = open(&scratch, &scratch.options());
+    let dir = scratch.dir();
+    let shows_another = after_the_link("statx", move || {
+        let content = fs::read_to_string(dir.lock()).unwrap();
+        dir.replace(&dir.lock(), &content);
+    });
+    let held = world
+        .run(shows_another, || lock.try_acquire())
+        .expect("a rename will do");
+    assert!(world.calls().contains(&"renameat2"), "{:?}", world.calls());
+    assert!(lock.inspect().unwrap().without_link);
+    held.release().unwrap();
+}
+
+#[test]
+fn a_flock_that_does_not_reach_is_not_relied_on() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = open(&scratch, &scratch.options());
+    let dir = scratch.dir();
+    let reaches_nobody = after_the_link("flock", move || {
+        let ours = open_file_at(&dir.private_file());
+        rustix::fs::flock(ours, FlockOperation::Unlock).unwrap();
+    });
+    let held = world
+        .run(reaches_nobody, || lock.try_acquire())
+        .expect("it works without");
+    assert!(lock.inspect().unwrap().without_flock);
+    assert!(fs::read_to_string(scratch.lock()).unwrap().contains(" flock=none\n"));
+    held.release().unwrap();
+}
+
+/// A contender that took us for dead has written its stamp over ours.
+#[test]
+fn a_hold_that_was_written_over_where_there_is_no_flock_is_lost() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let no_flock = |at| match at {
+        At::Before("flock") => Verdict::Fail(EOPNOTSUPP),
+        _ => Verdict::Proceed,
+    };
+    world.run(no_flock, || {
+        let lock = scratch.open();
+        let held = lock.acquire().unwrap();
+        fs::write(scratch.lock(), crate::scene::LIVING).unwrap();
+        assert_eq!(held.release().unwrap_err().error.kind(), ErrorKind::Lost);
+        assert!(scratch.lock().exists());
+    });
+}
+
+#[test]
+fn what_is_written_arrives_before_the_release() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = open(&scratch, &scratch.options());
+    let append = |path| lock.journal().append([Entry::changed(path)]);
+    append("a").unwrap();
+    world.quietly(|| append("b")).unwrap();
+    let (written, arrived) = (world.place_of("write"), world.place_of("fdatasync"));
+    assert!(
+        written < arrived && arrived < world.place_of("unlinkat"),
+        "{:?}",
+        world.calls()
+    );
+    let held = lock.acquire().unwrap();
+    world.quietly(|| append("c")).unwrap();
+    assert!(
+        world.place_of("write") < world.place_of("fdatasync"),
+        "{:?}",
+        world.calls()
+    );
+    held.release().unwrap();
+}
+
+/// FUSE takes it for done, and does nothing.
+#[test]
+fn a_time_that_is_not_set_is_set_by_writing() {
+    let scratch = Scratch::new();
+    let lock = open(&scratch, &scratch.options());
+    let held = lock.acquire().unwrap();
+    let old = SystemTime::now() - Duration::from_secs(60);
+    let does_nothing = SetBack {
+        path: scratch.lock(),
+        old,
+    };
+    jlock::seam::install(does_nothing);
+    let refreshed = held.refresh();
+    jlock::seam::uninstall();
+    refreshed.unwrap();
+    let age = fs::metadata(scratch.lock()).unwrap().modified().unwrap().elapsed();
+    assert!(age.unwrap_or_default() < Duration::from_secs(30));
+    held.release().unwrap();
+}
+
+struct SetBack {
+    path: PathBuf,
+    old: SystemTime,
+}
+
+impl jlock::seam::Hook for SetBack {
+    fn before(&mut self, _call: &'static str) -> Verdict {
+        Verdict::Proceed
+    }
+
+    fn after(&mut self, call: &'static str) {
+        if call == "utimensat" {
+            let file = File::options().write(true).open(&self.path).unwrap();
+            file.set_modified(self.old).unwrap();
+        }
+    }
+}
+
+/// A holder whose `flock` says nothing here, 1 s after its last sign of life; its stamp says this of it instead of what a
+/// process here would say.
+fn try_beside(pid: u32, otherwise: &[(&str, &str)]) -> jlock::Result<()> {
+    let scratch = Scratch::new();
+    let stamp = scratch.dead_stamp();
+    let field = |field: &str| {
+        let (name, _) = field.split_once('=')?;
+        let (_, value) = otherwise.iter().find(|(other, _)| *other == name)?;
+        Some(format!("{name}={value}"))
+    };
+    let third = stamp.lines().nth(2).unwrap().split(' ');
+    let third: Vec<String> = third
+        .map(|text| field(text).unwrap_or_else(|| text.to_owned()))
+        .collect();
+    fs::write(
+        scratch.lock(),
+        format!("{pid}\n{pid}-00000000deadbeef\n{}\n", third.join(" ")),
+    )
+    .unwrap();
+    open(&scratch, &scratch.options()).try_acquire().map(drop)
+}
+
+#[test]
+fn a_pid_says_something_where_it_can_be_known() {
+    const NOBODY: u32 = 4_194_304;
+    let me = std::process::id();
+    let lives = |tried: jlock::Result<()>| tried.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    assert!(lives(try_beside(me, &[])));
+    assert!(!lives(try_beside(NOBODY, &[])));
+    assert!(lives(try_beside(NOBODY, &[("pidns", "1")])), "another namespace's");
+    assert!(lives(try_beside(NOBODY, &[("pidns", "0")])), "an unknown namespace's");
+    assert!(
+        lives(try_beside(NOBODY, &[("boot", "another")])),
+        "another machine's, perhaps"
+    );
+    assert!(lives(try_beside(NOBODY, &[("boot", "")])));
+    assert!(
+        !lives(try_beside(me, &[("start", "1")])),
+        "the number is another process's by now"
+    );
+    assert!(lives(try_beside(me, &[("start", "0")])), "an unknown start");
+    assert!(
+        lives(try_beside(me, &[("start", "1"), ("timens", "1")])),
+        "by another clock"
+    );
+    assert!(
+        lives(try_beside(me, &[("start", "1"), ("timens", "0")])),
+        "by an unknown clock"
+    );
+}

@@ -1,0 +1,83 @@
+//! A new journal in place of the old: what it must be before it takes its name, and what must not be lost under it.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+use jlock::{Entry, Lock};
+
+use crate::scene::{At, HEADER, Scratch, World, meanwhile};
+
+const STAMP_MS: i64 = 1_700_000_000_001;
+
+fn checkpoint(lock: &Lock) -> jlock::Result<bool> {
+    let snapshot = lock.journal().read()?;
+    lock.journal().checkpoint(&snapshot, STAMP_MS)
+}
+
+/// A handle that has parked its stamp.
+fn parked(scratch: &Scratch) -> Lock {
+    let lock = scratch.open();
+    lock.acquire().unwrap().release().unwrap();
+    lock
+}
+
+/// After a power cut the name must not lead to less than it did.
+#[test]
+fn a_rewrite_is_on_disk_before_its_rename() {
+    let (scratch, world) = (Scratch::with("before\n"), World::new());
+    let lock = parked(&scratch);
+    world.quietly(|| checkpoint(&lock)).unwrap();
+    assert!(
+        world.place_of("fdatasync") < world.place_of("renameat"),
+        "{:?}",
+        world.calls()
+    );
+}
+
+#[test]
+fn a_journal_that_was_replaced_under_a_rewrite_is_not_lost() {
+    let (scratch, world) = (Scratch::with("before\n"), World::new());
+    let lock = parked(&scratch);
+    let dir = scratch.dir();
+    let replaced = meanwhile(At::Before("fdatasync"), 1, move || {
+        dir.replace(&dir.journal(), &format!("{HEADER}another\n"));
+    });
+    world.run(replaced, || checkpoint(&lock)).unwrap();
+    assert!(scratch.content().ends_with("another\n"), "{}", scratch.content());
+    assert_eq!(scratch.private_files().len(), 1, "the parked stamp's");
+}
+
+#[test]
+fn a_journal_that_came_under_a_create_is_not_lost() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = parked(&scratch);
+    let dir = scratch.dir();
+    let comes = move |at: At| {
+        if let At::Before("renameat2" | "renameat") = at {
+            if !dir.journal().exists() {
+                fs::write(dir.journal(), format!("{HEADER}another\n")).unwrap();
+            }
+        }
+        jlock::seam::Verdict::Proceed
+    };
+    world
+        .run(comes, || lock.journal().append([Entry::changed("ours")]))
+        .unwrap();
+    assert_eq!(scratch.content(), format!("{HEADER}another\nours\n"));
+}
+
+#[test]
+fn a_new_journal_has_its_rights_before_its_content() {
+    let (scratch, world) = (Scratch::with("before\n"), World::new());
+    fs::set_permissions(scratch.journal(), Permissions::from_mode(0o600)).unwrap();
+    let lock = parked(&scratch);
+    let stamp = scratch.private_file();
+    let dir = scratch.dir();
+    let looked = meanwhile(At::Before("pwrite64"), 1, move || {
+        let new = dir.private_files().into_iter().find(|path| *path != stamp).unwrap();
+        let mode = fs::metadata(new).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    });
+    world.run(looked, || checkpoint(&lock)).unwrap();
+    assert!(world.calls().contains(&"pwrite64"));
+}

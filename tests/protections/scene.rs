@@ -1,0 +1,314 @@
+//! A directory for one test, a clock of its own, and what happens at which system call.
+
+use std::cell::{Cell, RefCell};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use jlock::seam::{self, Hook, Verdict};
+use jlock::{Lock, Options};
+
+pub const HEADER: &str = "# codegraph-journal v1 1700000000000\n";
+/// A lock whose holder lives: every user may ask after process 1.
+pub const LIVING: &str = "1\n1-0123456789abcdef\n";
+/// The settle time of every handle here. No time passes in it.
+pub const SETTLE: Duration = Duration::from_millis(100);
+
+/// Where the wall clock stands when the monotonic one shows 0.
+const EPOCH: Duration = Duration::from_secs(1_600_000_000);
+
+/// A directory with a journal and its lock.
+#[derive(Clone)]
+pub struct Dir(pub PathBuf);
+
+impl Dir {
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("changes.journal.lock")
+    }
+
+    pub fn journal(&self) -> PathBuf {
+        self.0.join("changes.journal")
+    }
+
+    pub fn private(&self, nonce: &str) -> PathBuf {
+        self.0.join(format!("changes.journal.lock.{nonce}.tmp"))
+    }
+
+    pub fn content(&self) -> String {
+        fs::read_to_string(self.journal()).unwrap()
+    }
+
+    pub fn private_files(&self) -> Vec<PathBuf> {
+        let names = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<PathBuf> = names
+            .filter(|path| path.extension().is_some_and(|end| end == "tmp"))
+            .collect();
+        files.sort();
+        files
+    }
+
+    /// The private file of the one handle here.
+    pub fn private_file(&self) -> PathBuf {
+        let files = self.private_files();
+        assert_eq!(files.len(), 1, "{files:?}");
+        files[0].clone()
+    }
+
+    /// Another file with this content takes a name's place. Its inode number.
+    pub fn replace(&self, path: &Path, content: &str) -> u64 {
+        let new = self.0.join("new");
+        fs::write(&new, content).unwrap();
+        fs::rename(&new, path).unwrap();
+        inode(path)
+    }
+
+    /// What a shipped peer does that judged the lock stale.
+    pub fn steal(&self) -> u64 {
+        self.replace(&self.lock(), LIVING)
+    }
+
+    pub fn open(&self) -> Lock {
+        self.options().open(&self.0).unwrap()
+    }
+
+    pub fn options(&self) -> Options {
+        Options::new().settle(SETTLE)
+    }
+
+    /// A library peer's stamp, whose process is dead: nobody has its `flock`.
+    pub fn dead_stamp(&self) -> String {
+        let lock = self.open();
+        let held = lock.acquire().unwrap();
+        let stamp = fs::read_to_string(self.lock()).unwrap();
+        held.release().unwrap();
+        stamp
+    }
+}
+
+/// A [`Dir`] that ends with the test.
+pub struct Scratch(Dir);
+
+impl Scratch {
+    pub fn new() -> Scratch {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("jlock-protections-{}-{number}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        Scratch(Dir(path))
+    }
+
+    pub fn dir(&self) -> Dir {
+        self.0.clone()
+    }
+
+    /// With a journal of this content below its header.
+    pub fn with(entries: &str) -> Scratch {
+        let scratch = Scratch::new();
+        fs::write(scratch.journal(), format!("{HEADER}{entries}")).unwrap();
+        scratch
+    }
+}
+
+impl std::ops::Deref for Scratch {
+    type Target = Dir;
+    fn deref(&self) -> &Dir {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0.0).unwrap();
+    }
+}
+
+pub fn inode(path: &Path) -> u64 {
+    fs::symlink_metadata(path).unwrap().ino()
+}
+
+pub fn append_raw(path: &Path, text: &str) {
+    let mut file = OpenOptions::new().append(true).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+pub fn make_fifo(path: &Path) {
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+}
+
+/// This process's open file that has this path, as its owner has it: what is done to it is done to the owner's.
+pub fn open_file_at(path: &Path) -> BorrowedFd<'static> {
+    let numbers = fs::read_dir("/proc/self/fd").unwrap();
+    let numbers = numbers.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let wanted = |number: &i32| fs::read_link(format!("/proc/self/fd/{number}")).is_ok_and(|open| open == path);
+    let number = { numbers }.find(wanted).expect("it is open");
+    // SAFETY: a test uses it before its owner closes it.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+/// A moment at which something can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    Before(&'static str),
+    After(&'static str),
+    /// While it waits, and how long does not matter.
+    Pause,
+}
+
+/// Clocks that go on only when a test says so, or when the library waits; and the calls that it has made.
+#[derive(Clone)]
+pub struct World {
+    now: Rc<Cell<Duration>>,
+    pub pauses: Rc<Cell<usize>>,
+    calls: Rc<RefCell<Vec<&'static str>>>,
+    boot_ms: Rc<Cell<Option<i64>>>,
+}
+
+impl World {
+    pub fn new() -> World {
+        World {
+            now: Rc::new(Cell::new(Duration::from_secs(1000))),
+            pauses: Rc::default(),
+            calls: Rc::default(),
+            boot_ms: Rc::default(),
+        }
+    }
+
+    pub fn pass(&self, time: Duration) {
+        self.now.set(self.now.get() + time);
+    }
+
+    fn since_1970(&self) -> Duration {
+        EPOCH + self.now.get()
+    }
+
+    pub fn realtime_ms(&self) -> i64 {
+        self.since_1970().as_millis() as i64
+    }
+
+    pub fn boots_at(&self, ms: i64) {
+        self.boot_ms.set(Some(ms));
+    }
+
+    /// Gives a file an age.
+    pub fn age(&self, path: &Path, age: Duration) {
+        let then = SystemTime::UNIX_EPOCH + self.since_1970() - age;
+        File::options()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .set_modified(then)
+            .unwrap();
+    }
+
+    /// How old a file is.
+    pub fn age_of(&self, path: &Path) -> Duration {
+        let modified = fs::metadata(path).unwrap().modified().unwrap();
+        let modified = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        self.since_1970().saturating_sub(modified)
+    }
+
+    /// What happens while `run` runs: `act` is asked at each moment, and what it returns before a call becomes of that.
+    pub fn run<T>(&self, act: impl FnMut(At) -> Verdict + 'static, run: impl FnOnce() -> T) -> T {
+        self.calls.borrow_mut().clear();
+        seam::install(Script {
+            world: self.clone(),
+            act: Box::new(act),
+        });
+        let result = run();
+        seam::uninstall();
+        result
+    }
+
+    /// Nothing happens.
+    pub fn quietly<T>(&self, run: impl FnOnce() -> T) -> T {
+        self.run(|_| Verdict::Proceed, run)
+    }
+
+    /// The calls of the last run.
+    pub fn calls(&self) -> Vec<&'static str> {
+        self.calls.borrow().clone()
+    }
+
+    /// Where in the last run this call was made first.
+    #[track_caller]
+    pub fn place_of(&self, call: &str) -> usize {
+        let calls = self.calls();
+        let place = calls.iter().position(|made| *made == call);
+        place.unwrap_or_else(|| panic!("no {call} in {calls:?}"))
+    }
+}
+
+/// Once, at the `nth` of these moments.
+pub fn once(at: At, nth: usize, act: impl FnOnce() -> Verdict + 'static) -> impl FnMut(At) -> Verdict + 'static {
+    let (mut seen, mut act) = (0, Some(act));
+    move |now| {
+        seen += usize::from(now == at);
+        match now == at && seen == nth {
+            true => act.take().map_or(Verdict::Proceed, |act| act()),
+            false => Verdict::Proceed,
+        }
+    }
+}
+
+/// As [`once`], for what does not change what becomes of the call.
+pub fn meanwhile(at: At, nth: usize, act: impl FnOnce() + 'static) -> impl FnMut(At) -> Verdict + 'static {
+    once(at, nth, move || {
+        act();
+        Verdict::Proceed
+    })
+}
+
+struct Script {
+    world: World,
+    act: Box<dyn FnMut(At) -> Verdict>,
+}
+
+impl Hook for Script {
+    fn before(&mut self, call: &'static str) -> Verdict {
+        self.world.calls.borrow_mut().push(call);
+        (self.act)(At::Before(call))
+    }
+
+    fn after(&mut self, call: &'static str) {
+        (self.act)(At::After(call));
+    }
+
+    fn monotonic(&mut self) -> Option<Duration> {
+        Some(self.world.now.get())
+    }
+
+    fn realtime_ms(&mut self) -> Option<i64> {
+        Some(self.world.realtime_ms())
+    }
+
+    fn boot_ms(&mut self) -> Option<i64> {
+        self.world.boot_ms.get()
+    }
+
+    fn pause(&mut self, _call: &'static str, until: Duration) -> bool {
+        self.world.pauses.set(self.world.pauses.get() + 1);
+        self.world.now.set(self.world.now.get().max(until));
+        (self.act)(At::Pause);
+        true
+    }
+}
+
+/// As [`World::run`], by the system's clocks.
+pub fn at_real_time<T>(act: impl FnMut(At) -> Verdict + 'static, run: impl FnOnce() -> T) -> T {
+    struct Plain(Box<dyn FnMut(At) -> Verdict>);
+    impl Hook for Plain {
+        fn before(&mut self, call: &'static str) -> Verdict {
+            (self.0)(At::Before(call))
+        }
+    }
+    seam::install(Plain(Box::new(act)));
+    let result = run();
+    seam::uninstall();
+    result
+}

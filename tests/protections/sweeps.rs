@@ -1,0 +1,66 @@
+//! A sweep takes what the dead have left, and nothing else.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+
+use rustix::fs::FlockOperation;
+use rustix::fs::inotify;
+
+use crate::scene::{At, Dir, Scratch, World, make_fifo, meanwhile};
+
+const NONCE: &str = "1-0123456789abcdef";
+
+/// Another handle comes, and looks for leftovers.
+fn sweep(dir: &Dir) {
+    dir.open().acquire().unwrap().release().unwrap();
+}
+
+/// A private file with a library peer's stamp, whose PID lives.
+fn stamped(scratch: &Scratch, dir: &Scratch) -> PathBuf {
+    // In another directory, or the sweep would have been made already.
+    let stamp = dir.dead_stamp();
+    let private = scratch.private(NONCE);
+    fs::write(&private, stamp).unwrap();
+    private
+}
+
+#[test]
+fn a_dead_handles_file_goes() {
+    let (scratch, other) = (Scratch::new(), Scratch::new());
+    let private = stamped(&scratch, &other);
+    sweep(&scratch);
+    assert!(!private.exists());
+}
+
+#[test]
+fn a_living_handles_file_stays() {
+    let (scratch, other) = (Scratch::new(), Scratch::new());
+    let private = stamped(&scratch, &other);
+    let owner = File::open(&private).unwrap();
+    rustix::fs::flock(&owner, FlockOperation::LockExclusive).unwrap();
+    sweep(&scratch);
+    assert!(private.exists());
+}
+
+#[test]
+fn a_file_that_took_its_name_stays() {
+    let (scratch, other, world) = (Scratch::new(), Scratch::new(), World::new());
+    let private = stamped(&scratch, &other);
+    let (dir, name) = (scratch.dir(), private.clone());
+    let replaced = meanwhile(At::Before("flock"), 1, move || {
+        dir.replace(&name, "another's\n");
+    });
+    world.run(replaced, || sweep(&scratch));
+    assert_eq!(fs::read_to_string(private).unwrap(), "another's\n");
+}
+
+#[test]
+fn a_fifo_is_not_opened() {
+    let scratch = Scratch::new();
+    let fifo = scratch.private(NONCE);
+    make_fifo(&fifo);
+    let queue = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC).unwrap();
+    inotify::add_watch(&queue, &fifo, inotify::WatchFlags::OPEN).unwrap();
+    sweep(&scratch);
+    assert!(rustix::io::read(&queue, &mut [0; 4096]).is_err(), "it was opened");
+}
