@@ -6,7 +6,7 @@ var __importDefault = (this && this.__importDefault) || function (mod) {
     return (mod && mod.__esModule) ? mod : { "default": mod };
 };
 Object.defineProperty(exports, "__esModule", { value: true });
-exports.startOnce = exports.errno = exports.epoll_wait = exports.epoll_ctl = exports.epoll_create1 = exports.uv_is_active = exports.uv_poll_stop = exports.addressOf = exports.decodeBytes = exports.decodeString = exports.jlock_version_string = exports.jlock_message = exports.jlock_strerror = exports.jlock_snapshot_free = exports.jlock_snapshot_entry = exports.jlock_snapshot_count = exports.jlock_snapshot_timestamp = exports.jlock_read = exports.jlock_checkpoint = exports.jlock_write_header = exports.jlock_append_stamped = exports.jlock_append = exports.jlock_inspect = exports.jlock_recovered = exports.jlock_refresh = exports.jlock_release = exports.jlock_wait_fd = exports.jlock_cancel = exports.jlock_acquire_poll = exports.jlock_acquire_start = exports.jlock_probe = exports.jlock_close = exports.jlock_open_at = exports.jlock_open = exports.jlock_options_init = exports.HOLDER_SIZE = exports.PLACE_SIZE = exports.OPTIONS_SIZE = void 0;
+exports.startOnce = exports.errno = exports.epoll_wait = exports.epoll_ctl = exports.epoll_create1 = exports.uv_is_active = exports.uv_poll_stop = exports.hasLibuv = exports.addressOf = exports.decodeBytes = exports.decodeString = exports.jlock_version_string = exports.jlock_message = exports.jlock_strerror = exports.jlock_snapshot_free = exports.jlock_snapshot_entry = exports.jlock_snapshot_count = exports.jlock_snapshot_timestamp = exports.jlock_read = exports.jlock_checkpoint = exports.jlock_write_header = exports.jlock_append_stamped = exports.jlock_append = exports.jlock_inspect = exports.jlock_recovered = exports.jlock_refresh = exports.jlock_release = exports.jlock_wait_fd = exports.jlock_cancel = exports.jlock_acquire_poll = exports.jlock_acquire_start = exports.jlock_probe = exports.jlock_close = exports.jlock_open_at = exports.jlock_open = exports.jlock_options_init = exports.HOLDER_SIZE = exports.PLACE_SIZE = exports.OPTIONS_SIZE = void 0;
 exports.pollOn = pollOn;
 exports.freeAtEnd = freeAtEnd;
 exports.keepAtEnd = keepAtEnd;
@@ -133,18 +133,26 @@ const addressOf = (memory) => koffi_1.default.address(memory);
 exports.addressOf = addressOf;
 /**
  * Node's program exports Node-API and libuv. Both are called here for what has to go on where no JavaScript runs any
- * more.
+ * more. Bun and Deno have Node-API, but event loops of their own: with them, nothing here that begins with `uv_` can be
+ * called.
  */
 const node = koffi_1.default.load(null);
+exports.hasLibuv = !process.versions.bun && !process.versions.deno;
+/**
+ * @param {string} name
+ * @param {(string | import('koffi').TypeObject | ReturnType<typeof koffi.out>)[]} parameters
+ * @returns {NativeFunction} undefined, and of no use, without libuv
+ */
+const libuv = (name, parameters) => (exports.hasLibuv ? node.func(name, 'int', parameters) : /** @type {any} */ (undefined));
 const UvPoll = koffi_1.default.pointer(koffi_1.default.opaque());
 const Visit = koffi_1.default.pointer(koffi_1.default.proto('void', ['void *', 'void *']));
-const napi_get_uv_event_loop = node.func('napi_get_uv_event_loop', 'int', ['void *', koffi_1.default.out('void **')]);
-const uv_walk = node.func('uv_walk', 'void', ['void *', Visit, 'void *']);
-const uv_fileno = node.func('uv_fileno', 'int', ['void *', koffi_1.default.out('int *')]);
-const uv_poll_start = node.func('uv_poll_start', 'int', [UvPoll, 'int', 'void *']);
+const napi_get_uv_event_loop = libuv('napi_get_uv_event_loop', ['void *', koffi_1.default.out('void **')]);
+const uv_walk = libuv('uv_walk', ['void *', Visit, 'void *']);
+const uv_fileno = libuv('uv_fileno', ['void *', koffi_1.default.out('int *')]);
+const uv_poll_start = libuv('uv_poll_start', [UvPoll, 'int', 'void *']);
 const UV_READABLE = 1;
-exports.uv_poll_stop = node.func('uv_poll_stop', 'int', [UvPoll]);
-exports.uv_is_active = node.func('uv_is_active', 'int', [UvPoll]);
+exports.uv_poll_stop = libuv('uv_poll_stop', [UvPoll]);
+exports.uv_is_active = libuv('uv_is_active', [UvPoll]);
 exports.epoll_create1 = node.func('epoll_create1', 'int', ['int']);
 exports.epoll_ctl = node.func('epoll_ctl', 'int', ['int', 'int', 'int', 'void *']);
 exports.epoll_wait = node.func('epoll_wait', 'int', ['int', 'void *', 'int', 'int']);
@@ -176,7 +184,7 @@ function outOf(f, argument) {
     const out = [0];
     return f(argument, out) === 0 ? out : [];
 }
-const stopItself = node.symbol('uv_poll_stop');
+const stopItself = exports.hasLibuv ? node.symbol('uv_poll_stop') : undefined;
 /**
  * Watches a `uv_poll_t` until its descriptor is readable: it then stops itself, and the event loop turns.
  *

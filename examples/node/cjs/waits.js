@@ -7,6 +7,9 @@
  * the event loop and stops the `uv_poll_t`. After each sleep Node runs what `setImmediate` was given, even if that is
  * unreferenced and would not have ended the sleep; and only where JavaScript can still be called. There it shows
  * whether the `uv_poll_t` has stopped.
+ *
+ * Bun and Deno have no libuv, and no other way to watch a descriptor that is not theirs: there, a timer has the waiting
+ * calls look again, soon at first, then every 25 ms.
  */
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.watch = watch;
@@ -41,7 +44,7 @@ function prepare() {
     return { epoll, handle, poll: pointer }; // the handle, lest it is collected
 }
 // A thread that is terminated while koffi makes an object aborts the process. There is less of that while modules load.
-if (!node_worker_threads_1.isMainThread)
+if (native_js_2.hasLibuv && !node_worker_threads_1.isMainThread)
     loop = prepare();
 /**
  * Calls back whenever a descriptor is readable, until `unwatch`. It keeps the process alive.
@@ -51,6 +54,8 @@ if (!node_worker_threads_1.isMainThread)
  * @returns {number} 0 or a negative errno
  */
 function watch(fd, ready) {
+    if (!native_js_2.hasLibuv)
+        return lookAgain(fd, ready);
     loop ??= prepare();
     if (loop === undefined)
         return (0, native_js_1.errno)();
@@ -68,7 +73,7 @@ function watch(fd, ready) {
 }
 /** @param {number} fd which may not be watched at all */
 function unwatch(fd) {
-    if (loop === undefined || !watched.delete(fd))
+    if (!watched.delete(fd) || loop === undefined)
         return;
     (0, native_js_1.epoll_ctl)(loop.epoll, EPOLL_CTL_DEL, fd, null); // it is in there, and still open
     if (watched.size === 0)
@@ -94,4 +99,24 @@ function turn() {
             (0, native_js_1.startOnce)(loop.poll);
     }
     turnAfterSleep();
+}
+/** The longest pause between two looks: the library's own, by default. */
+const LONGEST_PAUSE_MS = 25;
+/**
+ * @param {number} fd
+ * @param {() => void} ready
+ * @returns {0}
+ */
+function lookAgain(fd, ready) {
+    watched.set(fd, ready);
+    let pause = 1;
+    const look = () => {
+        if (watched.get(fd) !== ready)
+            return;
+        ready();
+        pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
+        setTimeout(look, pause);
+    };
+    setTimeout(look, pause);
+    return 0;
 }

@@ -138,20 +138,30 @@ export const addressOf = (memory) => koffi.address(memory);
 
 /**
  * Node's program exports Node-API and libuv. Both are called here for what has to go on where no JavaScript runs any
- * more.
+ * more. Bun and Deno have Node-API, but event loops of their own: with them, nothing here that begins with `uv_` can be
+ * called.
  */
 const node = koffi.load(null);
+export const hasLibuv = !process.versions.bun && !process.versions.deno;
+
+/**
+ * @param {string} name
+ * @param {(string | import('koffi').TypeObject | ReturnType<typeof koffi.out>)[]} parameters
+ * @returns {NativeFunction} undefined, and of no use, without libuv
+ */
+const libuv = (name, parameters) => (hasLibuv ? node.func(name, 'int', parameters) : /** @type {any} */ (undefined));
+
 const UvPoll = koffi.pointer(koffi.opaque());
 const Visit = koffi.pointer(koffi.proto('void', ['void *', 'void *']));
 
-const napi_get_uv_event_loop = node.func('napi_get_uv_event_loop', 'int', ['void *', koffi.out('void **')]);
-const uv_walk = node.func('uv_walk', 'void', ['void *', Visit, 'void *']);
-const uv_fileno = node.func('uv_fileno', 'int', ['void *', koffi.out('int *')]);
-const uv_poll_start = node.func('uv_poll_start', 'int', [UvPoll, 'int', 'void *']);
+const napi_get_uv_event_loop = libuv('napi_get_uv_event_loop', ['void *', koffi.out('void **')]);
+const uv_walk = libuv('uv_walk', ['void *', Visit, 'void *']);
+const uv_fileno = libuv('uv_fileno', ['void *', koffi.out('int *')]);
+const uv_poll_start = libuv('uv_poll_start', [UvPoll, 'int', 'void *']);
 const UV_READABLE = 1;
 
-export const uv_poll_stop = node.func('uv_poll_stop', 'int', [UvPoll]);
-export const uv_is_active = node.func('uv_is_active', 'int', [UvPoll]);
+export const uv_poll_stop = libuv('uv_poll_stop', [UvPoll]);
+export const uv_is_active = libuv('uv_is_active', [UvPoll]);
 export const epoll_create1 = node.func('epoll_create1', 'int', ['int']);
 export const epoll_ctl = node.func('epoll_ctl', 'int', ['int', 'int', 'int', 'void *']);
 export const epoll_wait = node.func('epoll_wait', 'int', ['int', 'void *', 'int', 'int']);
@@ -185,7 +195,7 @@ function outOf(f, argument) {
   return f(argument, out) === 0 ? out : [];
 }
 
-const stopItself = node.symbol('uv_poll_stop');
+const stopItself = hasLibuv ? node.symbol('uv_poll_stop') : undefined;
 
 /**
  * Watches a `uv_poll_t` until its descriptor is readable: it then stops itself, and the event loop turns.

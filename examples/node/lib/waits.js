@@ -6,11 +6,14 @@
  * the event loop and stops the `uv_poll_t`. After each sleep Node runs what `setImmediate` was given, even if that is
  * unreferenced and would not have ended the sleep; and only where JavaScript can still be called. There it shows
  * whether the `uv_poll_t` has stopped.
+ *
+ * Bun and Deno have no libuv, and no other way to watch a descriptor that is not theirs: there, a timer has the waiting
+ * calls look again, soon at first, then every 25 ms.
  */
 
 import { isMainThread } from 'node:worker_threads';
 import { closeAtEnd, epoll_create1, epoll_ctl, epoll_wait, errno, pollOn, startOnce } from './native.js';
-import { uv_is_active, uv_poll_stop } from './native.js';
+import { hasLibuv, uv_is_active, uv_poll_stop } from './native.js';
 
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
@@ -41,7 +44,7 @@ function prepare() {
 }
 
 // A thread that is terminated while koffi makes an object aborts the process. There is less of that while modules load.
-if (!isMainThread) loop = prepare();
+if (hasLibuv && !isMainThread) loop = prepare();
 
 /**
  * Calls back whenever a descriptor is readable, until `unwatch`. It keeps the process alive.
@@ -51,6 +54,7 @@ if (!isMainThread) loop = prepare();
  * @returns {number} 0 or a negative errno
  */
 export function watch(fd, ready) {
+  if (!hasLibuv) return lookAgain(fd, ready);
   loop ??= prepare();
   if (loop === undefined) return errno();
   events[0] = EPOLLIN;
@@ -65,7 +69,7 @@ export function watch(fd, ready) {
 
 /** @param {number} fd which may not be watched at all */
 export function unwatch(fd) {
-  if (loop === undefined || !watched.delete(fd)) return;
+  if (!watched.delete(fd) || loop === undefined) return;
   epoll_ctl(loop.epoll, EPOLL_CTL_DEL, fd, null); // it is in there, and still open
   if (watched.size === 0) uv_poll_stop(loop.poll);
 }
@@ -87,4 +91,25 @@ function turn() {
     if (watched.size > 0) startOnce(loop.poll);
   }
   turnAfterSleep();
+}
+
+/** The longest pause between two looks: the library's own, by default. */
+const LONGEST_PAUSE_MS = 25;
+
+/**
+ * @param {number} fd
+ * @param {() => void} ready
+ * @returns {0}
+ */
+function lookAgain(fd, ready) {
+  watched.set(fd, ready);
+  let pause = 1;
+  const look = () => {
+    if (watched.get(fd) !== ready) return;
+    ready();
+    pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
+    setTimeout(look, pause);
+  };
+  setTimeout(look, pause);
+  return 0;
 }

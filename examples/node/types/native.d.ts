@@ -60,24 +60,9 @@ export const jlock_version_string: NativeFunction;
 export function decodeString(pointer: bigint, length: number): string;
 export function decodeBytes(pointer: bigint, length: number): Buffer;
 export function addressOf(memory: Uint8Array): bigint;
-export const uv_poll_stop: {
-    (...args: any[]): any;
-    async: (...args: any[]) => any;
-    info: {
-        name: string;
-        arguments: import("koffi").TypeObject[];
-        result: import("koffi").TypeObject;
-    };
-};
-export const uv_is_active: {
-    (...args: any[]): any;
-    async: (...args: any[]) => any;
-    info: {
-        name: string;
-        arguments: import("koffi").TypeObject[];
-        result: import("koffi").TypeObject;
-    };
-};
+export const hasLibuv: boolean;
+export const uv_poll_stop: NativeFunction;
+export const uv_is_active: NativeFunction;
 export const epoll_create1: {
     (...args: any[]): any;
     async: (...args: any[]) => any;

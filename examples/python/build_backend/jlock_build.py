@@ -1,13 +1,18 @@
 """Makes the wheel: the package, and the library beside it. A PEP 517 and PEP 660 backend that needs Python alone.
 
-The library is the one that JLOCK_LIBRARY names; otherwise, in a checkout, the one that cargo builds, or that has been
-built before; otherwise the installed one, which pkg-config knows. Its debug information, which is most of what cargo
-builds, stays out of the wheel; an installed library has none, and goes in as it is.
+The library is the one that JLOCK_LIBRARY names; otherwise the one that `make` builds for installing from the sources in
+Rust, which are in the checkout and in the source distribution, or that has been built before; otherwise the installed
+one, which pkg-config knows.
+
+Two settings (`--config-settings`) are for wheels that are given to others: `platform`, the tag of the platforms on which
+the library works, such as manylinux2014_x86_64, where this machine's own would say less; and `about`, a directory with
+what the library is made of: jlock.cdx.json and THIRD-PARTY.txt.
 """
 
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import io
 import os
@@ -17,24 +22,31 @@ import shutil
 import subprocess
 import sysconfig
 import tarfile
-import tempfile
 import zipfile
 from typing import Any, Optional
 
 HERE = pathlib.Path(__file__).resolve().parents[1]
-ROOT = HERE.parents[1]
+# The sources in Rust, as they lie in a source distribution; in a checkout they are above.
+RUST = HERE / "rust"
+ROOT = RUST if RUST.is_dir() else HERE.parents[1]
 SONAME = "libjlock.so.0"
 
-# In the table of section names, each of which ends with a NUL: the same word elsewhere in the file does not.
-DEBUG = b"\0.debug_info\0"
+# Of the sources in Rust, what `make -f mk/library.mk` needs, and the licences.
+SOURCES = ["Cargo.toml", "Cargo.lock", "LICENSE-*", "jlock.pc.in", "libjlock.map", "mk/library.mk", "include/jlock.h"]
+SOURCES += ["capi/Cargo.toml", "capi/build.rs", "src/**/*.rs"]
+
+BILL = "jlock.cdx.json"
+THIRD_PARTY = "THIRD-PARTY.txt"
+
+LONG_AGO = 315532800  # 1980, as the date of all files
 
 METADATA = """\
-Metadata-Version: 2.1
+Metadata-Version: 2.4
 Name: jlock
 Version: {version}
 Summary: One lockfile, one stamp, one journal: the append-only journal lock, safe beside @optave/codegraph
-License: MIT OR Apache-2.0
-Requires-Python: >=3.9
+License-Expression: MIT OR Apache-2.0
+{licences}Requires-Python: >=3.9
 Classifier: Operating System :: POSIX :: Linux
 Classifier: Typing :: Typed
 Provides-Extra: test
@@ -52,15 +64,15 @@ def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: S
     name = f"jlock-{_version()}.dist-info"
     info = pathlib.Path(metadata_directory, name)
     info.mkdir()
-    (info / "METADATA").write_bytes(_metadata())
-    (info / "WHEEL").write_bytes(_wheel_file())
+    (info / "METADATA").write_bytes(_metadata(_about(config_settings)))
+    (info / "WHEEL").write_bytes(_wheel_file(_tag(config_settings)))
     return name
 
 
 def build_wheel(wheel_directory: str, config_settings: Settings = None, metadata_directory: Optional[str] = None) -> str:
     files = {f"jlock/{path.name}": path.read_bytes() for path in _package()}
-    files[f"jlock/{SONAME}"] = _stripped(_library())
-    return _build(wheel_directory, files)
+    files[f"jlock/{SONAME}"] = _library().read_bytes()
+    return _build(wheel_directory, files, config_settings)
 
 
 def prepare_metadata_for_build_editable(metadata_directory: str, config_settings: Settings = None) -> str:
@@ -72,33 +84,42 @@ def build_editable(
 ) -> str:
     """The package where it stands. It looks for the library itself: JLOCK_LIBRARY, the checkout's, the installed one."""
     _library()  # which builds it in a checkout
-    return _build(wheel_directory, {"__editable__.jlock.pth": f"{HERE}\n".encode()})
+    return _build(wheel_directory, {"__editable__.jlock.pth": f"{HERE}\n".encode()}, config_settings)
 
 
-def _build(wheel_directory: str, files: dict[str, bytes]) -> str:
-    stem = f"jlock-{_version()}"
-    name = f"{stem}-{_tag()}.whl"
+def _build(wheel_directory: str, files: dict[str, bytes], settings: Settings) -> str:
+    stem, tag, about = f"jlock-{_version()}", _tag(settings), _about(settings)
+    name = f"{stem}-{tag}.whl"
     with _Wheel(os.path.join(wheel_directory, name)) as wheel:
         for file, content in files.items():
             wheel.add(file, content)
-        for path in sorted(ROOT.glob("LICENSE*")):
+        for path in _licences(about):
             wheel.add(f"{stem}.dist-info/licenses/{path.name}", path.read_bytes())
-        wheel.add(f"{stem}.dist-info/METADATA", _metadata())
-        wheel.add(f"{stem}.dist-info/WHEEL", _wheel_file())
+        if about is not None:
+            wheel.add(f"{stem}.dist-info/sboms/{BILL}", (about / BILL).read_bytes())
+        wheel.add(f"{stem}.dist-info/METADATA", _metadata(about))
+        wheel.add(f"{stem}.dist-info/WHEEL", _wheel_file(tag))
         wheel.record(f"{stem}.dist-info/RECORD")
     return name
 
 
 def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
-    """The Python sources: what is built from them takes the library from JLOCK_LIBRARY or the system."""
+    """The sources in Python and in Rust. The same sources make the same file, byte for byte."""
+    if not _has_sources():
+        raise RuntimeError(f"{ROOT}: a source distribution can be made where the sources in Rust are")
     stem = f"jlock-{_version()}"
     name = f"{stem}.tar.gz"
-    with tarfile.open(os.path.join(sdist_directory, name), "w:gz", format=tarfile.PAX_FORMAT) as archive:
-        for path in [*_package(), pathlib.Path(__file__).resolve(), HERE / "pyproject.toml", HERE / "README.md"]:
-            archive.add(path, f"{stem}/{path.relative_to(HERE)}")
-        info = tarfile.TarInfo(f"{stem}/PKG-INFO")
-        info.size = len(_metadata())
-        archive.addfile(info, io.BytesIO(_metadata()))
+    files = {f"rust/{path.relative_to(ROOT)}": path for pattern in SOURCES for path in sorted(ROOT.glob(pattern))}
+    own = [*_package(), pathlib.Path(__file__).resolve(), HERE / "pyproject.toml", HERE / "README.md"]
+    files.update((str(path.relative_to(HERE)), path) for path in own)
+    contents = {"PKG-INFO": _metadata(None), **{file: path.read_bytes() for file, path in files.items()}}
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for file, content in contents.items():
+            info = tarfile.TarInfo(f"{stem}/{file}")
+            info.size, info.mtime = len(content), LONG_AGO
+            archive.addfile(info, io.BytesIO(content))
+    pathlib.Path(sdist_directory, name).write_bytes(gzip.compress(plain.getvalue(), mtime=0))
     return name
 
 
@@ -130,61 +151,60 @@ def _package() -> list[pathlib.Path]:
 
 
 def _version() -> str:
-    if _in_checkout():
-        source, pattern = ROOT / "Cargo.toml", r'^version = "(.+)"$'
-    else:
-        source, pattern = HERE / "PKG-INFO", r"^Version: (.+)$"
-    found = re.search(pattern, source.read_text(), re.MULTILINE)
+    found = re.search(r'^version = "(.+)"$', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)
     if found is None:
-        raise RuntimeError(f"{source}: no version")
+        raise RuntimeError(f"{ROOT / 'Cargo.toml'}: no version")
     return found[1]
 
 
-def _tag() -> str:
-    return "py3-none-" + re.sub(r"[-.]", "_", sysconfig.get_platform())
+def _tag(settings: Settings) -> str:
+    platform = (settings or {}).get("platform") or sysconfig.get_platform()
+    return "py3-none-" + re.sub(r"[-.]", "_", platform)
 
 
-def _wheel_file() -> bytes:
-    return f"Wheel-Version: 1.0\nGenerator: jlock_build\nRoot-Is-Purelib: false\nTag: {_tag()}\n".encode()
+def _about(settings: Settings) -> Optional[pathlib.Path]:
+    named = (settings or {}).get("about")
+    return pathlib.Path(named) if named else None
 
 
-def _metadata() -> bytes:
-    return METADATA.format(version=_version(), readme=(HERE / "README.md").read_text()).encode()
+def _licences(about: Optional[pathlib.Path]) -> list[pathlib.Path]:
+    ours = sorted(ROOT.glob("LICENSE-*"))
+    return ours if about is None else [*ours, about / THIRD_PARTY]
 
 
-def _in_checkout() -> bool:
-    return (ROOT / "include" / "jlock.h").is_file() and (ROOT / "Cargo.toml").is_file()
+def _wheel_file(tag: str) -> bytes:
+    return f"Wheel-Version: 1.0\nGenerator: jlock_build\nRoot-Is-Purelib: false\nTag: {tag}\n".encode()
+
+
+def _metadata(about: Optional[pathlib.Path]) -> bytes:
+    licences = "".join(f"License-File: {path.name}\n" for path in _licences(about))
+    readme = (HERE / "README.md").read_text()
+    return METADATA.format(version=_version(), licences=licences, readme=readme).encode()
+
+
+def _has_sources() -> bool:
+    return (ROOT / "mk" / "library.mk").is_file() and (ROOT / "src").is_dir()
 
 
 def _library() -> pathlib.Path:
     named = os.environ.get("JLOCK_LIBRARY")
     if named:
         return pathlib.Path(named)
-    path = _from_checkout() if _in_checkout() else _installed()
+    path = _from_sources() or _installed()
     if path is None:
-        raise RuntimeError(f"no {SONAME}: build it with cargo, install it, or name it in JLOCK_LIBRARY")
+        advice = "build it, with make, cargo and a C compiler; install it; or name it in JLOCK_LIBRARY"
+        raise RuntimeError(f"no {SONAME}: {advice}")
     return path
 
 
-def _stripped(library: pathlib.Path) -> bytes:
-    content = library.read_bytes()
-    strip = shutil.which(os.environ.get("STRIP", "strip"))
-    if DEBUG not in content or strip is None:
-        return content
-    with tempfile.TemporaryDirectory() as directory:
-        copy = pathlib.Path(directory, SONAME)
-        subprocess.run([strip, "--strip-all", "-o", str(copy), str(library)], check=True)
-        return copy.read_bytes()
-
-
-def _from_checkout() -> Optional[pathlib.Path]:
-    target = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
-    if shutil.which("cargo"):
-        subprocess.run(["cargo", "build", "--release", "--locked"], cwd=ROOT, check=True)
-    for path in (target / "release" / "libjlock.so", target / "dist" / SONAME):
-        if path.is_file():
-            return path
-    return None
+def _from_sources() -> Optional[pathlib.Path]:
+    if not _has_sources():
+        return None
+    if all(map(shutil.which, ("make", "cargo", os.environ.get("CC", "cc")))):
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+        subprocess.run(["make", "-f", "mk/library.mk", "built"], cwd=ROOT, env=inherited, check=True)
+    path = ROOT / "target" / "dist" / SONAME
+    return path if path.is_file() else None
 
 
 def _installed() -> Optional[pathlib.Path]:

@@ -132,10 +132,12 @@ def _path() -> str:
     if named:
         return named
     package = pathlib.Path(__file__).resolve().parent
+    if (package / SONAME).is_file():
+        return str(package / SONAME)
     target = package.parents[2] / "target"
-    for path in (package / SONAME, target / "release" / "libjlock.so", target / "dist" / SONAME):
-        if path.is_file():
-            return str(path)
+    built = [path for path in (target / "release" / "libjlock.so", target / "dist" / SONAME) if path.is_file()]
+    if built:
+        return str(max(built, key=lambda path: path.stat().st_mtime))
     return ctypes.util.find_library("jlock") or SONAME
 
 

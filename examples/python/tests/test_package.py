@@ -45,7 +45,7 @@ def test_pip_installs_the_checkout_with_the_library_inside(tmp_path: pathlib.Pat
     module, library = install(tmp_path, PYTHON)
     assert tmp_path in module.parents
     assert library == module.parent / "libjlock.so.0"
-    assert b"\0.debug_info\0" not in library.read_bytes()
+    assert library.read_bytes() == (ROOT / "target" / "dist" / "libjlock.so.0").read_bytes()  # what `make` installs
 
 
 def test_an_editable_installation_uses_the_checkout(tmp_path: pathlib.Path) -> None:
@@ -54,16 +54,36 @@ def test_an_editable_installation_uses_the_checkout(tmp_path: pathlib.Path) -> N
     assert ROOT in library.parents
 
 
-def test_a_source_distribution_takes_the_installed_library_as_it_is(tmp_path: pathlib.Path) -> None:
+def source_distribution(directory: pathlib.Path) -> pathlib.Path:
     code = "import sys, jlock_build; print(jlock_build.build_sdist(sys.argv[1]))"
-    command = [sys.executable, "-c", code, str(tmp_path)]
+    command = [sys.executable, "-c", code, str(directory)]
     env = {**os.environ, "PYTHONPATH": str(PYTHON / "build_backend")}
     name = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-    given = tmp_path / "given.so"
-    subprocess.run(["strip", "--strip-all", "-o", str(given), _abi._path()], check=True)
-    module, library = install(tmp_path, tmp_path / name, JLOCK_LIBRARY=str(given))
+    return directory / name
+
+
+def test_a_source_distribution_takes_the_library_that_is_named_as_it_is(tmp_path: pathlib.Path) -> None:
+    given = pathlib.Path(_abi._path())
+    module, library = install(tmp_path, source_distribution(tmp_path), JLOCK_LIBRARY=str(given))
     assert library == module.parent / "libjlock.so.0"
     assert library.read_bytes() == given.read_bytes()
+
+
+def test_a_source_distribution_holds_what_the_library_is_built_from(tmp_path: pathlib.Path) -> None:
+    subprocess.run(["tar", "-xzf", str(source_distribution(tmp_path)), "-C", str(tmp_path)], check=True)
+    (rust,) = tmp_path.glob("jlock-*/rust")
+    for command in ("make -f mk/library.mk --just-print built", "cargo metadata --locked --offline --format-version=1"):
+        subprocess.run(command.split(), cwd=rust, stdout=subprocess.DEVNULL, check=True)
+    for path in (ROOT / "src").rglob("*.rs"):
+        assert (rust / path.relative_to(ROOT)).read_bytes() == path.read_bytes()
+
+
+def test_a_source_distribution_is_the_same_whenever_it_is_made(tmp_path: pathlib.Path) -> None:
+    made = set()
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        made.add(source_distribution(tmp_path / name).read_bytes())
+    assert len(made) == 1
 
 
 def program(name: str, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
