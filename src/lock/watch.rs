@@ -10,8 +10,10 @@ use crate::sys::{self, Fd, FileId, PerProcess, Watched};
 /// How many unused queues are kept.
 const SPARE: usize = 4;
 
-/// Each with the process whose it is, where a test plays several in one.
-static QUEUES: PerProcess<Mutex<Vec<(u64, Arc<Fd>)>>> = PerProcess::new();
+/// With the process that it belongs to, where a test plays several in one.
+type Spare = (u64, Arc<Fd>);
+
+static QUEUES: PerProcess<Mutex<Vec<Spare>>> = PerProcess::new();
 
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
