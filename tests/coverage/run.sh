@@ -33,8 +33,7 @@ tool() { # NAME: prints the path of this LLVM tool, of the LLVM that the compile
 profdata=$(tool llvm-profdata)
 cov=$(tool llvm-cov)
 
-# Branches are counted by an unstable flag; the compiler is a stable one.
-export RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Cinstrument-coverage -Zcoverage-options=branch"
+export RUSTC_WORKSPACE_WRAPPER=$PWD/tests/coverage/rustc.sh
 export CARGO_TARGET_DIR=$out LLVM_PROFILE_FILE=$out/profiles/%m-%p.profraw
 export JLOCK_LIBRARY=$out/debug/deps/libjlock.so
 
