@@ -18,6 +18,8 @@ include mk/prove.mk
 include mk/places.mk
 include mk/debian.mk
 include mk/mutants.mk
+include mk/loaded.mk
+include mk/coverage.mk
 
 .PHONY: help
 help: ## this list
@@ -36,8 +38,12 @@ deps: ## installs what is missing (Debian, Ubuntu), with locked versions
 
 # ---------------------------------------------------------------------------------------------------------- tests
 
+TEST := deps lint library test-abi test-rust fuzz sanitize test-python test-go test-node test-demo test-locks test-dist \
+    bench-smoke
+
 .PHONY: test
-test: deps lint library test-abi test-rust fuzz sanitize test-python test-go test-node test-demo test-locks test-dist bench-smoke ## all tests, every language
+test: ## all tests, every language; and what share of the time each part took
+	@mk/parts.sh $(TEST)
 	@echo "make test: passed"
 
 .PHONY: lint
@@ -47,7 +53,7 @@ lint: mutants-check
 	cargo clippy --quiet --lib --features installed -- -D warnings
 	cargo clippy --quiet --package jlock -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
-	shellcheck -x mk/*.sh tests/interop/*.sh tests/debian/*.sh tests/dist/run.sh examples/go/lib/fill.sh benches/*.sh fuzz/run.sh tests/sanitize/*.sh \
+	shellcheck -x mk/*.sh tests/loaded.sh tests/coverage/*.sh tests/interop/*.sh tests/debian/*.sh tests/dist/run.sh examples/go/lib/fill.sh benches/*.sh fuzz/run.sh tests/sanitize/*.sh \
 	    cli/completions/jlock.bash .ci/run
 
 .PHONY: test-rust

@@ -94,7 +94,7 @@ func TestWhoStandsInLineIsNotKeptBeyondItsTime(t *testing.T) {
 	lock := open(t, dir, &jlock.Options{Timeout: 100 * time.Millisecond})
 	first := starts(func() error { return lock.Append(background, jlock.Changed("a")) })
 	until(t, "it waits", lock.Busy)
-	err := within(t, 10*time.Second, func() error { return lock.Append(background, jlock.Changed("b")) })
+	err := within(t, patience, func() error { return lock.Append(background, jlock.Changed("b")) })
 	if !errors.Is(err, jlock.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("its own time: %v", err)
 	}
@@ -106,7 +106,7 @@ func TestWhoStandsInLineIsNotKeptBeyondItsTime(t *testing.T) {
 	waits := waiter(background, t, patient)
 	ctx, cancel := context.WithTimeout(background, 20*time.Millisecond)
 	defer cancel()
-	err = within(t, 10*time.Second, func() error { return patient.Acquire(ctx) })
+	err = within(t, patience, func() error { return patient.Acquire(ctx) })
 	if !errors.Is(err, jlock.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("its context's time: %v", err)
 	}
@@ -198,7 +198,7 @@ func TestCloseEndsWaitsAndIsFinal(t *testing.T) {
 	check(t, other.Acquire(background))
 	waits := waiter(background, t, lock)
 	stands := inLine(t, lock, 0, func() error { return lock.Append(background, jlock.Changed("a")) })
-	check(t, within(t, 10*time.Second, lock.Close))
+	check(t, within(t, patience, lock.Close))
 	isClosed(t, soon(t, waits))
 	isClosed(t, soon(t, stands))
 
@@ -224,7 +224,7 @@ func TestCloseEndsWaitsForTheRelease(t *testing.T) {
 	stands := inLine(t, lock, 0, func() error { return lock.Acquire(background) })
 	check(t, other.Release())
 	check(t, soon(t, holds))
-	check(t, within(t, 10*time.Second, lock.Close))
+	check(t, within(t, patience, lock.Close))
 	isClosed(t, soon(t, stands))
 	check(t, other.Acquire(background))
 }

@@ -424,9 +424,9 @@ func asFloat(t *testing.T, number string) string {
 }
 
 // how an acquire went, in the words of the vectors.
-func how(t *testing.T, lock *jlock.Lock, stood standing) string {
+func how(t *testing.T, lock *jlock.Lock, stood standing, timeout time.Duration) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(background, 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(background, timeout)
 	defer cancel()
 	began := time.Now()
 	err := lock.Acquire(ctx)
@@ -486,7 +486,11 @@ func TestVectorsOfDirectories(t *testing.T) {
 		equal(t, "once it is looked at", names(t, dir), made)
 
 		stood := keep(t, filepath.Join(dir, "changes.journal.lock"))
-		went := how(t, lock, stood)
+		timeout := patience
+		if v.Acquire == "times out" {
+			timeout = 300 * time.Millisecond
+		}
+		went := how(t, lock, stood, timeout)
 		equal(t, "acquire", went, v.Acquire)
 		if went == "times out" || went == "refuses" {
 			_, text := stood.now(t)

@@ -81,8 +81,9 @@ void have_private_mounts(void);
 
 /* -------------------------------------------------------------------------------------------------------- times */
 
-int64_t now_ms(void); /* on the monotonic clock */
-void nap(void);       /* between two looks at a condition */
+int64_t now_ms(void);          /* on the monotonic clock */
+void nap(void);                /* between two looks at a condition */
+void until_in_line(int count); /* so many wait with a ticket */
 
 #define WAIT_UNTIL(condition) \
   while (!(condition)) nap() /* the alarm that main sets ends it */

@@ -263,7 +263,7 @@ fn zsh_offers(words: &str) -> BTreeSet<String> {
     let completions = root().join("cli/completions");
     let said = text(
         tool("timeout")
-            .args(["30", "zsh", "-c", ZSH, "zsh"])
+            .args(["300", "zsh", "-c", ZSH, "zsh"])
             .arg(completions)
             .arg(words),
     );

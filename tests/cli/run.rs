@@ -116,25 +116,25 @@ fn a_time_out_gives_1_and_names_the_holder() {
     outcome
         .complains("jlock: d: changes.journal.lock: held by pid ")
         .complains(&format!("held by pid {} (library peer)", holder.child.id()))
-        .complains("; gave up after 0.");
+        .complains("; gave up after ");
 }
 
 #[test]
 fn without_waiting_it_gives_up_at_once() {
     let scene = Scene::new("nonblock");
     let _holder = scene.hold("", "exec cat");
-    let begun = Instant::now();
     for option in ["-n", "--nonblock", "--nb", "-w 0", "--wait 0", "--timeout=0"] {
+        let begun = Instant::now();
         scene
             .jlock(&format!("run {option} d -- echo no"))
             .exits(1)
             .prints("")
             .complains("held by pid");
+        assert!(
+            begun.elapsed() < Duration::from_secs(5),
+            "{option}: the library's own time-out"
+        );
     }
-    assert!(
-        begun.elapsed() < Duration::from_secs(4),
-        "the library's own time-out is 5 s"
-    );
 }
 
 #[test]
@@ -249,12 +249,8 @@ fn killing_it_frees_the_lock_and_ends_the_command() {
     let mut holder = scene.hold("", "echo $$; exec cat");
     let command = holder.line();
     holder.signal(libc::SIGKILL);
-    let begun = Instant::now();
-    scene.jlock("run -w 5 d -- echo mine").exits(0).prints("mine\n");
-    assert!(
-        begun.elapsed() < Duration::from_secs(3),
-        "its death was seen at once, not by its age"
-    );
+    // By its age it would be seen after 30 s.
+    scene.jlock("run -w 25 d -- echo mine").exits(0).prints("mine\n");
     until("the command has ended", || !is_alive(&command));
 }
 

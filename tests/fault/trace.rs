@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::errnos;
 
 /// Longer than anything here may take.
-const HANG: Duration = Duration::from_secs(30);
+const HANG: Duration = Duration::from_secs(120);
 const BEGIN: &str = "\"jlock:begin\"";
 const END: &str = "\"jlock:end\"";
 

@@ -71,7 +71,7 @@ impl Stage {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 if trace::has_begun(&self.log, || over.load(Ordering::Relaxed)) {
-                    std::thread::sleep(MOMENT);
+                    std::thread::sleep(MOMENT); // it waits in the way that the point asks for: nothing else would show
                 }
                 held.release().expect("nobody took it");
             });

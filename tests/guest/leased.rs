@@ -47,7 +47,7 @@ fn set_lease(file: &File, kind: i32) -> std::io::Result<()> {
 fn give_back_when_asked(leased: &Leased, over: &AtomicBool) {
     let begun = Instant::now();
     while !leased.is_wanted() && !over.load(Ordering::Relaxed) && begun.elapsed() < LONG {
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(1)); // the kernel would tell by a signal
     }
     leased.give_back();
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jlock::{Entry, Lock, Options, Snapshot};
 
 /// Longer than anything here takes on a machine that is busy with other things.
-pub const LONG: Duration = Duration::from_secs(30);
+pub const LONG: Duration = Duration::from_secs(60);
 pub const SETTLE: Duration = Duration::from_millis(20);
 
 pub struct Scene(pub PathBuf);
@@ -87,7 +87,7 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
         assert!(begun.elapsed() < LONG, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5)); // nothing tells of all that is waited for here
     }
 }
 

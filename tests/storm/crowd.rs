@@ -1,6 +1,7 @@
 //! The processes of a storm: started, stopped, killed, waited for; none outlives its test.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Longer than any storm may take to calm down.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 pub struct Process {
     pub name: String,
@@ -48,6 +49,12 @@ impl Process {
         let stat =
             std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("a child that we have not reaped");
         stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    }
+
+    /// A line for its standard input, which is a pipe.
+    pub fn tell(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().expect("a pipe");
+        input.write_all(format!("{line}\n").as_bytes()).expect("it reads");
     }
 
     /// Its standard input, if it was given one, ends here.

@@ -9,6 +9,7 @@
 //! | somebody who has stopped | `stopped.rs` |
 //! | two implementations, written from PROTOCOL.md alone | `second.rs` |
 //! | the shipped peer with its lock mended | `mended.rs` |
+//! | the second implementation, with a sentence of PROTOCOL.md misread | `wrong.rs` |
 
 mod crowd;
 mod library;
@@ -22,6 +23,7 @@ mod stopped;
 mod weather;
 mod worker;
 mod writers;
+mod wrong;
 
 #[test]
 #[ignore = "a process of the other tests, which start it themselves"]

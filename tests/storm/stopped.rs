@@ -68,7 +68,7 @@ fn a_stopped_waiter_holds_up_nobody_and_gets_the_lock_once_it_goes_on() {
     say(&format!(
         "longest time without a holder, behind a stopped waiter: {longest:?}"
     ));
-    assert!(longest < Duration::from_secs(1), "{longest:?}"); // of which the machine may take its part
+    assert!(longest < Duration::from_secs(20), "{longest:?}"); // else it would be until they give up, after 60 s
     assert!(stopped[0].is_stopped());
 
     stopped[0].signal(Signal::CONT);

@@ -6,11 +6,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use jlock::Kind;
 
 use crate::json::Json;
-use crate::judge::{Acquired, Holder, Peer, Read, TIMEOUT};
+use crate::judge::{Acquired, Holder, Peer, Read};
 use crate::scene::program;
 use crate::tools::tool;
 
@@ -18,15 +19,17 @@ const EXIT_CONFLICT: Option<i32> = Some(1);
 const LEAST_ERROR: i32 = 64; // below, `status` says what it found
 const EXIT_DATA: i32 = 65;
 
-pub fn open(dir: &Path) -> Box<dyn Peer> {
+pub fn open(dir: &Path, timeout: Duration) -> Box<dyn Peer> {
     Box::new(Script {
         dir: dir.to_owned(),
+        timeout,
         holder: AtomicU32::new(0),
     })
 }
 
 struct Script {
     dir: PathBuf,
+    timeout: Duration,
     /// The `jlock run` that holds, or did so last; 0: none.
     holder: AtomicU32,
 }
@@ -132,7 +135,7 @@ impl Peer for Script {
 
     fn hold(&self, held: &mut dyn FnMut(Holder)) -> Acquired {
         let mut jlock = self.jlock("run");
-        jlock.args(["-w", &TIMEOUT.as_secs_f64().to_string()]);
+        jlock.args(["-w", &self.timeout.as_secs_f64().to_string()]);
         jlock.arg(&self.dir).args(["--", "sh", "-c", "echo had; exec cat"]);
         let spawned = jlock.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = spawned.expect("it can be run");

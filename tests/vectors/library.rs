@@ -1,13 +1,14 @@
 //! The library itself, as the test vectors need it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use jlock::{Entry, ErrorKind, Kind, Lock, Options, Peer as Of, State};
 
-use crate::judge::{Acquired, Holder, Peer, Read, SETTLE, TIMEOUT};
+use crate::judge::{Acquired, Holder, Peer, Read, SETTLE};
 
-pub fn open(dir: &Path) -> Box<dyn Peer> {
-    let options = Options::new().timeout(TIMEOUT).settle(SETTLE);
+pub fn open(dir: &Path, timeout: Duration) -> Box<dyn Peer> {
+    let options = Options::new().timeout(timeout).settle(SETTLE);
     Box::new(options.open(dir).expect("the lock opens"))
 }
 

@@ -6,10 +6,11 @@ use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use jlock::Kind;
 
-use crate::judge::{Acquired, Holder, Peer, Read, SETTLE, TIMEOUT};
+use crate::judge::{Acquired, Holder, Peer, Read, SETTLE};
 use crate::tools::{library, root, run, tool};
 
 const FLAGS: [&str; 8] = [
@@ -24,14 +25,22 @@ const FLAGS: [&str; 8] = [
 ];
 const SANITIZERS: [&str; 2] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
 
-pub fn open_c(dir: &Path) -> Box<dyn Peer> {
+pub fn open_c(dir: &Path, timeout: Duration) -> Box<dyn Peer> {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    open(PROGRAM.get_or_init(|| compile("gcc", "-std=c11", "vectors.c")), dir)
+    open(
+        PROGRAM.get_or_init(|| compile("gcc", "-std=c11", "vectors.c")),
+        dir,
+        timeout,
+    )
 }
 
-pub fn open_cpp(dir: &Path) -> Box<dyn Peer> {
+pub fn open_cpp(dir: &Path, timeout: Duration) -> Box<dyn Peer> {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    open(PROGRAM.get_or_init(|| compile("g++", "-std=c++17", "vectors.cpp")), dir)
+    open(
+        PROGRAM.get_or_init(|| compile("g++", "-std=c++17", "vectors.cpp")),
+        dir,
+        timeout,
+    )
 }
 
 fn compile(compiler: &str, standard: &str, source: &str) -> PathBuf {
@@ -49,11 +58,11 @@ fn compile(compiler: &str, standard: &str, source: &str) -> PathBuf {
     program
 }
 
-fn open(program: &Path, dir: &Path) -> Box<dyn Peer> {
+fn open(program: &Path, dir: &Path, timeout: Duration) -> Box<dyn Peer> {
     let mut command = tool(program);
     command
         .arg(dir)
-        .args([TIMEOUT, SETTLE].map(|time| time.as_millis().to_string()));
+        .args([timeout, SETTLE].map(|time| time.as_millis().to_string()));
     let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut child = spawned.expect("it can be run");
     let pipes = Pipes {

@@ -18,7 +18,7 @@ const aborted = (reason) => (error) => {
   return true;
 };
 
-test('an abort ends a wait, and the lock goes on working', { timeout: 20_000 }, async (t) => {
+test('an abort ends a wait, and the lock goes on working', { timeout: 120_000 }, async (t) => {
   const { dir, a, b } = await two(t);
   await a.acquire();
   const calls = [
@@ -43,7 +43,7 @@ test('an abort ends a wait, and the lock goes on working', { timeout: 20_000 }, 
   await b.hold(() => {});
 });
 
-test('an abort ends the wait of a call that is not the first in line', { timeout: 20_000 }, async (t) => {
+test('an abort ends the wait of a call that is not the first in line', { timeout: 120_000 }, async (t) => {
   const { a, b } = await two(t);
   await a.acquire();
   const controller = new AbortController();

@@ -51,7 +51,7 @@ test("when somebody else's calls are all that koffi carries, the lock works neve
 
 // The pool has one thread, and that opens a fifo that nobody writes to: so a call that goes there stands still as soon
 // as its lock is held, and the thief has all the time there is.
-test('a write whose lock is taken away is done again, three times', { timeout: 30_000 }, async (t) => {
+test('a write whose lock is taken away is done again, three times', { timeout: 120_000 }, async (t) => {
   const dir = temporaryDirectory(t);
   const fifo = join(dir, 'fifo');
   execFileSync('mkfifo', [fifo]);

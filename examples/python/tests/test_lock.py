@@ -9,6 +9,7 @@ import gc
 import math
 import os
 import pathlib
+import re
 import select
 import signal
 import threading
@@ -91,13 +92,13 @@ def test_a_timeout_is_a_timeout_error_that_names_the_holder(directory: pathlib.P
     assert isinstance(caught.value, AcquireTimeoutError)
     assert caught.value.errno == errno.ETIMEDOUT
     assert f"held by pid {process.pid} (library peer)" in str(caught.value)
-    assert str(caught.value).endswith("; gave up after 0.2 s")
+    assert re.search(r"; gave up after \d+\.\d s$", str(caught.value))
     assert 0.25 <= waited
 
 
 def test_acquire_takes_a_timeout_of_its_own(directory: pathlib.Path) -> None:
     with Lock(directory):
-        with pytest.raises(TimeoutError, match="gave up after 0.0 s"):
+        with pytest.raises(TimeoutError, match=r"gave up after \d+\.\d s"):
             Lock(directory, timeout=math.inf).acquire(timeout=0)
 
 
@@ -393,7 +394,7 @@ def test_a_call_waits_for_its_turn_no_longer_than_its_own_timeout(directory: pat
         outcome = Outcome(lock.acquire)
         until(lambda: acquires(lock), "the thread waits")
         assert not lock.try_acquire()
-        with pytest.raises(AcquireTimeoutError, match="another call on this object acquires it; gave up after 0.1 s"):
+        with pytest.raises(AcquireTimeoutError, match=r"another call on this object acquires it; gave up after \d+\.\d s"):
             lock.acquire(timeout=0.1)
         assert lock.inspect().state is State.HELD  # inspect waits for nobody
         assert not outcome.there

@@ -17,7 +17,7 @@ import pytest
 
 from jlock import AcquireTimeoutError, EntryError, HeaderError, Journal, Lock, Peer, State, UnstampedError
 
-from .conftest import ROOT, lock_file
+from .conftest import HANG, ROOT, lock_file
 
 VECTORS = ROOT / "tests" / "vectors"
 SETTLE = 0.1
@@ -245,7 +245,8 @@ def test_directory(vector: Vector, there: pathlib.Path, here: dict[str, object])
                 kept.enter_context(open(path, "r+b"))
             (swept if file.get("swept") else remaining).add(str(path.relative_to(there)))
 
-        lock = kept.enter_context(contextlib.closing(Lock(there, timeout=0.3, settle=SETTLE)))
+        timeout = 0.3 if vector["acquire"] == "times out" else HANG
+        lock = kept.enter_context(contextlib.closing(Lock(there, timeout=timeout, settle=SETTLE)))
         look(lock, vector["lock"], here)
         assert names(there) == remaining | swept
         stood = kept.enter_context(contextlib.closing(Stood(lock_file(there))))

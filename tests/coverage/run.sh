@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# run.sh [SUITE...]: builds the suites in Rust, and the library that the others load, so that they count what they run;
+# runs them; and says what of src/ they reach. All suites, or these.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+# shellcheck source=tests/sanitize/toolchain.sh
+. tests/sanitize/toolchain.sh
+
+out=$PWD/target/coverage
+rm -rf "$out/profiles"
+mkdir -p "$out/profiles"
+
+# Not: those that run no code of the library's in a process that ends by itself (model, header, layers, msrv, picture,
+# readme, installed, abi), or that run it elsewhere with other flags (sanitize).
+[ $# -gt 0 ] || set -- capi cli cost differential fault guest journal regression stepped storm vectors
+
+tool() { # NAME: prints the path of this LLVM tool, of the LLVM that the compiler was made with
+    local llvm name
+    llvm=$(llvm_of "${RUSTC:-rustc}")
+    for name in "$(rustc --print target-libdir)/../bin/$1" "$1-$llvm" "$1"; do
+        if command -v "$name" >/dev/null && "$name" --version | grep -q "version $llvm\."; then
+            command -v "$name"
+            return
+        fi
+    done
+    if ! command -v apt-get >/dev/null; then
+        echo "run.sh: no $1 of LLVM $llvm: rustup component add llvm-tools, or install llvm-$llvm" >&2
+        return 1
+    fi
+    mk/deps.sh "$1-$llvm:llvm-$llvm" >&2
+    command -v "$1-$llvm"
+}
+profdata=$(tool llvm-profdata)
+cov=$(tool llvm-cov)
+
+export RUSTC_WORKSPACE_WRAPPER=$PWD/tests/coverage/rustc.sh
+export CARGO_TARGET_DIR=$out LLVM_PROFILE_FILE=$out/profiles/%m-%p.profraw
+export JLOCK_LIBRARY=$out/debug/deps/libjlock.so
+
+tests=(--lib)
+for suite; do tests+=(--test "$suite"); done
+LLVM_PROFILE_FILE=/dev/null cargo test --quiet --no-run --features seam "${tests[@]}"
+
+failed=()
+for suite in lib "$@"; do
+    if [ "$suite" = lib ]; then which=(--lib); else which=(--test "$suite"); fi
+    echo "run.sh: $suite"
+    cargo test --quiet --features seam "${which[@]}" >"$out/$suite.log" 2>&1 </dev/null || failed+=("$suite")
+    # Each process leaves one, and a storm has thousands.
+    find "$out/profiles" -name '*.profraw' -size +0 >"$out/list"
+    "$profdata" merge --sparse --failure-mode=all --input-files="$out/list" --output="$out/profiles/$suite.profdata" 2>"$out/merge.log" \
+        || { cat "$out/merge.log" >&2; exit 1; }
+    find "$out/profiles" -name '*.profraw' -delete
+done
+"$profdata" merge --sparse --output="$out/all.profdata" "$out"/profiles/*.profdata
+
+objects=("$out/debug/deps/libjlock.so")
+for suite in jlock "$@"; do
+    # The newest of each: cargo leaves the older ones.
+    program=$(find "$out/debug/deps" -maxdepth 1 -type f -executable -name "$suite-*" ! -name '*.so' -printf '%T@ %p\n' \
+        | sort -rn | sed -n '1s/^[^ ]* //p')
+    [ -z "$program" ] || objects+=(-object "$program")
+done
+"$cov" export --format=lcov --instr-profile="$out/all.profdata" "${objects[@]}" --sources src >"$out/lcov.info"
+python3 tests/coverage/report.py "$out/lcov.info" tests/coverage/reasons.txt
+if [ ${#failed[@]} -gt 0 ]; then
+    echo "run.sh: these failed while they were counted, see $out/*.log: ${failed[*]}" >&2
+    exit 1
+fi

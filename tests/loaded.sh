@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# loaded.sh COMMAND...: runs it beside eight busy loops and one that writes and syncs, and ends those.
+set -euo pipefail
+
+scratch=$(mktemp -d) loops=()
+end_loops() {
+    kill "${loops[@]}"
+    wait "${loops[@]}" 2>/dev/null || true # of a signal
+    rm -rf "$scratch"
+}
+trap end_loops EXIT
+
+for _ in 1 2 3 4 5 6 7 8; do
+    (while :; do :; done) &
+    loops+=($!)
+done
+python3 - "$scratch/synced" <<'END' &
+import os, sys
+file = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+while True:
+    os.pwrite(file, os.urandom(65536), 0)
+    os.fsync(file)
+END
+loops+=($!)
+
+"$@"
