@@ -16,6 +16,7 @@ include mk/bench.mk
 include mk/locks.mk
 include mk/prove.mk
 include mk/places.mk
+include mk/vm.mk
 include mk/debian.mk
 include mk/mutants.mk
 
@@ -47,7 +48,7 @@ lint: mutants-check
 	cargo clippy --quiet --lib --features installed -- -D warnings
 	cargo clippy --quiet --package jlock -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
-	shellcheck -x mk/*.sh tests/interop/*.sh tests/debian/*.sh tests/dist/run.sh examples/go/lib/fill.sh benches/*.sh fuzz/run.sh tests/sanitize/*.sh \
+	shellcheck -x mk/*.sh tests/vm/init tests/interop/*.sh tests/debian/*.sh tests/dist/run.sh examples/go/lib/fill.sh benches/*.sh fuzz/run.sh tests/sanitize/*.sh \
 	    cli/completions/jlock.bash .ci/run
 
 .PHONY: test-rust
@@ -61,6 +62,7 @@ test-python: library lint-locks
 	cd tests/second && $(CURDIR)/$(PYTHON) -m mypy --strict peer.py journal.py storm.py
 	cd tests/places && $(CURDIR)/$(PYTHON) -m mypy --strict places.py
 	cd tests/mutants && $(CURDIR)/$(PYTHON) -m mypy --strict run.py all.py
+	cd tests/vm && MYPYPATH=../places $(CURDIR)/$(PYTHON) -m mypy --strict *.py
 	cd benches && $(CURDIR)/$(PYTHON) -m mypy --strict bench.py page.py
 
 .PHONY: test-go

@@ -388,7 +388,8 @@ class Seen:
 
     name: str
     keeps: bool = False
-    views: int = 1
+    # Which promise covers these processes: of one mount, of one machine, or of others.
+    scope: str = "mount"
     not_here: str = ""
     probe: dict[str, object] = field(default_factory=dict)
     refused: str = ""
@@ -416,7 +417,7 @@ class Seen:
     @property
     def excludes(self) -> bool:
         """Whether the probe promises that these processes exclude each other."""
-        return self.promises("machine" if self.views > 1 else "mount")
+        return self.promises(self.scope)
 
     @property
     def is_refused(self) -> bool:
@@ -691,7 +692,7 @@ def try_place(place: Place, programs: Path, turns: int, kills: int) -> Seen:
         try:
             site.mount("tmpfs", "oracle", oracle, "mode=777")
             views = place.make(site)
-            seen.views = len(views)
+            seen.scope = "machine" if len(views) > 1 else "mount"
             probe(site, views[0], seen)
             if place.limit is not None:
                 limit(site, place, oracle, views[0], seen)
