@@ -60,7 +60,7 @@ test-python: library lint-locks
 	cd examples/python && $(CURDIR)/$(PYTHON) -m mypy --strict && $(CURDIR)/$(PYTHON) -m mypy --strict ../demo/demo.py
 	cd examples/python && $(CURDIR)/$(PYTHON) -m pytest -q tests
 	cd tests/second && $(CURDIR)/$(PYTHON) -m mypy --strict peer.py journal.py storm.py
-	cd tests/places && $(CURDIR)/$(PYTHON) -m mypy --strict places.py
+	cd tests/places && $(CURDIR)/$(PYTHON) -m mypy --strict places.py table.py
 	cd tests/mutants && $(CURDIR)/$(PYTHON) -m mypy --strict run.py all.py
 	cd tests/vm && MYPYPATH=../places $(CURDIR)/$(PYTHON) -m mypy --strict *.py
 	cd benches && $(CURDIR)/$(PYTHON) -m mypy --strict bench.py page.py

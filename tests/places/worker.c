@@ -152,10 +152,13 @@ static int append(struct jlock *lock, const char *name, long turn, int64_t stamp
   return rc;
 }
 
+/* Longer than it takes where a holder counts as dead by age only. */
+enum { PATIENCE_MS = 90000 };
+
 static int storm(const char *at, const char *name, long first, long count, const char *dir) {
   open_oracle(at, name);
   said = open_in(at, name, O_WRONLY | O_APPEND | O_CREAT);
-  struct jlock *lock = open_lock(dir, 20000);
+  struct jlock *lock = open_lock(dir, PATIENCE_MS);
   for (long turn = first; turn < first + count; turn++) {
     if (turn % 2) hold(lock, turn);
     else append(lock, name, turn, 0);
@@ -168,7 +171,7 @@ static int storm(const char *at, const char *name, long first, long count, const
 
 static int fill(const char *at, const char *name, long count, const char *dir, uint32_t flags) {
   said = open_in(at, name, O_WRONLY | O_APPEND | O_CREAT);
-  struct jlock *lock = open_with(dir, 5000, flags);
+  struct jlock *lock = open_with(dir, PATIENCE_MS, flags);
   int rc = 0;
   for (long turn = 0; turn < count && rc == 0; turn++)
     rc = append(lock, name, turn, flags & JLOCK_SYNC && turn % 25 == 24 ? 1700000000000 + turn : 0);
@@ -179,7 +182,7 @@ static int fill(const char *at, const char *name, long count, const char *dir, u
 
 static int hold_until_killed(const char *dir) {
   said = 1;
-  struct jlock *lock = open_lock(dir, 20000);
+  struct jlock *lock = open_lock(dir, PATIENCE_MS);
   int rc = jlock_acquire(lock);
   if (rc) return failed(lock, "acquire", rc), 1;
   say("held\n");

@@ -23,14 +23,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from machine import Guest, Hardware, Host, Images, Machine, Oracle, Trouble
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/places"))
-from places import Seen, cells, count  # noqa: E402
+from places import Seen, cells, count, save  # noqa: E402
 
 WORKERS = 4
 PATIENCE_S = 900.0
@@ -237,7 +237,7 @@ def shared(lab: Lab) -> Guest:
     if "shared" in lab.machines:
         return lab.machines["shared"]
     share = lab.images.scratch / "share"
-    share.mkdir()
+    share.mkdir(exist_ok=True)
     options = ["-virtfs", f"local,path={share},mount_tag=ninep,security_model=none,multidevs=remap"]
     memory = 768
     options += ["-object", f"memory-backend-memfd,id=mem,size={memory}M,share=on", "-numa", "node,memdev=mem"]
@@ -283,7 +283,7 @@ def from_host(kind: str, tag: str, options: str, beside: bool) -> Callable[[Lab]
     return make
 
 
-# -------------------------------------------------------------------------------------------------------------- places
+# -------------------------------------------------------------------------------------------------------------- trying
 
 
 @dataclass(frozen=True)
@@ -292,37 +292,8 @@ class Place:
     make: Callable[[Lab], Site]
     # The promise that covers the processes there.
     scope: str = "mount"
-
-
-NINEP = "trans=virtio,version=9p2000.L,msize=262144"
-PLACES = [
-    Place("NFSv4.2, one client", nfs_in_one("vers=4.2")),
-    Place("NFSv3, one client", nfs_in_one("vers=3")),
-    Place("NFSv4.2, two mounts of one machine (nosharecache)", nfs_in_one("vers=4.2,nosharecache", 2), "machine"),
-    Place("NFSv4.2, local_lock=all", nfs_in_one("vers=4.2,local_lock=all")),
-    Place("NFSv3, nolock", nfs_in_one("vers=3,nolock")),
-    Place("NFSv4.2, two clients in one kernel", nfs_in_one("vers=4.2", 2, clients=True), "other_machines"),
-    Place("NFSv4.2, a client and the server's own processes, one kernel", nfs_in_one("vers=4.2", beside=True), "machine"),
-    Place("NFSv4.2, two clients", nfs_in_three("vers=4.2"), "other_machines"),
-    Place("NFSv3, two clients", nfs_in_three("vers=3"), "other_machines"),
-    Place("NFSv3, two clients, nolock", nfs_in_three("vers=3,nolock"), "other_machines"),
-    Place("NFSv4.2, two clients and the server's own processes", nfs_in_three("vers=4.2", beside=True), "other_machines"),
-    Place("SMB (cifs)", smb("uid=0")),
-    Place("SMB (cifs), two mounts (nosharesock)", smb("uid=0,nosharesock", 2), "machine"),
-    Place("SMB (cifs), nobrl", smb("uid=0,nobrl")),
-    Place("SMB (cifs), and the server's own processes", smb("uid=0", beside=True), "machine"),
-    Place("vfat", fat("vfat", "/dev/vdb")),
-    Place("exfat", fat("exfat", "/dev/vdc")),
-    Place("9p, in a guest", from_host("9p", "ninep", NINEP, False)),
-    Place("9p, guest and host", from_host("9p", "ninep", NINEP, True), "other_machines"),
-    Place("virtiofs, in a guest", from_host("virtiofs", "plain", "rw", False)),
-    Place("virtiofs, guest and host", from_host("virtiofs", "plain", "rw", True), "other_machines"),
-    Place("virtiofs (flock), in a guest", from_host("virtiofs", "flock", "rw", False)),
-    Place("virtiofs (flock), guest and host", from_host("virtiofs", "flock", "rw", True), "other_machines"),
-]
-
-
-# -------------------------------------------------------------------------------------------------------------- trying
+    # What happens there instead of a storm.
+    event: Callable[[Lab, Site, Seen], None] | None = None
 
 
 class Slot:
@@ -479,7 +450,7 @@ def stand_in_line(site: Site, rounds: int, seen: Seen) -> None:
         fifo = f"{machine.oracle}/fifo"
         machine.sh(f"rm -f {fifo}; mkfifo {fifo}")
         machine.start(f"jlock run {site.views[0].at} -- cat {fifo}")
-        machine.sh(f"until test -e {site.truth.at}/changes.journal.lock; do sleep 0.05; done")
+        machine.sh(f"until test -e {site.views[0].at}/changes.journal.lock; do sleep 0.05; done")
         waiters = []
         for n in range(3):
             waiter = start(site.views[n % len(site.views)], "take", "60000")
@@ -494,6 +465,44 @@ def stand_in_line(site: Site, rounds: int, seen: Seen) -> None:
             return
         seen.waits += 1
         seen.in_order += times == sorted(times)
+
+
+def server_is_cut(lab: Lab, site: Site, seen: Seen) -> None:
+    """The holder keeps what it holds, and a waiter goes on waiting."""
+    server, (first, second) = three(lab)
+    holder = start(site.views[0], "hold")
+    holder.says("^held$", 120)
+    waiter = start(site.views[1], "take", "600000")
+    waiter.says("^ready$", 60)
+    server.cut()
+    server.boot()
+    serve_nfs(server)
+    # Through its grace period, in which it gives locks to nobody but those who had them.
+    first.sh(f"touch {site.views[0].at}/after", 180)
+    second.sh(f"jlock probe {site.views[1].at} || true", 180)
+    seen.holds, seen.overlaps = 2, 0 if waiter.machine.running([waiter.pid]) else 1
+    holder.machine.kill(holder.pid)
+    killed = time.monotonic()
+    waiter.says(r"^taken (\d+) \d+$", 180)
+    seen.takeovers_ms.append((time.monotonic() - killed) * 1000)
+    first.sh(f"rm {site.views[0].at}/after")
+
+
+def client_is_cut(lab: Lab, site: Site, seen: Seen) -> None:
+    """Nobody can say that the holder died, but its age."""
+    _, clients = three(lab)
+    start(site.views[0], "hold").says("^held$", 120)
+    waiter = start(site.views[1], "take", "600000")
+    waiter.says("^ready$", 60)
+    time.sleep(1)
+    seen.holds, seen.overlaps = 2, 0 if waiter.machine.running([waiter.pid]) else 1
+    clients[0].cut()
+    killed = time.monotonic()
+    waiter.says(r"^taken (\d+) \d+$", 300)
+    seen.takeovers_ms.append((time.monotonic() - killed) * 1000)
+    lab.mounts = [mounted for mounted in lab.mounts if mounted.machine is not clients[0]]
+    clients[0].boot()
+    start_statd(clients[0])
 
 
 def probe(site: Site, seen: Seen) -> None:
@@ -516,13 +525,16 @@ def try_place(place: Place, lab: Lab, turns: int, kills: int) -> Seen:
     try:
         site = place.make(lab)
         probe(site, seen)
-        said = storm(lab, site, turns, kills, seen)
-        audit(said, site.truth, seen)
-        if seen.holds:
+        if place.event is not None:
+            place.event(lab, site, seen)
+        else:
+            audit(storm(lab, site, turns, kills, seen), site.truth, seen)
+        if seen.holds and place.event is None:
             take_over(site, 2, seen)
             stand_in_line(site, 2, seen)
-            # Anybody who comes and goes later sweeps what the dead left, at most once a second.
-            time.sleep(1.1)
+            # Anybody who comes and goes later sweeps what the dead left: at most once a second; and of other machines' dead,
+            # what has become old.
+            time.sleep(1.1 if all(view.machine is site.views[0].machine for view in site.views) else 31)
             start(site.views[0], "take", "60000").says("^taken", 120)
             left = site.truth.machine.sh(f"ls -A {site.truth.at}").split()
             seen.leftovers = sum(1 for name in left if name != "changes.journal")
@@ -533,6 +545,41 @@ def try_place(place: Place, lab: Lab, turns: int, kills: int) -> Seen:
     except Trouble as why:
         seen.unfinished = seen.unfinished or str(why)
     return seen
+
+
+# -------------------------------------------------------------------------------------------------------------- places
+
+
+NINEP = "trans=virtio,version=9p2000.L,msize=262144"
+PLACES = [
+    Place("NFSv4.2, one client", nfs_in_one("vers=4.2")),
+    Place("NFSv3, one client", nfs_in_one("vers=3")),
+    Place("NFSv4.2, two mounts of one machine (nosharecache)", nfs_in_one("vers=4.2,nosharecache", 2), "machine"),
+    Place("NFSv4.2, local_lock=all", nfs_in_one("vers=4.2,local_lock=all")),
+    Place("NFSv3, nolock", nfs_in_one("vers=3,nolock")),
+    Place("NFSv4.2, two clients in one kernel", nfs_in_one("vers=4.2", 2, clients=True), "other_machines"),
+    Place("NFSv4.2, a client and the server's own processes, one kernel", nfs_in_one("vers=4.2", beside=True), "machine"),
+    Place("NFSv4.2, two clients", nfs_in_three("vers=4.2"), "other_machines"),
+    Place("NFSv3, two clients", nfs_in_three("vers=3"), "other_machines"),
+    Place("NFSv3, two clients, nolock", nfs_in_three("vers=3,nolock"), "other_machines"),
+    Place("NFSv4.2, two clients and the server's own processes", nfs_in_three("vers=4.2", beside=True), "other_machines"),
+    Place("NFSv4.2, the server is started anew while a client holds", nfs_in_three("vers=4.2"), "other_machines", server_is_cut),
+    Place("NFSv3, the server is started anew while a client holds", nfs_in_three("vers=3"), "other_machines", server_is_cut),
+    Place("NFSv4.2, the power of a client is cut while it holds", nfs_in_three("vers=4.2"), "other_machines", client_is_cut),
+    Place("SMB (cifs)", smb("uid=0")),
+    Place("SMB (cifs), two mounts (nosharesock)", smb("uid=0,nosharesock", 2), "machine"),
+    Place("SMB (cifs), nobrl", smb("uid=0,nobrl")),
+    Place("SMB (cifs), and the server's own processes", smb("uid=0", beside=True), "machine"),
+    Place("vfat", fat("vfat", "/dev/vdb")),
+    Place("exfat", fat("exfat", "/dev/vdc")),
+    Place("9p, in a guest", from_host("9p", "ninep", NINEP, False)),
+    Place("9p, guest and host", from_host("9p", "ninep", NINEP, True), "other_machines"),
+    Place("virtiofs, in a guest", from_host("virtiofs", "plain", "rw", False)),
+    Place("virtiofs, guest and host", from_host("virtiofs", "plain", "rw", True), "other_machines"),
+    Place("virtiofs (flock), in a guest", from_host("virtiofs", "flock", "rw", False)),
+    Place("virtiofs (flock), guest and host", from_host("virtiofs", "flock", "rw", True), "other_machines"),
+]
+
 
 
 # ------------------------------------------------------------------------------------------------------------- running
@@ -589,7 +636,10 @@ def main() -> int:
             for error, times in seen.errors.most_common(3):
                 print(f"    {times} x {error}", flush=True)
     if arguments.save:
-        arguments.save.write_text(json.dumps([asdict(seen) for seen in results], indent=1))
+        save(arguments.save, results, arguments.turns)
+    print(f"figure: places, virtual = {len(results)}")
+    print(f"figure: holds in them = {sum(seen.holds for seen in results)}")
+    print(f"figure: entries acknowledged in them = {sum(seen.acknowledged for seen in results)}")
     print(f"vm: {len(results) - faulty} passed, {faulty} failed")
     return 1 if faulty or not results else 0
 
