@@ -77,7 +77,7 @@ def record(images: Images, kind: str, appends: int, accelerator: str) -> tuple[P
     try:
         table = f"0 {(320 << 20) // 512} log-writes /dev/vda /dev/vdb"
         guest.sh(f"/sbin/dmsetup --noudevsync --noudevrules create logged --table '{table}'")
-        guest.sh(f"mkdir -p /d && mount -t {kind} /dev/mapper/logged /d && mkdir -p /d/j && sync", 120)
+        guest.sh(f"mkdir -p /d && mount -t {kind} /dev/dm-0 /d && mkdir -p /d/j && sync", 120)
         writers = [guest.start(f"marked logged {appends // WRITERS} /d/j", f"/tmp/said{n}") for n in range(WRITERS)]
         while guest.running(writers):
             time.sleep(0.2)

@@ -535,7 +535,10 @@ def try_place(place: Place, lab: Lab, turns: int, kills: int) -> Seen:
             # Anybody who comes and goes later sweeps what the dead left: at most once a second; and of other machines' dead,
             # what has become old.
             time.sleep(1.1 if all(view.machine is site.views[0].machine for view in site.views) else 31)
-            start(site.views[0], "take", "60000").says("^taken", 120)
+            later = start(site.views[0], "take", "60000")
+            later.says("^taken", 120)
+            while later.machine.running([later.pid]):
+                time.sleep(0.02)
             left = site.truth.machine.sh(f"ls -A {site.truth.at}").split()
             seen.leftovers = sum(1 for name in left if name != "changes.journal")
     except (Trouble, NotSaid) as why:
