@@ -16,6 +16,7 @@ include mk/bench.mk
 include mk/locks.mk
 include mk/prove.mk
 include mk/places.mk
+include mk/vm.mk
 include mk/debian.mk
 include mk/mutants.mk
 include mk/loaded.mk
@@ -53,7 +54,7 @@ lint: mutants-check
 	cargo clippy --quiet --lib --features installed -- -D warnings
 	cargo clippy --quiet --package jlock -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
-	shellcheck -x mk/*.sh tests/loaded.sh tests/coverage/*.sh tests/interop/*.sh tests/debian/*.sh tests/dist/run.sh examples/go/lib/fill.sh benches/*.sh fuzz/run.sh tests/sanitize/*.sh \
+	shellcheck -x mk/*.sh tests/vm/init tests/loaded.sh tests/coverage/*.sh tests/interop/*.sh tests/debian/*.sh tests/dist/run.sh examples/go/lib/fill.sh benches/*.sh fuzz/run.sh tests/sanitize/*.sh \
 	    cli/completions/jlock.bash .ci/run
 
 .PHONY: test-rust
@@ -65,8 +66,9 @@ test-python: library lint-locks
 	cd examples/python && $(CURDIR)/$(PYTHON) -m mypy --strict && $(CURDIR)/$(PYTHON) -m mypy --strict ../demo/demo.py
 	cd examples/python && $(CURDIR)/$(PYTHON) -m pytest -q tests
 	cd tests/second && $(CURDIR)/$(PYTHON) -m mypy --strict peer.py journal.py storm.py
-	cd tests/places && $(CURDIR)/$(PYTHON) -m mypy --strict places.py
+	cd tests/places && $(CURDIR)/$(PYTHON) -m mypy --strict places.py table.py
 	cd tests/mutants && $(CURDIR)/$(PYTHON) -m mypy --strict run.py all.py
+	cd tests/vm && MYPYPATH=../places $(CURDIR)/$(PYTHON) -m mypy --strict *.py
 	cd benches && $(CURDIR)/$(PYTHON) -m mypy --strict bench.py page.py
 
 .PHONY: test-go

@@ -23,7 +23,7 @@ places-deps:
 .PHONY: test-places
 test-places: places-deps places-built ## local, FUSE, overlaid, full and read-only places, with kills and an oracle (root; minutes)
 	@$(MAKE) --no-print-directory $(PLACES)/thin
-	@python3 tests/places/places.py --programs $(PLACES)
+	@python3 tests/places/places.py --programs $(PLACES) --save $(PLACES)/seen.json
 
 .PHONY: test-places-quick
 test-places-quick: places-built ## the same, but only what needs no other program than libfuse3
@@ -31,6 +31,6 @@ test-places-quick: places-built ## the same, but only what needs no other progra
 	@python3 tests/places/places.py --programs $(PLACES) --quick --turns 60 --kills 3
 
 .PHONY: places-table
-places-table: places-deps places-built ## the same, and writes docs/places.md
-	@$(MAKE) --no-print-directory $(PLACES)/thin
-	@python3 tests/places/places.py --programs $(PLACES) --write docs/places.md
+places-table: ## writes docs/places.md, from the last `make test-places` and `make test-vm`
+	@python3 tests/places/table.py $(PLACES)/seen.json $(VM)/seen.json >$(PLACES)/table.md
+	@cp $(PLACES)/table.md docs/places.md

@@ -68,6 +68,12 @@ STEPS = [
     Step("address", "AddressSanitizer", "tests/sanitize/run.sh address 500000"),
     Step("thread", "ThreadSanitizer", "tests/sanitize/run.sh thread 200000"),
     Step("valgrind", "valgrind", "tests/sanitize/run.sh valgrind"),
+    Step("vm", "Network file systems and FAT, in virtual machines", "make --no-print-directory test-vm VM_TURNS=2000"),
+    Step(
+        "powercut",
+        "Power cuts, and disks replayed at each flush",
+        "make --no-print-directory test-powercut VM_CUTS=50 VM_APPENDS=1000",
+    ),
 ]
 
 

@@ -188,7 +188,11 @@ impl Participant {
             return Ok(None);
         }
         // A second open file, as another process would have. For writing, because NFS needs that for an exclusive flock.
-        let second = sys::open(&dir.fd, &dir.lock, Open::ReadWrite).map_err(os)?;
+        let second = match sys::open(&dir.fd, &dir.lock, Open::ReadWrite) {
+            // SMB: not while the file is open under its other name.
+            Err(Errno::INVAL | Errno::ACCESS) if self.place.way == Way::Link => return Ok(Some(Fault::Identity)),
+            opened => opened.map_err(os)?,
+        };
         Ok(match sys::flock_exclusive(&second) {
             Ok(false) => None,
             Ok(true) | Err(_) => Some(Fault::Flock),
@@ -243,7 +247,7 @@ impl Participant {
 /// What is wrong with a stamp that stands at the lock's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
-    /// The name shows another inode than that of the file that was linked there.
+    /// The name shows another inode than that of the file that was linked there, or cannot be opened as that file can.
     Identity,
     /// A second `flock` on it succeeds.
     Flock,

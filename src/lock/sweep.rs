@@ -13,7 +13,7 @@ use crate::lock::participant::Participant;
 use crate::lock::stamp::Stamp;
 use crate::lock::time::wall_age;
 use crate::sys::process::is_alive;
-use crate::sys::{self, FileKind, Open};
+use crate::sys::{self, Errno, Fd, FileKind, Open};
 
 /// How many names of a directory are looked at in one sweep.
 const NAMES: usize = 1024;
@@ -53,8 +53,7 @@ impl Participant {
         let mut tickets = Vec::new();
         let _ = sys::list_some(&line, NAMES, |name| tickets.push(name.to_owned())); // as many as could be read
         for ticket in tickets.iter().filter(|name| is_ticket(name)) {
-            let dead = sys::open(&line, ticket, Open::Read).and_then(|file| sys::flock_exclusive(&file));
-            if dead == Ok(true) {
+            if matches!(open_flocked(&line, ticket), Ok((_, Ok(true)))) {
                 let _ = sys::unlink(&line, ticket); // if it stays, the next sweep finds it
             }
         }
@@ -66,13 +65,13 @@ impl Participant {
         if dir.stat(name)?.is_none_or(|meta| meta.kind != FileKind::Regular) {
             return Ok(());
         }
-        let file = match sys::open(&dir.fd, name, Open::Read) {
+        let (file, flocked) = match open_flocked(&dir.fd, name) {
             Err(errno) if is_gone(errno) => return Ok(()),
             other => other?,
         };
         // First the flock, then the content: a library peer locks its file before it writes to it. So if it has written, and
         // the flock is free, it is dead. The owner of a file that is still empty may be about to lock it.
-        let unlocked = match sys::flock_exclusive(&file) {
+        let unlocked = match flocked {
             Err(errno) if dir.means_no_flock(errno) => true,
             other => other?,
         };
@@ -96,6 +95,17 @@ impl Participant {
         }
         Ok(())
     }
+}
+
+/// Opens a file and tries for its `flock`. For reading, if that is enough: on NFS, an exclusive `flock` needs a file that
+/// is open for writing.
+fn open_flocked(dir: &Fd, name: &CStr) -> sys::Result<(Fd, sys::Result<bool>)> {
+    let try_as = |how| sys::open(dir, name, how).map(|file| (sys::flock_exclusive(&file), file));
+    let (flocked, file) = match try_as(Open::Read)? {
+        (Err(Errno::BADF), _) => try_as(Open::ReadWrite)?,
+        tried => tried,
+    };
+    Ok((file, flocked))
 }
 
 #[derive(Default)]

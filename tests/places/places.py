@@ -16,7 +16,6 @@ import argparse
 import contextlib
 import json
 import os
-import platform
 import re
 import shutil
 import signal
@@ -26,12 +25,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKERS = 4
-PATIENCE_S = 150.0
+PATIENCE_S = 400.0
 SETTLE_MS = 100
 # What a loaded machine may need beyond the settle time where a takeover "at once" is promised.
 SLACK_MS = 4000
@@ -67,7 +66,8 @@ class Site:
         self.programs = programs
         self.mounts: list[Path] = []
         self.daemons: list[subprocess.Popen[bytes]] = []
-        self.user: int | None = None
+        # What starts the processes of each view: in a container of its own, say.
+        self.within: list[list[str]] = [[]]
 
     def dir(self, name: str) -> Path:
         path = self.scratch / name
@@ -168,7 +168,7 @@ def site_append(site: Site, at: Path, path: str) -> None:
 
 
 def leave_dead_lock(site: Site, at: Path) -> None:
-    with holder(site.programs / "worker", at, None):
+    with holder(site, at, None):
         pass
 
 
@@ -289,6 +289,39 @@ def over_quota(site: Site) -> list[Path]:
     return [disk / "d"]
 
 
+# Containers that share a directory. Whoever kills one kills `unshare`, with which its process ends.
+CONTAINER = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+USERS = ["unshare", "--user", "--map-root-user"]
+LATER = ["unshare", "--time", "--boottime", "1000000", "--fork", "--kill-child"]
+NO_PROC = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
+
+
+def as_user(user: int, group: int) -> list[str]:
+    return ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", "sh", "-c", 'umask 2 && exec "$@"', "sh"]
+
+
+def contained(*within: list[str]) -> Callable[[Site], list[Path]]:
+    def make(site: Site) -> list[Path]:
+        for command in within:
+            if command:
+                run(*command, "true")
+        site.within = list(within)
+        return [tmpfs(site)]
+
+    return make
+
+
+def two_users(site: Site) -> list[Path]:
+    """In a directory of their group; what the one makes, the other may write to."""
+    shared = tmpfs(site, "mode=755") / "d"
+    shared.mkdir()
+    os.chown(shared, 0, 4700)
+    shared.chmod(0o2770)
+    site.scratch.chmod(0o755)
+    site.within = [as_user(4711, 4700), as_user(4712, 4700)]
+    return [shared]
+
+
 def nothing(_: Site) -> None:
     pass
 
@@ -340,6 +373,12 @@ PLACES = [
     Place("overlayfs", overlay_upper, quick=True),
     Place("overlayfs, layers on two file systems", overlay_two_disks),
     Place("overlayfs, lock and journal from the lower layer", overlay_from_lower),
+    Place("containers: each process is PID 1 of its own", contained(CONTAINER), quick=True),
+    Place("containers, and processes outside", contained(CONTAINER, []), quick=True),
+    Place("user namespaces", contained(USERS, []), quick=True),
+    Place("time namespaces", contained(LATER, [])),
+    Place("without /proc", contained(NO_PROC)),
+    Place("two users in a setgid directory", two_users, quick=True),
     Place("bindfs", lambda s: bindfs(s, 1)),
     Place("bindfs, two mounts", lambda s: bindfs(s, 2)),
     Place("bindfs, and what is under it", lambda s: bindfs(s, 1, beside=True)),
@@ -361,6 +400,7 @@ PLACES = [
     Place("own FUSE, no hard links", thin("nolink"), quick=True),
     Place("own FUSE, no flock", thin("noflock"), quick=True),
     Place("own FUSE, flock says ENOLCK", thin("nolock")),
+    Place("own FUSE, an exclusive flock needs a file open for writing", thin("readlock"), quick=True),
     Place("own FUSE, every flock succeeds", thin("deaf"), quick=True),
     Place("own FUSE, neither links nor flock", thin("nolink,noflock")),
     Place("own FUSE, neither links nor exclusive renames nor flock", thin("nolink,norename,noflock")),
@@ -388,7 +428,8 @@ class Seen:
 
     name: str
     keeps: bool = False
-    views: int = 1
+    # Which promise covers these processes: of one mount, of one machine, or of others.
+    scope: str = "mount"
     not_here: str = ""
     probe: dict[str, object] = field(default_factory=dict)
     refused: str = ""
@@ -416,7 +457,7 @@ class Seen:
     @property
     def excludes(self) -> bool:
         """Whether the probe promises that these processes exclude each other."""
-        return self.promises("machine" if self.views > 1 else "mount")
+        return self.promises(self.scope)
 
     @property
     def is_refused(self) -> bool:
@@ -451,16 +492,15 @@ class Seen:
             yield f"{self.leftovers} files left behind"
 
 
-def command_for(site: Site, *arguments: str | Path) -> list[str]:
-    user = site.user
-    as_user = ["setpriv", f"--reuid={user}", "--clear-groups"] if user is not None else []
-    return [*as_user, str(site.programs / arguments[0]), *(str(a) for a in arguments[1:])]
+def command_for(site: Site, *arguments: str | Path, which: int = 0, by: tuple[str, ...] = ()) -> list[str]:
+    within = site.within[which % len(site.within)]
+    return [*within, *by, str(site.programs / arguments[0]), *(str(a) for a in arguments[1:])]
 
 
 @contextlib.contextmanager
-def holder(worker: Path, at: Path, killed: list[float] | None) -> Iterator[subprocess.Popen[str]]:
+def holder(site: Site, at: Path, killed: list[float] | None) -> Iterator[subprocess.Popen[str]]:
     """A process that holds; it is killed in the end."""
-    process = subprocess.Popen([str(worker), "hold", str(at)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command_for(site, "worker", "hold", at), stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         said = process.stdout.readline()
@@ -492,6 +532,7 @@ class Slot:
 
     def __init__(self, site: Site, oracle: Path, number: int, at: Path, turns: int) -> None:
         self.site, self.oracle, self.at, self.turns = site, oracle, at, turns
+        self.number = number
         self.name = f"w{number}"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -502,10 +543,8 @@ class Slot:
     def start(self) -> None:
         tried = [int(line.split("/")[-2]) for line in self.lines() if line.startswith("try ")]
         first = tried[-1] + 1 if tried else 0
-        command = command_for(
-            self.site, "worker", "storm", self.oracle, self.name, str(first), str(max(self.turns - first, 0)), self.at
-        )
-        self.process = subprocess.Popen(command)
+        arguments = (self.oracle, self.name, str(first), str(max(self.turns - first, 0)), self.at)
+        self.process = subprocess.Popen(command_for(self.site, "worker", "storm", *arguments, which=self.number))
 
     def is_over(self) -> bool:
         return self.process is not None and self.process.poll() is not None
@@ -577,11 +616,11 @@ def die_in_append(site: Site, oracle: Path, views: list[Path]) -> None:
     if shutil.which("strace") is None:
         return
     for number, view in enumerate((views[0], views[-1])):
-        subprocess.run(command_for(site, "worker", "fill", oracle, f"w8{number}", "1", view), check=True, timeout=60)
-    killed = ["strace", "-o", "/dev/null", "-e", "inject=write:signal=KILL"]
+        subprocess.run(command_for(site, "worker", "fill", oracle, f"w8{number}", "1", view), check=True, timeout=120)
+    killed = ("strace", "-o", "/dev/null", "-e", "inject=write:signal=KILL")
     many = [f"of/many/{number}" for number in range(1000)]
-    subprocess.run([*killed, *command_for(site, "jlock", "append", views[0], *many)], check=False, timeout=60)
-    subprocess.run(command_for(site, "worker", "fill", oracle, "w82", "1", views[-1]), check=True, timeout=60)
+    subprocess.run(command_for(site, "jlock", "append", views[0], *many, by=killed), check=False, timeout=60)
+    subprocess.run(command_for(site, "worker", "fill", oracle, "w82", "1", views[-1]), check=True, timeout=120)
 
 
 def journal_of(site: Site, view: Path) -> Path:
@@ -592,13 +631,13 @@ def journal_of(site: Site, view: Path) -> Path:
 
 def take_over(site: Site, views: list[Path], rounds: int, seen: Seen) -> None:
     """A holder is killed: before anybody waits, and while somebody does."""
-    worker = site.programs / "worker"
+    take = command_for(site, "worker", "take", views[-1], "40000", which=-1)
     for number in range(rounds):
         killed: list[float] = []
         waiter = None
-        with holder(worker, views[0], killed):
+        with holder(site, views[0], killed):
             if number % 2:
-                waiter = subprocess.Popen([worker, "take", views[-1], "40000"], stdout=subprocess.PIPE, text=True)
+                waiter = subprocess.Popen(take, stdout=subprocess.PIPE, text=True)
                 assert waiter.stdout is not None
                 waiter.stdout.readline()
                 time.sleep(0.3)  # long enough to be waiting, and to have it wrong: this holder lives
@@ -606,7 +645,7 @@ def take_over(site: Site, views: list[Path], rounds: int, seen: Seen) -> None:
                     seen.overlaps += 1
                     seen.holds += 1
         if waiter is None:
-            waiter = subprocess.Popen([worker, "take", views[-1], "40000"], stdout=subprocess.PIPE, text=True)
+            waiter = subprocess.Popen(take, stdout=subprocess.PIPE, text=True)
         said, _ = waiter.communicate(timeout=60)
         taken = re.search(r"^taken \d+ (\d+)$", said, re.MULTILINE)
         if taken is None:
@@ -620,14 +659,14 @@ def take_over(site: Site, views: list[Path], rounds: int, seen: Seen) -> None:
 
 def stand_in_line(site: Site, views: list[Path], rounds: int, seen: Seen) -> None:
     """Waiters come one after the other while somebody holds, and are served one after the other."""
-    worker = site.programs / "worker"
     for _ in range(rounds):
-        first = subprocess.Popen([site.programs / "jlock", "run", views[0], "--", "cat"], stdin=subprocess.PIPE)
+        first = subprocess.Popen(command_for(site, "jlock", "run", views[0], "--", "cat"), stdin=subprocess.PIPE)
         assert first.stdin is not None
         wait_until(lambda: any(v.joinpath("changes.journal.lock").exists() for v in views), "nobody holds")
         waiters = []
         for n in range(3):
-            waiter = subprocess.Popen([worker, "take", views[n % len(views)], "20000"], stdout=subprocess.PIPE, text=True)
+            take = command_for(site, "worker", "take", views[n % len(views)], "20000", which=n)
+            waiter = subprocess.Popen(take, stdout=subprocess.PIPE, text=True)
             assert waiter.stdout is not None
             waiter.stdout.readline()
             wait_for_ticket(views[0], waiter.pid)
@@ -691,7 +730,7 @@ def try_place(place: Place, programs: Path, turns: int, kills: int) -> Seen:
         try:
             site.mount("tmpfs", "oracle", oracle, "mode=777")
             views = place.make(site)
-            seen.views = len(views)
+            seen.scope = "machine" if len(views) > 1 else "mount"
             probe(site, views[0], seen)
             if place.limit is not None:
                 limit(site, place, oracle, views[0], seen)
@@ -703,7 +742,7 @@ def try_place(place: Place, programs: Path, turns: int, kills: int) -> Seen:
                 stand_in_line(site, views, 4, seen)
                 # Anybody who comes and goes later: what the dead left is swept then.
                 time.sleep(1.1)  # a process sweeps at most once a second, and the last one just has
-                subprocess.run([programs / "worker", "take", views[0], "5000"], capture_output=True, check=False)
+                subprocess.run(command_for(site, "worker", "take", views[0], "5000"), capture_output=True, check=False)
                 seen.leftovers = sum(1 for entry in views[0].iterdir() if ".lock" in entry.name)
         except NotHere as why:
             seen.not_here = str(why)
@@ -768,32 +807,8 @@ def order(seen: Seen) -> str:
     return f"{'promised' if seen.promises('order') else 'not promised'}: {seen.in_order} of {seen.waits} times in order"
 
 
-def table(results: list[Seen], turns: int) -> str:
-    date = time.strftime("%Y-%m-%d", time.gmtime())
-    out = [
-        "# Places",
-        "",
-        "<!-- made by `make places-table` (tests/places/places.py); not to be edited -->",
-        "",
-        "What the library does where it does not live on a disk of its own: each cell is from a run of `make test-places`.",
-        f"Four processes made {turns} turns each, holds and appends in turn, and were killed now and then; an oracle on another",
-        "file system compared. *Holds*: `jlock probe` promises it there, and it was kept. *Not promised*: the probe says so,",
-        "and why; the figures are what was seen all the same. *Refused*: the library does not work there, and says so.",
-        "",
-        f"Made on {date}, Linux {platform.release().split('-')[0]}, {os.cpu_count()} CPUs.",
-        "",
-        "| place | exclusion | takeover | entries arrive | order |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    out += [f"| {' | '.join([seen.name, *(cell.replace('|', '/') for cell in cells(seen))])} |" for seen in results]
-    reasons: dict[str, list[str]] = {}
-    for seen in results:
-        reason = seen.probe.get("reason")
-        if isinstance(reason, str):
-            reasons.setdefault(reason, []).append(seen.name)
-    out += ["", "## What the probe says", ""]
-    out += [f"- {reason} ({'; '.join(names)})" for reason, names in reasons.items()]
-    return "\n".join(out) + "\n"
+def save(path: Path, results: list[Seen], turns: int) -> None:
+    path.write_text(json.dumps({"turns": turns, "seen": [asdict(seen) for seen in results]}, indent=1))
 
 
 def enter_namespaces() -> None:
@@ -813,7 +828,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=8)
     parser.add_argument("--quick", action="store_true", help="only the places that need no other program")
     parser.add_argument("--only", action="append", default=[], help="only this place (a regular expression)")
-    parser.add_argument("--write", type=Path, help="write the table to this file")
+    parser.add_argument("--save", type=Path, help="write what was seen to this file, for the table")
     arguments = parser.parse_args()
     enter_namespaces()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -833,8 +848,8 @@ def main() -> int:
             print(f"    FAULT: {fault}", flush=True)
         for error, times in seen.errors.most_common(3):
             print(f"    {times} x {error}", flush=True)
-    if arguments.write:
-        arguments.write.write_text(table(results, arguments.turns))
+    if arguments.save:
+        save(arguments.save, results, arguments.turns)
     tried = [seen for seen in results if not seen.not_here]
     print(f"places: {len(tried) - faulty} passed, {faulty} failed, {len(results) - len(tried)} not tried")
     return 1 if faulty or not tried else 0

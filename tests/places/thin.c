@@ -5,6 +5,7 @@
  * LACKS is a comma-separated list:
  *     nolink    no hard links (EPERM)
  *     noflock   no flock (EOPNOTSUPP); nolock: no flock (ENOLCK); deaf: every flock succeeds
+ *     readlock  no exclusive flock of a file that is open for reading only (EBADF, as NFS says)
  *     norename  no renames with flags
  *     links     a hard link has another inode number than its file
  *     paths     a file has another inode number under each name; inodes: at each look
@@ -190,6 +191,8 @@ static int thin_flock(const char *path, struct fuse_file_info *file, int operati
   if (lacks("noflock")) return -EOPNOTSUPP;
   if (lacks("nolock")) return -ENOLCK;
   if (lacks("deaf")) return 0;
+  int reads_only = (fcntl((int)file->fh, F_GETFL) & O_ACCMODE) == O_RDONLY;
+  if (lacks("readlock") && reads_only && operation & LOCK_EX) return -EBADF;
   return rc_of(flock((int)file->fh, operation));
 }
 
