@@ -6,7 +6,7 @@ use std::time::Duration;
 use jlock::ErrorKind;
 use jlock::seam::Verdict;
 
-use crate::scene::{At, Dir, Scratch, World, meanwhile, once};
+use crate::scene::{At, Dir, LIVING, Scratch, World, meanwhile, once};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -210,4 +210,46 @@ fn a_lock_that_could_not_be_released_is_left_as_a_dead_holders() {
     let held = next.try_acquire().expect("nobody holds it");
     assert!(held.recovered().unwrap());
     held.release().unwrap();
+}
+
+/// Else it would be taken before its holder knows of it.
+#[test]
+fn a_late_link_gives_a_sign_of_life() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = world.quietly(|| scratch.open());
+    let clock = world.clone();
+    let late = meanwhile(At::Before("linkat"), 1, move || clock.pass(16 * SECOND));
+    let held = world.run(late, || lock.acquire()).unwrap();
+    assert!(world.age_of(&scratch.lock()) < SECOND);
+    world.quietly(|| held.release()).unwrap();
+}
+
+/// A shipped peer judged the lock by its age, and renames while its holder settles.
+#[test]
+fn a_hold_that_is_taken_away_while_it_settles_is_lost() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = scratch.open();
+    let held = world.quietly(|| lock.acquire()).unwrap();
+    world.pass(31 * SECOND);
+    let dir = scratch.dir();
+    let robbed = meanwhile(At::Pause, 1, move || {
+        dir.steal();
+    });
+    let released = world.run(robbed, || held.release());
+    assert_eq!(released.unwrap_err().error.kind(), ErrorKind::Lost);
+    assert_eq!(fs::read_to_string(scratch.lock()).unwrap(), LIVING);
+}
+
+#[test]
+fn a_hold_that_is_taken_away_before_its_sign_of_life_is_lost() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = scratch.open();
+    let held = world.quietly(|| lock.acquire()).unwrap();
+    let dir = scratch.dir();
+    let robbed = meanwhile(At::Before("utimensat"), 1, move || {
+        dir.steal();
+    });
+    let refreshed = world.run(robbed, || held.refresh());
+    assert_eq!(refreshed.unwrap_err().kind(), ErrorKind::Lost);
+    assert!(held.release().is_err());
 }
