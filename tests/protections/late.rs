@@ -253,3 +253,16 @@ fn a_hold_that_is_taken_away_before_its_sign_of_life_is_lost() {
     assert_eq!(refreshed.unwrap_err().kind(), ErrorKind::Lost);
     assert!(held.release().is_err());
 }
+
+#[test]
+fn whoever_was_robbed_is_told_at_once() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = scratch.open();
+    let held = world.quietly(|| lock.acquire()).unwrap();
+    world.pass(31 * SECOND);
+    scratch.steal();
+    let refreshed = world.quietly(|| held.refresh());
+    assert_eq!(refreshed.unwrap_err().kind(), ErrorKind::Lost);
+    assert_eq!(world.pauses.get(), 0);
+    assert!(held.release().is_err());
+}
