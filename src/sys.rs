@@ -131,4 +131,26 @@ pub(crate) mod tests {
             std::fs::remove_dir_all(&self.path).unwrap();
         }
     }
+
+    /// Runs `run` in a forked child, which has none of the other threads. Whether it came to its end. What it has is not dropped
+    /// here.
+    pub(crate) fn ends_in_a_child(run: impl FnOnce()) -> bool {
+        const PATIENCE: u32 = 10; // seconds, after which a child that waits is ended
+        // SAFETY: the child does what a test has it do, and returns to no other test.
+        unsafe {
+            match libc::fork() {
+                0 => {
+                    libc::alarm(PATIENCE);
+                    run();
+                    libc::_exit(0)
+                }
+                child => {
+                    std::mem::forget(run);
+                    let mut status = -1;
+                    assert_eq!(libc::waitpid(child, &mut status, 0), child);
+                    status == 0
+                }
+            }
+        }
+    }
 }

@@ -127,6 +127,24 @@ mod tests {
         assert_eq!(note(id.inode() + 1).cut(id, 150), None);
     }
 
+    /// A note that stands in the lock of a user who may not write to the journal.
+    #[test]
+    fn a_note_is_believed_of_whoever_could_cut_the_journal_anyway() {
+        let scratch = sys::tests::Scratch::new();
+        let dir = Dir::new(sys::open_subdir(&scratch.dir, c".").unwrap(), c"j").unwrap();
+        let journal = sys::open(&scratch.dir, c"j", sys::Open::CreateNew).unwrap();
+        sys::chmod(&journal, 0o600).unwrap();
+        sys::write_at(&journal, b"whole\nhal", 0).unwrap();
+        let meta = sys::fstat(&journal).unwrap();
+        let note = format!("append={}:6:20\n", meta.id.inode());
+        let size_after = |user| {
+            act_upon(&dir, note.as_bytes(), user);
+            sys::fstat(&journal).unwrap().size
+        };
+        assert_eq!(size_after(meta.uid + 1), 9);
+        assert_eq!(size_after(meta.uid), 6);
+    }
+
     #[test]
     fn a_user_may_cut_what_the_user_could_write_to() {
         let dir = sys::open_dir(c"/").unwrap();

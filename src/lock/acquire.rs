@@ -147,11 +147,9 @@ impl Acquire {
         bell.is_cancelled(self.waiting)
     }
 
-    /// Leaves the directory in which it waits, to begin anew in another.
+    /// Leaves the directory in which it waits, to begin anew in another. What settles there is given up with what is parked.
     pub(crate) fn leave(&mut self, participant: &mut Participant) {
-        if let State::Settling(settling) = std::mem::replace(&mut self.state, State::Fresh) {
-            participant.give_up(settling);
-        }
+        self.state = State::Fresh;
         participant.leave_line(false);
     }
 

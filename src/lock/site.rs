@@ -136,3 +136,22 @@ impl Drop for Seat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::tests::{Scratch, ends_in_a_child};
+
+    #[test]
+    fn a_forked_child_leaves_its_parents_queue_alone() {
+        let scratch = Scratch::new();
+        let dir = Dir::new(sys::open_subdir(&scratch.dir, c".").unwrap(), c"j").unwrap();
+        let mut seat = Seat::new(&dir, &Arc::default());
+        seat.join();
+        let site = Arc::clone(&seat.site);
+        // As a thread that is not there in the child may have it.
+        let locked = site.waiting();
+        assert!(ends_in_a_child(|| drop(seat)));
+        assert_eq!(locked.len(), 1);
+    }
+}

@@ -226,6 +226,18 @@ mod tests {
         }
     }
 
+    /// And we have not used it since.
+    #[test]
+    fn what_took_a_number_is_not_closed_with_us() {
+        let theirs = rustix::event::eventfd(0, rustix::event::EventfdFlags::NONBLOCK).unwrap();
+        let ours = eventfd().unwrap();
+        let number = ours.number().unwrap();
+        replace(&ours, &theirs);
+        drop(ours);
+        assert!(is_open(number));
+        close_number(number);
+    }
+
     #[test]
     fn a_number_that_we_open_again_is_the_new_ones() {
         let old = eventfd().unwrap();

@@ -97,7 +97,9 @@ mod tests {
         assert_eq!(read_lease(&reader), Lease::Refused);
         drop(writer);
         assert_eq!(read_lease(&reader), Lease::Granted);
-        assert_eq!(read_lease(&other), Lease::Granted, "it was given back");
+        assert_eq!(read_lease(&other), Lease::Granted);
+        assert!(open(&scratch.dir, c"file", Open::Write).is_ok(), "both were given back");
+        assert!(reader.own().is_ok(), "and it is known as ours still");
         assert_eq!(read_lease(&scratch.dir), Lease::Unknown, "no regular file");
     }
 }

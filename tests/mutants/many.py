@@ -24,7 +24,7 @@ CHOSEN, REACHED, RUN = "JLOCK_MUTANT", "JLOCK_MUTANT_REACHED", "JLOCK_MUTANT_RUN
 CHOOSER = """
 /// Which version runs, and which functions are come by.
 #[doc(hidden)]
-#[allow(missing_docs)]
+#[allow(missing_docs, unsafe_code, clippy::all)]
 pub mod mutant {
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
     const UNKNOWN: u32 = u32::MAX;

@@ -212,6 +212,8 @@ def run_all_in_one(chosen: list[Patch]) -> tuple[dict[str, Seen], list[Patch], l
     with ThreadPoolExecutor(JOBS) as pool:
         greens = list(pool.map(lambda command: see_one(command, 0), commands))
         failing = [f"{command}: {green}" for command, green in zip(commands, greens) if green != "green"]
+        for command in failing:
+            tree.say(f"on the code as it is, {command}")
 
         def one(patch: Patch) -> Seen:
             number = numbers[patch.name]
@@ -230,6 +232,8 @@ def run_each(chosen: list[Patch]) -> tuple[dict[str, Seen], list[str]]:
     tree.use("tree")
     commands = sorted({command for patch in chosen for command in patch.red})
     failing = [f"{command}: {green}" for command in commands if (green := see(command)) != "green"]
+    for command in failing:
+        tree.say(f"on the code as it is, {command}")
     seen = {}
     for patch in chosen:
         seen[patch.name] = take_out(patch)
@@ -247,8 +251,6 @@ def run(chosen: list[Patch], each: bool, whole: bool) -> int:
     by_itself, more = run_each(left) if left else ({}, [])
     seen |= by_itself
     failing += more
-    for command in failing:
-        tree.say(f"on the code as it is, {command}")
     wrong = [name for name, found in seen.items() for _, result in found if not result.startswith("red")]
     today = datetime.datetime.now(datetime.timezone.utc).date()
     lines = ["| patch | taken out | promise | test | seen |", "| --- | --- | --- | --- | --- |"]

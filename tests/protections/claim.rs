@@ -143,7 +143,8 @@ fn a_corpse_that_was_replaced_is_not_exchanged() {
         "{calls:?}"
     );
     assert_eq!(fs::read_to_string(scratch.lock()).unwrap(), LIVING);
-    assert!(scratch.private_files().len() <= 1, "{:?}", scratch.private_files());
+    drop(lock);
+    assert!(scratch.private_files().is_empty(), "{:?}", scratch.private_files());
 }
 
 /// The process stands still before its exchange: an old lock must not appear, which a shipped peer takes at once.
@@ -197,6 +198,9 @@ fn a_live_lock_that_was_exchanged_goes_back() {
         assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
         let stands = fs::read_to_string(scratch.lock()).unwrap();
         assert_eq!(stands == LIVING, !comes_another, "{stands}");
+        // What could not go back is not ours to remove.
+        let is_theirs = |path: &std::path::PathBuf| fs::read_to_string(path).unwrap() == LIVING;
+        assert_eq!(scratch.private_files().iter().any(is_theirs), comes_another);
     }
 }
 
@@ -259,4 +263,34 @@ fn an_old_stamp_is_renewed_before_it_is_moved() {
     };
     world.run(stops, || lock.acquire_for(None).unwrap().release()).unwrap();
     assert!(world.calls().contains(&"renameat"));
+}
+
+/// A shipped peer has judged the claim by its age.
+#[test]
+fn nothing_is_moved_over_a_lock_that_may_be_anothers() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = parked(&scratch, &world);
+    fs::write(scratch.lock(), "").unwrap();
+    world.age(&scratch.lock(), 6 * SECOND);
+    let (dir, clock) = (scratch.dir(), world.clone());
+    let (mut settled, mut stolen) = (false, false);
+    let stops = move |at| {
+        match at {
+            At::Before("fcntl") => return Verdict::Fail(EINVAL),
+            At::Pause if !settled => {
+                settled = true;
+                clock.pass(31 * SECOND);
+            }
+            // The sign of life of what is to be moved there.
+            At::Before("utimensat") if settled && !stolen => {
+                stolen = true;
+                dir.steal();
+            }
+            _ => {}
+        }
+        Verdict::Proceed
+    };
+    let tried = world.run(stops, || lock.try_acquire().map(drop));
+    assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(fs::read_to_string(scratch.lock()).unwrap(), LIVING);
 }

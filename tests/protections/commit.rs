@@ -31,6 +31,32 @@ fn nothing_is_written_under_a_hold_that_was_lost() {
     assert!(held.release().is_err());
 }
 
+/// What was written may have gone into a journal that the thief has replaced by an older copy.
+#[test]
+fn a_call_that_lost_its_lock_is_done_again() {
+    let (scratch, world) = (Scratch::with("before\n"), World::new());
+    let lock = scratch.open();
+    lock.acquire().unwrap().release().unwrap();
+    let dir = scratch.dir();
+    let mut written = 0;
+    let robbed = move |at| {
+        match at {
+            // After the last look at the journal, before the one at the lock.
+            At::After("newfstatat") if written == 1 => {
+                written = 2;
+                dir.steal();
+                dir.replace(&dir.journal(), &format!("{HEADER}before\nthief's\n"));
+            }
+            At::After("write") if written == 0 => written = 1,
+            At::Pause if dir.lock().exists() => fs::remove_file(dir.lock()).unwrap(),
+            _ => {}
+        }
+        Verdict::Proceed
+    };
+    world.run(robbed, || append(&lock, "ours")).unwrap();
+    assert_eq!(scratch.content(), format!("{HEADER}before\nthief's\nours\n"));
+}
+
 #[test]
 fn nul_bytes_are_not_taken_away_under_a_hold_that_was_lost() {
     let (scratch, world) = (Scratch::with("before\n\0\0\0"), World::new());
@@ -204,4 +230,64 @@ fn what_is_synced_is_the_journal_that_stands() {
     assert_ne!(inode(&scratch.journal()), was);
     let made = |call| world.calls().iter().filter(|made| **made == call).count();
     assert_eq!((made("fdatasync"), made("fsync")), (2, 2));
+}
+
+/// The number of the journal whose name is known to be on disk is given to another, once it is gone.
+#[test]
+fn a_journal_that_has_an_old_ones_number_has_its_name_made_durable() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = scratch.options().sync(true).open(&scratch.0).unwrap();
+    let other = scratch.open();
+    append(&lock, "a").unwrap();
+    for round in 0..20 {
+        // The file system gives the number of the first away for the second.
+        other.journal().write_header(STAMP_MS + round).unwrap();
+        other.journal().write_header(STAMP_MS + round).unwrap();
+        world.quietly(|| append(&lock, "b")).unwrap();
+        assert!(world.calls().contains(&"fsync"), "round {round}");
+    }
+}
+
+// ------------------------------------------------------------------------------------------------- limits
+
+/// The limit on the size of files, for this process.
+struct Limited(rustix::process::Rlimit);
+
+impl Limited {
+    const MOST: u64 = 16 << 20; // more than any other test writes
+
+    fn new() -> Limited {
+        let before = rustix::process::getrlimit(rustix::process::Resource::Fsize);
+        let most = rustix::process::Rlimit {
+            current: Some(Limited::MOST),
+            ..before
+        };
+        rustix::process::setrlimit(rustix::process::Resource::Fsize, most).unwrap();
+        Limited(before)
+    }
+}
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        rustix::process::setrlimit(rustix::process::Resource::Fsize, self.0).unwrap();
+    }
+}
+
+/// Nobody sees half an entry, and no kill leaves one.
+#[test]
+fn what_would_go_beyond_the_limit_is_not_begun() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    fs::write(scratch.journal(), "# codegraph-journal v1 1\n").unwrap();
+    let file = fs::File::options().write(true).open(scratch.journal()).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"\n", Limited::MOST - 5).unwrap();
+    let lock = scratch.open();
+    lock.acquire().unwrap().release().unwrap();
+    let _limited = Limited::new();
+    let too_long = world.quietly(|| append(&lock, "a/longer/path"));
+    assert_eq!(too_long.unwrap_err().code(), -27);
+    assert!(!world.calls().contains(&"write"), "{:?}", world.calls());
+    // The header gets more digits: a new file.
+    let rewritten = world.quietly(|| stamp(&lock, "a"));
+    assert_eq!(rewritten.unwrap_err().code(), -27);
+    assert!(!world.calls().contains(&"pwrite64"), "{:?}", world.calls());
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jlock::ErrorKind;
 use jlock::seam::Verdict;
 
-use crate::scene::{At, Dir, Scratch, World, meanwhile, once};
+use crate::scene::{At, Dir, LIVING, Scratch, World, meanwhile, once};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -70,13 +70,42 @@ fn a_claim_is_as_old_as_its_file() {
     assert_eq!(world.pauses.get(), 2);
 }
 
-/// An acquire whose link was late, and what is done whenever it waits.
+/// Nobody can tell how long it has been silent, but for a clock that was corrected by a little.
+#[test]
+fn a_clock_that_was_set_back_makes_a_hold_late() {
+    for (back_ms, settles) in [(2_000, 1), (500, 0)] {
+        let (scratch, world) = (Scratch::new(), World::new());
+        let lock = scratch.open();
+        let held = world.quietly(|| lock.acquire()).unwrap();
+        world.set_back(Duration::from_millis(back_ms));
+        world.quietly(|| held.release()).unwrap();
+        assert_eq!(world.pauses.get(), settles, "by {back_ms} ms");
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_makes_a_link_late() {
+    for (back_ms, settles) in [(2_000, 1), (500, 0)] {
+        let (scratch, world) = (Scratch::new(), World::new());
+        let lock = scratch.open();
+        let clock = world.clone();
+        let set = meanwhile(At::Before("linkat"), 1, move || {
+            clock.set_back(Duration::from_millis(back_ms))
+        });
+        let held = world.run(set, || lock.acquire()).unwrap();
+        assert_eq!(world.pauses.get(), settles, "by {back_ms} ms");
+        world.quietly(|| held.release()).unwrap();
+    }
+}
+
+/// An acquire whose link was late, which has a second's time; what is done while it settles, and after. Then another handle
+/// can have the lock, while this one lives.
 fn link_late(
     scratch: &Scratch,
     world: &World,
-    timeout: Option<Duration>,
     mut settling: impl FnMut(&Dir, &World) + 'static,
-) -> jlock::Result<()> {
+    after: impl FnOnce(&Dir),
+) -> ErrorKind {
     let lock = world.quietly(|| {
         let lock = scratch.open();
         lock.acquire().unwrap().release().unwrap();
@@ -95,27 +124,22 @@ fn link_late(
         }
         Verdict::Proceed
     };
-    let acquired = world.run(late, || lock.acquire_for(timeout).map(drop));
-    // The handle lives, and has given up what was lost.
-    assert!(scratch.open_beside(world), "whose is it?");
+    let acquired = world.run(late, || lock.acquire_for(SECOND).map(drop));
+    after(scratch);
+    let next = world.quietly(|| scratch.open().try_acquire().map(drop));
+    next.expect("nobody holds it");
     drop(lock);
-    acquired
-}
-
-impl Scratch {
-    /// Whether another handle can have the lock now.
-    fn open_beside(&self, world: &World) -> bool {
-        let tried = world.quietly(|| self.open().try_acquire().map(drop));
-        tried.is_ok()
-    }
+    acquired.unwrap_err().kind()
 }
 
 #[test]
 fn a_late_link_that_is_given_up_is_free_to_be_claimed() {
     let (scratch, world) = (Scratch::new(), World::new());
     let stands_still_again = |_: &Dir, world: &World| world.pass(31 * SECOND);
-    let acquired = link_late(&scratch, &world, Some(SECOND), stands_still_again);
-    assert_eq!(acquired.unwrap_err().kind(), ErrorKind::TimedOut);
+    assert_eq!(
+        link_late(&scratch, &world, stands_still_again, |_| {}),
+        ErrorKind::TimedOut
+    );
 }
 
 /// A link to the lock as it stands, to be put back.
@@ -123,28 +147,22 @@ fn keep(dir: &Dir) {
     fs::hard_link(dir.lock(), dir.0.join("kept")).unwrap();
 }
 
+/// As an exchange does, of somebody who then dies.
 fn put_back(dir: &Dir) {
     fs::rename(dir.0.join("kept"), dir.lock()).unwrap();
 }
 
-/// As an exchange does, of somebody who then dies.
 #[test]
 fn a_lock_that_was_lost_as_it_settled_is_a_dead_ones_when_it_comes_back() {
     let (scratch, world) = (Scratch::new(), World::new());
-    let mut pauses = 0;
-    let robbed = move |dir: &Dir, _: &World| {
-        pauses += 1;
-        match pauses {
-            1 => {
-                keep(dir);
-                dir.steal();
-            }
-            // It waits for the thief.
-            2 => put_back(dir),
-            _ => {}
+    let mut robbed = false;
+    let robs = move |dir: &Dir, _: &World| {
+        if !std::mem::replace(&mut robbed, true) {
+            keep(dir);
+            dir.steal();
         }
     };
-    link_late(&scratch, &world, None, robbed).expect("it claims its own, as anybody does");
+    assert_eq!(link_late(&scratch, &world, robs, put_back), ErrorKind::TimedOut);
 }
 
 #[test]
@@ -192,4 +210,59 @@ fn a_lock_that_could_not_be_released_is_left_as_a_dead_holders() {
     let held = next.try_acquire().expect("nobody holds it");
     assert!(held.recovered().unwrap());
     held.release().unwrap();
+}
+
+/// Else it would be taken before its holder knows of it.
+#[test]
+fn a_late_link_gives_a_sign_of_life() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = world.quietly(|| scratch.open());
+    let clock = world.clone();
+    let late = meanwhile(At::Before("linkat"), 1, move || clock.pass(16 * SECOND));
+    let held = world.run(late, || lock.acquire()).unwrap();
+    assert!(world.age_of(&scratch.lock()) < SECOND);
+    world.quietly(|| held.release()).unwrap();
+}
+
+/// A shipped peer judged the lock by its age, and renames while its holder settles.
+#[test]
+fn a_hold_that_is_taken_away_while_it_settles_is_lost() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = scratch.open();
+    let held = world.quietly(|| lock.acquire()).unwrap();
+    world.pass(31 * SECOND);
+    let dir = scratch.dir();
+    let robbed = meanwhile(At::Pause, 1, move || {
+        dir.steal();
+    });
+    let released = world.run(robbed, || held.release());
+    assert_eq!(released.unwrap_err().error.kind(), ErrorKind::Lost);
+    assert_eq!(fs::read_to_string(scratch.lock()).unwrap(), LIVING);
+}
+
+#[test]
+fn a_hold_that_is_taken_away_before_its_sign_of_life_is_lost() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = scratch.open();
+    let held = world.quietly(|| lock.acquire()).unwrap();
+    let dir = scratch.dir();
+    let robbed = meanwhile(At::Before("utimensat"), 1, move || {
+        dir.steal();
+    });
+    let refreshed = world.run(robbed, || held.refresh());
+    assert_eq!(refreshed.unwrap_err().kind(), ErrorKind::Lost);
+    assert!(held.release().is_err());
+}
+
+#[test]
+fn whoever_was_robbed_is_told_at_once() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = scratch.open();
+    let held = world.quietly(|| lock.acquire()).unwrap();
+    world.pass(31 * SECOND);
+    scratch.steal();
+    let refreshed = world.quietly(|| held.refresh());
+    assert_eq!(refreshed.unwrap_err().kind(), ErrorKind::Lost);
+    assert_eq!(world.pauses.get(), 0);
+    assert!(held.release().is_err());
 }

@@ -154,3 +154,25 @@ fn a_shipped_peer_that_lives_is_waited_for() {
     fs::write(scratch.lock(), LIVING).unwrap();
     assert_eq!(scratch.open().try_acquire().unwrap_err().kind(), ErrorKind::WouldBlock);
 }
+
+/// A sweep looks at it just then, and takes it for nobody's.
+#[test]
+fn a_private_file_that_somebody_has_locked_is_given_up() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = scratch.open();
+    let (dir, looked_at) = (scratch.dir(), std::rc::Rc::new(std::cell::Cell::new(None)));
+    let keep = std::rc::Rc::clone(&looked_at);
+    let looks = meanwhile(At::Before("flock"), 1, move || {
+        let file = fs::File::open(dir.private_file()).unwrap();
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockShared).unwrap();
+        keep.set(Some(file));
+    });
+    let held = world.run(looks, || lock.acquire()).unwrap();
+    let theirs = looked_at.take().expect("a file was made");
+    assert_ne!(
+        std::os::unix::fs::MetadataExt::ino(&theirs.metadata().unwrap()),
+        inode(&scratch.lock())
+    );
+    assert_eq!(scratch.private_files().len(), 1);
+    held.release().unwrap();
+}

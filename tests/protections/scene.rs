@@ -167,6 +167,8 @@ pub struct World {
     pub pauses: Rc<Cell<usize>>,
     calls: Rc<RefCell<Vec<&'static str>>>,
     boot_ms: Rc<Cell<Option<i64>>>,
+    /// By how much the wall clock was set back.
+    back: Rc<Cell<Duration>>,
 }
 
 impl World {
@@ -176,6 +178,7 @@ impl World {
             pauses: Rc::default(),
             calls: Rc::default(),
             boot_ms: Rc::default(),
+            back: Rc::default(),
         }
     }
 
@@ -184,7 +187,12 @@ impl World {
     }
 
     fn since_1970(&self) -> Duration {
-        EPOCH + self.now.get()
+        EPOCH + self.now.get() - self.back.get()
+    }
+
+    /// Somebody sets the wall clock back.
+    pub fn set_back(&self, time: Duration) {
+        self.back.set(time);
     }
 
     pub fn realtime_ms(&self) -> i64 {
