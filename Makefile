@@ -18,6 +18,7 @@ include mk/prove.mk
 include mk/places.mk
 include mk/debian.mk
 include mk/mutants.mk
+include mk/packages.mk
 
 .PHONY: help
 help: ## this list
