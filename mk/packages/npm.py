@@ -34,6 +34,8 @@ def stage(into: Path) -> None:
         if platform.node:
             (into / "native" / platform.node).mkdir(parents=True)
             shutil.copyfile(platform.file(SONAME), into / "native" / platform.node / SONAME)
+    for path in into.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)  # whatever the umask is, and the checkout's
 
 
 def main() -> None:
