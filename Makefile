@@ -21,6 +21,7 @@ include mk/debian.mk
 include mk/mutants.mk
 include mk/loaded.mk
 include mk/coverage.mk
+include mk/packages.mk
 
 .PHONY: help
 help: ## this list

@@ -1,4 +1,4 @@
-//go:build !jlock_pkgconfig
+//go:build !jlock_pkgconfig && !musl
 
 package jlock
 

@@ -1,4 +1,4 @@
-//go:build !jlock_pkgconfig && !(linux && (amd64 || arm64))
+//go:build !jlock_pkgconfig && !(linux && (amd64 || arm64 || (!musl && (386 || arm || riscv64 || s390x))))
 
 package jlock
 

@@ -92,7 +92,8 @@ async function openInPool(dir, options) {
  * @param {bigint[]} out
  */
 async function openNamed(dir, journal, native, out) {
-    const path = dir.bytes.subarray(0, -1);
+    const bytes = dir.bytes.subarray(0, -1);
+    const path = Buffer.from(dir.text).equals(bytes) ? dir.text : bytes; // Bun and Deno want a string
     const flags = O_PATH | node_fs_1.constants.O_DIRECTORY;
     try {
         const directory = await (0, promises_1.open)(path, flags).catch(async (error) => {

@@ -12,19 +12,61 @@ exports.freeAtEnd = freeAtEnd;
 exports.keepAtEnd = keepAtEnd;
 exports.closeAtEnd = closeAtEnd;
 const node_fs_1 = require("node:fs");
+const node_module_1 = require("node:module");
+const node_path_1 = require("node:path");
 const node_url_1 = require("node:url");
 const koffi_1 = __importDefault(require("koffi"));
 /** @typedef {bigint} Handle `struct jlock *` */
 /** @typedef {bigint} SnapshotPointer `struct jlock_snapshot *` */
 /** @typedef {{ (...args: any[]): any, async: Function }} NativeFunction */
+const SONAME = 'libjlock.so.0';
 /** Where a build in this checkout leaves the library: cargo's, then the Makefile's. */
-const BUILT = ['release/libjlock.so', 'dist/libjlock.so.0'];
+const BUILT = ['release/libjlock.so', `dist/${SONAME}`];
+/** This file, or the one that a bundler made of the program: in one that it made for `require`, there is no other name. */
+const here = typeof __filename === 'string' ? (0, node_url_1.pathToFileURL)(__filename).href : require('node:url').pathToFileURL(__filename).href;
+/** The program itself, with what it has loaded. */
+const node = koffi_1.default.load(null);
+/** The name of this platform's directory in `native/`. Of the two C libraries, glibc alone has this function. */
+function platform() {
+    let libc = 'glibc';
+    try {
+        node.symbol('gnu_get_libc_version');
+    }
+    catch {
+        libc = 'musl';
+    }
+    return `${process.platform}-${process.arch}-${libc}`;
+}
+/**
+ * The package's own library. Beside a bundle it is where the bundle's maker has put it, or in a package that is still
+ * installed above it.
+ *
+ * @returns {string[]} where it may be
+ */
+function brought() {
+    const name = `${platform()}/${SONAME}`;
+    const paths = [(0, node_url_1.fileURLToPath)(new URL(`../native/${name}`, here)), (0, node_url_1.fileURLToPath)(new URL(SONAME, here))];
+    try {
+        paths.push((0, node_path_1.join)((0, node_path_1.dirname)((0, node_module_1.createRequire)(here).resolve('jlock/package.json')), 'native', name));
+    }
+    catch {
+        // Not installed there.
+    }
+    return paths;
+}
 function libraryPath() {
     if (process.env.JLOCK_LIBRARY)
         return process.env.JLOCK_LIBRARY;
-    const here = require('node:url').pathToFileURL(__filename).href; // undefined where a bundler made one CommonJS file of the program
-    const built = here ? BUILT.map((name) => (0, node_url_1.fileURLToPath)(new URL(`../../../target/${name}`, here))) : [];
-    return built.find((path) => (0, node_fs_1.existsSync)(path)) ?? 'libjlock.so.0';
+    return [...brought(), ...built()].find((path) => (0, node_fs_1.existsSync)(path)) ?? SONAME;
+}
+/** @returns {string[]} in this checkout, the newest first */
+function built() {
+    const checkout = new URL('../../../', here);
+    if (!(0, node_fs_1.existsSync)(new URL('include/jlock.h', checkout)))
+        return [];
+    const paths = BUILT.map((name) => (0, node_url_1.fileURLToPath)(new URL(`target/${name}`, checkout)));
+    const age = (/** @type {string} */ path) => (0, node_fs_1.statSync)(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    return paths.sort((one, other) => age(other) - age(one));
 }
 function loadLibrary() {
     const path = libraryPath();
@@ -32,8 +74,9 @@ function loadLibrary() {
         return koffi_1.default.load(path);
     }
     catch (error) {
-        const advice = 'build it with cargo build --release, install it, or name it in JLOCK_LIBRARY';
-        throw new Error(`the library ${path} cannot be loaded: ${advice}`, { cause: error });
+        const none = path === SONAME ? `this package has none for ${platform()}, and none is installed` : 'it cannot be loaded';
+        const advice = 'install jlock, or name the library in JLOCK_LIBRARY';
+        throw new Error(`the library ${path}: ${none}; ${advice}`, { cause: error });
     }
 }
 const library = loadLibrary();
@@ -136,7 +179,6 @@ exports.addressOf = addressOf;
  * more. Bun and Deno have Node-API, but event loops of their own: with them, nothing here that begins with `uv_` can be
  * called.
  */
-const node = koffi_1.default.load(null);
 exports.hasLibuv = !process.versions.bun && !process.versions.deno;
 /**
  * @param {string} name
@@ -153,8 +195,11 @@ const uv_poll_start = libuv('uv_poll_start', [UvPoll, 'int', 'void *']);
 const UV_READABLE = 1;
 exports.uv_poll_stop = libuv('uv_poll_stop', [UvPoll]);
 exports.uv_is_active = libuv('uv_is_active', [UvPoll]);
+/** @type {NativeFunction} */
 exports.epoll_create1 = node.func('epoll_create1', 'int', ['int']);
+/** @type {NativeFunction} */
 exports.epoll_ctl = node.func('epoll_ctl', 'int', ['int', 'int', 'int', 'void *']);
+/** @type {NativeFunction} */
 exports.epoll_wait = node.func('epoll_wait', 'int', ['int', 'void *', 'int', 'int']);
 /** The error of the C library's last function here: negative, as the library's own. */
 const errno = () => -koffi_1.default.errno();
@@ -165,6 +210,7 @@ exports.errno = errno;
  * cannot be called any more. So it gets another callback, which is no JavaScript: see `startOnce`.
  *
  * @param {number} fd
+ * @returns {{ handle: unknown, pointer: bigint }}
  */
 function pollOn(fd) {
     const handle = koffi_1.default.node.poll(fd, { readable: true }, () => { });

@@ -37,8 +37,8 @@ export function toPath(value, name) {
  * @param {string} code as Node's own functions have it
  */
 export function argumentError(name, what, value, code) {
-  const shown =
-    typeof value === 'string' ? JSON.stringify(value) : typeof value === 'object' ? 'the object' : String(value);
+  const isObject = typeof value === 'object' && value !== null;
+  const shown = typeof value === 'string' ? JSON.stringify(value) : isObject ? 'the object' : String(value);
   return Object.assign(new TypeError(`${name}: ${shown} ${what}`), { code });
 }
 

@@ -2,22 +2,66 @@
  * The library, found and described: the one file that knows koffi. Names and types are those of `include/jlock.h`.
  */
 
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { existsSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import koffi from 'koffi';
 
 /** @typedef {bigint} Handle `struct jlock *` */
 /** @typedef {bigint} SnapshotPointer `struct jlock_snapshot *` */
 /** @typedef {{ (...args: any[]): any, async: Function }} NativeFunction */
 
+const SONAME = 'libjlock.so.0';
 /** Where a build in this checkout leaves the library: cargo's, then the Makefile's. */
-const BUILT = ['release/libjlock.so', 'dist/libjlock.so.0'];
+const BUILT = ['release/libjlock.so', `dist/${SONAME}`];
+
+/** This file, or the one that a bundler made of the program: in one that it made for `require`, there is no other name. */
+const here = typeof __filename === 'string' ? pathToFileURL(__filename).href : import.meta.url;
+
+/** The program itself, with what it has loaded. */
+const node = koffi.load(null);
+
+/** The name of this platform's directory in `native/`. Of the two C libraries, glibc alone has this function. */
+function platform() {
+  let libc = 'glibc';
+  try {
+    node.symbol('gnu_get_libc_version');
+  } catch {
+    libc = 'musl';
+  }
+  return `${process.platform}-${process.arch}-${libc}`;
+}
+
+/**
+ * The package's own library. Beside a bundle it is where the bundle's maker has put it, or in a package that is still
+ * installed above it.
+ *
+ * @returns {string[]} where it may be
+ */
+function brought() {
+  const name = `${platform()}/${SONAME}`;
+  const paths = [fileURLToPath(new URL(`../native/${name}`, here)), fileURLToPath(new URL(SONAME, here))];
+  try {
+    paths.push(join(dirname(createRequire(here).resolve('jlock/package.json')), 'native', name));
+  } catch {
+    // Not installed there.
+  }
+  return paths;
+}
 
 function libraryPath() {
   if (process.env.JLOCK_LIBRARY) return process.env.JLOCK_LIBRARY;
-  const here = import.meta.url; // undefined where a bundler made one CommonJS file of the program
-  const built = here ? BUILT.map((name) => fileURLToPath(new URL(`../../../target/${name}`, here))) : [];
-  return built.find((path) => existsSync(path)) ?? 'libjlock.so.0';
+  return [...brought(), ...built()].find((path) => existsSync(path)) ?? SONAME;
+}
+
+/** @returns {string[]} in this checkout, the newest first */
+function built() {
+  const checkout = new URL('../../../', here);
+  if (!existsSync(new URL('include/jlock.h', checkout))) return [];
+  const paths = BUILT.map((name) => fileURLToPath(new URL(`target/${name}`, checkout)));
+  const age = (/** @type {string} */ path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  return paths.sort((one, other) => age(other) - age(one));
 }
 
 function loadLibrary() {
@@ -25,8 +69,9 @@ function loadLibrary() {
   try {
     return koffi.load(path);
   } catch (error) {
-    const advice = 'build it with cargo build --release, install it, or name it in JLOCK_LIBRARY';
-    throw new Error(`the library ${path} cannot be loaded: ${advice}`, { cause: error });
+    const none = path === SONAME ? `this package has none for ${platform()}, and none is installed` : 'it cannot be loaded';
+    const advice = 'install jlock, or name the library in JLOCK_LIBRARY';
+    throw new Error(`the library ${path}: ${none}; ${advice}`, { cause: error });
   }
 }
 
@@ -141,7 +186,6 @@ export const addressOf = (memory) => koffi.address(memory);
  * more. Bun and Deno have Node-API, but event loops of their own: with them, nothing here that begins with `uv_` can be
  * called.
  */
-const node = koffi.load(null);
 export const hasLibuv = !process.versions.bun && !process.versions.deno;
 
 /**
@@ -162,8 +206,11 @@ const UV_READABLE = 1;
 
 export const uv_poll_stop = libuv('uv_poll_stop', [UvPoll]);
 export const uv_is_active = libuv('uv_is_active', [UvPoll]);
+/** @type {NativeFunction} */
 export const epoll_create1 = node.func('epoll_create1', 'int', ['int']);
+/** @type {NativeFunction} */
 export const epoll_ctl = node.func('epoll_ctl', 'int', ['int', 'int', 'int', 'void *']);
+/** @type {NativeFunction} */
 export const epoll_wait = node.func('epoll_wait', 'int', ['int', 'void *', 'int', 'int']);
 
 /** The error of the C library's last function here: negative, as the library's own. */
@@ -175,6 +222,7 @@ export const errno = () => -koffi.errno();
  * cannot be called any more. So it gets another callback, which is no JavaScript: see `startOnce`.
  *
  * @param {number} fd
+ * @returns {{ handle: unknown, pointer: bigint }}
  */
 export function pollOn(fd) {
   const handle = koffi.node.poll(fd, { readable: true }, () => {});

@@ -100,7 +100,7 @@ test('each journal of a directory has its own lock', async (t) => {
   await b.acquire();
   await a.append([{ file: 'x' }]);
   assert.deepEqual(
-    readdirSync(dir).filter((name) => !name.endsWith('.tmp')),
+    readdirSync(dir).filter((name) => !name.endsWith('.tmp')).sort(),
     ['a', 'a.lock', 'b.lock'],
   );
   const again = await open(t, dir, { journal: 'a', timeoutMs: 0 });

@@ -4,9 +4,10 @@
  * cannot be called any more. So it gets another callback, which is no JavaScript: see `startOnce`.
  *
  * @param {number} fd
+ * @returns {{ handle: unknown, pointer: bigint }}
  */
 export function pollOn(fd: number): {
-    handle: import("koffi").node.PollHandle;
+    handle: unknown;
     pointer: bigint;
 };
 /**
@@ -60,36 +61,20 @@ export const jlock_version_string: NativeFunction;
 export function decodeString(pointer: bigint, length: number): string;
 export function decodeBytes(pointer: bigint, length: number): Buffer;
 export function addressOf(memory: Uint8Array): bigint;
+/**
+ * Node's program exports Node-API and libuv. Both are called here for what has to go on where no JavaScript runs any
+ * more. Bun and Deno have Node-API, but event loops of their own: with them, nothing here that begins with `uv_` can be
+ * called.
+ */
 export const hasLibuv: boolean;
 export const uv_poll_stop: NativeFunction;
 export const uv_is_active: NativeFunction;
-export const epoll_create1: {
-    (...args: any[]): any;
-    async: (...args: any[]) => any;
-    info: {
-        name: string;
-        arguments: import("koffi").TypeObject[];
-        result: import("koffi").TypeObject;
-    };
-};
-export const epoll_ctl: {
-    (...args: any[]): any;
-    async: (...args: any[]) => any;
-    info: {
-        name: string;
-        arguments: import("koffi").TypeObject[];
-        result: import("koffi").TypeObject;
-    };
-};
-export const epoll_wait: {
-    (...args: any[]): any;
-    async: (...args: any[]) => any;
-    info: {
-        name: string;
-        arguments: import("koffi").TypeObject[];
-        result: import("koffi").TypeObject;
-    };
-};
+/** @type {NativeFunction} */
+export const epoll_create1: NativeFunction;
+/** @type {NativeFunction} */
+export const epoll_ctl: NativeFunction;
+/** @type {NativeFunction} */
+export const epoll_wait: NativeFunction;
 export function errno(): number;
 export function startOnce(poll: bigint): number;
 /**

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import enum
-import weakref
 from typing import Any, Optional
 
 from . import _abi, _errors
@@ -102,7 +101,10 @@ class Source:
 
     def __init__(self, pointer: ctypes.c_void_p) -> None:
         self.pointer = pointer
-        weakref.finalize(self, _abi.lib.jlock_snapshot_free, pointer)
+
+    # No weakref.finalize, which frees at the interpreter's end what a daemon thread may still read.
+    def __del__(self, free: Any = _abi.lib.jlock_snapshot_free) -> None:
+        free(self.pointer)
 
     def paths(self, kind: int) -> tuple[str, ...]:
         return tuple(self._path(kind, index) for index in range(_abi.lib.jlock_snapshot_count(self.pointer, kind)))

@@ -7,6 +7,7 @@ import ctypes
 import gc
 import os
 import pathlib
+import threading
 import tracemalloc
 from collections.abc import Callable
 
@@ -129,3 +130,37 @@ def test_waits_of_tasks(directory: pathlib.Path) -> None:
         flat(lambda: loop.run_until_complete(operation()))
     finally:
         loop.close()
+
+
+# `make prove` asks for a million. What each kept would add up: a pointer each is 8 MB then, and a short text now.
+OPERATIONS = int(os.environ.get("JLOCK_OPERATIONS", "3000"))
+
+
+def test_many_operations(directory: pathlib.Path) -> None:
+    journal, other = Journal(directory), Journal(directory, timeout=0)
+    long = ["x" * 200]
+
+    def operations(count: int) -> None:
+        for number in range(count):
+            journal.append(long)
+            if number % 10 == 0:
+                with journal:
+                    with pytest.raises(AcquireTimeoutError):
+                        other.acquire()
+                    journal.append_stamped(["a"], deleted=["b"], timestamp_ms=1_700_000_000_000)
+                assert journal.checkpoint(journal.read(), 1_700_000_000_001)
+                journal.inspect()
+            if number % 100 == 0:
+                Lock(directory).close()
+                asyncio.run(journal.append_async(["c"]))
+
+    def measured(count: int) -> tuple[int, int, int]:
+        operations(count)
+        gc.collect()
+        return descriptors(), threading.active_count(), in_use()
+
+    before = measured(OPERATIONS // 10)
+    after = measured(OPERATIONS)
+    assert after[:2] == before[:2]
+    assert after[2] - before[2] < 1_000_000
+    print(f"figure: operations in Python, with memory, threads and descriptors as before = {OPERATIONS}")

@@ -215,6 +215,42 @@ def test_the_end_of_the_interpreter_ends_a_daemon_threads_wait_in_silence(
     assert (ran.returncode, ran.stderr) == (0, "")
 
 
+READ_AT_THE_END = """
+import atexit, sys, threading
+
+began, ended = threading.Event(), threading.Event()
+
+@atexit.register  # the first, so it comes after all others
+def last():
+    ended.set()
+    thread.join()
+
+from jlock import Journal, _abi
+
+count = _abi.lib.jlock_snapshot_count
+
+def count_at_the_end(*arguments):
+    began.set()
+    ended.wait()
+    return count(*arguments)
+
+def read():
+    print(journal.read().changed)
+
+journal = Journal(sys.argv[1])
+journal.append_stamped(["a", "b"], timestamp_ms=1)
+_abi.lib.jlock_snapshot_count = count_at_the_end
+thread = threading.Thread(target=read, daemon=True)
+thread.start()
+began.wait()
+"""
+
+
+def test_what_a_daemon_thread_reads_is_not_freed_under_it_at_the_end_of_the_interpreter(directory: pathlib.Path) -> None:
+    ran = run(READ_AT_THE_END, directory)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "('a', 'b')\n", "")
+
+
 def test_what_a_daemon_thread_holds_is_not_released_before_it_dies(directory: pathlib.Path) -> None:
     """It still works on what the lock protects. So the next holder takes over, and learns that it may be half done."""
     code = """

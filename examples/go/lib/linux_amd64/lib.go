@@ -1,6 +1,6 @@
-//go:build linux && amd64 && !jlock_pkgconfig
+//go:build linux && amd64 && !musl && !jlock_pkgconfig
 
-// Package linux_amd64 holds the static library for this architecture, and its header. It is a package so that
+// Package linux_amd64 holds the static library for this platform, and its header. It is a package so that
 // `go mod vendor` copies them.
 package linux_amd64
 

@@ -1,0 +1,8 @@
+//go:build linux && 386 && !jlock_pkgconfig
+
+// Package linux_386 holds the static library for this platform, and its header. It is a package so that
+// `go mod vendor` copies them.
+package linux_386
+
+// Sum changes whenever the archive or the header does.
+const Sum = Make_library_and_fill_sh_put_the_archive_here

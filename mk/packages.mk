@@ -1,0 +1,60 @@
+# Packages for languages, into target/packages: wheels and a source distribution for Python, a tarball for npm, a module for
+# Go. Each holds the library for every platform for which one has been built: this machine's, and those of `make cross`.
+
+MACHINE := $(shell uname -m)
+# As mk/cross.txt has it; and what zig calls it, with the oldest glibc that is asked for.
+HERE    := $(TARGET)/platforms/$(MACHINE)-gnu
+ZIG     := $(abspath $(PYTHON)) -m ziglang
+ZIG_FOR := $(MACHINE)-linux-gnu.$(if $(filter riscv64,$(MACHINE)),2.27,2.17)
+
+.PHONY: packages
+packages: packages-languages ## packages for every language, each installed elsewhere and tested there (half an hour)
+
+.PHONY: packages-languages
+packages-languages: made-packages
+	@$(PYTHON) mk/packages/reproduce.py
+	@rm -rf $(TARGET)/packages/results
+	@$(PYTHON) mk/packages/try_python.py
+	@$(PYTHON) mk/packages/try_node.py
+	@$(PYTHON) mk/packages/try_go.py
+	@$(PYTHON) mk/packages/table.py
+
+.PHONY: test-packages
+test-packages: made-packages ## one wheel, the npm tarball and the Go module, installed elsewhere and tried there
+	@$(PYTHON) mk/packages/try_python.py --short
+	@$(PYTHON) mk/packages/try_node.py --short
+	@$(PYTHON) mk/packages/try_go.py --short
+	@cd mk/packages && ../../$(PYTHON) -m mypy --strict .
+
+.PHONY: packages-page
+packages-page: ## puts what the last `make packages` has found into docs/packages.md
+	@$(PYTHON) mk/packages/table.py --page
+
+.PHONY: packages-deps
+packages-deps:
+	@test -x $(PYTHON) || python3 -m venv $(VENV)
+	@$(PYTHON) -m pip install --quiet --requirement mk/requirements.txt --requirement mk/requirements-packages.txt
+	@npm ci --prefix tests/packages --silent --no-fund --no-audit
+
+.PHONY: made-packages
+made-packages: packages-deps platform
+	@$(PYTHON) mk/packages/about.py
+	@$(PYTHON) mk/packages/wheel.py
+	@$(PYTHON) mk/packages/npm.py
+	@$(PYTHON) mk/packages/gomod.py
+
+.PHONY: platform
+platform: $(HERE)/$(SONAME) $(HERE)/libjlock.a
+
+$(HERE)/libjlock.a: $(DIST)/libjlock.a
+	@mkdir -p $(HERE)
+	@cp $< $@
+
+# The same object as the installed library's. Linked with zig, for the symbols of an old glibc; with the machine's unwinder,
+# because a program must have only one.
+$(HERE)/$(SONAME): $(DIST)/jlock.o libjlock.map mk/requirements-packages.txt
+	@mkdir -p $(HERE)
+	@ZIG_GLOBAL_CACHE_DIR=$(abspath $(TARGET))/platforms/zig ZIG_LOCAL_CACHE_DIR=$(abspath $(TARGET))/platforms/zig \
+	    $(ZIG) cc -target $(ZIG_FOR) -shared -s -o $@ -Wl,-soname,$(SONAME) -Wl,--version-script=libjlock.map \
+	    $(EXPORTS:%=-Wl,-u,%) -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,-z,defs -Wl,--as-needed \
+	    $< "$$($(CC) -print-file-name=libgcc_s.so.1)" -lpthread -ldl -lm

@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""What is inside the library: a bill of materials (CycloneDX), and the licences of the parts.
+
+    about.py     writes target/packages/about/: jlock.cdx.json, THIRD-PARTY.txt
+
+Every platform's library has the same crates: those that cargo names for x86-64 with glibc, and of Rust's own library.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from common import OUT, ROOT, version
+
+TARGET = "x86_64-unknown-linux-gnu"
+OURS = {"jlock", "jlock-capi"}
+
+# Rust's own library is linked in, and its licence is a choice of two, as that of each crate here. They are used under MIT.
+RUST = "MIT OR Apache-2.0"
+NEED = "MIT"
+
+def said(*command: str) -> str:
+    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def linked() -> list[dict[str, Any]]:
+    """Cargo's metadata of the crates that the library is made of, without ours."""
+    metadata = json.loads(said("cargo", "metadata", "--format-version=1", "--locked", f"--filter-platform={TARGET}"))
+    tree = ["cargo", "tree", "--locked", "--package=jlock-capi", "--features=installed", "--edges=normal,no-proc-macro"]
+    names = set(said(*tree, f"--target={TARGET}", "--prefix=none", "--format={p}").splitlines())
+    wanted = {tuple(line.replace(" v", " ").split()[:2]) for line in names if line}
+    packages = [each for each in metadata["packages"] if (each["name"], each["version"]) in wanted]
+    return sorted((each for each in packages if each["name"] not in OURS), key=lambda each: (each["name"], each["version"]))
+
+
+def checksums() -> dict[tuple[str, str], str]:
+    """Those that Cargo.lock pins."""
+    found: dict[tuple[str, str], str] = {}
+    fields: dict[str, str] = {}
+    for line in (ROOT / "Cargo.lock").read_text().splitlines():
+        if line == "[[package]]":
+            fields = {}
+        key, separator, value = line.partition(" = ")
+        if separator:
+            fields[key] = value.strip('"')
+            if key == "checksum":
+                found[fields["name"], fields["version"]] = fields["checksum"]
+    return found
+
+
+def component(crate: dict[str, Any], sums: dict[tuple[str, str], str]) -> dict[str, Any]:
+    purl = f"pkg:cargo/{crate['name']}@{crate['version']}"
+    return {
+        "type": "library",
+        "bom-ref": purl,
+        "name": crate["name"],
+        "version": crate["version"],
+        "purl": purl,
+        "hashes": [{"alg": "SHA-256", "content": sums[crate["name"], crate["version"]]}],
+        "licenses": [{"expression": crate["license"].replace("/", " OR ")}],
+    }
+
+
+def bill(crates: list[dict[str, Any]], rust: str) -> dict[str, Any]:
+    """Without a serial number and a date, which would differ from build to build."""
+    sums = checksums()
+    std = {
+        "type": "library",
+        "bom-ref": f"rust-std@{rust}",
+        "name": "rust-std",
+        "version": rust,
+        "description": "Rust's standard library, as its compiler brings it",
+        "licenses": [{"expression": RUST}],
+    }
+    parts = [*(component(crate, sums) for crate in crates), std]
+    ours = {
+        "type": "library",
+        "bom-ref": f"jlock@{version()}",
+        "name": "jlock",
+        "version": version(),
+        "licenses": [{"expression": "MIT OR Apache-2.0"}],
+    }
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "version": 1,
+        "metadata": {"component": ours},
+        "components": parts,
+        "dependencies": [{"ref": ours["bom-ref"], "dependsOn": sorted(str(part["bom-ref"]) for part in parts)}],
+    }
+
+
+def licence(crate: dict[str, Any]) -> str:
+    if NEED not in crate["license"]:
+        raise SystemExit(f"{crate['name']}: {crate['license']}; about.py knows what to do with {NEED}")
+    directory = Path(crate["manifest_path"]).parent
+    texts = [path.read_text().strip() for name in ("COPYRIGHT", "LICENSE-MIT") if (path := directory / name).is_file()]
+    if not (directory / "LICENSE-MIT").is_file():
+        raise SystemExit(f"{directory}: no LICENSE-MIT")
+    return "\n\n".join(texts)
+
+
+def third_parties(crates: list[dict[str, Any]], rust: str) -> str:
+    heading = "jlock's library is made of these, too. Each licence is a choice, of which MIT is taken here.\n"
+    blocks = [f"{each['name']} {each['version']}, {each['license']}\n\n{licence(each)}" for each in crates]
+    _, permission, terms = (ROOT / "LICENSE-MIT").read_text().strip().partition("Permission is hereby granted")
+    copyright = "Copyright (c) The Rust Project Contributors"
+    blocks.append(f"Rust's standard library {rust}, {RUST}\n\n{copyright}\n\n{permission}{terms}")
+    line = "\n\n" + "-" * 80 + "\n\n"
+    return heading + line + line.join(blocks) + "\n"
+
+
+def main() -> None:
+    rust = said(os.environ.get("RUSTC", "rustc"), "--version").split()[1]
+    crates = linked()
+    about = OUT / "about"
+    about.mkdir(parents=True, exist_ok=True)
+    (about / "jlock.cdx.json").write_text(json.dumps(bill(crates, rust), indent=1) + "\n")
+    (about / "THIRD-PARTY.txt").write_text(third_parties(crates, rust))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Installs the wheel elsewhere with pip, without a network and a compiler, and runs the tests of examples/python against it.
+
+    try_python.py            with every Python that is here, from 3.9 on; the source distribution, too; and what
+                             auditwheel says of each wheel
+    try_python.py --short    with this Python, and some of the tests
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from common import ALL, OUT, ROOT, Platform, Result, version
+from elsewhere import Elsewhere, last_line
+
+TESTS = "examples/python/tests"
+SHORT = [f"{TESTS}/test_errors.py", f"{TESTS}/test_vectors.py"]
+# Two need what is not there: a C compiler, and the checkout.
+LONG = [TESTS, f"--ignore={TESTS}/test_abi.py", f"--ignore={TESTS}/test_package.py"]
+
+THIS = Path(os.path.realpath(sys.executable))
+
+# Where the library comes from, of a program that has imported the module.
+LOADED = "import jlock; print(*{line.split()[-1] for line in open('/proc/self/maps') if 'libjlock' in line})"
+
+
+def here() -> Platform:
+    (found,) = [each for each in ALL if each.name == f"{platform.machine()}-gnu"]
+    return found
+
+
+def pythons() -> list[Path]:
+    """One of each version from 3.9 on: this one, the system's, and those of pyenv."""
+    found: dict[tuple[int, ...], Path] = {}
+    for path in [THIS, Path("/usr/bin/python3"), *sorted(Path.home().glob(".pyenv/versions/*/bin/python3"))]:
+        if path.exists():
+            code = "import sys; print(*sys.version_info[:2]); import venv, ensurepip"
+            ran = subprocess.run([path, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            if ran.returncode == 0:
+                found.setdefault(tuple(map(int, ran.stdout.split())), path)
+    return [path for number, path in sorted(found.items()) if number >= (3, 9)]
+
+
+def pytest() -> str:
+    """As it is pinned. What it needs is not: the pinned versions are not for every Python here."""
+    pinned = re.search(r"^pytest==.*$", (ROOT / "mk" / "requirements.txt").read_text(), re.MULTILINE)
+    assert pinned is not None
+    return pinned[0]
+
+
+def try_wheel(wheel: Path, python: Path, tests: list[str]) -> tuple[str, bool]:
+    with Elsewhere() as place:
+        place.run(python, "-m", "venv", "venv")
+        own = place.directory / "venv" / "bin" / "python"
+        pip = [str(own), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        place.run(*pip, "--no-index", str(wheel))
+        loaded = place.run(own, "-c", LOADED).strip()
+        assert Path(loaded).is_relative_to(place.directory / "venv"), loaded
+        place.run(*pip, pytest())
+        place.copy(TESTS, "examples/python/pyproject.toml", "examples/python/writer.py", "tests/vectors", "include/jlock.h")
+        own_settings = ["--rootdir=examples/python", "--config-file=examples/python/pyproject.toml"]
+        said = place.run(own, "-m", "pytest", "--quiet", "--tb=short", *own_settings, *tests, check=False)
+        return finding(said)
+
+
+def finding(said: str) -> tuple[str, bool]:
+    line = last_line(said, r"\d+ passed").strip("= ")
+    passed = bool(line) and "failed" not in line and "error" not in line
+    if not passed:
+        print(said, file=sys.stderr)
+    return re.sub(r" in .*", "", line), passed
+
+
+def build_from_source(sdist: Path, wheels: Path) -> None:
+    """With cargo and a C compiler, as pip does where no wheel fits; without a network, which cargo may need elsewhere."""
+    environment = {name: value for name, value in os.environ.items() if name != "JLOCK_LIBRARY"}
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-deps", "--no-cache-dir"]
+    subprocess.run([*pip, f"--wheel-dir={wheels}", sdist], env={**environment, "CARGO_NET_OFFLINE": "true"}, check=True)
+
+
+def audit(wheel: Path, named: str) -> str:
+    """What auditwheel calls it, which must promise what its name does."""
+    auditwheel = Path(sys.executable).parent / "auditwheel"
+    said = subprocess.run([auditwheel, "show", wheel], stdout=subprocess.PIPE, text=True, check=True).stdout
+    tag = re.search(r'platform\s+tag:\s+"(\S+)"', said)
+    if tag is None or not older(tag[1], named.replace("manylinux2014", "manylinux_2_17")):
+        raise SystemExit(f"{wheel.name}: auditwheel does not agree\n{said}")
+    return tag[1]
+
+
+def older(tag: str, than: str) -> bool:
+    """Whether a tag promises more: an older C library of the same kind, on the same machine."""
+    parts = [re.fullmatch(r"(\w+linux)_(\d+)_(\d+)_(\w+)", each) for each in (tag, than)]
+    if parts[0] is None or parts[1] is None:
+        return False
+    kinds = [(part[1], part[4]) for part in parts if part]
+    numbers = [(int(part[2]), int(part[3])) for part in parts if part]
+    return kinds[0] == kinds[1] and numbers[0] <= numbers[1]
+
+
+def number(python: Path) -> str:
+    code = "import platform; print(platform.python_version())"
+    return subprocess.run([python, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def note(name: str, package: str, where: str, file: Path, outcome: tuple[str, bool]) -> Result:
+    print(f"{package}, {where}: {outcome[0]}")
+    contents = "module, library, licences, SBOM" if file.suffix == ".whl" else "sources in Python and Rust"
+    result = Result(package, where, f"pip install {file.name}", contents, file.stat().st_size, *outcome)
+    result.save(name)
+    return result
+
+
+def try_all(wheels: dict[str, Path]) -> list[Result]:
+    results = []
+    for python in pythons():
+        outcome = try_wheel(wheels[here().name], python, LONG)
+        package = f"wheel, Python {number(python)}"
+        results.append(note(f"python-{number(python)}", package, here().name, wheels[here().name], outcome))
+    for each in ALL:
+        if wheels[each.name].exists() and each is not here():
+            said = f"not run; auditwheel: {audit(wheels[each.name], each.wheel)}"
+            results.append(note(f"python-{each.name}", "wheel", each.name, wheels[each.name], (said, True)))
+    sdist = OUT / "python" / f"jlock-{version()}.tar.gz"
+    with Elsewhere() as place:
+        build_from_source(sdist, place.directory)
+        (wheel,) = place.directory.glob("*.whl")
+        outcome = try_wheel(wheel, THIS, SHORT)
+    results.append(note("python-source", "source distribution, with cargo, cc and make", here().name, sdist, outcome))
+    return results
+
+
+def main() -> int:
+    wheels = {each.name: OUT / "python" / f"jlock-{version()}-py3-none-{each.wheel}.whl" for each in ALL}
+    audit(wheels[here().name], here().wheel)
+    if "--short" not in sys.argv:
+        return 0 if all(result.passed for result in try_all(wheels)) else 1
+    said, passed = try_wheel(wheels[here().name], THIS, SHORT)
+    print(f"wheel, Python {number(THIS)}, {here().name}: {said}")
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
