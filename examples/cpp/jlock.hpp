@@ -228,7 +228,7 @@ public:
     own(raw, rc, directory);
   }
 
-  // Any other journal, beneath an open directory.
+  // Any other journal, in an open directory.
   journal(int directory, const std::string &name, const options &how = {}) {
     jlock *raw = nullptr;
     int rc = jlock_open_at(directory, name.c_str(), how.get(), sizeof *how.get(), &raw);
@@ -261,7 +261,7 @@ public:
   // As the standard's guards call it: it cannot throw, and so does not say what release() says.
   void unlock() noexcept { jlock_release(get()); }
 
-  // Who holds the lock, at the moment of looking.
+  // Finds out who holds the lock now.
   jlock_holder inspect() const {
     jlock_holder holder{};
     check(jlock_inspect(get(), &holder, sizeof holder));

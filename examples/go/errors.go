@@ -19,7 +19,7 @@ var (
 	ErrCanceled = errors.New("wait cancelled")
 	// ErrClosed: the Lock is closed, or was while the call waited. It is fs.ErrClosed too.
 	ErrClosed error = closed{}
-	// ErrLost: the lock was taken away from this holder; nothing of the new holder was written over or removed.
+	// ErrLost: the lock was taken away from this holder; nothing that belongs to the new holder was overwritten or removed.
 	ErrLost = errors.New("the lock was taken away")
 	// ErrNotHeld: Release or Refresh without holding.
 	ErrNotHeld = errors.New("the lock is not held")

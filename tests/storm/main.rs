@@ -8,7 +8,7 @@
 //! | the library, and the peer as it is shipped | `library.rs` |
 //! | somebody who has stopped | `stopped.rs` |
 //! | two implementations, written from PROTOCOL.md alone | `second.rs` |
-//! | the shipped peer with its lock mended | `mended.rs` |
+//! | the shipped peer with its lock fixed | `mended.rs` |
 
 mod crowd;
 mod library;
