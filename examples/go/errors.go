@@ -31,7 +31,7 @@ var (
 	ErrUnstamped = errors.New("journal never stamped")
 	// ErrEntry: an entry that the format cannot carry; nothing was written.
 	ErrEntry = errors.New("entry that a journal cannot carry")
-	// ErrNotLock: what stands at the lock's path is not a regular file.
+	// ErrNotLock: there is something other than a regular file at the lock's path.
 	ErrNotLock = errors.New("not a regular file")
 	// ErrPanic: a bug in the library, contained. Only Close works from here on.
 	ErrPanic = errors.New("bug in the library")

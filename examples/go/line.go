@@ -27,7 +27,7 @@ const (
 	toAcquire need = iota
 	// toWrite: any Lock. A journal call works under the program's hold or under its own.
 	toWrite
-	// ofHold: a Lock that the program holds. It does not stand in line behind those who wait for the release.
+	// ofHold: a Lock that the program holds. It does not wait in line behind calls that wait for the release.
 	ofHold
 )
 

@@ -240,7 +240,7 @@ func (l *Lock) Refresh() error {
 	})
 }
 
-// Recovered says whether the last acquire took over from a dead holder, who may have left its work half done.
+// Recovered says whether the last acquire took over from a dead holder, which may have left its work half done.
 func (l *Lock) Recovered() (bool, error) {
 	if !l.line.begin() {
 		return false, closedError("recovered")
