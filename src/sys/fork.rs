@@ -88,7 +88,7 @@ static CURRENT: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
 static UNWIPED: AtomicU32 = AtomicU32::new(0);
 
 impl Generation {
-    /// This process's. No system call, after the first, where the kernel wipes the page.
+    /// That of this process. After the first call, it makes no system call if the kernel wipes the page.
     pub(crate) fn current() -> Generation {
         let place = place();
         if std::ptr::eq(place, &UNWIPED) {

@@ -128,8 +128,8 @@ pub(crate) fn is_alive(pid: i32) -> bool {
     around("kill", || rustix::process::test_kill_process(number)) != Err(Errno::SRCH)
 }
 
-/// Runs `run` with the cancellation of this thread (pthread_cancel(3)) put off: it unwinds, which neither Rust nor a lock
-/// that is held survives. What was asked for meanwhile happens at the caller's next cancellation point.
+/// Runs `run` while the cancellation of this thread (pthread_cancel(3)) is put off: it would unwind, which neither Rust nor a
+/// lock that is held survives. A cancellation that is requested meanwhile happens at the caller's next cancellation point.
 pub(crate) fn without_cancellation<T>(run: impl FnOnce() -> T) -> T {
     #[cfg(target_os = "android")] // which has no cancellation
     return run();
