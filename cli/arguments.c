@@ -1,4 +1,4 @@
-/* Command lines: which commands there are, which options each takes, and what was said. */
+/* Command lines: which commands there are, which options each takes, and what was given. */
 #include "cli.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@ enum {
   LOCKS = RUN | WRITES,
   PRINTS = READ | CHECKPOINT,
   LOOKS = STATUS | WATCH,
-  JOURNALS = LOCKS | PRINTS | LOOKS, /* what is about one journal */
+  JOURNALS = LOCKS | PRINTS | LOOKS, /* all that work on one journal */
   ALL = JOURNALS | PROBE,
 };
 
@@ -107,7 +107,7 @@ static int32_t milliseconds(const struct command *command, const char *text) {
   if (end == text || *end || !(seconds >= 0)) misused(command, "-w %s: not a number of seconds", text);
   if (seconds * 1e3 > INT32_MAX) return -1;
   int32_t whole = (int32_t)(seconds * 1e3);
-  return whole < seconds * 1e3 ? whole + 1 : whole; /* up: the shortest wait is not none */
+  return whole < seconds * 1e3 ? whole + 1 : whole; /* rounded up: the shortest wait must not become none */
 }
 
 static const char *file_name(const struct command *command, const char *name) {
@@ -168,7 +168,7 @@ static bool take_options(struct arguments *to, int argc, char **argv) {
   const char *value = NULL;
   options_of(to->command, letters, names);
   for (int option; (option = getopt_long(argc, argv, letters, names, NULL)) != -1; value = optarg) set(to, option);
-  /* getopt moves it to where the operands begin. It can be an option's value as well. */
+  /* getopt moves it to where the operands begin. It can also be an option's value. */
   return optind > 1 && !strcmp(argv[optind - 1], "--") && argv[optind - 1] != value;
 }
 
@@ -176,7 +176,7 @@ static bool take_options(struct arguments *to, int argc, char **argv) {
 static void take_dash(struct arguments *to) {
   for (char **path = to->operands; *path; path++) {
     if (strcmp(*path, "-")) continue;
-    if (to->operand_count > 1) misused(to->command, "- and other paths (-- - and ./- are files of that name)");
+    if (to->operand_count > 1) misused(to->command, "- cannot be combined with paths (a file of that name is -- - or ./-)");
     to->from_input = true;
     to->operand_count = 0;
     return;
@@ -188,8 +188,8 @@ static void check(const struct arguments *arguments) {
   bool operands = arguments->operand_count > 0;
   if (command->bit == RUN && !operands) misused(command, "no command to run");
   if (operands && !command->takes_operands) misused(command, "%s: one directory is enough", *arguments->operands);
-  if (operands && arguments->from_input) misused(command, "--stdin and paths");
-  if (arguments->reset && (operands || arguments->from_input)) misused(command, "--reset leaves no entries");
+  if (operands && arguments->from_input) misused(command, "--stdin cannot be combined with paths");
+  if (arguments->reset && (operands || arguments->from_input)) misused(command, "--reset cannot be combined with paths");
 }
 
 void parse_arguments(const struct command *command, int argc, char **argv, struct arguments *out) {

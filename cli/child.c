@@ -1,4 +1,4 @@
-/* Running a command as if it stood alone: it gets the signals that we are sent, and we end as it ended. */
+/* Runs a command as if it had been started directly: it gets the signals that we are sent, and we end as it does. */
 #include "cli.h"
 
 #include <errno.h>
@@ -23,12 +23,12 @@ static void fill(sigset_t *set) {
 
 /* ----------------------------------------------------------------------------------------------------- the child */
 
-/* Only what is async-signal-safe: another thread of the parent may have held any mutex as we forked. */
+/* Calls only what is async-signal-safe: another thread of the parent may have held any mutex when we forked. */
 __attribute__((noreturn)) static void become(const struct child *child, pid_t parent, const sigset_t *mask, int report) {
   if (child->dies_with_us) {
-    /* Should we be killed, the lock is free at once; the command must not go on without it. (Cannot fail.) */
+    /* If we are killed, the lock is free at once; the command must not go on without it. (Cannot fail.) */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) _exit(EXIT_OS); /* killed before that */
+    if (getppid() != parent) _exit(EXIT_OS); /* the parent was killed before that */
   }
   if (child->input < 0 || dup2(child->input, STDIN_FILENO) >= 0) {
     sigprocmask(SIG_SETMASK, mask, NULL);
@@ -49,12 +49,12 @@ static int wait_for(pid_t pid, const sigset_t *signals) {
       if (waitpid(pid, &status, WNOHANG) != pid) continue; /* it was stopped, or continued */
       return WIFSIGNALED(status) ? EXIT_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
     }
-    /* A terminal's signals (from the kernel: si_code above 0) have reached the command as well: it is of our group. */
-    if (number > 0 && info.si_code <= 0) kill(pid, number); /* fails if it has become another user's: then be it so */
+    /* A terminal's signals (from the kernel: si_code above 0) have reached the command as well: it is in our group. */
+    if (number > 0 && info.si_code <= 0) kill(pid, number); /* fails if it has become another user's, which is fine */
   }
 }
 
-/* The errno with which the command could not be run; 0: it runs (its end of the pipe was closed by that). */
+/* The errno with which the command could not be run; 0: it runs (that has closed its end of the pipe). */
 static int report_of(int pipe) {
   int error = 0;
   ssize_t got;

@@ -28,9 +28,9 @@ enum {
   EXIT_SIGNAL = 128, /* and the signal's number */
 };
 
-/* `status` says it with its exit code. */
+/* The exit codes of `status`. */
 enum { STATUS_FREE = 0, STATUS_HELD = 1, STATUS_ABANDONED = 2 };
-/* So does `probe`: whether all processes of this machine exclude each other. */
+/* Those of `probe`: whether all processes of this machine exclude each other. */
 enum { PROBE_EXCLUDES = 0, PROBE_DOES_NOT_EXCLUDE = 1 };
 
 struct arguments;
@@ -65,7 +65,7 @@ const struct command *find_command(const char *name);
 void parse_arguments(const struct command *command, int argc, char **argv, struct arguments *out);
 
 /* help.c */
-void print_help(FILE *out, const char *command); /* NULL: of them all */
+void print_help(FILE *out, const char *command); /* NULL: the overview */
 
 /* errors.c: "jlock: DIR: message" */
 int complain(const struct arguments *arguments, struct jlock *lock, int rc); /* the exit code for rc */

@@ -30,7 +30,7 @@ static int exit_code_for(int rc) {
 
 int complain(const struct arguments *arguments, struct jlock *lock, int rc) {
   char message[1024] = "";
-  if (lock && jlock_message(lock, message, sizeof message) < 0) *message = '\0'; /* then the code must do */
+  if (lock && jlock_message(lock, message, sizeof message) < 0) *message = '\0'; /* then the code's own text is used */
   const char *advice = rc == JLOCK_EUNSTAMPED ? " (jlock stamp does)" : "";
   fprintf(stderr, "jlock: %s: %s%s\n", arguments->dir, *message ? message : jlock_strerror(rc), advice);
   return lock && (rc == -ETIMEDOUT || rc == -EAGAIN) ? arguments->conflict : exit_code_for(rc);

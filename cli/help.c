@@ -11,8 +11,8 @@ static const char overview[] =
     "\n"
     "Hold the lock:\n"
     "  run         run a command while holding it\n"
-    "  status      say who holds it; the exit code says it too\n"
-    "  watch       say so again whenever that changes\n"
+    "  status      say who holds it; the exit code says it, too\n"
+    "  watch       say it again whenever that changes\n"
     "  probe       say what a directory can promise\n"
     "\n"
     "Write the journal (each takes the lock and releases it):\n"
@@ -28,11 +28,11 @@ static const char overview[] =
     "  jlock run /tmp/demo -- sleep 10\n"
     "  jlock status /tmp/demo; jlock run -w 2.5 /tmp/demo -- echo mine\n"
     "\n"
-    "      --help       this text; jlock COMMAND --help says more of each\n"
+    "      --help       this text; jlock COMMAND --help explains each command\n"
     "      --version    the version\n"
     "\n"
-    "Exit codes: 1 not acquired in time (-E says another), 64 wrong usage, 65 a journal\n"
-    "or entry that is no such, 66 no such directory or journal, 75 the lock was lost.\n"
+    "Exit codes: 1 not acquired in time (-E chooses another), 64 wrong usage, 65 not a\n"
+    "valid journal or entry, 66 no such directory or journal, 75 the lock was lost.\n"
     "All of them: man jlock.\n";
 
 #define LOCKING                                                               \
@@ -44,8 +44,8 @@ static const char overview[] =
 #define CREATE "      --no-create          do not create DIR if it is missing\n"
 #define SYNC "      --sync               return once it is on disk\n"
 #define INPUT                                                                 \
-  "      --stdin              read paths from standard input, one a line\n"   \
-  "  -0, --null               the same, each ended by NUL instead\n"
+  "      --stdin              read paths from standard input, one per line\n" \
+  "  -0, --null               the same, but each ends with NUL\n"
 #define HELP "  -h, --help               this text\n"
 #define SELECT                                                                \
   "      --json               an object: timestamp, changed, deleted\n"       \
@@ -53,8 +53,8 @@ static const char overview[] =
   "  -d, --deleted            bare paths: only those that were deleted\n"     \
   "  -0, --null               end lines with NUL, for xargs -0\n"
 #define REFUSED                                                               \
-  "All paths are added, or none. A path cannot be empty, contain a newline, begin or\n" \
-  "end with white space, or begin with '#'.\n"
+  "Either all paths are added, or none. A path cannot be empty, contain a newline,\n" \
+  "begin or end with white space, or begin with '#'.\n"
 
 static const struct {
   const char *name, *text;
@@ -69,21 +69,21 @@ static const struct {
      "  -w, --wait SECONDS       how long to wait for the lock, such as 0.5;\n"
      "                           by default forever\n" LOCKING
      "      --keepalive          renew the lock while it is held: the default\n"
-     "      --no-keepalive       do not; programs without the library then take it\n"
-     "                           after 30 seconds\n" CREATE JOURNAL HELP
+     "      --no-keepalive       do not renew it; programs without the library then\n"
+     "                           take it after 30 seconds\n" CREATE JOURNAL HELP
      "\n"
      "  jlock run build/.codegraph -- make index\n"
      "  jlock run -n .codegraph -- ./nightly || echo 'somebody holds it'\n"
      "  jlock run .codegraph -- sh -c 'cp changes.db changes.bak && ./compact'\n"
      "\n"
-     "COMMAND must not call jlock append (nor the like) on the same DIR: it would wait\n"
-     "for its own parent. JLOCK_RECOVERED=1 in its environment says that the last holder\n"
+     "COMMAND must not call jlock append or the like on the same DIR: it would wait for\n"
+     "its own parent. JLOCK_RECOVERED=1 in its environment says that the last holder\n"
      "died, and may have left things half done.\n"},
     {"append",
      "Usage: jlock append [OPTION]... DIR [PATH]...\n"
      "\n"
-     "Adds paths that were changed to the journal; without PATH, or with - instead, those\n"
-     "that standard input names, one a line. (A file called - is ./-, or - after --.)\n"
+     "Adds paths that were changed to the journal; without PATH, or with - instead, reads\n"
+     "them from standard input, one per line. (A file called - is ./-, or - after --.)\n"
      "A new journal cannot be read before it has been stamped: see jlock stamp.\n" REFUSED
      "\n" WAIT_5 INPUT SYNC CREATE JOURNAL HELP
      "\n"
@@ -93,8 +93,8 @@ static const struct {
     {"delete",
      "Usage: jlock delete [OPTION]... DIR [PATH]...\n"
      "\n"
-     "Adds paths that were deleted to the journal; without PATH, or with - instead, those\n"
-     "that standard input names, one a line. (A file called - is ./-, or - after --.)\n" REFUSED
+     "Adds paths that were deleted to the journal; without PATH, or with - instead, reads\n"
+     "them from standard input, one per line. (A file called - is ./-, or - after --.)\n" REFUSED
      "\n" WAIT_5 INPUT SYNC CREATE JOURNAL HELP
      "\n"
      "  jlock delete .codegraph src/old.c\n"
@@ -103,12 +103,12 @@ static const struct {
      "Usage: jlock stamp [OPTION]... DIR [PATH]...\n"
      "\n"
      "Adds paths that were changed, and advances the header's timestamp; without PATH,\n"
-     "advances it alone; with - instead, takes those that standard input names. A new\n"
+     "only advances that; with - instead, reads the paths from standard input. A new\n"
      "journal cannot be read before it has been stamped.\n"
      "\n"
      "  -t, --timestamp MS       milliseconds since 1970, by default now\n"
      "  -d, --deleted            the paths were deleted\n"
-     "      --reset              drop all entries: for after a full scan\n" WAIT_5 INPUT SYNC CREATE JOURNAL HELP
+     "      --reset              drop all entries: after a full scan\n" WAIT_5 INPUT SYNC CREATE JOURNAL HELP
      "\n"
      "  jlock stamp .codegraph src/main.c\n"
      "  jlock stamp --reset .codegraph\n"},
@@ -125,15 +125,15 @@ static const struct {
      "  jlock read --json .codegraph | jq -r '.deleted[]'\n"
      "\n"
      "In JSON, a byte that is not UTF-8 is written as \\udc80 to \\udcff (Python's\n"
-     "surrogateescape: os.fsencode gives the path back).\n"},
+     "surrogateescape: os.fsencode returns the path).\n"},
     {"checkpoint",
      "Usage: jlock checkpoint [OPTION]... DIR [--] [COMMAND [ARGUMENT]...]\n"
      "\n"
      "Reads the journal, gives it to COMMAND on its standard input (or prints it), and if\n"
-     "that went well drops what was read; what was appended meanwhile stays. If COMMAND\n"
+     "that succeeds drops what was read; what was appended meanwhile stays. If COMMAND\n"
      "fails, the journal is left alone and its exit code is passed on: nothing is lost,\n"
-     "and the same is seen again. So it is, with a message, if somebody replaced the\n"
-     "journal meanwhile. The lock is not held while COMMAND runs.\n"
+     "and the same is seen again. It is also seen again, with a message, if somebody\n"
+     "replaced the journal meanwhile. The lock is not held while COMMAND runs.\n"
      "\n"
      "  -t, --timestamp MS       the new header's, in milliseconds since 1970, by default\n"
      "                           the time of the reading\n" SELECT WAIT_5 SYNC JOURNAL HELP
@@ -146,9 +146,9 @@ static const struct {
      "Says who holds the lock: process, host, library peer (a program that uses this\n"
      "library) or shipped peer (one that speaks the protocol without it), since when it\n"
      "holds it, if that is known, and when it last gave a sign of life: when it acquired\n"
-     "or renewed the lock. Looks only: takes and changes nothing. Exit code: 0 free, 1\n"
-     "held, 2 abandoned (its holder is dead; the next to acquire takes it over), 64 and\n"
-     "above for errors.\n"
+     "or renewed the lock. It takes and changes nothing. Exit code: 0 free, 1 held, 2\n"
+     "abandoned (its holder is dead; the next to acquire takes it over), 64 and above for\n"
+     "errors.\n"
      "\n"
      "      --json               an object: dir, state, stale, peer, pid, host, nonce,\n"
      "                           held_ms, since, age_ms, last_sign, fallback\n"
@@ -159,12 +159,11 @@ static const struct {
     {"watch",
      "Usage: jlock watch [OPTION]... DIR\n"
      "\n"
-     "Prints a line with the time and the holder, and another whenever that changes. Looks\n"
-     "only: never takes the lock. A hold that is over before it could be looked at is not\n"
-     "seen.\n"
+     "Prints a line with the time and the holder, and another whenever the holder changes.\n"
+     "It never takes the lock. It does not see a hold that is over before it could look.\n"
      "\n"
-     "      --json               an object a line: time, and what status --json says\n"
-     "  -c, --count LINES        end after so many, by default never\n" JOURNAL HELP
+     "      --json               an object per line: time, and what status --json says\n"
+     "  -c, --count LINES        end after so many lines, by default never\n" JOURNAL HELP
      "\n"
      "  jlock watch .codegraph\n"
      "  jlock watch --json .codegraph | jq --unbuffered -r .pid\n"},

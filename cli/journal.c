@@ -70,7 +70,7 @@ int do_read(const struct arguments *arguments) {
 
 /* ----------------------------------------------------------------------------------------------------- checkpoint */
 
-/* The snapshot on the command's standard input: a file, so that it may read as much of it as it likes, as it likes. */
+/* The snapshot on the command's standard input. It is a file, so that the command may read as much of it as it likes. */
 static int feed(const struct jlock_snapshot *snapshot, const struct arguments *arguments) {
   int memory = memfd_create("jlock snapshot", MFD_CLOEXEC);
   FILE *file = memory < 0 ? NULL : fdopen(memory, "w+");
@@ -83,7 +83,7 @@ static int feed(const struct jlock_snapshot *snapshot, const struct arguments *a
     struct child child = {.argv = arguments->operands, .input = memory};
     code = run_child(&child);
   }
-  fclose(file); /* it was flushed, and is gone */
+  fclose(file); /* cannot fail: it was flushed */
   return code;
 }
 

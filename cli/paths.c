@@ -35,11 +35,11 @@ static int slurp(struct paths *paths, size_t *length) {
 
 static int from_input(struct paths *paths, char end, uint32_t kind) {
   size_t length, room = 0;
-  if (isatty(STDIN_FILENO)) fputs("jlock: reading paths from the terminal, one a line, until Ctrl-D\n", stderr);
+  if (isatty(STDIN_FILENO)) fputs("jlock: reading paths from the terminal, one per line, until Ctrl-D\n", stderr);
   int code = slurp(paths, &length);
   for (char *at = paths->buffer, *last = at + length; !code && at < last;) {
     char *stop = memchr(at, end, (size_t)(last - at));
-    if (!stop) stop = last; /* the last need not be ended */
+    if (!stop) stop = last; /* the last one need not have an end */
     code = add(paths, &room, at, (size_t)(stop - at), kind);
     at = stop + 1;
   }

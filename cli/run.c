@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-/* The command must repair what a dead holder left half done, so it learns of it, and so does the person at the terminal. */
+/* The command must repair what a dead holder left half done, so we tell it, and the person at the terminal as well. */
 static int announce_recovery(const struct arguments *arguments, struct jlock *lock) {
   bool recovered = jlock_recovered(lock) == 1;
   if (recovered)

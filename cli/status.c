@@ -79,7 +79,7 @@ static void hear(struct ear *ear) {
   struct pollfd poll_for = {.fd = ear->queue, .events = POLLIN};
   if (poll(&poll_for, 1, ear->pause_ms) > 0) {
     char events[4096];
-    while (read(ear->queue, events, sizeof events) > 0) continue; /* that there were some is all that matters */
+    while (read(ear->queue, events, sizeof events) > 0) continue; /* it only matters that there were some */
     ear->pause_ms = SHORTEST_PAUSE_MS;
   } else {
     int longest = ear->queue < 0 ? LONGEST_DEAF_PAUSE_MS : LONGEST_PAUSE_MS;
@@ -105,7 +105,7 @@ static void print_change(const struct arguments *arguments, const struct jlock_h
   }
 }
 
-/* What is watched; the directory may be removed, moved away or replaced meanwhile. */
+/* What is watched. The directory may be removed, moved away or replaced meanwhile. */
 struct watcher {
   const struct arguments *arguments;
   struct jlock *lock;
@@ -130,12 +130,12 @@ static bool is_there(const struct watcher *watcher) {
          now.st_dev == watcher->opened.st_dev;
 }
 
-/* Opens the directory that the path names now. An error as the library has it. */
+/* Opens the directory that the path names now. Returns the library's error. */
 static int open_watched(struct watcher *watcher) {
   int rc = open_named(watcher->arguments, &watcher->lock);
   if (rc) return rc;
   watcher->ear = prick_up(watcher->arguments->dir); /* before the first look: no change is missed */
-  /* If it is gone again, it compares with nothing, and the next look opens anew. */
+  /* If it is gone again, it compares equal to nothing, and the next look opens it anew. */
   if (stat(watcher->arguments->dir, &watcher->opened)) watcher->opened = (struct stat){0};
   return 0;
 }

@@ -1,5 +1,5 @@
-// The lock of codegraph's journal, mended: in place of acquireJournalLock, releaseJournalLock, and what only they use,
-// in domain/graph/journal of @optave/codegraph 3.11.2, whose withJournalLock calls runUnderLock. docs/codegraph.md says
+// The lock of codegraph's journal, fixed. It replaces acquireJournalLock, releaseJournalLock, and what only they use, in
+// domain/graph/journal of @optave/codegraph 3.11.2, whose withJournalLock then calls runUnderLock. docs/codegraph.md says
 // what each step is for.
 
 import { spawnSync } from 'node:child_process';
@@ -8,13 +8,13 @@ import fs from 'node:fs';
 
 const LOCK_TIMEOUT_MS = 5_000;
 const LOCK_RETRY_MS = 5;
-/** A holder that is silent for so long is taken for dead: it is stopped, or its PID is another process's by now. */
+/** A holder that is silent for so long counts as dead: it is stopped, or its PID is another process's by now. */
 const LOCK_STALE_MS = 30_000;
-/** Nobody who creates a lock takes so long to stamp it. */
+/** No process that creates a lock takes so long to stamp it. */
 const LOCK_UNSTAMPED_MS = 5_000;
-/** Nobody takes so long from reading a lock to replacing, overwriting or removing it. */
+/** No process takes so long from reading a lock to replacing, overwriting or removing it. */
 const LOCK_SETTLE_MS = 100;
-/** So often is done what is done under a lock that is lost each time. */
+/** How often `fn` is run under a lock that is lost each time. */
 const LOCK_LOST_TRIES = 4;
 
 /** Stops this thread. It blocks the event loop no more than a busy loop does, and leaves the CPU to the holder. */
@@ -33,7 +33,7 @@ function isPidAlive(pid) {
 
 // ------------------------------------------------------------------------------------------------------ one's own
 
-/** A private file with a stamp in it: what becomes the lock, all at once. */
+/** A private file with a stamp in it, which becomes the lock all at once. */
 function park(lockPath) {
   const nonce = `${process.pid}-${crypto.randomBytes(8).toString('hex')}`;
   const own = { nonce, stamp: `${process.pid}\n${nonce}\n\n`, path: `${lockPath}.${nonce}.tmp`, alive: Date.now() };
@@ -72,7 +72,7 @@ function isOurs(lockPath, { fd, stamp }) {
   return names(lockPath, fd) && readLock(fd).startsWith(stamp);
 }
 
-/** Whether it is ours even when everybody has done what he decided on before it was. */
+/** Whether it is still ours once everybody has done what they decided to do before it was. */
 function settles(lockPath, lock) {
   sleepSync(LOCK_SETTLE_MS);
   return isOurs(lockPath, lock);
@@ -112,7 +112,7 @@ function readLock(fd) {
   return buffer.toString('latin1', 0, fs.readSync(fd, buffer, 0, buffer.length, 0));
 }
 
-/** What is to be thought of the holder of an open lock: `alive`, `silent` or `dead`. */
+/** The verdict about the holder of an open lock: `alive`, `silent` or `dead`. */
 function judge(fd) {
   const content = readLock(fd);
   const age = Date.now() - fs.fstatSync(fd).mtimeMs;
@@ -134,7 +134,7 @@ function tryFlock(fd) {
   return { 0: true, 1: false }[status];
 }
 
-/** A living library peer has the flock, however silent; where that cannot be asked, it is never robbed. */
+/** A living library peer has the flock, however silent it is; if we cannot check that, we never take its lock. */
 function mayClaim({ verdict, library }, flock) {
   if (flock === false || verdict === 'alive') return false;
   return verdict === 'dead' || flock === true || !library;
@@ -149,7 +149,7 @@ function openLock(lockPath, flags) {
   }
 }
 
-/** Looks without the right to write: whoever closes a file that he could write to wakes all who wait for it. */
+/** Opens for reading only: closing a file that was open for writing wakes everybody who waits for it. */
 function isClaimable(lockPath) {
   const fd = openLock(lockPath, 'r');
   if (fd === undefined) return false;
@@ -183,12 +183,12 @@ function tryClaim(lockPath, own) {
   }
 }
 
-/** In one call, with blank lines for what was longer: a stamp is seen whole, and nobody's is cut. */
+/** Writes in one call, with blank lines over what was longer: so a stamp is seen whole, and nobody's is cut. */
 function overwrite(fd, text, old) {
   fs.writeSync(fd, text.padEnd(old.length, '\n'), 0, 'latin1');
 }
 
-/** Takes back the append that a library peer was killed in, as the note in its lock says. */
+/** Takes back the append in which a library peer was killed, according to the note in its lock. */
 function mendJournal(lockPath, note) {
   const journalPath = lockPath.replace(/\.lock$/, '');
   const [inode, before, after] = note.match(/\d+/g).map(BigInt);
@@ -229,7 +229,7 @@ export function acquireJournalLock(lockPath) {
   }
 }
 
-/** Returns whether the lock was ours to the end. If not, what was done under it may be lost. */
+/** Returns whether the lock was ours until the end. If not, what was done under it may be lost. */
 export function releaseJournalLock(lockPath, lock) {
   try {
     if (Date.now() - lock.alive > LOCK_STALE_MS - 1_000) {
@@ -249,8 +249,8 @@ export function releaseJournalLock(lockPath, lock) {
 }
 
 /**
- * Runs `fn` under the lock; again, if that was lost before it was released: what `fn` did may be lost as well. It is
- * given a function that says whether the lock is held still, to be asked last before anything is replaced.
+ * Runs `fn` under the lock, and once more if the lock was lost before it was released: then what `fn` did may be lost as
+ * well. `fn` gets a function that says whether the lock is still held; call that last, before anything is replaced.
  */
 export function runUnderLock(lockPath, fn) {
   for (let tries = LOCK_LOST_TRIES; tries > 0; tries--) {

@@ -1,15 +1,15 @@
 # The binary interface, compared with the one that is committed; to be read after library.mk, whose variables it uses.
 #
 # The library is stripped, and Rust would describe its types in its own way. So they are read from a double in C: each
-# function of the header, with nothing in it, linked with the library's own map. That the library has these types and no
-# others is for tests/abi; that it has these symbols is looked at here.
+# function of the header, with an empty body, linked with the library's own map. tests/abi checks that the library has these
+# types and no others; here it is checked that it has these symbols.
 
 ABI      ?= $(TARGET)/abi
 INCLUDE  ?= include
 BASELINE ?= libjlock.abi
 DOUBLE   := $(ABI)/$(SONAME)
 
-# No path, line or machine may stand in the baseline.
+# The baseline must not contain paths, line numbers or the machine.
 ABIDW   := abidw --no-corpus-path --no-comp-dir-path --no-show-locs --no-architecture
 ABIDIFF := abidiff --no-architecture
 ABI_CHANGED = { cat mk/abi-changed.txt >&2; exit 1; }

@@ -24,7 +24,7 @@ sources() {
 }
 sources | tar --create --null --files-from=- | tar --extract --directory="$tree"
 
-# For the fuzz targets, too, which have a lock file of their own.
+# For the fuzz targets, too, which have their own lock file.
 cargo vendor --quiet --locked --versioned-dirs --respect-source-config --sync fuzz/Cargo.toml "$tree/vendor" >/dev/null
 cat >"$tree/.cargo/config.toml" <<END
 [source.crates-io]

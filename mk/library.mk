@@ -1,10 +1,10 @@
-# The library as it is installed; stands alone too: make -f mk/library.mk install DESTDIR=… prefix=…
+# The library as it is installed. This file also works alone: make -f mk/library.mk install DESTDIR=… prefix=…
 #
-# `cargo build --release` gives a libjlock.so that works, and an archive. Neither is for installing: the one has no
+# `cargo build --release` makes a libjlock.so that works, and an archive. Neither is for installing: the one has no
 # SONAME and no symbol versions, the other brings global symbols of Rust's own, which clash with those of a second
-# library written in Rust. And in both, half is what prints a panic's stack trace. So what is installed is linked from an
-# archive of its own, with src/capi/contain.rs in place of std's handlers. There, what is not marked to be inlined hardly
-# is: that is smaller than with opt-level "s", and reads a million entries a fifth faster.
+# library written in Rust. And in both, half is what prints a panic's stack trace. So what is installed is linked from a
+# separate archive, with src/capi/contain.rs in place of std's handlers. In it, hardly anything is inlined that is not marked
+# to be: that is smaller than with opt-level "s", and reads a million entries a fifth faster.
 
 CARGO   ?= cargo
 CC      ?= cc
@@ -48,9 +48,9 @@ $(WHOLE): $(SOURCES)
 # The name of one of std's handlers, which depends on the compiler's version: core and alloc refer to it, std defines it.
 symbol = $$($(READELF) --wide --symbols $(WHOLE) | sed -n 's/.* UND \([^ ]*$(1)\)$$/\1/p' | sort -u | grep .)
 
-# One object, in which only the functions of the header are global. Groups of sections (COMDAT) would still be merged with
-# those of another Rust library by their names: they are dissolved. And what nothing refers to any more would still be asked
-# for, however weakly std did: it is stripped.
+# One object, in which only the functions of the header are global. Groups of sections (COMDAT) would still be merged by
+# their names with those of another Rust library, so they are dissolved. And symbols to which nothing refers any more would
+# still have to be resolved, even those to which std referred weakly, so they are stripped.
 $(DIST)/jlock.o: $(WHOLE) libjlock.map
 	@mkdir -p $(DIST)
 	@panicked=$(call symbol,rust_begin_unwind) && out_of_memory=$(call symbol,__rust_alloc_error_handler) && \
@@ -72,14 +72,14 @@ $(DIST)/$(REAL): $(DIST)/jlock.o libjlock.map
 	@ln -sf $(REAL) $(DIST)/$(SONAME)
 	@ln -sf $(SONAME) $(DIST)/libjlock.so
 
-# Made anew each time: the directories may be others now.
+# Made each time, because the directories may have changed.
 .PHONY: $(DIST)/jlock.pc
 $(DIST)/jlock.pc: jlock.pc.in
 	@mkdir -p $(DIST)
 	@sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e 's|@includedir@|$(includedir)|' \
 	    -e 's|@version@|$(VERSION)|' $< >$@
 
-# What the archive adds to a program: the smallest that uses all of it, less the same without it.
+# What the archive adds to a program: the size of the smallest one that uses all of it, minus that of the same without it.
 # It was 250 KB before the library judged by leases, followed paths, streamed journals and knew its descriptors. The standard
 # library of Rust 1.85 is larger than those after it, most so as Debian 13 builds it.
 SIZE_LIMIT ?= $(if $(filter 1.85.%,$(shell rustc --version | cut -d' ' -f2)),415000,400000)

@@ -5,10 +5,10 @@
 pub const JLOCK_NO_CREATE: u32 = 1;
 /// A journal call returns once its data is on disk.
 pub const JLOCK_SYNC: u32 = 2;
-/// Refresh the lock by itself while it is held (a thread of the library's own does it, all signals blocked).
+/// Refresh the lock automatically while it is held. (The library starts a thread for that, with all signals blocked.)
 pub const JLOCK_KEEPALIVE: u32 = 4;
 
-/// The lock was taken away from this holder; nothing of the new holder was written over or removed.
+/// The lock was taken away from this holder; nothing that belongs to the new holder was overwritten or removed.
 pub const JLOCK_ELOST: i32 = -4097;
 /// Release or refresh without holding.
 pub const JLOCK_ENOTHELD: i32 = -4098;
@@ -18,7 +18,7 @@ pub const JLOCK_EFORKED: i32 = -4099;
 pub const JLOCK_EHEADER: i32 = -4100;
 /// An entry that the format cannot carry; nothing was written.
 pub const JLOCK_EENTRY: i32 = -4101;
-/// What stands at the lock's (or the journal's) path is not a regular file.
+/// There is something other than a regular file at the lock's (or the journal's) path.
 pub const JLOCK_ENOTLOCK: i32 = -4102;
 /// A bug in the library, contained: jlock_message() says which. The handle's further calls return the same;
 /// jlock_close() still works.
@@ -29,7 +29,7 @@ pub const JLOCK_EUNSTAMPED: i32 = -4104;
 
 /// jlock_holder.state: nobody holds the lock.
 pub const JLOCK_FREE: i32 = 0;
-/// jlock_holder.state: held by a live peer.
+/// jlock_holder.state: held by a live peer, or by one that is not known to be dead.
 pub const JLOCK_HELD: i32 = 1;
 /// jlock_holder.state: held by this handle.
 pub const JLOCK_MINE: i32 = 2;
@@ -85,7 +85,7 @@ pub struct jlock_options {
     pub timeout_ms: i32,
     /// Longest sleep, in milliseconds, between two looks at the lock: 25. Not 0.
     pub retry_ms: u32,
-    /// Milliseconds without a sign of life after which a lock that the kernel knows nothing of is dead: 30000. Not 0.
+    /// Milliseconds without a sign of life after which a lock counts as dead if the kernel cannot tell: 30000. Not 0.
     pub stale_ms: u32,
     /// Milliseconds to wait after taking over a dead holder's lock: 100. 0 only where every peer uses this library.
     pub settle_ms: u32,
@@ -110,8 +110,8 @@ pub struct jlock_holder {
     pub host: [core::ffi::c_char; 64],
     /// Milliseconds since the holder acquired the lock; -1: unknown, or nobody holds it.
     pub held_ms: i64,
-    /// JLOCK_WITHOUT_LINK, JLOCK_WITHOUT_FLOCK: the fallbacks that this handle works under here, as far as it has
-    /// acquired yet; 0: the full protocol.
+    /// JLOCK_WITHOUT_LINK, JLOCK_WITHOUT_FLOCK: what this handle has to do without here, as far as it has found out by
+    /// acquiring; 0: the full protocol.
     pub fallback: u32,
     /// 0.
     pub reserved: u32,
@@ -122,7 +122,7 @@ pub struct jlock_holder {
 #[derive(Clone, Copy, Debug)]
 #[allow(non_camel_case_types)]
 pub struct jlock_place {
-    /// JLOCK_PLACE_PROCESSES_OF_MOUNT and so on: what holds.
+    /// JLOCK_PLACE_PROCESSES_OF_MOUNT and so on: what is promised.
     pub promises: u32,
     /// JLOCK_WITHOUT_LINK and so on: what was found missing; 0: the full protocol.
     pub missing: u32,

@@ -13,8 +13,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a call failed.
 ///
-/// The code is a system call's own errno, negated and never folded into another, or one of the library's own
-/// states, which lie below -4096 and so can never be mistaken for an errno.
+/// The code is the errno of a system call, negated and never replaced by another, or one of the library's own
+/// states, which are below -4096 and so cannot be mistaken for an errno.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Error {
     code: i32,
@@ -62,7 +62,7 @@ impl Error {
         }
     }
 
-    /// With the code's own text alone, which allocates nothing.
+    /// With only the code's own text, which allocates nothing.
     pub(crate) fn plain(code: i32) -> Self {
         Error::new(code, text(code))
     }
@@ -72,13 +72,13 @@ impl Error {
         Error::new(code, format!("{what}: {}", text(code)))
     }
 
-    /// A system call's errno, with what was being done to what. The text is the errno's own: `EAGAIN` from a call other
-    /// than the lock's does not mean that somebody holds it.
+    /// A system call's errno, with what was being done to what. The text is the errno's own, because `EAGAIN` from a system
+    /// call does not mean that somebody holds the lock.
     pub(crate) fn os(errno: Errno, doing: impl fmt::Display) -> Self {
         Error::of_errno(errno, &doing)
     }
 
-    /// Compiled once, for all that may be done.
+    /// Compiled once, for everything that may be done.
     #[cold]
     #[inline(never)]
     fn of_errno(errno: Errno, doing: &dyn fmt::Display) -> Self {
@@ -151,7 +151,7 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {}
 
 impl From<Error> for std::io::Error {
-    /// An errno becomes that OS error, whose `raw_os_error` gives it back; `std` has no room for the message beside it.
+    /// An errno becomes that OS error, whose `raw_os_error` returns it; `std` has no room for the message beside it.
     /// The library's own states become [`std::io::ErrorKind::Other`], which carries this error.
     fn from(error: Error) -> Self {
         match error.code > abi::JLOCK_ELOST {

@@ -1,5 +1,5 @@
-//! Running out of memory. As it is installed, the library unwinds then (`capi/contain.rs`) to where its state can be put
-//! in order; elsewhere std ends the process, as in every Rust program.
+//! Running out of memory. The library that is installed then unwinds (`capi/contain.rs`) to a place where its state can be
+//! put in order; otherwise std ends the process, as in every Rust program.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OutOfMemory;
 
-/// Runs `act`, which may run out of memory anywhere. A panic goes on as it came.
+/// Runs `act`, which may run out of memory anywhere. A panic is passed on.
 pub(crate) fn survive<T>(act: impl FnOnce() -> T) -> Result<T, OutOfMemory> {
     catch_unwind(AssertUnwindSafe(act)).map_err(out_of_memory)
 }

@@ -52,7 +52,7 @@ impl Options {
         self
     }
 
-    /// Whether the lock refreshes itself while it is held, from a thread of its own (default: no).
+    /// Whether a thread refreshes the lock while it is held (default: no).
     pub fn keepalive(mut self, yes: bool) -> Self {
         self.keepalive = yes;
         self
@@ -70,8 +70,8 @@ impl Options {
         self
     }
 
-    /// Without a sign of life for so long, a lock that the kernel knows nothing of is dead (default: 30 s; at least
-    /// 1 ms). Locks of live library peers never are.
+    /// After so long without a sign of life, a lock counts as dead if the kernel cannot tell (default: 30 s; at least
+    /// 1 ms). Locks of live library peers never do.
     pub fn stale(mut self, stale: Duration) -> Self {
         self.stale = stale.max(Duration::from_millis(1));
         self
@@ -84,7 +84,7 @@ impl Options {
         self
     }
 
-    /// From the C struct, its size already accounted for.
+    /// From the C struct, whose size has been dealt with already.
     pub(crate) fn from_abi(raw: &abi::jlock_options) -> Result<Self> {
         let known = abi::JLOCK_NO_CREATE | abi::JLOCK_SYNC | abi::JLOCK_KEEPALIVE;
         if raw.flags & !known != 0 {

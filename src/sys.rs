@@ -8,8 +8,8 @@
 //! | descriptors, this process and others | `fd.rs`, `table.rs`, `fork.rs`, `process.rs` |
 //! | the rest | `random.rs`, `memory.rs`, `capacity.rs`, `errno.rs` |
 //!
-//! One seam: [`seam`] runs before and after each call, so that a test can step, fail or end a peer at each of them.
-//! Without the feature `seam` it is nothing at all.
+//! There is one seam: [`seam`] runs before and after each call, so that a test can step, fail or end a peer at each of them.
+//! Without the feature `seam` it is empty.
 //!
 //! Every descriptor is an [`Fd`], which makes sure that its number still is its file before anything that cannot be
 //! undone, and is known to the fork handler in [`fork`]: a forked child closes its copies at once, so that it keeps no
@@ -100,7 +100,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A directory of a test's own.
+    /// A test's own directory.
     pub(crate) struct Scratch {
         pub(crate) dir: Fd,
         path: PathBuf,

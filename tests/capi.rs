@@ -1,5 +1,5 @@
 //! The C interface keeps its contract, function by function: programs in C (`tests/c`), each of claims that are proved one
-//! by one, in a process and a directory of its own.
+//! by one, in its own process and directory.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -308,7 +308,7 @@ claims! {
 
 // --------------------------------------------------------------------------------------------------------- examples
 
-/// The Makefile of the examples in C, run in a directory of its own.
+/// The Makefile of the examples in C, run in its own directory.
 fn make_examples(scratch: &Scratch) -> Command {
     let sources = root().join("examples/c");
     let mut command = make();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// From the bottom to the top. A floor may use itself and those before it.
 const FLOORS: [&str; 6] = ["ground", "sys", "lock", "journal", "handle", "capi"];
-/// What has no floor of its own: types and texts that everybody uses.
+/// What belongs to no floor: types and texts that everybody uses.
 const GROUND: [&str; 4] = ["abi", "error", "memory", "options"];
 const LONGEST_FILE: usize = 400;
 const LONGEST_FUNCTION: usize = 40;

@@ -64,7 +64,7 @@ fn finds<M: Model + Debug>(model: &M, fault: &str) -> Trace {
 
 // What holds.
 
-/// P1, at the full bound; and that whoever comes after always gets the lock.
+/// P1, at the full bound; and that a peer that comes after always gets the lock.
 #[test]
 fn library_peers_exclude_each_other_whatever_crashes() {
     for corpse in [false, true] {
@@ -244,7 +244,7 @@ fn no_acknowledged_entry_is_lost_by_a_holder_that_is_stopped() {
     });
 }
 
-/// Half an append of a holder that was killed is taken back before anybody goes on, whoever else is killed on the way.
+/// Half an append of a holder that was killed is taken back before anybody goes on, even if others are killed on the way.
 #[test]
 fn what_a_killed_append_left_is_taken_back() {
     let with = Journal {
@@ -492,7 +492,7 @@ fn without_a_second_look_a_shipped_peer_of_another_namespace_is_robbed_as_it_ste
     holds(&Lock { foreign: false, ..once });
 }
 
-/// A claimant, or whoever has linked, is stopped for 30 s before it holds: its lock is old when acquire returns, and the
+/// A claimant, or a peer that has linked, is stopped for 30 s before it holds: its lock is old when acquire returns, and the
 /// next shipped peer takes it.
 #[test]
 fn whoever_was_stopped_while_it_acquired_settles_again() {
@@ -691,7 +691,7 @@ fn a_holder_stopped_within_its_release_removes_the_robbers_lock() {
 
 /// Where there are no leases, a shipped peer that is stopped for more than 5 s between creating its lock and stamping it
 /// looks dead, and believes that it holds the lock whenever it goes on. That is two holders by itself; it also removes
-/// the lock of whoever came after, when it goes through a whole hold between two calls of a claimant.
+/// the lock of the peer that came after, if it goes through a whole hold between two calls of a claimant.
 #[test]
 fn without_leases_a_shipped_peer_stopped_before_its_stamp_cannot_be_made_safe() {
     holds(&Lock {
@@ -741,7 +741,7 @@ fn a_claim_by_exchange_can_take_out_the_lock_of_a_shipped_peer() {
 }
 
 /// So an empty lock, left by a shipped peer that crashed before its stamp, is better claimed in place,
-/// settled, and only then replaced by the parked file, out of reach of whoever made it: once it has borne a
+/// settled, and only then replaced by the parked file, out of reach of its maker: once it has borne a
 /// live stamp for so long, no shipped peer is about to replace it.
 #[test]
 fn an_empty_lock_claimed_by_exchange_is_open_to_the_next_shipped_peer() {
@@ -760,7 +760,7 @@ fn an_empty_lock_claimed_by_exchange_is_open_to_the_next_shipped_peer() {
     );
 }
 
-// The shipped peer, mended (`docs/codegraph.md`).
+// The shipped peer, fixed (`docs/codegraph.md`).
 
 const fn mended(libs: usize, mended: usize, ships: usize) -> Lock {
     Lock {
@@ -770,7 +770,7 @@ const fn mended(libs: usize, mended: usize, ships: usize) -> Lock {
     }
 }
 
-/// The crowds that mended peers are tried in.
+/// The crowds in which fixed peers are tried.
 const CROWDS: [Lock; 4] = [mended(1, 2, 1), mended(2, 1, 1), mended(0, 3, 1), mended(1, 3, 0)];
 
 fn mended_peers_hold(change: impl Fn(Lock) -> Lock) {
@@ -785,7 +785,7 @@ fn mended_peers_hold(change: impl Fn(Lock) -> Lock) {
     }
 }
 
-/// With a flock(1), mended peers are as good as library peers (P2), however long anybody takes from reading a corpse to
+/// With a flock(1), fixed peers are as good as library peers (P2), however long anybody takes from reading a corpse to
 /// claiming it.
 #[test]
 fn mended_peers_exclude_each_other_and_all_others() {
@@ -810,7 +810,7 @@ fn without_flock_mended_peers_exclude_each_other_as_long_as_nobody_is_stopped_wi
     }
 }
 
-/// P3: a mended holder that is stopped for 30 s is robbed at most, is told, and removes nothing.
+/// P3: the worst that happens to a fixed holder that is stopped for 30 s is that it is robbed; it learns of it, and removes nothing.
 #[test]
 fn a_robbed_mended_holder_is_told_and_removes_nothing() {
     for flock_command in [true, false] {

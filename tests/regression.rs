@@ -1,4 +1,4 @@
-//! Faults that reviews and searches found, each as a test that was red before it was mended.
+//! Faults that reviews and searches found, each as a test that failed before it was fixed.
 
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File, OpenOptions, Permissions};

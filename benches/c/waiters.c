@@ -1,4 +1,4 @@
-/* waiters DIR COUNT HOLD_MS: so many threads of one process, each with a handle of its own, wait for a lock that is held
+/* waiters DIR COUNT HOLD_MS: so many threads of one process, each with its own handle, wait for a lock that is held
  * for so long, and then get it one after the other.
  *
  * Prints the CPU time that the process took while it was held, the time from the release until all had been served, the

@@ -38,7 +38,7 @@ def measure(bench: Bench) -> Iterator[Row]:
 
 
 def _many(bench: Bench) -> Iterator[Row]:
-    """Threads of one process, each with a handle of its own."""
+    """Threads of one process, each with its own handle."""
     count = bench.scale.waiters
     used: list[float] = []
     woken: list[float] = []

@@ -47,7 +47,7 @@ def _wait(holder: Program, waiter: Program, how: str) -> float:
     # The release comes at any time between two looks of one who polls.
     time.sleep(POLL_SECONDS * (1 + random.random()))
     holder.tell("r")
-    # The waiter's answer first: nobody else is to wake up at that moment.
+    # The waiter's reply first: nobody else is to wake up at that moment.
     acquired, _ = waiter.numbers()
     released, _ = holder.numbers()
     waiter.tell("r")

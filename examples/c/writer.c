@@ -64,7 +64,7 @@ static int write_all(struct jlock *lock, const char *prefix) {
       failed = 1;
     } else if (append(lock, entry, count % 10 == 0, &longest)) {
       failed = complain(lock, entry);
-    } else if (printf("ack %s\n", entry) < 0 || fflush(stdout)) { /* whoever counts the entries sees each at once */
+    } else if (printf("ack %s\n", entry) < 0 || fflush(stdout)) { /* so that a program that counts the entries sees each at once */
       perror("writer: standard output");
       failed = 1;
     }

@@ -122,7 +122,7 @@ inline entry deleted(std::string_view path) noexcept { return {path, JLOCK_DELET
 
 // ----------------------------------------------------------------------------------------------------------- snapshots
 
-// What a journal held when it was read. It stands by itself, whatever becomes of the journal object or the file.
+// What a journal held when it was read. It does not change, whatever happens to the journal object or the file.
 class snapshot {
 public:
   // The distinct paths of one kind, in the order of first mention; a random-access range of std::string_view, which
@@ -228,7 +228,7 @@ public:
     own(raw, rc, directory);
   }
 
-  // Any other journal, beneath an open directory.
+  // Any other journal, in an open directory.
   journal(int directory, const std::string &name, const options &how = {}) {
     jlock *raw = nullptr;
     int rc = jlock_open_at(directory, name.c_str(), how.get(), sizeof *how.get(), &raw);
@@ -258,10 +258,10 @@ public:
   template <class Clock, class Duration> bool try_lock_until(std::chrono::time_point<Clock, Duration> when) {
     return try_lock_for(when - Clock::now());
   }
-  // As the standard's guards call it: it cannot throw, and so does not say what release() says.
+  // For the standard's guards: it cannot throw, and so does not report what release() reports.
   void unlock() noexcept { jlock_release(get()); }
 
-  // Who holds the lock, at the moment of looking.
+  // Finds out who holds the lock now.
   jlock_holder inspect() const {
     jlock_holder holder{};
     check(jlock_inspect(get(), &holder, sizeof holder));
@@ -294,7 +294,7 @@ public:
     return snapshot(raw);
   }
 
-  // Releases and closes, and throws what the release said (errc::lost); the destructor cannot. The object is empty then:
+  // Releases and closes, and throws if the release failed (errc::lost); the destructor cannot. The object is empty then:
   // whatever else is called throws std::errc::invalid_argument.
   void close() {
     int rc = jlock_close(raw_.release());
@@ -338,7 +338,7 @@ private:
   template <class Entries> static std::vector<jlock_entry> to_raw(const Entries &entries) {
     std::vector<jlock_entry> raw;
     for (const entry &each : entries) {
-      // An empty view may be NULL, which the library takes for a mistake of another kind.
+      // An empty view may be NULL, which the library would take for another mistake.
       raw.push_back({each.path.data() ? each.path.data() : "", each.path.size(), each.kind, 0});
     }
     return raw;

@@ -101,7 +101,7 @@ def repository_paths() -> list[str]:
 
 
 def rounds(paths: list[str], count: int) -> list[str]:
-    """`count` distinct lines: the paths again and again, each round in a folder of its own."""
+    """`count` distinct lines: the paths again and again, each round in its own folder."""
     return [f"{number // len(paths)}/{paths[number % len(paths)]}" for number in range(count)]
 
 
@@ -127,7 +127,7 @@ def library_writers(journal: Path) -> list[Writer]:
 def read_with_library(journal: Path) -> list[str]:
     import jlock
 
-    # The last writer may have been killed with the lock in its hands: whoever comes next takes over.
+    # The last writer may have been killed while it held the lock: the next one takes over.
     with jlock.Journal(str(journal)) as held:
         return [os.fsdecode(path) for path in held.read().changed]
 

@@ -27,16 +27,16 @@
 //
 // Goroutines may also share a Lock, whose calls run one after another:
 //
-//   - Acquire and the journal calls stand in line, in the order in which they came, as long as their contexts let them.
+//   - Acquire and the journal calls wait in line, in the order in which they came, as long as their contexts allow.
 //     An Acquire that came while another waited gets the lock after that one's Release.
 //   - An Acquire that comes while the Lock is held gets [syscall.EDEADLK]: its goroutine may be the holder.
 //   - A journal call works under the hold if there is one, whichever goroutine acquired it.
-//   - Release and Refresh go ahead of those who stand in line. They do not touch the hold of a journal call.
-//   - TryAcquire, Inspect and Read wait for nobody. Close ends the waits of all the others.
+//   - Release and Refresh go ahead of the calls in line. They do not touch the hold of a journal call.
+//   - TryAcquire, Inspect and Read never wait. Close ends the waits of all other calls.
 //
 // # Building
 //
 // The module brings the library as a static archive, for linux/amd64 and linux/arm64, and its header. In a checkout,
-// `make library` and lib/fill.sh put them there. Programs need cgo and a C compiler to build, and nothing of jlock's to
+// `make library` and lib/fill.sh put them there. Programs need cgo and a C compiler to build, and nothing from jlock to
 // run. With the tag jlock_pkgconfig they use the installed library instead, as pkg-config finds it.
 package jlock

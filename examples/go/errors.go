@@ -19,7 +19,7 @@ var (
 	ErrCanceled = errors.New("wait cancelled")
 	// ErrClosed: the Lock is closed, or was while the call waited. It is fs.ErrClosed too.
 	ErrClosed error = closed{}
-	// ErrLost: the lock was taken away from this holder; nothing of the new holder was written over or removed.
+	// ErrLost: the lock was taken away from this holder; nothing that belongs to the new holder was overwritten or removed.
 	ErrLost = errors.New("the lock was taken away")
 	// ErrNotHeld: Release or Refresh without holding.
 	ErrNotHeld = errors.New("the lock is not held")
@@ -31,7 +31,7 @@ var (
 	ErrUnstamped = errors.New("journal never stamped")
 	// ErrEntry: an entry that the format cannot carry; nothing was written.
 	ErrEntry = errors.New("entry that a journal cannot carry")
-	// ErrNotLock: what stands at the lock's path is not a regular file.
+	// ErrNotLock: there is something other than a regular file at the lock's path.
 	ErrNotLock = errors.New("not a regular file")
 	// ErrPanic: a bug in the library, contained. Only Close works from here on.
 	ErrPanic = errors.New("bug in the library")

@@ -72,7 +72,7 @@ func (l *Lock) Checkpoint(ctx context.Context, snapshot *Snapshot, stamp time.Ti
 // overtaken is how often a call is made again that lost its lock, as in the library.
 const overtaken = 3
 
-// write makes a journal call under the program's hold, or else under one of its own.
+// write makes a journal call under the program's hold, or otherwise under its own.
 func (l *Lock) write(ctx context.Context, op string, f func() C.int) (rc int, err error) {
 	err = l.inTurn(ctx, op, toWrite, func(end limit) error {
 		if l.line.isHeld() {

@@ -25,9 +25,9 @@ type need int
 const (
 	// toAcquire: a Lock that the program does not hold.
 	toAcquire need = iota
-	// toWrite: any Lock. A journal call works under the program's hold or under one of its own.
+	// toWrite: any Lock. A journal call works under the program's hold or under its own.
 	toWrite
-	// ofHold: a Lock that the program holds. It does not stand in line behind those who wait for the release.
+	// ofHold: a Lock that the program holds. It does not wait in line behind calls that wait for the release.
 	ofHold
 )
 
@@ -135,7 +135,7 @@ func (q *line) turn(ctx context.Context, need need, until time.Time) error {
 		q.mu.Unlock()
 		return err
 	}
-	// Whoever stands in line while nobody has the turn waits for a release.
+	// A call that is in line while nobody has the turn waits for a release.
 	if !q.busy {
 		q.busy = true
 		q.mu.Unlock()

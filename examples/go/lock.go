@@ -23,7 +23,7 @@ import (
 type Options struct {
 	Timeout time.Duration // longest wait for the lock: 5 s; negative: as long as the context allows
 	Retry   time.Duration // longest sleep between two looks at the lock: 25 ms
-	Stale   time.Duration // age at which a lock that the kernel knows nothing of counts as abandoned: 30 s
+	Stale   time.Duration // age at which a lock counts as abandoned if the kernel cannot tell: 30 s
 	Settle  time.Duration // wait after taking over from a dead holder: 100 ms; negative: none, for library peers only
 
 	NoCreate  bool // do not create a missing directory
@@ -60,7 +60,7 @@ func Open(dir string, options *Options) (*Lock, error) {
 	})
 }
 
-// OpenAt opens any other journal by its file name, beneath an open directory. Its lock is journal.lock.
+// OpenAt opens any other journal by its file name, in an open directory. Its lock is journal.lock.
 func OpenAt(dir *os.File, journal string, options *Options) (*Lock, error) {
 	name, err := cString("open", journal)
 	if err != nil {
@@ -240,7 +240,7 @@ func (l *Lock) Refresh() error {
 	})
 }
 
-// Recovered says whether the last acquire took over from a dead holder, who may have left its work half done.
+// Recovered says whether the last acquire took over from a dead holder, which may have left its work half done.
 func (l *Lock) Recovered() (bool, error) {
 	if !l.line.begin() {
 		return false, closedError("recovered")

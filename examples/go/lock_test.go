@@ -126,7 +126,7 @@ func TestATimeoutNamesTheHolder(t *testing.T) {
 
 	for _, err := range []error{byOption, byContext} {
 		if !errors.Is(err, jlock.ErrTimeout) || !errors.Is(err, syscall.ETIMEDOUT) || !os.IsTimeout(err) {
-			t.Errorf("not a time-out: %v", err)
+			t.Errorf("not a timeout: %v", err)
 		}
 		if !strings.Contains(fmt.Sprint(err), name) {
 			t.Errorf("%v: does not say %q", err, name)
@@ -443,5 +443,5 @@ func TestOpenAtUsesAnotherJournal(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(path, "other.journal.lock")); err != nil {
 		t.Fatal(err)
 	}
-	check(t, open(t, path, nil).Acquire(background)) // changes.journal has a lock of its own
+	check(t, open(t, path, nil).Acquire(background)) // changes.journal has another lock
 }

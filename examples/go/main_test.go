@@ -83,7 +83,7 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// steal takes the lock away as a shipped peer does: a stamp of its own, renamed over the lock.
+// steal takes the lock away as a shipped peer does: its own stamp, renamed over the lock.
 func steal(t *testing.T, dir string) {
 	t.Helper()
 	nonce := fmt.Sprintf("%d-0123456789abcdef", os.Getpid())

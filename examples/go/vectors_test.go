@@ -81,7 +81,7 @@ func asStrings(parts []content) (all []string) {
 	return all
 }
 
-// strict refuses what it does not know, lest it pass unseen.
+// strict refuses what it does not know, so that it does not pass unnoticed.
 func strict(raw []byte, out any) error {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.DisallowUnknownFields()

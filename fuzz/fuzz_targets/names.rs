@@ -65,7 +65,7 @@ fn open(name: &[u8]) -> i32 {
     }
 }
 
-/// Whoever parks a stamp sweeps.
+/// Parking a stamp sweeps.
 fn park() {
     let lock = jlock::Options::new().open_at(&SCENE.dir, "changes.journal");
     drop(lock.expect("it opens").try_acquire().expect("nobody holds it"));

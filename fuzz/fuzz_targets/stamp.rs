@@ -57,7 +57,7 @@ fuzz_target!(|data: &[u8]| {
     let age = [0, 10, 40][usize::from(age) % 3];
     let content = expand(template, &SCENE.me);
     fs::write(&SCENE.path, &content).expect("written");
-    // Closed again: whoever has it open for writing is alive.
+    // Close it again: a process that has it open for writing counts as alive.
     File::options()
         .append(true)
         .open(&SCENE.path)

@@ -1,5 +1,5 @@
 //! Structs from C, byte by byte as they come: never read or written beyond what their size says (AddressSanitizer sees
-//! to that: each is an allocation of its own), and taken or refused by the kernel's rule for growing ones.
+//! to that: each is a separate allocation), and taken or refused by the kernel's rule for growing ones.
 #![no_main]
 
 use std::ffi::c_int;

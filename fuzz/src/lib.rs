@@ -1,4 +1,4 @@
-//! What the fuzz targets share: a directory of their own, the C interface, and oracles that share no code with the
+//! What the fuzz targets share: their own directory, the C interface, and oracles that share no code with the
 //! library.
 
 pub mod c;
@@ -7,8 +7,8 @@ pub mod process;
 
 use std::path::PathBuf;
 
-/// A directory for this process alone, beneath `JLOCK_FUZZ_DIR`, which whoever starts a target removes in the end: a
-/// fuzzer has no end of its own.
+/// A directory for this process alone, in `JLOCK_FUZZ_DIR`. The program that starts a target removes it in the end: a
+/// fuzzer does not end by itself.
 pub fn directory() -> PathBuf {
     let base = std::env::var_os("JLOCK_FUZZ_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
     let dir = base.join(format!("jlock-fuzz-{}", std::process::id()));

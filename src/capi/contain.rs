@@ -1,8 +1,8 @@
-//! What takes the place of std's handlers of a panic and of a failed allocation in the library that is installed
-//! (`mk/library.mk` links it so). std's print to standard error, which is no library's to write to, with all that it
-//! takes to print a stack trace: half the library's size. These say nothing, and unwind to the boundary.
+//! In the library that is installed, these functions replace std's handlers of a panic and of a failed allocation
+//! (`mk/library.mk` links it so). std's handlers print to standard error, where a library should not write, and the code for
+//! printing a stack trace would be half the library's size. These print nothing, and unwind to the boundary.
 //!
-//! What fails while a thread unwinds already ends the process, as everywhere in Rust.
+//! If something fails while a thread unwinds already, the process ends, as everywhere in Rust.
 
 use core::panic::PanicInfo;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -34,7 +34,7 @@ fn end_if_unwinding() {
     }
 }
 
-/// Where and what, as a `String`; less of it, or nothing, if there is no memory: a bug remains a bug.
+/// Where and what, as a `String`; less of it, or nothing, if there is no memory. (A bug is reported as a bug even then.)
 fn message(info: &PanicInfo<'_>) -> Box<dyn Any + Send> {
     let mut text = Text(String::new());
     let _ = match info.location() {
@@ -44,7 +44,7 @@ fn message(info: &PanicInfo<'_>) -> Box<dyn Any + Send> {
     boxed(text.0).unwrap_or_else(|| Box::new(()))
 }
 
-/// A text that ends where the memory does.
+/// A text that is cut where memory runs out.
 struct Text(String);
 
 impl Write for Text {
@@ -55,7 +55,7 @@ impl Write for Text {
     }
 }
 
-/// `Box::new`, that may fail.
+/// A `Box::new` that may fail.
 fn boxed(text: String) -> Option<Box<dyn Any + Send>> {
     // SAFETY: a String has a size, and the place is written before it is anybody's.
     unsafe {
@@ -111,7 +111,7 @@ unsafe impl GlobalAlloc for Heap {
 /// One for each thread that unwinds without memory at the same time; more than these end the process.
 static RESERVE: [Slot; 16] = [const { Slot::new() }; 16];
 
-/// Room for what std throws: on 32-bit ARM, whose unwinder keeps most in it, about 110 bytes.
+/// Room for what std throws: about 110 bytes on 32-bit ARM, whose unwinder keeps most in it.
 const SLOT_SIZE: usize = 128;
 
 #[repr(C, align(16))]

@@ -1,4 +1,4 @@
-//! The boundary: nothing unwinds into C, and nothing of C is trusted.
+//! The boundary: nothing unwinds into C, and nothing that comes from C is trusted.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -39,7 +39,7 @@ impl jlock {
         }
     }
 
-    /// Keeps a failure's message; not in a forked child, for which a thread that is not there may have it locked.
+    /// Keeps a failure's message; not in a forked child, where a thread that does not exist may have it locked.
     fn keep(&self, error: Error) {
         if self.lock.check_process().is_ok() {
             *self.failure() = error.into_message();
@@ -74,7 +74,7 @@ fn contain_dyn(act: &dyn Fn() -> Result<i32>) -> i32 {
     leaving_the_thread_as_it_was(|| attempt(act).unwrap_or_else(|error| error.code()))
 }
 
-/// Nothing is reported through `errno`, and a thread that is cancelled is so between calls.
+/// Leaves `errno` alone, and lets a thread be cancelled only between calls.
 fn leaving_the_thread_as_it_was<T>(run: impl FnOnce() -> T) -> T {
     preserving_errno(|| without_cancellation(run))
 }
@@ -83,7 +83,7 @@ fn attempt(act: &dyn Fn() -> Result<i32>) -> Result<i32> {
     catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|payload| Err(contained(payload)))
 }
 
-/// What unwound, as an error: of a panic, its message. Allocates nothing.
+/// What unwound, as an error; for a panic, with its message. Allocates nothing.
 fn contained(payload: Box<dyn Any + Send>) -> Error {
     if payload.is::<OutOfMemory>() {
         return OutOfMemory.into();
@@ -141,7 +141,7 @@ pub(super) unsafe fn with_message(handle: *const jlock, act: impl Fn(&str) -> Re
     let Some(handle) = (unsafe { handle.as_ref() }) else {
         return -EINVAL;
     };
-    // A forked child must not wait for a thread that is not there.
+    // A forked child must not wait for a thread that does not exist there.
     contain(|| handle.lock.check_process().and_then(|()| act(&handle.failure())))
 }
 
@@ -150,7 +150,7 @@ pub(super) fn invalid(why: &'static str) -> Error {
     Error::new(-EINVAL, why)
 }
 
-/// The size that a struct of the caller's has, if one of some version can have it.
+/// The size of the caller's struct, if it can be that of some version.
 fn check_size(size: usize, first_size: usize) -> Result<()> {
     match size {
         _ if size < first_size => Err(invalid("the struct's size is below that of the first version")),
@@ -159,8 +159,8 @@ fn check_size(size: usize, first_size: usize) -> Result<()> {
     }
 }
 
-/// Copies a struct of `size` bytes, by the kernel's rule for growing ones (openat2(2)): fields that a shorter one lacks
-/// are zero, and those that a longer one has beyond ours must be.
+/// Copies a struct of `size` bytes, by the kernel's rule for structs that grow (openat2(2)): fields that a shorter one lacks
+/// are zero, and the additional fields of a longer one must be zero.
 ///
 /// # Safety
 /// `from` is NULL or points to `size` readable bytes.
@@ -188,7 +188,7 @@ pub(super) unsafe fn read_sized<T: Copy>(from: *const T, size: usize, first_size
     }
 }
 
-/// A struct of the caller's that a call is to fill, its size checked.
+/// A struct of the caller's that a call is to fill. Its size has been checked.
 #[derive(Clone, Copy)]
 pub(super) struct Room<T> {
     to: *mut T,
@@ -228,5 +228,5 @@ pub(super) fn chars<const N: usize>(text: &str) -> [c_char; N] {
     chars
 }
 
-/// No struct of any version is larger: as the kernel's page.
+/// No struct of any version is larger. (The kernel has the same limit: a page.)
 const MAX_SIZE: usize = 4096;

@@ -1,4 +1,4 @@
-//! Opening and closing, and what went wrong.
+//! Opening, closing, and messages.
 
 use std::ffi::{CStr, c_char, c_int};
 
@@ -31,18 +31,18 @@ pub unsafe extern "C" fn jlock_options_init(options: *mut jlock_options, size: u
 }
 
 /// Opens the lock of the journal `changes.journal` in the directory `dir` (codegraph 3.11.2: ROOT/.codegraph), creating
-/// the directory and those above it if missing, and removes what dead peers have left there.
+/// the directory and those above it if they are missing.
 ///
 /// `options` may be NULL, which means the defaults; `size` is sizeof(struct jlock_options), and ignored without options.
 /// `*out` becomes the handle, which jlock_close() ends; NULL after a failure. Nothing is acquired yet, and the directory
-/// need not be writable until then.
+/// need not be writable until then. (The first acquire removes what dead peers have left there.)
 ///
-/// The handle follows the path. If the directory was removed, moved away or replaced since, the next acquire opens it
-/// anew, at the latest a second later, and makes it unless the options say JLOCK_NO_CREATE.
+/// The handle follows the path. If the directory was removed, moved away or replaced since, the next acquire opens the new
+/// one, at the latest a second later, and makes it unless the options say JLOCK_NO_CREATE.
 ///
 /// Returns 0.
 /// Errors: -EINVAL (NULL; an unknown flag; a size below 20; retry_ms or stale_ms 0); -E2BIG (options of a newer version,
-/// or a size above 4096); -ENOENT (with JLOCK_NO_CREATE), -ENOTDIR, -EACCES, -EROFS, -EMFILE, … (the system's own word
+/// or a size above 4096); -ENOENT (with JLOCK_NO_CREATE), -ENOTDIR, -EACCES, -EROFS, -EMFILE, … (what the system says
 /// about the directory); -EAGAIN (with JLOCK_KEEPALIVE: the thread could not be started).
 ///
 /// # Safety
@@ -58,11 +58,11 @@ pub unsafe extern "C" fn jlock_open(
     unsafe { open(options, size, out, &|options| Lock::open_dir(string(dir)?, options)) }
 }
 
-/// As jlock_open(), for any journal: the file `journal` (a name without a slash) beneath the open directory `dirfd`, or
-/// beneath the working directory (AT_FDCWD). Its lock has the journal's name with ".lock" after it.
+/// As jlock_open(), for any journal: the file `journal` (a name without a slash) in the open directory `dirfd`, or in the
+/// working directory (AT_FDCWD). Its lock has the journal's name with ".lock" after it.
 ///
-/// The directory must exist, and the handle stays with it wherever its path goes: -ESTALE once it is removed. `dirfd` stays
-/// the caller's and may be closed afterwards.
+/// The directory must exist, and the handle stays with it wherever it is moved: -ESTALE once it is removed. `dirfd` remains
+/// the caller's, who may close it afterwards.
 ///
 /// Returns 0.
 /// Errors: as jlock_open(); -EINVAL (not a file name), -ENAMETOOLONG, -EBADF, -ENOTDIR.
@@ -87,15 +87,16 @@ pub unsafe extern "C" fn jlock_open_at(
     }
 }
 
-/// Closes the handle: releases the lock if it is held, removes what the handle kept in the directory, and frees it. It
-/// frees the handle whatever it returns, and must not be called again. An acquire that was started ends. In a forked child
-/// it closes the child's copies, touches nothing on disk and returns 0.
+/// Closes the handle: releases the lock if it is held, removes what the handle kept in the directory, and frees the handle,
+/// whatever it returns; do not call it again. An acquire that was started ends. In a forked child it closes the child's
+/// copies, touches nothing on disk and returns 0.
 ///
 /// NULL is fine: 0. No other call on this handle may be in progress or follow. Snapshots stay valid.
 ///
 /// Returns 0.
 /// Errors, all of them about the release of a lock that was held: JLOCK_ELOST (it had been taken away); JLOCK_EPANIC (the
-/// handle had met a bug); any errno (the lock is left behind as a dead holder's, which the next to acquire takes over).
+/// handle had met a bug); any errno (the lock is left behind as a dead holder's, and the next program to acquire takes it
+/// over).
 ///
 /// # Safety
 /// `lock` is NULL or was made by jlock_open() or jlock_open_at() and is not used any more.
@@ -113,7 +114,7 @@ pub unsafe extern "C" fn jlock_close(lock: *mut jlock) -> c_int {
 ///
 /// Returns 0.
 /// Errors: -EINVAL (NULL; a size below 296), -E2BIG (a size above 4096); -ENOENT, -ENOTDIR, -EACCES, -EROFS, -ENOSPC, …
-/// (the system's own word about the directory). `*out` is left alone then.
+/// (what the system says about the directory). `*out` is left alone then.
 ///
 /// # Safety
 /// `dir` is a NUL-terminated string; `out` points to `size` writable bytes.
@@ -155,7 +156,7 @@ fn to_abi(place: &Place) -> jlock_place {
     }
 }
 
-/// The last failure on this handle in full, such as
+/// Gives the message of the last failure on this handle in full, such as
 /// "changes.journal.lock: held by pid 4711 (shipped peer) for 6.2 s; gave up after 5.0 s".
 ///
 /// Copied into `buf` as snprintf() would: cut to fit, always NUL-terminated unless `size` is 0 (then `buf` may be NULL).
@@ -186,8 +187,8 @@ pub unsafe extern "C" fn jlock_message(lock: *mut jlock, buf: *mut c_char, size:
 
 /// The meaning of any return value: a static text in English, never NULL, not to be freed. Thread-safe.
 ///
-/// 0 is "success". A positive number, which no function of the library returns as a failure, is taken for an errno, so
-/// that jlock_strerror(EACCES) is "permission denied" as well.
+/// 0 is "success". No function of the library returns a positive number as a failure; here it counts as an errno, so that
+/// jlock_strerror(EACCES) is "permission denied" as well.
 #[unsafe(no_mangle)]
 pub extern "C" fn jlock_strerror(rc: c_int) -> *const c_char {
     error::text_c(rc).as_ptr()

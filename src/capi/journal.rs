@@ -7,8 +7,8 @@ use crate::abi::{self, jlock_entry};
 use crate::error::Result;
 use crate::journal::{Entry, Kind, Snapshot, no_memory};
 
-/// What a journal held when it was read. Made by jlock_read(), freed by jlock_snapshot_free(); it stands by itself,
-/// whatever happens to the handle or the file. It never changes: any number of threads may use it at the same time.
+/// What a journal held when it was read. Made by jlock_read(), freed by jlock_snapshot_free(). It never changes, whatever
+/// happens to the handle or the file, so any number of threads may use it at the same time.
 #[allow(non_camel_case_types)]
 pub struct jlock_snapshot {
     snapshot: Snapshot,
@@ -17,17 +17,17 @@ pub struct jlock_snapshot {
 /// Appends `count` entries to the journal: all or none. A missing journal is made, with a header that says 0; it can be
 /// read once it has been stamped.
 ///
-/// Takes the lock and lets it go, unless this handle holds it already: then it works under that hold. With JLOCK_SYNC it
+/// Takes the lock and releases it, unless this handle holds it already: then it works under that hold. With JLOCK_SYNC it
 /// returns once the entries are on disk.
 ///
 /// Returns 0.
 /// Errors: JLOCK_EENTRY (an entry is empty; contains a newline, carriage return or NUL; starts or ends with white space;
 /// starts with '#'; or is a changed path that starts with "DELETED "); -EINVAL (NULL, unknown kind, reserved not 0);
-/// those of jlock_acquire(); JLOCK_ELOST (under a hold of the caller's: it was taken away); -ENOSPC, -EIO, -EDQUOT, …
-/// (the journal is as it was). When it is only the release, or with JLOCK_SYNC the disk, that fails after the entries were
-/// written, the message says so: then they stand in the journal.
-/// After -EIO from the disk under JLOCK_SYNC they may be missing from it, and must be appended again. -EAGAIN: somebody
-/// (a file server, for its clients) has a lease on the journal, and did not give it back within timeout_ms.
+/// those of jlock_acquire(); JLOCK_ELOST (the caller's own hold was taken away); -ENOSPC, -EIO, -EDQUOT, … (the journal is
+/// as it was). If only the release fails, or with JLOCK_SYNC the disk, after the entries were written, the message says so:
+/// then they are in the journal. After -EIO from the disk under JLOCK_SYNC they may be missing from the disk, and must be
+/// appended again. -EAGAIN: somebody (a file server, for its clients) has a lease on the journal, and did not give it back
+/// within timeout_ms.
 ///
 /// # Safety
 /// `lock` is NULL or an open handle; `entries` points to `count` entries with readable paths.
@@ -42,9 +42,9 @@ pub unsafe extern "C" fn jlock_append(lock: *mut jlock, entries: *const jlock_en
     }
 }
 
-/// As jlock_append(), and advances the header's timestamp to `timestamp_ms`, after the entries: a crash in between leaves
-/// them with the older, more cautious one. The cost does not grow with the journal, as long as the new timestamp has as
-/// many digits as the old.
+/// As jlock_append(), and then advances the header's timestamp to `timestamp_ms`: a crash in between leaves the entries with
+/// the older, more cautious one. The cost does not grow with the journal, as long as the new timestamp has as many digits as
+/// the old one.
 ///
 /// Returns 0.
 /// Errors: as jlock_append(); -EINVAL (timestamp_ms is negative).
@@ -67,8 +67,8 @@ pub unsafe extern "C" fn jlock_append_stamped(
     }
 }
 
-/// Replaces the journal by one that holds only a header with this timestamp. All entries are gone, also those appended a
-/// moment ago; a consumer wants jlock_checkpoint().
+/// Replaces the journal by one that holds only a header with this timestamp. All entries are gone, even those appended a
+/// moment ago; a consumer should call jlock_checkpoint() instead.
 ///
 /// Returns 0.
 /// Errors: as jlock_append_stamped().
@@ -81,8 +81,8 @@ pub unsafe extern "C" fn jlock_write_header(lock: *mut jlock, timestamp_ms: i64)
     unsafe { with(lock, |lock| lock.journal().write_header(timestamp_ms).map(|()| 0)) }
 }
 
-/// What a consumer calls when it has processed a snapshot: writes a new header, drops what the snapshot held, and keeps
-/// every entry that was appended after it. The snapshot stays the caller's.
+/// A consumer calls this when it has processed a snapshot: it writes a new header, drops what the snapshot held, and keeps
+/// every entry that was appended after it. The snapshot remains the caller's.
 ///
 /// If somebody replaced the journal in between (shipped peers do when they stamp), all entries are kept: what has been
 /// processed may be seen again, and nothing is lost.
@@ -109,15 +109,15 @@ pub unsafe extern "C" fn jlock_checkpoint(
     }
 }
 
-/// Reads the journal as it is now. Takes no lock, and never waits for another thread's call; no longer than timeout_ms for a
-/// lease that somebody has on the journal, then -EAGAIN.
+/// Reads the journal as it is now. It takes no lock, and never waits for another thread's call. If somebody has a lease on the
+/// journal, it waits for that, but no longer than timeout_ms; then it returns -EAGAIN.
 ///
 /// `*out` becomes the snapshot, which jlock_snapshot_free() frees; NULL after a failure.
 ///
 /// Returns 0.
 /// Errors: -ENOENT (there is no journal); JLOCK_EUNSTAMPED (it has only been appended to: its header says 0; stamp it with
 /// jlock_append_stamped() or, after a full scan, with jlock_write_header()); JLOCK_EHEADER (its first line is no header
-/// with a timestamp); JLOCK_ENOTLOCK, -ELOOP (no regular file at its name); -ENOMEM; any errno.
+/// with a timestamp, or it is damaged); JLOCK_ENOTLOCK, -ELOOP (no regular file at its name); -ENOMEM; any errno.
 ///
 /// # Safety
 /// `lock` is NULL or an open handle; `out` is writable.
@@ -137,7 +137,7 @@ pub unsafe extern "C" fn jlock_read(lock: *mut jlock, out: *mut *mut jlock_snaps
     }
 }
 
-/// The header's timestamp in milliseconds since 1970, as the shipped reader gives it: any number above 0. 0 when
+/// The header's timestamp in milliseconds since 1970, as the shipped reader returns it: any number above 0. 0 if
 /// `snapshot` is NULL.
 ///
 /// # Safety
@@ -148,8 +148,8 @@ pub unsafe extern "C" fn jlock_snapshot_timestamp(snapshot: *const jlock_snapsho
     unsafe { snapshot.as_ref() }.map_or(0.0, |s| s.snapshot.timestamp())
 }
 
-/// How many distinct paths of this kind (JLOCK_CHANGED, JLOCK_DELETED) there are; 0 for any other kind, and when
-/// `snapshot` is NULL.
+/// How many distinct paths of this kind (JLOCK_CHANGED, JLOCK_DELETED) there are; 0 for any other kind, and if `snapshot`
+/// is NULL.
 ///
 /// # Safety
 /// As jlock_snapshot_timestamp().
@@ -162,7 +162,7 @@ pub unsafe extern "C" fn jlock_snapshot_count(snapshot: *const jlock_snapshot, k
     }
 }
 
-/// One path of this kind, by its place in the order of first mention, from 0.
+/// One path of this kind, by its index in the order of first mention, from 0.
 ///
 /// `out->path` is NUL-terminated, and valid until jlock_snapshot_free().
 ///

@@ -13,14 +13,14 @@ use crate::options::timeout_from_ms;
 /// The size of the first version's holder: up to and including `host`.
 const HOLDER_SIZE: usize = 152;
 
-/// Acquires the lock, waiting as long as the options' timeout_ms says, and up to settle_ms longer when it takes over
-/// from a dead holder. Waiting sleeps; it needs no signal and no thread. The time includes the wait for another thread's
-/// call that acquires on the same handle.
+/// Acquires the lock. It waits for as long as the options' timeout_ms says, and up to settle_ms longer if it takes over from
+/// a dead holder. It sleeps while it waits, and needs no signal and no thread for that. The time includes the wait for
+/// another thread's call that acquires on the same handle.
 ///
 /// Returns 0: this handle holds the lock, until jlock_release() or jlock_close().
 /// Errors: -ETIMEDOUT (jlock_message() names the holder); -ECANCELED (jlock_cancel()); -EDEADLK (this handle holds it
 /// already); JLOCK_ENOTLOCK, -ELOOP (no regular file at the lock's name); -EACCES, -EROFS, -ENOSPC, -EMFILE, -ENOENT, …
-/// (the system call's own). The handle stays usable, and nothing is held.
+/// (errors of system calls). The handle stays usable, and nothing is held.
 ///
 /// # Safety
 /// `lock` is NULL or an open handle.
@@ -30,7 +30,7 @@ pub unsafe extern "C" fn jlock_acquire(lock: *mut jlock) -> c_int {
     unsafe { with(lock, |lock| lock.hold(None).map(|()| 0)) }
 }
 
-/// As jlock_acquire(), but waits `timeout_ms` milliseconds; negative: forever; 0: not at all.
+/// As jlock_acquire(), but waits for `timeout_ms` milliseconds; negative: forever; 0: not at all.
 ///
 /// # Safety
 /// `lock` is NULL or an open handle.
@@ -41,10 +41,10 @@ pub unsafe extern "C" fn jlock_acquire_for(lock: *mut jlock, timeout_ms: i32) ->
     unsafe { with(lock, |lock| lock.hold(Some(patience)).map(|()| 0)) }
 }
 
-/// Acquires the lock if nobody holds it. Takes up to settle_ms when the holder is dead, else never waits.
+/// Acquires the lock if nobody holds it. It takes up to settle_ms if the holder is dead, and otherwise never waits.
 ///
 /// Returns 0.
-/// Errors: -EAGAIN (held by somebody else); else as jlock_acquire().
+/// Errors: -EAGAIN (held by somebody else); otherwise as jlock_acquire().
 ///
 /// # Safety
 /// `lock` is NULL or an open handle.
@@ -56,14 +56,14 @@ pub unsafe extern "C" fn jlock_try_acquire(lock: *mut jlock) -> c_int {
 
 /// Starts to acquire the lock, for event loops and for languages that must stay interruptible. It never sleeps. While it
 /// returns -EINPROGRESS, wait until the descriptor of jlock_wait_fd() polls readable, and call jlock_acquire_poll(). The
-/// handle's place in line is kept from here to the end. `timeout_ms` is as in jlock_acquire_for(); 0 ends the acquire in
-/// this very call unless the lock is free or its holder is dead.
+/// handle keeps its place in line from here to the end. `timeout_ms` is as in jlock_acquire_for(); with 0 the acquire ends
+/// in this very call, unless the lock is free or its holder is dead.
 ///
 /// Until the acquire is over, other calls that acquire on this handle (jlock_acquire(), jlock_append() and so on) wait for
 /// their turn. jlock_cancel() and jlock_close() end it.
 ///
 /// Returns 0: this handle holds the lock, as after jlock_acquire(); or -EINPROGRESS.
-/// Errors: -EALREADY (an acquire that was started on this handle is not over); else as jlock_acquire().
+/// Errors: -EALREADY (an acquire that was started on this handle is not over); otherwise as jlock_acquire().
 ///
 /// # Safety
 /// `lock` is NULL or an open handle.
@@ -74,13 +74,13 @@ pub unsafe extern "C" fn jlock_acquire_start(lock: *mut jlock, timeout_ms: i32) 
 }
 
 /// Goes on with the acquire that jlock_acquire_start() began, from any thread. It never sleeps, and may be called at any
-/// time; it is worth it once jlock_wait_fd() polls readable. After 0 the hold is like any other: end it with
-/// jlock_release() or jlock_close().
+/// time; call it when jlock_wait_fd() polls readable. After 0 the hold is like any other: end it with jlock_release() or
+/// jlock_close().
 ///
 /// Returns 0: this handle holds the lock; or -EINPROGRESS: wait on.
 /// Errors, after which the acquire is over and nothing is held: -ETIMEDOUT (at the latest settle_ms after its time, if it
-/// was about to take over from a dead holder); -ECANCELED (jlock_cancel()); else as jlock_acquire(). -EINVAL (no acquire is
-/// in progress on this handle).
+/// was about to take over from a dead holder); -ECANCELED (jlock_cancel()); otherwise as jlock_acquire(). -EINVAL (no acquire
+/// is in progress on this handle).
 ///
 /// # Safety
 /// `lock` is NULL or an open handle.
@@ -97,8 +97,8 @@ fn progress(held: bool) -> c_int {
 /// Releases the lock.
 ///
 /// Returns 0: it was held all the time.
-/// Errors: JLOCK_ELOST (it was taken away; it is not held any more, and nothing of the new holder was removed);
-/// JLOCK_ENOTHELD; any errno of the system calls: then it is still held, and may be released again.
+/// Errors: JLOCK_ELOST (it was taken away and is not held any more; nothing that belongs to the new holder was removed);
+/// JLOCK_ENOTHELD; any errno of the system calls: then it is still held, and you can try again to release it.
 ///
 /// # Safety
 /// `lock` is NULL or an open handle.
@@ -109,7 +109,8 @@ pub unsafe extern "C" fn jlock_release(lock: *mut jlock) -> c_int {
 }
 
 /// Renews the sign of life by which shipped peers judge. Call it at least every 30 seconds under a long hold, or open the
-/// handle with JLOCK_KEEPALIVE. Later than that it takes settle_ms, to learn whether the lock was taken meanwhile.
+/// handle with JLOCK_KEEPALIVE. If it comes later than that, it takes settle_ms, to find out whether the lock was taken
+/// meanwhile.
 ///
 /// Returns 0: it is still held.
 /// Errors: JLOCK_ELOST, JLOCK_ENOTHELD, any errno.
@@ -122,8 +123,8 @@ pub unsafe extern "C" fn jlock_refresh(lock: *mut jlock) -> c_int {
     unsafe { with(lock, |lock| lock.refresh().map(|()| 0)) }
 }
 
-/// Whether the last acquire took over from a dead holder: what the lock protects may be half done. (The journal is
-/// not: it is repaired by the next append.)
+/// Whether the last acquire took over from a dead holder: then what the lock protects may be half done. (The journal is not:
+/// the acquire has taken back what was half done there.)
 ///
 /// Returns 1 or 0.
 /// Errors: -EINVAL, JLOCK_EFORKED, JLOCK_EPANIC.
@@ -138,7 +139,8 @@ pub unsafe extern "C" fn jlock_recovered(lock: *const jlock) -> c_int {
 
 /// Ends the wait in progress on this handle, if there is one: the call that waits returns -ECANCELED. For an acquire that
 /// was started, jlock_wait_fd() becomes readable and the next jlock_acquire_poll() returns -ECANCELED. Without a wait it
-/// does nothing; it does not end one that begins later. From any thread; never waits. (Not from a signal handler.)
+/// does nothing; it does not end one that begins later. Any thread may call it, and it never waits. (Do not call it from a
+/// signal handler.)
 ///
 /// Returns 0.
 /// Errors: -EINVAL, JLOCK_EFORKED, JLOCK_EPANIC.
@@ -151,9 +153,9 @@ pub unsafe extern "C" fn jlock_cancel(lock: *mut jlock) -> c_int {
     unsafe { with(lock, |lock| lock.cancel().map(|()| 0)) }
 }
 
-/// A descriptor that polls readable whenever jlock_acquire_poll() is worth calling, whether the lock changed, the time is
-/// over, or somebody called jlock_cancel(): a timer is inside, so an event loop needs none of its own. While no acquire is
-/// in progress it is not readable. Do not read from it, write to it or close it.
+/// A descriptor that polls readable when it is time to call jlock_acquire_poll(): the lock has changed, the time is over, or
+/// somebody called jlock_cancel(). It contains a timer, so an event loop needs no other. While no acquire is in progress it
+/// is not readable. Do not read from it, write to it or close it.
 ///
 /// Returns the descriptor. It belongs to the handle, is the same for the handle's life, and is closed with it.
 /// Errors: -EMFILE, -ENFILE, -ENOMEM, … (the descriptor could not be made); JLOCK_EFORKED.
@@ -166,8 +168,8 @@ pub unsafe extern "C" fn jlock_wait_fd(lock: *mut jlock) -> c_int {
     unsafe { with(lock, |lock| lock.wait_fd()) }
 }
 
-/// Says who holds the lock. Looks only: takes and changes nothing, and never waits for another thread's call. What it says
-/// may be out of date as it returns. `size` is sizeof(struct jlock_holder).
+/// Finds out who holds the lock. It takes and changes nothing, and never waits for another thread's call. What it says may be
+/// out of date when it returns. `size` is sizeof(struct jlock_holder).
 ///
 /// Returns 0.
 /// Errors: -EINVAL (NULL; a size below 152), -E2BIG (a size above 4096), JLOCK_ENOTLOCK, -ELOOP, any errno. `*out` is left

@@ -5,20 +5,20 @@ use std::mem::MaybeUninit;
 
 use super::{Errno, Fd, Result, limit, open_proc, read_at, uninterrupted};
 
-/// The largest file that this process may write (`RLIMIT_FSIZE`). To write beyond it costs a program its life: `SIGXFSZ`.
+/// The largest file that this process may write (`RLIMIT_FSIZE`). To write beyond it ends a program, by `SIGXFSZ`.
 pub(crate) fn file_size_limit() -> u64 {
     limit::size_limit().unwrap_or(u64::MAX)
 }
 
-/// The size of the blocks in which the file system gives out its room.
+/// The size of the blocks in which the file system allocates space.
 pub(crate) fn block_size(file: &Fd) -> Result<u64> {
     let about = uninterrupted("fstatfs", || rustix::fs::fstatfs(file.borrow()?))?;
     u64::try_from(about.f_bsize).map_err(|_| Errno::RANGE)
 }
 
 /// How much memory may be asked for now without being killed for it: the least of what the machine and each memory cgroup
-/// above this process have left, page cache and swap included. `RLIMIT_AS` and `RLIMIT_DATA` need no question, because an
-/// allocation beyond them fails. `u64::MAX`: nobody says.
+/// above this process have left, page cache and swap included. `RLIMIT_AS` and `RLIMIT_DATA` need not be considered, because
+/// an allocation beyond them fails. `u64::MAX`: unknown.
 pub(crate) fn free_memory() -> u64 {
     free_memory_by(&mut |path| text(path).ok())
 }

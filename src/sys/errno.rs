@@ -10,13 +10,13 @@ pub(crate) use libc::{
     ESTALE, ETIMEDOUT,
 };
 
-/// What the C library said last in this thread.
+/// This thread's `errno` of the C library.
 pub(super) fn last_errno() -> Errno {
     Errno::from_raw_os_error(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
 }
 
-/// Runs `run` and leaves the C library's `errno` as it was: the library reports nothing through it, and a caller may
-/// look at what it holds after a call as before.
+/// Runs `run` and leaves the C library's `errno` as it was: this library reports nothing through it, and a caller may rely
+/// on its old value.
 pub(crate) fn preserving_errno<T>(run: impl FnOnce() -> T) -> T {
     #[cfg(target_os = "android")]
     use libc::__errno as errno_location;
@@ -65,8 +65,8 @@ pub(crate) fn text(errno: i32) -> &'static CStr {
         .map_or(c"unknown error", |(_, text)| text)
 }
 
-/// What a system call says of a file system, a descriptor or a process; the network's own errors come from network file
-/// systems. Plain texts: what an errno means for the lock, the place that raises it says.
+/// The errors that system calls report about file systems, descriptors and processes; those of networks come from network
+/// file systems. These are plain texts: what an errno means for the lock is said where it is raised.
 const TEXTS: &[(i32, &CStr)] = &[
     (libc::EPERM, c"operation not permitted"),
     (libc::ENOENT, c"no such file or directory"),

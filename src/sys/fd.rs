@@ -1,24 +1,24 @@
 //! Descriptors that the host program may close or reuse behind our back, and that a forked child closes by itself.
 //!
-//! A descriptor is a number, and a number can come to mean another file: a stray `close`, `closefrom`, or a daemon that
-//! closes all it finds. Before anything that cannot be undone, an [`Fd`] makes sure that its number still is the file
-//! that it was opened as. There are two signs of that:
+//! A descriptor is a number, and a number can come to mean another file: after a stray `close`, a `closefrom`, or in a daemon
+//! that closes all it finds. Before anything that cannot be undone, an [`Fd`] makes sure that its number is still the file
+//! that it opened. There are two signs of that:
 //!
 //! - **A mark on the open file itself.** The kernel keeps a signal number with each open file for a reader that asked
 //!   for signals (`F_SETSIG`, fcntl(2)). Nobody has asked, so it has no effect, and nobody else sets it. The mark tells
-//!   ours from whatever the program opened, also from an eventfd, timer, epoll or inotify queue of its own, which all
-//!   have the same inode, and from the same file opened again. To look at it never goes to the file system, which may
-//!   be frozen, or on a server that hangs.
-//! - **Device and inode**, as `fstat` gives them: for a file that could not be marked, and before a write, where
-//!   another copy of this library in the same process would leave the same mark.
+//!   our files from everything that the program opened, even from its own eventfds, timers, epoll and inotify queues, which
+//!   all have the same inode, and from the same file opened again. To check it never involves the file system, which may be
+//!   frozen, or on a server that hangs.
+//! - **Device and inode**, from `fstat`: for a file that could not be marked, and before a write, because another copy of
+//!   this library in the same process would leave the same mark.
 //!
-//! Which of our own files a number means is always known: a number that the kernel gives to a new one has been lost by
-//! the [`Fd`] that had it before.
+//! Which of our own files a number means is always known: if the kernel gives a number to a new one, the [`Fd`] that had it
+//! before has lost it.
 //!
-//! The names beneath a directory need no check where they are looked up: in another directory, which took its number,
-//! a private file's name, which has a nonce in it, leads nowhere, and so the lock is neither linked nor renamed there;
-//! and a release removes the lock only after it has seen its own inode at that name. Only what would make something new
-//! in the wrong directory is checked.
+//! Names that are looked up in a directory need no check. In another directory that took its number, a private file's name,
+//! which has a nonce in it, leads nowhere, and so the lock is neither linked nor renamed there; and a release removes the
+//! lock only after it has seen its own inode at that name. Only calls that would create something in the wrong directory are
+//! checked.
 
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
@@ -45,7 +45,7 @@ impl Fd {
         Ok(Fd(slot))
     }
 
-    /// For what does no harm to another file. `EBADF` in a forked child.
+    /// For calls that do no harm to another file. `EBADF` in a forked child.
     pub(super) fn borrow(&self) -> Result<BorrowedFd<'_>> {
         match self.0.number.load(Ordering::Relaxed) {
             CLOSED => Err(Errno::BADF),
@@ -55,12 +55,12 @@ impl Fd {
         }
     }
 
-    /// For what would be harm to another file, but cannot reach into one. `EBADF`: it is another.
+    /// For calls that would harm another file, but do not change its content. `EBADF`: it is another.
     pub(super) fn own(&self) -> Result<BorrowedFd<'_>> {
         self.checked(Slot::is_ours)
     }
 
-    /// For what changes a file. `EBADF`: it is another.
+    /// For calls that change a file. `EBADF`: it is another.
     pub(super) fn verified(&self) -> Result<BorrowedFd<'_>> {
         self.checked(|slot, fd| slot.is_ours(fd) && slot.is_same_file(fd))
     }
@@ -84,7 +84,7 @@ impl Drop for Fd {
     fn drop(&mut self) {
         #[cfg(feature = "seam")]
         super::seam::closing();
-        // Closed first: a child that is forked in between finds the number in the table, and that it is not ours.
+        // Close it first: a child that is forked in between finds the number in the table, and sees that it is not ours.
         self.0.close_if_ours();
         fork::note_close();
         self.0.number.store(VACANT, Ordering::Release);

@@ -1,4 +1,4 @@
-//! Who has a file: `flock`, and leases.
+//! Finds out who has a file: `flock`, and leases.
 
 use std::os::fd::AsRawFd;
 
@@ -7,7 +7,7 @@ use rustix::fs::FlockOperation;
 use super::errno::{last_errno, preserving_errno};
 use super::{Errno, Fd, Result, around, uninterrupted};
 
-/// The `flock` of this open file, if nobody else has it. `Ok(false)`: somebody has.
+/// Takes the `flock` of this open file. `Ok(false)`: somebody else has it.
 pub(crate) fn flock_exclusive(file: &Fd) -> Result<bool> {
     flock(file, FlockOperation::NonBlockingLockExclusive)
 }
@@ -71,12 +71,12 @@ fn borrow_lease(file: &Fd) -> Result<()> {
         }
     };
     preserving_errno(|| {
-        // Whoever opens the file for writing meanwhile has us sent a signal: by default SIGIO, which ends a process. A
-        // process that does nothing about SIGURG does not notice it.
+        // If somebody opens the file for writing meanwhile, the kernel sends us a signal: by default SIGIO, which ends a
+        // process. SIGURG goes unnoticed unless a process handles it.
         set(F_SETSIG, libc::SIGURG)?;
         set(libc::F_SETLEASE, libc::F_RDLCK as i32)?;
         let given_back = set(libc::F_SETLEASE, libc::F_UNLCK as i32);
-        // Which forgets the signal, by which an `Fd` knows its open file.
+        // Giving the lease back clears the signal number, by which an `Fd` knows its open file.
         set(F_SETSIG, libc::SIGURG)?;
         given_back
     })

@@ -1,9 +1,9 @@
 //! What `fork` must not break.
 //!
 //! `flock` belongs to the open file, and a forked child inherits it: a child that outlives its parent would keep the
-//! parent's lock alive forever. So every descriptor of the library stands in a table that needs no lock to be read,
-//! and a `pthread_atfork` handler closes the child's copies. A child made without handlers (a bare `clone`) is still
-//! told apart, by a page that the kernel wipes in every child; there, `Drop` closes the copies.
+//! parent's lock alive. So every descriptor of the library is in a table that can be read without a lock, and a
+//! `pthread_atfork` handler closes the child's copies. A child made without handlers (a bare `clone`) is still recognised,
+//! by a page that the kernel wipes in every child; there, `Drop` closes the copies.
 //!
 //! The handlers take no lock and wait for nothing: a program may fork in a signal handler that interrupted this
 //! library, and while another of its threads is inside it, in a system call that a frozen file system does not end.
@@ -42,7 +42,7 @@ extern "C" fn after_fork_in_child() {
     table::close_all(forking & CLOSED != 0);
 }
 
-/// Has the handlers called from now on.
+/// Registers the handlers.
 pub(super) fn watch() {
     static WATCHED: AtomicBool = AtomicBool::new(false);
     if WATCHED.load(Ordering::Acquire) {
@@ -64,8 +64,8 @@ pub(super) fn watch() {
 
 // ------------------------------------------------------------------------------------------- whose process is it
 
-/// Whether what a mutex guards is as its last user left it. In a forked child, a thread that is not there may have been
-/// changing it: to free that could free it twice.
+/// Whether what a mutex guards is as its last user left it. In a forked child, a thread that does not exist there may have
+/// been changing it: to free that could free it twice.
 pub(crate) fn is_whole<T>(guarded: &Mutex<T>) -> bool {
     !matches!(guarded.try_lock(), Err(TryLockError::WouldBlock))
 }
@@ -88,7 +88,7 @@ static CURRENT: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
 static UNWIPED: AtomicU32 = AtomicU32::new(0);
 
 impl Generation {
-    /// This process's. No system call, after the first, where the kernel wipes the page.
+    /// That of this process. After the first call, it makes no system call if the kernel wipes the page.
     pub(crate) fn current() -> Generation {
         let place = place();
         if std::ptr::eq(place, &UNWIPED) {

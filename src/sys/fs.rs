@@ -180,7 +180,7 @@ pub(crate) fn unlink(dir: &Fd, name: &CStr) -> Result<()> {
     })
 }
 
-/// What [`rename`] does with a file that stands at the new name.
+/// What [`rename`] does if a file has the new name already.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Rename {
     Replace,
@@ -218,7 +218,7 @@ pub(crate) fn means_no_rename_flag(errno: Errno) -> bool {
 
 /// Calls `each` with at most `most` names in the directory. Returns whether there are no more.
 pub(crate) fn list_some(dir: &Fd, most: usize, mut each: impl FnMut(&CStr)) -> Result<bool> {
-    // An open file of its own: the offset of `dir` is shared with whoever else reads it.
+    // A separate open file, because everybody who reads `dir` shares its offset.
     let listing = open_subdir(dir, c".")?;
     let mut buf = [MaybeUninit::uninit(); 32 * 1024];
     around("getdents64", || {

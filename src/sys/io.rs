@@ -1,4 +1,4 @@
-//! What is in an open file, and what stands beside it: reading, writing, length, mode, times, and getting it to disk.
+//! What is in an open file, and what is known about it: reading, writing, length, mode, times, and getting it to disk.
 
 use std::mem::MaybeUninit;
 
@@ -12,7 +12,7 @@ pub(crate) fn fstat(file: &Fd) -> Result<Meta> {
     around("fstat", || rustix::fs::fstat(file.borrow()?).map(Meta::from))
 }
 
-/// Fills `buf` from `offset` as far as the file goes; how much that was.
+/// Fills `buf` from `offset` on, as far as the file goes, and returns how much that was.
 pub(crate) fn read_at<'b>(file: &Fd, buf: &'b mut [MaybeUninit<u8>], offset: u64) -> Result<&'b mut [u8]> {
     let mut done = 0;
     while done < buf.len() {
@@ -107,7 +107,7 @@ pub(crate) fn chmod(file: &Fd, mode: u32) -> Result<()> {
     })
 }
 
-/// A sign of life: the mtime becomes now, by the file system's own clock.
+/// Gives a sign of life: the mtime becomes now, by the file system's own clock.
 pub(crate) fn touch(file: &Fd) -> Result<()> {
     set_times(file, NOW, NOW)
 }
@@ -171,7 +171,7 @@ pub(crate) fn sync_data(file: &Fd) -> Result<()> {
 /// A directory's entries are on disk.
 pub(crate) fn sync_dir(dir: &Fd) -> Result<()> {
     match uninterrupted("fsync", || rustix::fs::fsync(dir.borrow()?)) {
-        // One that may not be listed (`O_PATH`) has to be opened for it, which says why it cannot be done.
+        // If we may not list it (`O_PATH`), it has to be opened for this; the error says why that fails.
         Err(Errno::BADF) => {
             let listed = open_subdir(dir, c".")?;
             uninterrupted("fsync", || rustix::fs::fsync(listed.borrow()?))

@@ -1,5 +1,5 @@
-//! The limit on a file's size (`RLIMIT_FSIZE`, setrlimit(2)). A write beyond it is a signal, which ends a process that
-//! does not know of it; a library's caller gets `EFBIG` instead.
+//! The limit on a file's size (`RLIMIT_FSIZE`, setrlimit(2)). A write beyond it causes a signal, which ends a process that
+//! does not handle it; callers of this library get `EFBIG` instead.
 
 use std::mem::MaybeUninit;
 

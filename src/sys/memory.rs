@@ -1,7 +1,7 @@
 //! Memory in bulk: huge pages for what is about to be filled, and the C library's search.
 
-/// Has the room that a vector has not used yet come in huge pages, where there is much of it: to fault in each small one
-/// takes longer than to fill it. A hint; without it all is the same, but slower.
+/// Asks for huge pages for the unused room of a vector, if that is large: to fault in each small page takes longer than to
+/// fill it. This is a hint; without it everything is slower, but the same.
 pub(crate) fn expect_much<T>(vector: &mut Vec<T>) {
     const HUGE: usize = 2 << 20;
     let room = vector.spare_capacity_mut();

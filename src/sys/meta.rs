@@ -1,4 +1,4 @@
-//! What is known of a file: who it is, and the part of `struct stat` that the protocol looks at.
+//! What is known about a file: its identity, and the part of `struct stat` that the protocol looks at.
 
 use std::time::Duration;
 

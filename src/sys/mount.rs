@@ -46,10 +46,10 @@ const LOCAL: [Local; 15] = [
     in_memory(0x8584_58f6, &["ramfs", "rootfs"]),
 ];
 
-/// Whether the file system keeps its locks on this machine alone. What is not known to do so is taken for a network's.
+/// Whether the file system keeps its locks on this machine alone. If that is not known, it counts as a network's.
 ///
 /// The magic number is not enough: a 9p mount passes on the number of its server's file system. The mount's own type
-/// decides, but only where the number says "local", for it takes longer to find out.
+/// decides, but we look it up only if the number says "local", because that takes longer.
 pub(crate) fn is_local(dir: &Fd) -> Result<bool> {
     uninterrupted("fstatfs", || {
         let dir = dir.borrow()?;
@@ -94,8 +94,8 @@ impl Mounted {
     }
 }
 
-/// How the file system is mounted that an open file was reached through. What the mount itself says is believed rather
-/// than `statfs`, in which a file server's word may stand.
+/// How the file system through which an open file was reached is mounted. We rely on what the mount itself says rather than
+/// on `statfs`, which may pass on what a file server says.
 pub(crate) fn mounted(file: &Fd) -> Result<Mounted> {
     if let Some(mounted) = mount_id(file).and_then(mounted_as) {
         return Ok(mounted);

@@ -1,4 +1,4 @@
-//! Whose a file is, and who else may use it.
+//! Who owns a file, and who else may use it.
 
 use std::ffi::{CStr, CString};
 

@@ -1,10 +1,11 @@
-//! What the handles of one process share, and a forked child must not find: a thread that is not there may have had it locked.
+//! What the handles of one process share. A forked child must not use its parent's: a thread that does not exist there may
+//! have it locked.
 
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::fork::Generation;
 
-/// A value that begins anew in each process.
+/// A value of which each process has its own.
 #[derive(Debug)]
 pub(crate) struct PerProcess<T: 'static> {
     current: AtomicPtr<Slot<T>>,

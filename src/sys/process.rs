@@ -7,7 +7,7 @@ use std::sync::{Arc, RwLock};
 use super::fork::Generation;
 use super::{Errno, around, open_proc, read_once};
 
-/// What a stamp says of its process. Unknown parts are empty or 0.
+/// What a stamp says about its process. Unknown parts are empty or 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub pid: i32,
@@ -95,7 +95,7 @@ fn namespace(path: &CStr) -> Option<u64> {
     Some(stat.st_ino)
 }
 
-/// Whose rights this process has now.
+/// The user whose rights this process has now.
 pub(crate) fn effective_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
@@ -113,10 +113,10 @@ pub(crate) fn start_time_of(pid: i32) -> Option<u64> {
     start_time(&path)
 }
 
-/// Whether a process of this number lives in this PID namespace, as a shipped peer finds out: a process that may not
-/// be signalled lives.
+/// Whether a process with this PID lives in this PID namespace. It is found out as a shipped peer does it: a process that we
+/// may not signal lives.
 ///
-/// Numbers that name no single process never reach `kill`.
+/// Numbers that do not name a single process never reach `kill`.
 pub(crate) fn is_alive(pid: i32) -> bool {
     const PID_MAX_LIMIT: i32 = 4 * 1024 * 1024; // linux/threads.h
     let Some(number) = rustix::process::Pid::from_raw(pid) else {
@@ -128,8 +128,8 @@ pub(crate) fn is_alive(pid: i32) -> bool {
     around("kill", || rustix::process::test_kill_process(number)) != Err(Errno::SRCH)
 }
 
-/// Runs `run` with the cancellation of this thread (pthread_cancel(3)) put off: it unwinds, which neither Rust nor a lock
-/// that is held survives. What was asked for meanwhile happens at the caller's next cancellation point.
+/// Runs `run` while the cancellation of this thread (pthread_cancel(3)) is put off: it would unwind, which neither Rust nor a
+/// lock that is held survives. A cancellation that is requested meanwhile happens at the caller's next cancellation point.
 pub(crate) fn without_cancellation<T>(run: impl FnOnce() -> T) -> T {
     #[cfg(target_os = "android")] // which has no cancellation
     return run();

@@ -1,5 +1,6 @@
-//! The seam of the tests: a hook, one a thread, that sees each system call of the core before and after it is made,
-//! and may have it fail, skip it, or end the peer there. Only with the feature `seam`; not part of the interface.
+//! The seam for the tests: a hook, one for each thread, that sees each system call of the core before and after it is made,
+//! and can make it fail, skip it, or end the peer there. It exists only with the feature `seam`, and is not part of the
+//! interface.
 
 use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
@@ -9,7 +10,7 @@ use super::errno::noting_refusal;
 use super::io::{UNCHANGED, wall_clock};
 use super::{Errno, Result};
 
-/// What becomes of the call.
+/// What happens to the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is made.
@@ -71,7 +72,7 @@ thread_local! {
     static INSTALLED: RefCell<Option<Installed>> = const { RefCell::new(None) };
 }
 
-/// Has `hook` see this thread's calls until [`uninstall`].
+/// Lets `hook` see this thread's calls until [`uninstall`].
 pub fn install(hook: impl Hook + 'static) {
     INSTALLED.set(Some(Installed {
         hook: Box::new(hook),

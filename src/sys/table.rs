@@ -1,5 +1,5 @@
-//! The table of all descriptors that the library has open, which a forked child walks without a lock; and the signs by
-//! which a number is known to be one of them ([`Fd`](super::Fd) says which).
+//! The table of all descriptors that the library has open, through which a forked child goes without a lock; and the signs by
+//! which a number is recognised as one of them ([`Fd`](super::Fd) says which).
 
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
@@ -54,7 +54,7 @@ impl Slot {
 
 pub(super) const SLOTS: usize = 64;
 
-/// Grows by blocks that are never given back: a child's handler may be walking them.
+/// It grows by blocks that are never freed, because a child's handler may be going through them.
 pub(super) struct Block {
     slots: [Slot; SLOTS],
     next: AtomicPtr<Block>,
@@ -147,7 +147,7 @@ impl Slot {
         unsafe { *self.opened.get() }
     }
 
-    /// Never goes to the file system, where the file could be marked.
+    /// Never involves the file system, if the file could be marked.
     pub(super) fn is_ours(&self, fd: BorrowedFd<'_>) -> bool {
         if !self.opened().marked {
             return self.is_same_file(fd);
@@ -213,7 +213,7 @@ impl Drop for Opening {
 /// such a one is marked keeps it, which does no more harm than any number that is taken.
 pub(super) const IN_OPENING: OFlags = OFlags::from_bits_retain(libc::O_ASYNC as u32);
 
-/// Closes a forked child's copies. Takes no lock and no memory.
+/// Closes a forked child's copies. It takes no lock and allocates no memory.
 pub(super) fn close_all(some_left_the_table: bool) {
     for slot in blocks().flat_map(|block| &block.slots) {
         if slot.number.load(Ordering::Relaxed) >= 0 {

@@ -1,5 +1,5 @@
-//! A thread of the library's own, by pthread alone: what std adds to one (names, handles, a stack guard's signal handler,
-//! the thread's results) is larger than all of the waiting.
+//! Starts a thread by pthread alone: what std adds to one (names, handles, a stack guard's signal handler, the thread's
+//! results) is larger than all the code for waiting.
 
 use std::ffi::{CStr, c_void};
 use std::mem::MaybeUninit;

@@ -9,7 +9,7 @@ use rustix::time::Timespec;
 use super::seam;
 use super::{Errno, Result};
 
-/// The monotonic clock, since some fixed moment. Every timeout and every settle runs on it.
+/// The monotonic clock, which counts from some fixed moment. Every timeout and every settle runs on it.
 pub(crate) fn monotonic() -> Duration {
     #[cfg(feature = "seam")]
     if let Some(time) = seam::monotonic() {

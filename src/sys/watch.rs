@@ -1,4 +1,4 @@
-//! Waiting for what happens to files, for other threads, and for several of these at once.
+//! Waiting: for changes of files, for other threads, and for several of these at once.
 
 use std::mem::MaybeUninit;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(crate) enum Watched {
     Share,
 }
 
-/// Has `queue` report what becomes of the file. One watch of a file replaces another. Returns the watch's number.
+/// Makes `queue` report what happens to the file. One watch of a file replaces another. Returns the watch's number.
 pub(crate) fn watch(queue: &Fd, file: &Fd, what: Watched) -> Result<i32> {
     use rustix::fs::inotify::WatchFlags;
     let events = WatchFlags::CLOSE_WRITE | WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF | WatchFlags::ONESHOT;
@@ -44,8 +44,8 @@ pub(crate) fn watch(queue: &Fd, file: &Fd, what: Watched) -> Result<i32> {
     })
 }
 
-/// Ends a watch. One that has reported, or whose file is gone, has ended by itself: the kernel says EINVAL. Any other
-/// failure leaves a watch that reports once more at most.
+/// Ends a watch. If it has reported, or its file is gone, it has ended by itself, and the kernel returns EINVAL. After any
+/// other failure, the watch reports at most once more.
 pub(crate) fn unwatch(queue: &Fd, number: i32) {
     let _ = around("inotify_rm_watch", || {
         rustix::fs::inotify::remove_watch(queue.own()?, number)
@@ -67,8 +67,8 @@ pub(crate) fn wake(eventfd: &Fd) {
     }
 }
 
-/// Reads away whatever an inotify queue, an eventfd or a timer has to say. What comes faster than it is read stays.
-/// Whether there was anything.
+/// Empties an inotify queue, an eventfd or a timer. If reports come faster than they are read, some stay. Returns whether
+/// there was any.
 pub(crate) fn drain(queue: &Fd) -> Result<bool> {
     let mut was_readable = false;
     let mut buf = [MaybeUninit::<u8>::uninit(); 4096];
@@ -90,7 +90,7 @@ pub(crate) fn drain(queue: &Fd) -> Result<bool> {
 /// inotify(7): with the longest name.
 const LARGEST_EVENT: usize = 16 + 255 + 1;
 
-/// A timer that polls readable from its time on, until [`set_timer`] sets another or [`drain`] reads it.
+/// A timer that polls readable from its time on, until [`set_timer`] sets another time or [`drain`] reads it.
 pub(crate) fn timerfd() -> Result<Fd> {
     use rustix::time::{TimerfdClockId, TimerfdFlags, timerfd_create};
     around("timerfd_create", || {
@@ -119,7 +119,7 @@ pub(crate) fn set_timer(timer: &Fd, at: Option<Duration>) -> Result<()> {
     })
 }
 
-/// A time of the clock that a test keeps, on the kernel's.
+/// Converts a time of the clock that a test keeps to the kernel's clock.
 #[cfg(feature = "seam")]
 fn on_kernel_clock(at: Duration) -> Duration {
     match seam::monotonic() {
@@ -183,7 +183,7 @@ pub(crate) fn epoll(fds: &[&Fd]) -> Result<Fd> {
     })
 }
 
-/// From now on `epoll` polls readable when `fd` does, too.
+/// Makes `epoll` poll readable when `fd` does.
 pub(crate) fn epoll_add(epoll: &Fd, fd: &Fd) -> Result<()> {
     around("epoll_ctl", || add(epoll, fd))
 }

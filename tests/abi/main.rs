@@ -198,7 +198,7 @@ fn the_baseline_sees_what_would_break_programs() {
 
 // ------------------------------------------------------------------------------------------------- the crate for Rust
 
-/// A program in Rust that depends on the crate, and must not give its own users the C interface besides.
+/// A program in Rust that depends on the crate, and must not give its own users the C interface as well.
 #[test]
 fn a_rust_program_exports_nothing_of_the_c_interface() {
     let scratch = Scratch::new("rust");
@@ -249,7 +249,7 @@ fn every_test_is_listed() {
         let source = if path.is_dir() { path.join("main.rs") } else { path };
         let name = source
             .strip_prefix(root().join("tests"))
-            .expect("beneath it")
+            .expect("below it")
             .display()
             .to_string();
         let listed = manifest.contains(&format!("path = \"../tests/{name}\""));
@@ -319,7 +319,7 @@ fn make_library(scratch: &Scratch, goal: &str) {
         .arg(format!("DIST={}", scratch.path().join("dist").display())));
 }
 
-/// What `make install` puts beneath a prefix.
+/// What `make install` puts below a prefix.
 fn installed(scratch: &Scratch) -> PathBuf {
     make_library(scratch, "install");
     scratch.path().join("root/usr")

@@ -54,7 +54,7 @@ pub fn text(command: &mut Command) -> String {
     out
 }
 
-/// A file of the library as `cargo build` makes it, in a directory of its own: the tests' may hold one with other
+/// A file of the library as `cargo build` makes it, in a separate directory: the tests' may hold one with other
 /// features.
 #[allow(dead_code)] // not every target wants it
 pub fn library(file: &str) -> PathBuf {

@@ -226,7 +226,7 @@ int main(int argc, char **argv) {
   for (const struct claim *claim = claims; claim->name; claim++) {
     if (strcmp(claim->name, argv[1])) continue;
     claim->prove();
-    SYSTEM(seteuid(getuid())); /* whoever became somebody else: a leak checker must be able to look */
+    SYSTEM(seteuid(getuid())); /* a claim may have changed the user, and a leak checker must be able to look */
     return 0;
   }
   fail(__FILE__, __LINE__, "no claim %s", argv[1]);

@@ -1,4 +1,4 @@
-/* A program of claims: `program` lists them, `program CLAIM DIR` proves one, in a directory of its own. */
+/* A program of claims: `program` lists them, `program CLAIM DIR` proves one, in its own directory. */
 #ifndef CLAIM_H
 #define CLAIM_H
 
@@ -44,7 +44,7 @@ void is(const char *file, int line, const char *call, int rc, int expected);
 
 /* -------------------------------------------------------------------------------------------------------- files */
 
-const char *path_of(const char *name); /* beneath dir; valid until the next 8 calls */
+const char *path_of(const char *name); /* in dir; valid until the next 8 calls */
 void write_file(const char *name, const char *content);
 char *read_file(const char *name); /* to be freed; NULL: there is none */
 int exists(const char *name);      /* a name, whatever it names */
@@ -76,7 +76,7 @@ void kill_child(pid_t pid);
 /* A child that holds the lock until it is killed. */
 pid_t holder(void);
 
-/* Mounts that nobody else sees: as root, or as root of a user namespace of our own. */
+/* Mounts that nobody else sees: as root, or as root of our own user namespace. */
 void have_private_mounts(void);
 
 /* -------------------------------------------------------------------------------------------------------- times */

@@ -1,5 +1,5 @@
 /* The library as it is installed, in whose code something goes wrong: it says so to the caller alone, and is in order. (As
- * cargo builds it, a panic is printed as well, and want of memory ends the process.)
+ * cargo builds it, a panic is printed as well, and running out of memory ends the process.)
  *
  * Linked with -Wl,--wrap for what is defined here in place of the C library's. */
 #include "claim.h"

@@ -248,7 +248,7 @@ static void a_journal_that_may_not_be_written_to_is_said_and_got_over(void) {
   is_usable_again(lock);
 }
 
-/* Another user's, whose files others may not read: it is held, whoever holds it. */
+/* Another user's, whose files others may not read: it counts as held, whatever its holder does. */
 static void a_lock_that_may_not_be_read_is_waited_for(void) {
   become_nobody();
   struct jlock *lock = open_with_journal();

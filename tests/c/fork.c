@@ -115,7 +115,7 @@ static void a_fork_during_a_wait_on_the_handle_does_not_block_the_child(void) {
 }
 
 static void use_and_close_inherited(void) {
-  alarm(30);                                     /* of its own: the parent's is not inherited */
+  alarm(30);                                     /* set again: the parent's is not inherited */
   IS(jlock_append(inherited, NULL, 1), -EINVAL); /* seen before whose handle it is */
   every_call_says_forked();
   OK(jlock_close(inherited));

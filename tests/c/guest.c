@@ -301,7 +301,7 @@ static void use_though_cancelled(void) {
   OK(rc);
 }
 
-/* In a function of its own: a sanitizer takes the variables of one that is left by a cancellation for live ones. */
+/* In a separate function: if a cancellation leaves a function, a sanitizer takes its variables for live ones. */
 static void *use_and_be_cancelled(void *nothing) {
   use_though_cancelled();
   pthread_testcancel();

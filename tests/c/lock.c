@@ -37,7 +37,7 @@ static void acquiring_what_is_held_is_a_deadlock(void) {
   IS(jlock_acquire(lock), -EDEADLK);
   IS(jlock_try_acquire(lock), -EDEADLK);
   IS(jlock_acquire_for(lock, -1), -EDEADLK);
-  OK(jlock_release(lock)); /* it is held all the same */
+  OK(jlock_release(lock)); /* it is held nevertheless */
   OK(jlock_close(lock));
 }
 
@@ -350,7 +350,7 @@ static int waiters(void) {
   return count;
 }
 
-static int served; /* a file to which whoever gets the lock appends a letter */
+static int served; /* a file to which each thread that gets the lock appends a letter */
 static int told[2];
 static char letter;
 
@@ -530,7 +530,7 @@ static void nothing_but_acquiring_waits_for_another_threads_acquire(void) {
   struct wait wait = {open_patient(), -1, 1};
   pthread_t thread = start(wait_for_it, &wait);
   WAIT_UNTIL(waiters() == 1);
-  /* The other thread waits until we release: whoever waited for it would wait forever. */
+  /* The other thread waits until we release: to wait for it would take forever. */
   IS(jlock_release(wait.lock), JLOCK_ENOTHELD);
   CHECK(strstr(message(wait.lock), LOCK));
   IS(jlock_refresh(wait.lock), JLOCK_ENOTHELD);
@@ -559,7 +559,7 @@ struct crowd {
 
 static int stopped(struct crowd *crowd) { return __atomic_load_n(&crowd->stop, __ATOMIC_ACQUIRE); }
 
-/* Whatever the others do on the same handle, each answer is one of the contract's. */
+/* Whatever the others do on the same handle, each result is one that the contract allows. */
 static void *jostle(void *argument) {
   struct crowd *crowd = argument;
   struct jlock_holder seen;
@@ -616,7 +616,7 @@ static void a_dead_holders_lock_is_taken_over_and_said_to_be(void) {
   OK(jlock_acquire(lock));
   IS(jlock_recovered(lock), 0);
   OK(jlock_close(lock));
-  SYSTEM(rmdir(dir)); /* nothing of the dead is left */
+  SYSTEM(rmdir(dir)); /* the dead have left nothing */
   SYSTEM(mkdir(dir, 0777));
 }
 

@@ -1,4 +1,4 @@
-/* The test vectors' hand in C: does what its standard input says, a line at a time, and answers with a line.
+/* The test vectors in C: does what its standard input says, a line at a time, and answers each with a line.
  *
  *     vectors DIR TIMEOUT_MS SETTLE_MS
  *

@@ -243,7 +243,7 @@ fn the_bash_completion_is_clean_to_shellcheck() {
     run(tool("shellcheck").arg("cli/completions/jlock.bash").current_dir(root()));
 }
 
-/// What zsh offers, by its own completion system, on a terminal of its own.
+/// What zsh offers, by its own completion system, on a separate terminal.
 const ZSH: &str = r#"
 zmodload zsh/zpty
 zpty shell 'TERM=dumb COLUMNS=200 zsh -f -i'

@@ -57,7 +57,7 @@ fn a_terminal_is_told_what_is_awaited_and_a_pipe_is_not() {
     let scene = Scene::new("terminal");
     let outcome = scene.sh("printf 'a\\n' | jlock append d").exits(0);
     assert_eq!(outcome.err, "");
-    // script(1) runs it on a terminal of its own, at whose end its input ends too.
+    // script(1) runs it on its own terminal; when that ends, its input ends, too.
     let said = scene.sh("printf 'b\\n\\004' | script -qec 'jlock append d' /dev/null");
     assert!(said.out.contains("reading paths from the terminal"), "{said:?}");
     assert!(scene.journal().ends_with("a\nb\n"), "{}", scene.journal());

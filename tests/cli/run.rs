@@ -75,7 +75,7 @@ fn a_command_that_cannot_be_executed_gives_126() {
 #[test]
 fn the_command_inherits_no_descriptor_of_the_lock() {
     let scene = Scene::new("descriptors");
-    let without = scene.sh("ls /proc/self/fd").exits(0).out; // whoever runs the tests may have left some open
+    let without = scene.sh("ls /proc/self/fd").exits(0).out; // the program that runs the tests may have left some open
     scene.sh("jlock run d ls /proc/self/fd").exits(0).prints(&without);
 }
 
@@ -132,7 +132,7 @@ fn without_waiting_it_gives_up_at_once() {
             .complains("held by pid");
         assert!(
             begun.elapsed() < Duration::from_secs(5),
-            "{option}: the library's own time-out"
+            "{option}: the library's own timeout"
         );
     }
 }

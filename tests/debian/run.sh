@@ -82,7 +82,7 @@ inside() {
         TERM=dumb DEBIAN_FRONTEND=noninteractive unshare --mount sh -euc "$become_root" "$root" "$@"
 }
 
-# What is committed, and nothing of what was built here.
+# What is committed, without anything that was built here.
 clone() {
     mkdir -p "$root$checkout"
     [ -d "$root$checkout/.git" ] || git init -q "$root$checkout"

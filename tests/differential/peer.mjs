@@ -1,4 +1,4 @@
-// The shipped peer's journal module as a server: peer.mjs ROOT answers one line for each line that it is asked.
+// The shipped peer's journal module as a server: peer.mjs ROOT answers each line with one line.
 //
 //   read                      invalid, or: valid <bits of the timestamp> <changed> <removed>
 //   append ENTRIES            done

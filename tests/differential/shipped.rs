@@ -95,7 +95,7 @@ impl Shipped {
 impl Drop for Shipped {
     fn drop(&mut self) {
         drop(self.input.take()); // its end of input
-        let _ = self.process.wait(); // how it ended does not matter: whoever had a question left has failed
+        let _ = self.process.wait(); // how it ended does not matter: a test that had a question left has failed
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where this library reads a journal otherwise than the shipped reader: NUL bytes. Also for the fuzz targets' oracle.
 
-/// What the shipped reader is to read for what this library reads: nothing of a NUL at the end, which a power cut leaves, nor
+/// What the shipped reader is to read for what this library reads: no NULs at the end, which a power cut leaves, nor
 /// of the line that it cuts. `None`: there is one within, which is damage.
 pub fn sound(content: &[u8]) -> Option<&[u8]> {
     let written = content.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run.sh TARBALL: the source tarball can be made again, byte for byte; it builds and installs where there is no network and
-# no crate besides its own.
+# no other crates than its own.
 set -euo pipefail
 
 tarball=$(realpath "$1")
@@ -20,7 +20,7 @@ fail() {
 cmp "$tarball" "$scratch/again/$name.tar.gz" || fail "made again, the tarball is another one"
 
 foreign=$(tar --list --gzip --file "$tarball" | grep -vE "^$name(/|\$)" || true)
-[ -z "$foreign" ] || fail "not beneath $name: $foreign"
+[ -z "$foreign" ] || fail "not below $name: $foreign"
 for unwanted in target .git .ci node_modules; do
     ! tar --list --gzip --file "$tarball" "$name/$unwanted" >/dev/null 2>&1 || fail "$unwanted is in the tarball"
 done

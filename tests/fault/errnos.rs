@@ -1,7 +1,7 @@
-//! Which errors a call may answer, by its manual page.
+//! Which errors a call may return, by its manual page.
 //!
 //! Left out is what a program brings upon itself (EBADF, EFAULT, ENAMETOOLONG, a flag that the kernel does not know), and
-//! the answers of `close`, which Linux obeys whatever it answers, while an injected error would keep the file open.
+//! the errors of `close`, which Linux obeys whatever it returns, while an injected error would keep the file open.
 //! `EIO` is added where only the file system's own code decides.
 
 /// The errors of a call as strace shows it, by name.
@@ -21,7 +21,7 @@ pub fn of(name: &str, text: &str) -> &'static [&'static str] {
         ],
         // open(2), of the table of mounts
         "open" => &["EACCES", "EINTR", "EMFILE", "ENFILE", "ENOENT", "ENOMEM", "EPERM"],
-        // mkdir(2); EEXIST is what it answers anyway, above the directory
+        // mkdir(2); it returns EEXIST anyway, above the directory
         "mkdirat" => &[
             "EACCES", "EDQUOT", "EIO", "EMLINK", "ENOENT", "ENOMEM", "ENOSPC", "ENOTDIR", "EPERM", "EROFS",
         ],
@@ -80,7 +80,7 @@ pub fn of(name: &str, text: &str) -> &'static [&'static str] {
             "EROFS",
             "EXDEV",
         ],
-        // flock(2); EBADF is what NFS answers to an exclusive lock on a file open for reading
+        // flock(2); NFS returns EBADF for an exclusive lock on a file that is open for reading
         "flock" => &["EAGAIN", "EBADF", "EINTR", "ENOLCK", "EOPNOTSUPP"],
         // read(2), pread(2)
         "read" | "pread64" => &["EINTR", "EIO"],
@@ -130,9 +130,9 @@ pub fn of(name: &str, text: &str) -> &'static [&'static str] {
     }
 }
 
-/// Calls of which no error is looked at or can be: their answer decides nothing, or they have none.
+/// Calls whose errors are not looked at: their result decides nothing, or they have none.
 pub fn has_none(name: &str) -> bool {
-    // glibc 2.41 blocks signals for a moment of its own.
+    // glibc 2.41 itself blocks signals for a moment.
     matches!(
         name,
         "close"

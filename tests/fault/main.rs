@@ -1,7 +1,7 @@
 //! Every operation of the built shared object, ended or failed at each of its system calls, by strace.
 //!
 //! First the calls that an operation makes are listed. Then, one run a point: it is killed before each of them, and after
-//! the last (for the files, before one call is after the one before it); and each of them answers each error that its
+//! the last (for the files, before one call is after the one before it); and each of them returns each error that its
 //! manual page allows. `trial.rs` says what must hold after that. All kills and a spread of the errors are run by
 //! default, all errors with `JLOCK_PROVE=1`.
 
@@ -62,7 +62,7 @@ fn run_all(what: &str, faults: impl Fn(&Scene, &Call) -> Vec<Fault>) {
         .filter(|call| !trace::is_known(call))
         .map(|call| call.text.as_str())
         .collect();
-    let question = "which errors can they answer? tests/fault/errnos.rs";
+    let question = "which errors can they return? tests/fault/errnos.rs";
     assert!(unknown.is_empty(), "{question}\n{}", unknown.join("\n"));
     let mut points = Vec::new();
     for (scene, calls) in &scenes {

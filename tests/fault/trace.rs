@@ -15,7 +15,7 @@ const HANG: Duration = Duration::from_secs(120);
 const BEGIN: &str = "\"jlock:begin\"";
 const END: &str = "\"jlock:end\"";
 
-/// op.c, built against a shared object: the one that `JLOCK_LIBRARY` names, else the one that cargo made for this test.
+/// op.c, built against a shared object: the one that `JLOCK_LIBRARY` names, otherwise the one that cargo made for this test.
 pub struct Program(PathBuf);
 
 /// One call of an operation.
@@ -29,7 +29,7 @@ pub struct Call {
 /// What a point does to the program as it makes a call.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
-    /// The call is not made and answers this error.
+    /// The call is not made, and returns this error.
     Error(&'static str),
     /// The program dies before the call is made.
     Kill,
@@ -152,7 +152,7 @@ fn wait(child: &mut Child) -> ExitStatus {
             child.kill().expect("a child of ours");
             panic!("it hangs: {child:?}");
         }
-        std::thread::sleep(Duration::from_millis(1)); // a wait with a time-out is not to be had
+        std::thread::sleep(Duration::from_millis(1)); // there is no wait with a timeout
     }
 }
 
@@ -198,7 +198,7 @@ fn between_marks(log: &str) -> Vec<Call> {
     panic!("the marks are missing:\n{log}");
 }
 
-/// Whether somebody has written down which errors a call can answer. One of which nobody has would go untested in silence.
+/// Whether somebody has written down which errors a call can return. A call for which nobody has would go untested unnoticed.
 pub fn is_known(call: &Call) -> bool {
     !errnos::of(&call.name, &call.text).is_empty() || errnos::has_none(&call.name)
 }

@@ -19,11 +19,11 @@ const TRIES: usize = 3;
 
 /// What a point showed.
 pub struct Outcome {
-    /// The operation's answer; `None`: it was killed.
+    /// What the operation returned; `None`: it was killed.
     pub rc: Option<i64>,
     /// How long the next writer took.
     pub next_ms: i64,
-    /// The operation failed, and the journal holds its entries all the same.
+    /// The operation failed, but the journal holds its entries.
     pub failed_but_written: bool,
     pub faults: Vec<String>,
 }
@@ -129,7 +129,7 @@ fn after_error(scene: &Scene, stage: &Stage, program: &Program, run: &Run, errno
     };
     expect(run.status.success(), format!("it ended with {}", run.status));
     let rc = run.value("rc").unwrap_or(i64::MIN);
-    expect(is_answer_to(rc, errno), format!("it answered {rc}"));
+    expect(is_answer_to(rc, errno), format!("it returned {rc}"));
     expect(
         run.value("usable") == Some(0),
         format!("the handle is not usable: {:?}", run.value("usable")),

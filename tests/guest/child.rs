@@ -1,4 +1,4 @@
-//! This test program again, as a process of its own: with other rights, in another namespace, under a filter.
+//! This test program again, as a separate process: with other rights, in another namespace, under a filter.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;

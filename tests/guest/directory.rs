@@ -319,6 +319,6 @@ fn in_another_root(scene: &Path) {
     assert_eq!(
         fs::read_dir("/").unwrap().count(),
         0,
-        "nothing is made beneath the new root"
+        "nothing is made below the new root"
     );
 }

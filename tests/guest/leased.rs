@@ -1,4 +1,4 @@
-//! Another program has a lease on the lock or the journal, as a file server has for its clients: whoever opens the file is
+//! Another program has a lease on the lock or the journal, as a file server has for its clients: a process that opens the file is
 //! told to wait until it is given back.
 
 use std::fs::{File, OpenOptions};

@@ -118,7 +118,7 @@ impl Report {
             .write(true)
             .open(dir.join("report"))
             .unwrap();
-        // SAFETY: a mapping of our own, of a file of that size.
+        // SAFETY: our own mapping, of a file of that size.
         let at = unsafe {
             rustix::mm::mmap(
                 std::ptr::null_mut(),

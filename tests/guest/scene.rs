@@ -99,5 +99,5 @@ pub fn is_root() -> bool {
     is_root
 }
 
-/// A part of a test that runs in a process of its own, by its name; it is given a directory.
+/// A part of a test that runs in a separate process, by its name; it is given a directory.
 pub type Part = (&'static str, fn(&std::path::Path));

@@ -43,7 +43,7 @@ impl<'s> Stage<'s> {
         Stage { dir, holder }
     }
 
-    /// Whoever comes afterwards finds whole entries, and a lock that can be had.
+    /// A peer that comes afterwards finds whole entries, and can acquire the lock.
     pub fn strike(mut self, done: &[Done], what: &str) {
         self.holder = None;
         for place in ["free", "held", "dead"] {

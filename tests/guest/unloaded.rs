@@ -1,4 +1,4 @@
-//! The library as a plugin loads it, and unloads it while a thread of its own runs.
+//! The library as a plugin loads it, and unloads it while the library's thread runs.
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use crate::tools::{make, root, run, text, tool};
 
-/// `make`, with what it makes in a directory of its own.
+/// `make`, with a separate directory for what it makes.
 pub fn make_in(dist: &Path) -> Command {
     let mut command = make();
     command

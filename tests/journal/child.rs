@@ -1,4 +1,4 @@
-//! This test program again, as a process of its own: with limits, as another user, in a control group.
+//! This test program again, as a separate process: with limits, as another user, in a control group.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Files and memory that are not to be had.
+//! Files and memory that cannot be had.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -58,7 +58,7 @@ fn a_journal_beyond_the_address_space_is_an_error() {
     assert_eq!(told.0, -libc::ENOMEM, "{told:?}");
 }
 
-/// A control group of this much memory, beneath this process's own.
+/// A control group of this much memory, below this process's own.
 struct Group(PathBuf);
 
 impl Group {

@@ -121,7 +121,7 @@ fn who_cannot_give_it_back_does_not_take_it() {
     if !is_root() {
         return;
     }
-    // The owner is of the group, as whoever shares a directory by it. A stranger could not give the new one that group, and
+    // The owner is in the group, like everybody who shares a directory by it. A stranger could not give the new one that group, and
     // so would let the group do what the others may.
     let cases = [(0o664, GROUP, 0), (0o666, GROUP, 0), (0o646, OTHER, -libc::EPERM)];
     for (mode, group, code) in cases {

@@ -22,7 +22,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-PATIENCE = 30.0  # for an answer that must come
+PATIENCE = 30.0  # for a reply that must come
 SETTLE = 0.1  # settle_ms
 CALLS = {
     "x86_64": {7: "poll", 271: "poll", 72: "fcntl", 73: "flock"},
@@ -141,7 +141,7 @@ def started(command: list[str], directory: Path, under: list[str] | None = None)
 
 
 def taken(command: list[str], directory: Path) -> bool:
-    """Whether it is to be had; lets go at once."""
+    """Whether it can be acquired; lets go at once."""
     with started(command, directory) as taker:
         held = taker.held()
         taker.release()
@@ -370,7 +370,7 @@ def said_there() -> dict[tuple[str, str], str]:
 
 
 def found() -> dict[tuple[str, str], str]:
-    """What each trial answered."""
+    """The result of each trial."""
     jobs = [(row, column) for row in ROWS for column in COLUMNS]
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda job: tried(*job), jobs))

@@ -22,7 +22,7 @@ function criticalSection() {
     alone = false;
   }
   const counted = Number(fs.readFileSync(counter, 'utf8'));
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0.05); // so that whoever can come in does
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0.05); // so that everybody comes in who can
   fs.writeFileSync(counter, String(counted + 1));
   if (alone) fs.unlinkSync(marker);
   return alone;

@@ -1,8 +1,8 @@
-// mend.mjs OUT: makes copies of the shipped peer's journal module, as docs/codegraph.md has it:
+// mend.mjs OUT: makes copies of the shipped peer's journal module, as docs/codegraph.md describes them:
 //
 //   OUT/shipped  as it is
 //   OUT/mended   with docs/codegraph-lock.js for its lock
-//   OUT/adopted  the module that adopts the library, with the mended one to fall back on
+//   OUT/adopted  the module that adopts the library, with the fixed one to fall back on
 //
 // The first two let their lock be called by itself.
 

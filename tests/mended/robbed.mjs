@@ -1,5 +1,5 @@
 // robbed.mjs MODULE ROOT CALL  writes through this journal module, and is robbed in the midst of it, as by a peer as it is
-// shipped: that takes the lock by a rename, puts a journal in place that it copied before, with an entry of its own, and
+// shipped: that takes the lock by a rename, puts a journal in place that it copied before, with an additional entry, and
 // lets the lock go.
 //
 // CALL is append, stamp or header, after whose first write it is robbed; or create, which is an append where there is no

@@ -1,4 +1,4 @@
-//! A library peer, one system call a step; and a mended one (`docs/codegraph-lock.js`), which does the same but for this: its
+//! A library peer, one system call a step; and a fixed one (`docs/codegraph-lock.js`), which does the same except for this: its
 //! own file has no `flock`, so that it is judged by its PID; a corpse's `flock` it has only where there is a flock(1).
 
 use super::lock::{
@@ -144,8 +144,8 @@ fn close(state: &mut State, peer: usize) {
     }
 }
 
-/// Has a parked file with a name of its own again. The file is private until it is linked, so making
-/// it is no step of its own.
+/// Has a parked file with its own name again. The file is private until it is linked, so making
+/// it is no separate step.
 fn park(state: &mut State, peer: usize, config: &Lock) {
     let pid = peer as Pid;
     let lib = state.libs[peer];
@@ -331,7 +331,7 @@ fn link(config: &Lock, state: &mut State, peer: usize) -> &'static str {
             state.libs[peer].at = At::Stamp;
             "open(lock, O_CREAT|O_EXCL) and flock"
         }
-        // Whatever linkat answers, the path decides: only this peer can have put it there.
+        // Whatever linkat returns, the path decides: only this peer can have put it there.
         file if file == lib.park => {
             begin_linked(config, state, peer);
             "linkat(parked, lock) = EEXIST, yet the lock is its own parked file"
@@ -343,7 +343,7 @@ fn link(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     }
 }
 
-/// A link is no settle: whoever asks before its last look asks here as well.
+/// A link is no settle: a peer that checks before its last look checks here as well.
 fn begin_linked(config: &Lock, state: &mut State, peer: usize) {
     let lateness = match config.lateness {
         Lateness::Never => Lateness::Never,
@@ -354,7 +354,7 @@ fn begin_linked(config: &Lock, state: &mut State, peer: usize) {
 
 fn contend(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     let lib = state.libs[peer];
-    // A mended peer looks too, but only to save itself a settle.
+    // A fixed peer looks too, but only to save itself a settle.
     let judge = if config.recheck && !lib.mended {
         At::Recheck
     } else {
@@ -535,7 +535,7 @@ fn claim_in_place(config: &Lock, state: &mut State, peer: usize) -> &'static str
     let stamp = Content::Stamp(peer as Pid);
     match lib.at {
         At::Write | At::WriteEmpty => {
-            // What ftruncate then cuts off lies behind a whole stamp: nobody's answer depends on it.
+            // What ftruncate then cuts off lies behind a whole stamp: nobody's decision depends on it.
             let inode = state.inode_mut(lib.fd);
             *inode = Inode {
                 content: stamp,
@@ -560,7 +560,7 @@ fn claim_in_place(config: &Lock, state: &mut State, peer: usize) -> &'static str
             state.libs[peer].nameless = true;
             state.libs[peer].at = At::SettleExchange;
             settle(config, state, peer);
-            "rename(parked, lock): out of reach of whoever made the empty file"
+            "rename(parked, lock): out of reach of the maker of the empty file"
         }
         At::Settle if state.lock == lib.fd && config.lateness == Lateness::First && state.inode(lib.fd).aged => {
             state.libs[peer].at = At::Touch;
@@ -676,7 +676,7 @@ fn back(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     what
 }
 
-/// A sign of life, and then a wait for whoever judged by the time before it.
+/// A sign of life, and then a wait for peers that judged by the time before it.
 fn settle_late(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     let own = state.libs[peer].own();
     match state.libs[peer].at {
@@ -725,7 +725,7 @@ fn release(config: &Lock, state: &mut State, peer: usize, fault: &mut Option<&'s
     "fstatat(lock): not its own: LOST"
 }
 
-/// What only a mended peer has to ask, as it may be robbed in its own file.
+/// What only a fixed peer has to check, because it may be robbed in its own file.
 fn stamp_is_own(state: &State, peer: usize) -> bool {
     let lib = state.libs[peer];
     !lib.mended || state.inode(lib.own()).content == Content::Stamp(peer as Pid)

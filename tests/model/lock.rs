@@ -70,7 +70,7 @@ pub struct Lib {
     pub out: File,
     /// Whom the settle still waits for, a bit each: the shipped peers, then the library peers.
     pub waits: u8,
-    /// A shipped peer whose lock was mended in place (`docs/codegraph-lock.js`).
+    /// A shipped peer whose lock was fixed in place (`docs/codegraph-lock.js`).
     pub mended: bool,
     /// 30 s passed during its hold, in which it gave no sign of life.
     pub late: bool,
@@ -139,27 +139,27 @@ pub enum GivesUp {
     Unlinks,
 }
 
-/// Who takes part, and which protections are in force.
+/// Which peers take part, and which protections are in force.
 #[derive(Copy, Clone, Debug)]
 pub struct Lock {
     pub libs: usize,
     pub ships: usize,
-    /// Shipped peers with a mended lock.
+    /// Shipped peers with a fixed lock.
     pub mended: usize,
-    /// The mended peers find a flock(1) to take the kernel's lock on a corpse with.
+    /// The fixed peers find a flock(1), with which they take the kernel's lock on a corpse.
     pub flock_command: bool,
     /// Nobody is stopped for longer than a settle between reading a corpse and writing to it.
     pub timely: bool,
-    /// How a mended peer claims a corpse: as it should, or as it did before.
+    /// How a fixed peer claims a corpse: as it should, or as it did before.
     pub mended_claim: Claim,
-    /// A mended peer's release looks at the stamp, besides the file.
+    /// A fixed peer's release looks at the stamp as well as the file.
     pub mended_stamp: bool,
     /// The second shipped peer starts only when the first is gone.
     pub in_turn: bool,
     pub acquisitions: u8,
     pub crashes: u8,
-    /// How often 30 s pass, which is longer than every threshold, while all peers stand where they are: whoever is stopped
-    /// longer than the others takes no step before or after. With mended peers, only a live holder is stopped.
+    /// How often 30 s pass, which is longer than every threshold, while all peers stand where they are: a peer that is stopped
+    /// longer than the others takes no step before or after. With fixed peers, only a live holder is stopped.
     pub freezes: u8,
     /// They may pass beside a shipped peer between the two calls of a release, `fstatat` and `unlinkat`.
     pub freezes_in_release: bool,
@@ -173,7 +173,7 @@ pub struct Lock {
     /// An empty lock is claimed in place too; where there are no leases, it is then replaced by the parked file, with a
     /// settle after each. Else it is claimed by exchange.
     pub empties_in_place: bool,
-    /// The lock is linked with its stamp in it; else created, then stamped.
+    /// The lock is linked with its stamp in it; otherwise it is created, and then stamped.
     pub parked: bool,
     pub flock: bool,
     pub lease: Lease,
@@ -187,12 +187,12 @@ pub struct Lock {
     pub recheck: bool,
     /// A claimant waits for the shipped peers that opened the lock before its claim.
     pub settle: bool,
-    /// When whoever has settled, or linked, asks whether its sign of life is late, and settles again if so.
+    /// When a peer that has settled, or linked, checks whether its sign of life is late, and settles again if so.
     pub lateness: Lateness,
     /// A release that was stopped while it settled settles again.
     pub releases_settle_again: bool,
     pub gives_up: GivesUp,
-    /// Who moves its hold of an empty lock to the parked file first asks whether its sign of life is late.
+    /// A peer that moves its hold of an empty lock to the parked file first checks whether its sign of life is late.
     pub moves_in_time: bool,
     /// A claimant in place carries the dead holder's postscript over behind its own stamp.
     pub carries: bool,
@@ -556,7 +556,7 @@ impl State {
                 }
                 _ => false,
             },
-            // Whoever is about to acquire and finds its own parked file there has the lock.
+            // A peer that is about to acquire and finds its own parked file there has the lock.
             pid => !(self.libs[pid as usize].at == library::At::Link && self.libs[pid as usize].park == self.lock),
         }
     }

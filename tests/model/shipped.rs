@@ -230,7 +230,7 @@ fn steal(config: &Lock, state: &mut State, ship: usize) -> &'static str {
     what
 }
 
-/// Whoever holds what it renames over is robbed: after 30 s without a sign of life; or, by one who cannot see its PID, at
+/// The holder of what it renames over is robbed: after 30 s without a sign of life; or, by a peer that cannot see its PID, at
 /// any time from its claim on. Any other theft breaks a promise.
 fn rob(config: &Lock, state: &mut State) {
     let lock = state.lock;

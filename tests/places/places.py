@@ -173,7 +173,7 @@ def leave_dead_lock(site: Site, at: Path) -> None:
 
 
 def backed(site: Site) -> Path:
-    """What stands beneath a FUSE file system."""
+    """The directory behind a FUSE file system."""
     tmpfs(site)
     return site.dir("disk/back")
 
@@ -486,7 +486,7 @@ class Seen:
         if self.promises("takeover") and any(ms > SETTLE_MS + SLACK_MS for ms in self.takeovers_ms):
             yield f"takeover in {max(self.takeovers_ms):.0f} ms, though promised at once"
         if self.promises("order") and self.waits and self.in_order * 2 < self.waits:
-            # Whoever looks by itself, because the machine is too busy to wake the first in time, may be faster.
+            # A waiter that looks by itself, because the machine is too busy to wake the first in time, may be faster.
             yield f"{self.in_order} of {self.waits} in order, though promised"
         if self.leftovers and self.excludes:
             yield f"{self.leftovers} files left behind"

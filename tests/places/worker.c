@@ -28,7 +28,7 @@
 
 static int said = -1;
 
-/* One write for a line: whoever reads never sees half of it, whenever this process is killed. */
+/* One write for a line, so that a reader never sees half of it, whenever this process is killed. */
 static void say(const char *format, ...) {
   char line[512];
   va_list rest;

@@ -29,7 +29,7 @@ impl Drop for Scratch {
     }
 }
 
-/// A project in every language, which has what README shows and nothing of the library.
+/// A project in every language, which has what README shows and nothing else from the library.
 fn project(scratch: &Scratch) {
     for name in ["first.sh", "lock.c", "first.cpp", "first.py", "main.go", "first.mjs"] {
         scratch.write(&format!("project/{name}"), &read(&format!("examples/first/{name}")));

@@ -9,10 +9,10 @@ use crate::{read, without_code};
 const FACTS: &[(&str, &str, &str)] = &[
     ("3.11.2", "tests/interop/fetch-peer.sh", "version=3.11.2"),
     ("4.14 or", "src/sys/fork.rs", "(`MADV_WIPEONFORK`, Linux 4.14)"),
-    ("100 ms", "src/options.rs", "settle: Duration::from_millis(100)"),
-    ("200 ms", "src/options.rs", "settle: Duration::from_millis(100)"),
+    ("100 ms", "src/options.rs", "settle_ms: 100,"),
+    ("200 ms", "src/options.rs", "settle_ms: 100,"),
     ("3 s", "src/lock/time.rs", "CUT: Duration = Duration::from_secs(3);"),
-    ("5.0 s", "src/options.rs", "timeout: Some(Duration::from_millis(5000))"),
+    ("5.0 s", "src/options.rs", "timeout_ms: 5000,"),
     ("30 s", "src/lock/time.rs", "SHIPPED_STALE_MS: i64 = 30_000;"),
     ("4096", "src/abi.rs", "pub const JLOCK_ELOST: i32 = -4097;"),
     ("0 or", "include/jlock.h", "0 (or a count, where said) on success"),

@@ -16,7 +16,7 @@ trap 'rm -rf "$scratch"' EXIT
 count=0
 mkdir -p "$out"
 
-# In a directory of its own; what it says is shown when it fails. A report of a sanitizer is a failure.
+# In its own directory; what it says is shown if it fails. A report of a sanitizer is a failure.
 watched() {
     local dir=$scratch/$((++count))
     mkdir "$dir"
@@ -53,7 +53,7 @@ compile() { # PROGRAM SOURCES...
     "${linker[@]}" -o "$scratch/$program" "${objects[@]}" "$archive" -lgcc_s -lpthread -ldl -lm
 }
 
-# ThreadSanitizer's runtime has a thread of its own, which takes signals.
+# ThreadSanitizer's runtime has its own thread, which takes signals.
 is_told_apart() { [ "$what:$1" = thread:the_keepalive_thread_takes_no_signals ]; }
 
 claims() {

@@ -3,9 +3,9 @@
 #
 # Rust with the sources of its standard library, which ThreadSanitizer must have built anew: with locks that it does not see,
 # it reports every use of what they guard. And a sanitizer's runtime of the LLVM that this Rust was made with: Rust's own,
-# which Debian's Rust lacks; else that of a clang of the same LLVM.
+# which Debian's Rust lacks; otherwise that of a clang of the same LLVM.
 
-# The first of these that has them: whoever has a newer one from elsewhere, without, uses Debian's.
+# The first of these that has them: if a newer one from elsewhere lacks them, Debian's is used.
 compilers=("${RUSTC:-rustc}" /usr/bin/rustc)
 
 has_sources() { [ -e "$("$1" --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library/std/Cargo.toml" ]; }
@@ -52,7 +52,7 @@ own_runtime() { # RUSTC WHAT: prints Rust's own, if there is one
 #   RUSTC, CARGO, RUSTC_BOOTSTRAP, RUSTFLAGS   exported, for builds with --target "$triple" (and -Zbuild-std)
 #   compiler    compiles C
 #   linker      links C with the Rust that was built so
-# shellcheck disable=SC2034 # for whoever sources this
+# shellcheck disable=SC2034 # for the scripts that source this
 choose_toolchain() {
     local what=$1 llvm own clang
     case ${2:-} in

@@ -155,7 +155,7 @@ class Peer:
         return self.settle(parked)
 
     def settle(self, file: Inode) -> bool:
-        """Whether we hold the lock, once whoever read what stood there before has renamed over it."""
+        """Whether we hold the lock, once everybody who read what stood there before has renamed over it."""
         while True:
             time.sleep(self.settle_s)
             if self.id_of(self.lock) != file.id or not os.pread(file.fds[0], PAGE, 0).startswith(file.stamp):

@@ -25,7 +25,7 @@ import peer
 Vector = dict[str, Any]
 
 VECTORS = pathlib.Path(__file__).parent.parent / "vectors"
-KNOWN = {  # here; anything else in them is a failure, lest it pass unseen
+KNOWN = {  # here; anything else in them is a failure, so that it does not pass unnoticed
     "stamps": {"text", "base64", "kind", "pid", "nonce", "fields"},
     "journals": {"text", "base64", "timestamp", "changed", "deleted"},
     "entries": {"path", "kind", "line"},

@@ -55,7 +55,7 @@ impl Stepper {
         }
     }
 
-    /// Whether the process lives that is asked after: whoever stamped the lock, or a private file that a shipped peer made.
+    /// Whether a certain process lives: the one that stamped the lock, or the shipped peer that made a private file.
     fn lives(&self) -> bool {
         let state = self.seat.state();
         let lives = |owner: Option<usize>| owner.is_some_and(|owner| state.is_alive(owner));
@@ -304,7 +304,7 @@ fn fail(seat: &Seat, what: &str, error: &jlock::Error) -> Died {
     Died
 }
 
-/// With everybody gone: the lock is to be had within its time-out, an append goes into the journal, and nothing is left
+/// With everybody gone: the lock can be acquired within its timeout, an append goes into the journal, and nothing is left
 /// behind. In the world's time, with nobody else to run.
 pub fn aftermath(seat: &Seat) -> jlock::Result<()> {
     seam::install(Alone { seat: seat.clone() });

@@ -1,5 +1,5 @@
-//! The real code, one system call at a time: a scheduler of our own lets one of several peers run at a time, from one
-//! system call to the next, on a real directory, and sees to it that no schedule is left out, or draws them from a seed.
+//! The real code, one system call at a time: our scheduler lets one of several peers run at a time, from one
+//! system call to the next, on a real directory, and makes sure that no schedule is left out, or draws them from a seed.
 //!
 //! | what | where |
 //! | --- | --- |

@@ -51,7 +51,7 @@ pub struct Oracle {
     holds: Vec<Hold>,
     /// The shipped peer has judged this peer's lock stale by its age, at this moment.
     judged_by_age: Option<(usize, usize)>,
-    /// Who was last robbed when.
+    /// When each peer was last robbed.
     thefts: HashMap<usize, Theft>,
     /// The shipped peer, if a victim has removed its lock.
     undone: Option<usize>,
@@ -138,7 +138,7 @@ impl Oracle {
             in_the_instant,
         };
         self.thefts.insert(victim, theft);
-        // Whoever was judged while it acquired has to notice, and starts over.
+        // A peer that was judged while it acquired has to notice, and starts over.
         let robbed = |hold: &&mut Hold| hold.peer == victim && hold.since <= judged;
         if let Some(hold) = self.holds.iter_mut().find(robbed) {
             hold.standing = Standing::Robbed;

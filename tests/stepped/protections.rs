@@ -63,12 +63,12 @@ fn no_schedule_with_two_stops_breaks_a_promise() {
         bound,
         &[
             alone("whoever links is stopped twice", Before::Free),
-            alone("whoever claims is stopped twice", Before::LibraryCorpse),
+            alone("a claimant is stopped twice", Before::LibraryCorpse),
         ],
     );
 }
 
-/// The same in a hold: whoever is robbed is told, and commits nothing to a journal that the thief replaces.
+/// The same in a hold: a holder that is robbed learns of it, and commits nothing to a journal that the thief replaces.
 #[test]
 fn no_schedule_with_a_stop_in_a_hold_breaks_a_promise() {
     let beside = |name, own: Op| {
@@ -78,8 +78,8 @@ fn no_schedule_with_a_stop_in_a_hold_breaks_a_promise() {
     none_breaks_within(
         with_stop(if prove() { 2 } else { 1 }),
         &[
-            beside("whoever appends in a hold is stopped, and a thief stamps", HoldAppend),
-            beside("whoever appends is stopped, and a thief stamps", Append),
+            beside("a holder that appends is stopped, and a thief stamps", HoldAppend),
+            beside("a peer that appends is stopped, and a thief stamps", Append),
         ],
     );
     // The thief's decision, or its own commit, falls between two calls of a rewrite.
@@ -90,14 +90,14 @@ fn no_schedule_with_a_stop_in_a_hold_breaks_a_promise() {
             "rename: lock tmp to lock",
             "rename: journal tmp to journal",
         ]),
-        ..beside("whoever rewrites is stopped, and a thief stamps", Stamped)
+        ..beside("a peer that rewrites is stopped, and a thief stamps", Stamped)
     };
     none_breaks_within(with_stop(2), &[rewrite]);
     // The thief has judged by an age that a refresh renews.
     let refresh = Scenario {
         focus: Some(&["works", "utimensat", "rename: lock tmp to lock"]),
         ..beside(
-            "whoever refreshes is stopped, and a thief stamps",
+            "a peer that refreshes is stopped, and a thief stamps",
             HoldRefreshed(ms(10)),
         )
     };
@@ -166,7 +166,7 @@ fn no_schedule_with_a_stop_among_library_peers_breaks_a_promise() {
     );
 }
 
-/// A holder is killed within an append that crosses a page, and whoever claims its lock is killed in turn.
+/// A holder is killed within an append that crosses a page, and then the peer that claims its lock is killed as well.
 #[test]
 fn no_schedule_with_a_torn_append_breaks_a_promise() {
     let bound = Bound {

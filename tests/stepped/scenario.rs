@@ -1,4 +1,4 @@
-//! Who takes part, what they do, and what they find.
+//! Which peers take part, what they do, and what they find.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -17,7 +17,7 @@ pub enum Op {
     HoldFor(Duration),
     /// Holds for so long after each of two refreshes.
     HoldRefreshed(Duration),
-    /// Appends under a hold of its own.
+    /// Appends under its own hold.
     HoldAppend,
     /// Does nothing for so long.
     Wait(Duration),
@@ -132,7 +132,7 @@ impl Scenario {
         scenario
     }
 
-    /// What the trace calls the peers, and whoever comes when they are gone.
+    /// What the trace calls the peers, and the one that comes when they are gone.
     pub fn names(&self) -> Vec<String> {
         let name = |(number, peer): (usize, &Peer)| match peer {
             Peer::Library(_) => format!("library {number}"),

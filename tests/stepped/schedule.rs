@@ -1,4 +1,4 @@
-//! Who moves next: every schedule within a bound, or one drawn from a seed.
+//! Decides who moves next: every schedule within a bound, or one drawn from a seed.
 
 use std::time::Duration;
 

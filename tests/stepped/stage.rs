@@ -1,4 +1,4 @@
-//! Where scenarios are played: a directory of its own, and a thread for each peer, used again for each schedule.
+//! Where scenarios are played: in a separate directory, with a thread for each peer that is used again for each schedule.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -55,7 +55,7 @@ impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} schedules, {} steps, {} crashes, {} holds, {} entries acknowledged, {} time-outs, {} holders robbed",
+            "{} schedules, {} steps, {} crashes, {} holds, {} entries acknowledged, {} timeouts, {} holders robbed",
             self.schedules, self.steps, self.crashes, self.held, self.acknowledged, self.timeouts, self.robbed
         )
     }

@@ -69,7 +69,7 @@ impl Process {
                 return status;
             }
             assert!(begun.elapsed() < PATIENCE, "{} does not end", self.name);
-            std::thread::sleep(Duration::from_millis(2)); // a wait with a time-out is not to be had
+            std::thread::sleep(Duration::from_millis(2)); // there is no wait with a timeout
         }
     }
 

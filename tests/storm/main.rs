@@ -8,7 +8,7 @@
 //! | the library, and the peer as it is shipped | `library.rs` |
 //! | somebody who has stopped | `stopped.rs` |
 //! | two implementations, written from PROTOCOL.md alone | `second.rs` |
-//! | the shipped peer with its lock mended | `mended.rs` |
+//! | the shipped peer with its lock fixed | `mended.rs` |
 //! | the second implementation, with a sentence of PROTOCOL.md misread | `wrong.rs` |
 
 mod crowd;

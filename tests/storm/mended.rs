@@ -1,4 +1,4 @@
-//! The shipped peer with its lock mended (`docs/codegraph-lock.js`): many of them, beside library peers and one peer as it
+//! The shipped peer with its lock fixed (`docs/codegraph-lock.js`): many of them, beside library peers and one peer as it
 //! is shipped, killed at random, before the storms' oracles. Once as it is, and once where there is no flock(1).
 
 use std::fs::{self, File};
@@ -17,7 +17,7 @@ use crate::weather::{Make, Slot};
 use crate::worker::{journal_dir, log_path};
 use crate::writers::{self, repository, succeed};
 
-/// Whether the mended peer finds a flock(1), or has to do without.
+/// Whether the fixed peer finds a flock(1), or has to do without it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Flock {
     There,
@@ -136,7 +136,7 @@ fn shipped_alone() -> Exclusion {
 
 // --------------------------------------------------------------------------------------------------------- storms
 
-/// A writer through the journal module with the mended lock.
+/// A writer through the journal module with the fixed lock.
 fn mended(flock: Flock, count: u32) -> Make {
     let program = move |root: &Path| {
         let mut command = node(flock);
@@ -195,7 +195,7 @@ fn where_the_library_is_missing_the_adopting_module_falls_back() {
 
 // --------------------------------------------------------------------------------------------------------- robbed
 
-/// Has the mended module write so, and be robbed in the midst of it. How often it wrote, and the journal.
+/// Makes the fixed module write, and robs it while it does. Returns how often it wrote, and the journal.
 fn robbed(call: &str) -> (u32, String) {
     let scene = Copies::new();
     let journal = journal_dir(&scene).join("changes.journal");

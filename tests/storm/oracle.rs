@@ -1,4 +1,4 @@
-//! Who says that something went wrong. None of these uses the library.
+//! What finds out that something went wrong. None of it uses the library.
 
 use std::collections::HashSet;
 use std::path::Path;

@@ -62,7 +62,7 @@ impl Storm {
         }
     }
 
-    /// After a moment, kills one that has begun to write, and replaces whoever has ended.
+    /// After a moment, kills one that has begun to write, and replaces those that have ended.
     pub fn kill_one(&mut self) {
         let victim = self.choose();
         let process = self.victims[victim].process.take().expect("the chosen one runs");

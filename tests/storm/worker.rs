@@ -33,7 +33,7 @@ const JOB: &str = "JLOCK_STORM_JOB";
 const ROOT: &str = "JLOCK_STORM_ROOT";
 const NAME: &str = "JLOCK_STORM_NAME";
 
-/// What workers share, beneath one root.
+/// What workers share, below one root.
 pub fn journal_dir(root: &Path) -> PathBuf {
     root.join(".codegraph") // where the shipped peer looks for it
 }
@@ -178,7 +178,7 @@ impl Worker {
             .expect("a counter")
             .parse()
             .unwrap_or(0); // empty: another one is writing it, which the oracles will say
-        std::thread::yield_now(); // so that whoever can come in does
+        std::thread::yield_now(); // so that everybody comes in who can
         std::fs::write(&counter, (count + 1).to_string()).expect("a counter");
         if alone {
             std::fs::remove_file(&marker).expect("our marker");

@@ -72,7 +72,7 @@ pub fn fetch_peer() {
 
 // ------------------------------------------------------------------------------------------------------ languages
 
-/// The example writers of the languages that need no packages of their own, and two of Rust.
+/// The example writers of the languages that need no other packages, and two of Rust.
 pub fn some_languages(root: &Path) -> Vec<Slot> {
     let mut slots = library_only(2);
     slots.push(c(root));
@@ -143,7 +143,7 @@ fn build_go(out: &Path) -> PathBuf {
     program
 }
 
-/// The library under test: the one that is named, else the one that cargo made for this test.
+/// The library under test: the one that is named, otherwise the one that cargo made for this test.
 pub fn shared_object() -> PathBuf {
     let built = || {
         let exe = std::env::current_exe().expect("this test has a path");

@@ -22,8 +22,8 @@ use constant { SETTLE => 0.1, STALE => 30, RETRY => 0.025, UNSTAMPED => 3, LATE_
 use constant SAFE => O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 
 my ($RENAMEAT2, $UTIMENSAT) = (POSIX::uname())[4] eq 'x86_64' ? (316, 280) : (276, 88);
-my $LOCAL = join '|', qw(ext2 ext3 ext4 xfs btrfs tmpfs devtmpfs ramfs rootfs overlay f2fs zfs bcachefs squashfs vfat msdos
-    exfat reiserfs jfs nilfs2 ubifs erofs);
+my $LOCAL = join '|', qw(ext2 ext3 ext4 xfs btrfs tmpfs devtmpfs ramfs rootfs overlay f2fs zfs bcachefs vfat msdos exfat
+    reiserfs jfs nilfs2 ubifs);
 my $WHITE = join '|', map { my $c = chr; utf8::encode($c); quotemeta $c }
     0x09 .. 0x0d, 0x20, 0xa0, 0x1680, 0x2000 .. 0x200a, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000, 0xfeff;
 

@@ -20,7 +20,7 @@ my $VECTORS = abs_path("$FindBin::Bin/../vectors");
 my $LOCK = 'changes.journal.lock';
 my $SETTLE = 0.1;
 
-# Anything else in them is a failure, lest it pass unseen.
+# Anything else in them is a failure, so that it does not pass unnoticed.
 my %KNOWN = (
     stamps => [qw(text base64 kind pid nonce fields)],
     journals => [qw(text base64 timestamp changed deleted)],

@@ -76,7 +76,7 @@ impl Peer for Script {
             Json::Null => 0,
             pid => pid.number() as i32,
         };
-        // Of another process, as it is to whoever asks; the vectors mean the one that holds.
+        // It runs in another process, which asks; the vectors mean the one that holds.
         let mine = state == "held" && pid > 0 && pid.unsigned_abs() == self.pid();
         Some(Holder {
             state: if mine { "mine" } else { state }.to_owned(),

@@ -68,7 +68,7 @@ pub enum Acquired {
 
 // -------------------------------------------------------------------------------------------------------- the files
 
-/// What is known here of each file's vectors. Anything else in them is a failure, lest it pass unseen.
+/// What is known here of each file's vectors. Anything else in them is a failure, so that it does not pass unnoticed.
 const KNOWN: [(&str, &[&str]); 5] = [
     ("appends.json", &["before", "append", "stamp", "after", "rewritten"]),
     ("directories.json", &["files", "lock", "acquire"]),

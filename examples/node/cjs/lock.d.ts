@@ -1,5 +1,5 @@
 /**
- * The lock of one journal, and the journal beneath it. One `Lock` is one participant: what it is asked for, it does in
+ * The lock of one journal, and that journal. One `Lock` is one participant: what it is asked for, it does in
  * turn, and two on one journal exclude each other like two processes.
  */
 export class Lock {
@@ -160,7 +160,7 @@ export type Wait = {
     signal?: AbortSignal | undefined;
 };
 /**
- * Who holds the lock.
+ * Finds out who holds the lock.
  */
 export type Holder = {
     /**

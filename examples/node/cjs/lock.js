@@ -42,7 +42,7 @@ const waits_js_1 = require("./waits.js");
  * @property {AbortSignal} [signal] ends the wait at once, with an `AbortError` whose `cause` is the signal's reason
  */
 /**
- * Who holds the lock.
+ * Finds out who holds the lock.
  *
  * @typedef {object} Holder
  * @property {'free' | 'held' | 'mine' | 'abandoned'} state abandoned: the next acquire takes it over
@@ -77,7 +77,7 @@ const PROMPT_MS = 10_000;
  */
 const holding = new Set();
 /**
- * The lock of one journal, and the journal beneath it. One `Lock` is one participant: what it is asked for, it does in
+ * The lock of one journal, and that journal. One `Lock` is one participant: what it is asked for, it does in
  * turn, and two on one journal exclude each other like two processes.
  */
 class Lock {
@@ -392,7 +392,7 @@ class Lock {
             throw this.#timedOut(`${this.#dir}: ${before} is not over`, patience);
     }
     /**
-     * Under the caller's hold if there is one, else under one of its own.
+     * Under the caller's hold if there is one, otherwise under its own.
      *
      * @param {Wait | undefined} wait
      * @param {() => number | Promise<number>} call
@@ -539,7 +539,7 @@ class Lock {
         return new turns_js_1.Patience((0, arguments_js_1.milliseconds)('timeoutMs', wait.timeoutMs, this.#timeoutMs), (0, arguments_js_1.toSignal)(wait.signal));
     }
     /**
-     * Calls the library here if that takes three system calls, else in the pool.
+     * Calls the library here if that takes three system calls, otherwise in the pool.
      *
      * @param {import('./native.js').NativeFunction} f `jlock_release` or `jlock_refresh`
      */

@@ -31,7 +31,7 @@ function own(pointer, free) {
     (0, native_js_1.freeAtEnd)(pointer, free);
 }
 /**
- * Ends the ownership: whoever calls this frees the pointer next.
+ * Ends the ownership: the caller of this frees the pointer next.
  *
  * @param {bigint} pointer
  * @returns {boolean} whether it was owned, and not freed already

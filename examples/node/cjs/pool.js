@@ -16,7 +16,7 @@ exports.offload = offload;
  */
 /**
  * How many calls koffi has to carry at a time: it refuses more than 256, which it counts for the whole thread, and each
- * takes memory of its own.
+ * takes additional memory.
  */
 const MOST = 64;
 /** @type {Job[]} */

@@ -41,7 +41,7 @@ function prepare() {
     const { handle, pointer } = (0, native_js_1.pollOn)(epoll);
     if (pointer === 0n)
         throw new Error('this is not the libuv that Node has'); // never: the handle has just been made
-    return { epoll, handle, poll: pointer }; // the handle, lest it is collected
+    return { epoll, handle, poll: pointer }; // the handle, so that it is not collected
 }
 // A thread that is terminated while koffi makes an object aborts the process. There is less of that while modules load.
 if (native_js_2.hasLibuv && !node_worker_threads_1.isMainThread)
@@ -94,7 +94,7 @@ function turn() {
         const ready = Array.from({ length: Math.max(count, 0) }, (_, index) => events[index * WORDS + FD]);
         for (const fd of ready)
             watched.get(fd)?.();
-        // It has been started once, on a descriptor of its own, so it can be started again.
+        // It has been started once, on its own descriptor, so it can be started again.
         if (watched.size > 0)
             (0, native_js_1.startOnce)(loop.poll);
     }

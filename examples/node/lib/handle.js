@@ -26,7 +26,7 @@ const O_PATH = 0o10000000;
  * @typedef {object} Options
  * @property {number} [timeoutMs] how long to wait for the lock: 5000; `Infinity`: forever; 0: do not wait
  * @property {number} [retryMs] longest pause between two looks at the lock: 25
- * @property {number} [staleMs] silence after which a lock that the kernel knows nothing of counts as dead: 30000
+ * @property {number} [staleMs] silence after which a lock counts as dead if the kernel cannot tell: 30000
  * @property {number} [settleMs] pause after taking over a dead holder's lock: 100; 0 only where every peer uses jlock
  * @property {boolean} [create] create a missing directory: true
  * @property {boolean} [sync] a journal call succeeds once its data is on disk: false

@@ -60,7 +60,7 @@ import { unwatch, watch } from './waits.js';
  */
 
 /**
- * Who holds the lock.
+ * Finds out who holds the lock.
  *
  * @typedef {object} Holder
  * @property {'free' | 'held' | 'mine' | 'abandoned'} state abandoned: the next acquire takes it over
@@ -102,7 +102,7 @@ const PROMPT_MS = 10_000;
 const holding = new Set();
 
 /**
- * The lock of one journal, and the journal beneath it. One `Lock` is one participant: what it is asked for, it does in
+ * The lock of one journal, and that journal. One `Lock` is one participant: what it is asked for, it does in
  * turn, and two on one journal exclude each other like two processes.
  */
 export class Lock {
@@ -435,7 +435,7 @@ export class Lock {
   }
 
   /**
-   * Under the caller's hold if there is one, else under one of its own.
+   * Under the caller's hold if there is one, otherwise under its own.
    *
    * @param {Wait | undefined} wait
    * @param {() => number | Promise<number>} call
@@ -577,7 +577,7 @@ export class Lock {
   }
 
   /**
-   * Calls the library here if that takes three system calls, else in the pool.
+   * Calls the library here if that takes three system calls, otherwise in the pool.
    *
    * @param {import('./native.js').NativeFunction} f `jlock_release` or `jlock_refresh`
    */

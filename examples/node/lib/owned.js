@@ -32,7 +32,7 @@ function own(pointer, free) {
 }
 
 /**
- * Ends the ownership: whoever calls this frees the pointer next.
+ * Ends the ownership: the caller of this frees the pointer next.
  *
  * @param {bigint} pointer
  * @returns {boolean} whether it was owned, and not freed already

@@ -40,7 +40,7 @@ function prepare() {
   closeAtEnd(epoll);
   const { handle, pointer } = pollOn(epoll);
   if (pointer === 0n) throw new Error('this is not the libuv that Node has'); // never: the handle has just been made
-  return { epoll, handle, poll: pointer }; // the handle, lest it is collected
+  return { epoll, handle, poll: pointer }; // the handle, so that it is not collected
 }
 
 // A thread that is terminated while koffi makes an object aborts the process. There is less of that while modules load.
@@ -87,7 +87,7 @@ function turn() {
     const count = epoll_wait(loop.epoll, events, MOST, 0);
     const ready = Array.from({ length: Math.max(count, 0) }, (_, index) => events[index * WORDS + FD]);
     for (const fd of ready) watched.get(fd)?.();
-    // It has been started once, on a descriptor of its own, so it can be started again.
+    // It has been started once, on its own descriptor, so it can be started again.
     if (watched.size > 0) startOnce(loop.poll);
   }
   turnAfterSleep();

@@ -15,7 +15,7 @@ const VECTORS = new URL('../../../tests/vectors/', import.meta.url);
 const LOCK = 'changes.journal.lock';
 const SETTLE_MS = 100;
 
-// What this program knows; anything else in them is an error, lest it pass unseen.
+// What this program knows; anything else in them is an error, so that it does not pass unnoticed.
 const KNOWN = {
   'stamps.json': ['text', 'base64', 'kind', 'pid', 'nonce', 'fields'],
   'journals.json': ['text', 'base64', 'timestamp', 'changed', 'deleted'],

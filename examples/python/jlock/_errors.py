@@ -28,7 +28,7 @@ class WaitCancelledError(Error):
 
 
 class LockLostError(Error):
-    """The lock was taken away from this holder; nothing of the new holder was written over or removed."""
+    """The lock was taken away from this holder; nothing that belongs to the new holder was overwritten or removed."""
 
 
 class NotHeldError(Error):

@@ -55,7 +55,7 @@ class Participant:
         await self._participate(waiter, act_as_task if isinstance(waiter, TaskWaiter) else act)
 
     async def commit(self, waiter: Waiter, seconds: float, write: Write, slow: bool) -> int:
-        """Write under the caller's hold, or else under one of its own, and return what `write` returned."""
+        """Write under the caller's hold, or otherwise under its own, and return what `write` returned."""
         deadline = Deadline(seconds)
 
         async def act(pointer: ctypes.c_void_p) -> int:

@@ -41,7 +41,7 @@ def environment() -> dict[str, str]:
 
 
 def run(code: str, *arguments: object, **options: typing.Any) -> subprocess.CompletedProcess[str]:
-    """Run Python code in a process of its own."""
+    """Run Python code in a separate process."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=HANG, **options)
 
@@ -112,12 +112,12 @@ def lock_file(directory: pathlib.Path) -> pathlib.Path:
 
 
 def leftovers(directory: pathlib.Path) -> list[str]:
-    """What is there besides the journal."""
+    """What is there apart from the journal."""
     return sorted(path.name for path in directory.iterdir() if path.name != "changes.journal")
 
 
 def steal(directory: pathlib.Path) -> None:
-    """Take the lock away as a shipped peer does: a stamp of its own, renamed over the lock."""
+    """Take the lock away as a shipped peer does: its own stamp, renamed over the lock."""
     nonce = f"{os.getpid()}-0123456789abcdef"
     stamp = directory / f"changes.journal.lock.{nonce}.tmp"
     stamp.write_text(f"{os.getpid()}\n{nonce}\n")

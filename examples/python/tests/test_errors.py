@@ -78,7 +78,7 @@ def test_a_file_system_that_is_read_only(directory: pathlib.Path) -> None:
         [*command, sys.executable, "-c", OPEN, str(directory)], env=environment(), capture_output=True, text=True
     )
     if ran.returncode == 77 or ran.stderr.startswith("unshare:"):
-        pytest.skip(f"no mount namespace to be had here: {ran.stderr.strip()}")
+        pytest.skip(f"no mount namespace is available here: {ran.stderr.strip()}")
     assert ran.stdout.startswith(f"{errno.EROFS} OSError "), ran
 
 

@@ -205,7 +205,7 @@ def test_a_directory_may_be_a_descriptor_and_the_journal_another(directory: path
     with by_descriptor:
         assert not by_path.try_acquire()
         assert (directory / "other.journal.lock").exists()
-        assert Lock(os.fsencode(directory)).try_acquire()  # changes.journal has a lock of its own
+        assert Lock(os.fsencode(directory)).try_acquire()  # changes.journal has another lock
 
 
 def test_the_type_of_self_survives_with(directory: pathlib.Path) -> None:

@@ -37,7 +37,7 @@ OTHERS: dict[str, Callable[[pathlib.Path], None]] = {
 
 Vector = dict[str, Any]
 
-# What this program knows; anything else in them is an error, lest it pass unseen.
+# What this program knows; anything else in them is an error, so that it does not pass unnoticed.
 KNOWN = {
     "stamps": {"text", "base64", "kind", "pid", "nonce", "fields"},
     "journals": {"text", "base64", "timestamp", "changed", "deleted"},

@@ -36,7 +36,7 @@ pub fn share_a_handle_and_its_snapshots(dir: &Path) {
 fn append_all(lock: &Lock, thread: u32, count: u32) {
     for number in 0..count {
         let path = format!("{thread}/{number}");
-        // Whoever waited when the cancel came tries again.
+        // A thread that waited when the cancel came tries again.
         loop {
             match lock
                 .journal()
