@@ -280,7 +280,8 @@ int jlock_open(const char *dir,
  * the caller's, who may close it afterwards.
  *
  * Returns 0.
- * Errors: as jlock_open(); -EINVAL (not a file name), -ENAMETOOLONG, -EBADF, -ENOTDIR.
+ * Errors: as jlock_open(); -EINVAL (not a file name, or one that ends as the files of a lock do: ".lock", ".lock.line",
+ * ".tmp" behind ".lock."), -ENAMETOOLONG, -EBADF, -ENOTDIR.
  */
 int jlock_open_at(int dirfd,
                   const char *journal,
@@ -375,7 +376,8 @@ int jlock_try_acquire(struct jlock *lock);
  * their turn. jlock_cancel() and jlock_close() end it.
  *
  * Returns 0: this handle holds the lock, as after jlock_acquire(); or -EINPROGRESS.
- * Errors: -EALREADY (an acquire that was started on this handle is not over); otherwise as jlock_acquire().
+ * Errors: -EALREADY (an acquire that was started on this handle is not over, or another thread's call has the handle just
+ * now: use a handle for each); otherwise as jlock_acquire().
  */
 int jlock_acquire_start(struct jlock *lock,
                         int32_t timeout_ms);

@@ -65,7 +65,8 @@ pub unsafe extern "C" fn jlock_open(
 /// the caller's, who may close it afterwards.
 ///
 /// Returns 0.
-/// Errors: as jlock_open(); -EINVAL (not a file name), -ENAMETOOLONG, -EBADF, -ENOTDIR.
+/// Errors: as jlock_open(); -EINVAL (not a file name, or one that ends as the files of a lock do: ".lock", ".lock.line",
+/// ".tmp" behind ".lock."), -ENAMETOOLONG, -EBADF, -ENOTDIR.
 ///
 /// # Safety
 /// `journal` is a NUL-terminated string; `options` is NULL or has `size` readable bytes; `out` is writable.

@@ -63,7 +63,8 @@ pub unsafe extern "C" fn jlock_try_acquire(lock: *mut jlock) -> c_int {
 /// their turn. jlock_cancel() and jlock_close() end it.
 ///
 /// Returns 0: this handle holds the lock, as after jlock_acquire(); or -EINPROGRESS.
-/// Errors: -EALREADY (an acquire that was started on this handle is not over); otherwise as jlock_acquire().
+/// Errors: -EALREADY (an acquire that was started on this handle is not over, or another thread's call has the handle just
+/// now: use a handle for each); otherwise as jlock_acquire().
 ///
 /// # Safety
 /// `lock` is NULL or an open handle.

@@ -10,7 +10,7 @@ use crate::error::{EAGAIN, EALREADY, ECANCELED, EINVAL, ETIMEDOUT, Error, Result
 use crate::journal::note;
 use crate::lock::Participant;
 use crate::lock::acquire::{Acquire, Patience, Step};
-use crate::lock::bell::Bell;
+use crate::lock::bell::{Bell, Waiting};
 use crate::lock::dir::{Dir, Name};
 use crate::lock::time::{Deadline, Seconds};
 use crate::lock::wait::WaitFd;
@@ -96,14 +96,21 @@ impl Lock {
 
     fn hold_until(&self, patience: Patience, deadline: Deadline) -> Result<Alone<'_>> {
         self.check_process()?;
-        let turn = match self.turns.try_take() {
-            Some(turn) => turn,
-            None => self.wait_for_turn(patience, deadline)?,
+        let (turn, waiting) = match self.turns.try_take() {
+            Some(turn) => (turn, None),
+            None => {
+                let (turn, waiting) = self.wait_for_turn(patience, deadline)?;
+                (turn, Some(waiting))
+            }
         };
-        let mut acquire = self.enter(|inner| {
+        let begun = self.enter(|inner| {
             self.follow(inner)?;
-            Acquire::begin(&mut inner.participant, patience.less(deadline), &self.bell)
-        })?;
+            Acquire::begin(&mut inner.participant, patience.less(deadline), &self.bell, waiting)
+        });
+        if let (Err(_), Some(waiting)) = (&begun, waiting) {
+            self.bell.end(waiting);
+        }
+        let mut acquire = begun?;
         let held = self.drive(&mut acquire);
         if held.is_err() {
             // The wait failed, or memory ran out in a step: leave nothing in line.
@@ -141,7 +148,8 @@ impl Lock {
         (!Arc::ptr_eq(&dir, &inner.participant.dir)).then_some(dir)
     }
 
-    fn wait_for_turn(&self, patience: Patience, deadline: Deadline) -> Result<Turn<'_>> {
+    /// Also returns the wait, which goes on: a cancel in between ends the acquire as well.
+    fn wait_for_turn(&self, patience: Patience, deadline: Deadline) -> Result<(Turn<'_>, Waiting)> {
         let what = "another thread's acquire on this handle goes on";
         let lock = self.whereabouts.known();
         let lock = Name(&lock.lock);
@@ -153,9 +161,13 @@ impl Lock {
         let cancelled = || self.bell.is_cancelled(waiting);
         let turn = self.turns.take(|| deadline.left(sys::monotonic()), cancelled);
         let waited = Seconds(sys::monotonic().saturating_sub(begun));
+        // A waiter that a cancel has woken can find that the turn is free.
         let was_cancelled = cancelled();
+        if let Some(turn) = turn.filter(|_| !was_cancelled) {
+            return Ok((turn, waiting));
+        }
         self.bell.end(waiting);
-        turn.ok_or_else(|| match was_cancelled {
+        Err(match was_cancelled {
             true => Error::new(-ECANCELED, format!("{lock}: cancelled after {waited}")),
             false => Error::new(-ETIMEDOUT, format!("{lock}: {what}; gave up after {waited}")),
         })
@@ -182,7 +194,7 @@ impl Lock {
             self.enter(|inner| {
                 self.follow(inner)?;
                 let patience = Patience::For(timeout);
-                inner.started = Some(Acquire::begin(&mut inner.participant, patience, &self.bell)?);
+                inner.started = Some(Acquire::begin(&mut inner.participant, patience, &self.bell, None)?);
                 self.go_on(inner, waiter)
             })
         })?;
@@ -307,5 +319,29 @@ impl Drop for Acquiring<'_> {
             Some(handle) => handle.lock().give_up(),
             None => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Options;
+
+    #[test]
+    fn a_cancel_ends_a_wait_for_the_turn_though_the_turn_is_free_by_then() {
+        let dir = std::env::temp_dir().join(format!("jlock-turn-{}", std::process::id()));
+        let lock = Options::new().open(&dir).unwrap();
+        let turn = lock.turns.try_take().expect("nobody has it");
+        let code = std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| lock.acquire_for(None).map(drop).map_err(|error| error.code()));
+            while !lock.bell.cancel() {
+                std::thread::yield_now(); // it does not wait yet
+            }
+            drop(turn);
+            waiter.join().unwrap()
+        });
+        drop(lock);
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(code, Err(-ECANCELED));
     }
 }

@@ -88,7 +88,11 @@ impl Whereabouts {
         let now = sys::monotonic();
         let dir = {
             let known = self.lock();
-            if known.looked.is_some_and(|looked| now.saturating_sub(looked) < BELIEVED) {
+            // A process that enters another time namespace can find its clock set back.
+            if known
+                .looked
+                .is_some_and(|looked| looked <= now && now - looked < BELIEVED)
+            {
                 return Ok(Arc::clone(&known.dir));
             }
             Arc::clone(&known.dir)
@@ -115,8 +119,9 @@ impl AbsolutePath {
             Ok(Some(meta)) if meta.id == dir.id => Ok(true),
             _ if sys::root_id() != Some(self.root) => Ok(true),
             Ok(Some(_) | None) => Ok(false),
-            Err(errno @ (Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG)) => Err(Error::os(errno, Name(&self.path))),
-            // This process gave up its privileges, or is in a sandbox: it may use what is open as before.
+            Err(errno @ (Errno::NOTDIR | Errno::LOOP)) => Err(Error::os(errno, Name(&self.path))),
+            // This process gave up its privileges, or is in a sandbox, or works so deep that the path from the root is too
+            // long: it may use what is open as before.
             Err(_) => Ok(true),
         }
     }
@@ -155,8 +160,15 @@ fn make_dirs(path: &CStr, sync: bool) -> sys::Result<Fd> {
     sys::open_dir(path)
 }
 
-/// The path from the root. `None`: the working directory has no path any more.
+/// The path from the root. `None`: the working directory has no path any more, or the path names a descriptor or another
+/// process's view, which is something else as soon as that changes.
 fn absolute(path: &CStr) -> Option<CString> {
+    if [b"/proc/".as_slice(), b"/dev/fd/"]
+        .iter()
+        .any(|magic| path.to_bytes().starts_with(magic))
+    {
+        return None;
+    }
     if path.to_bytes().starts_with(b"/") {
         return Some(path.to_owned());
     }
@@ -229,5 +241,12 @@ mod tests {
         let here = std::env::current_dir().unwrap().into_os_string().into_string().unwrap();
         assert_eq!(absolute(c"a/b").unwrap().into_string().unwrap(), format!("{here}/a/b"));
         assert_eq!(absolute(c"/a/b").unwrap().as_c_str(), c"/a/b");
+    }
+
+    #[test]
+    fn a_descriptor_is_no_path_to_follow() {
+        for path in [c"/proc/self/fd/3", c"/proc/self/cwd", c"/dev/fd/3"] {
+            assert_eq!(absolute(path), None);
+        }
     }
 }

@@ -12,13 +12,16 @@ pub(crate) struct Durable {
     known: Option<Written>,
 }
 
+const UNCERTAIN: &str = "was written, but may not be on disk";
+
+fn uncertain(dir: &Dir, error: &Error) -> Error {
+    Error::new(error.code(), format!("{} {UNCERTAIN}: {error}", Name(&dir.journal)))
+}
+
 impl Durable {
     /// Waits until what was written is on disk. Needs no lock, so that several writers' waits overlap.
     pub(crate) fn make(&mut self, dir: &Dir, written: Written) -> Result<()> {
-        let os = |e| {
-            let what = format_args!("{} was written, but may not be on disk", Name(&dir.journal));
-            Error::os(e, what)
-        };
+        let os = |e| Error::os(e, format_args!("{} {UNCERTAIN}", Name(&dir.journal)));
         let mut written = written;
         loop {
             sys::sync_data(&written.file).map_err(os)?;
@@ -27,12 +30,12 @@ impl Durable {
                 sys::sync_dir(&dir.fd).map_err(os)?;
             }
             // Has somebody replaced it meanwhile, and copied our entries into a file that may not be on disk yet?
-            match Standing::open(dir)? {
-                Some(journal) if journal.meta.id != written.id => written = journal.written(),
-                Some(_) => {
-                    self.known = Some(written);
-                    return Ok(());
-                }
+            if dir.names(&dir.journal, written.id).map_err(os)? {
+                self.known = Some(written);
+                return Ok(());
+            }
+            match Standing::open(dir).map_err(|error| uncertain(dir, &error))? {
+                Some(journal) => written = journal.written(),
                 None => return Ok(()),
             }
         }

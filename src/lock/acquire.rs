@@ -113,7 +113,13 @@ pub(super) enum Next {
 }
 
 impl Acquire {
-    pub(crate) fn begin(participant: &mut Participant, patience: Patience, bell: &Bell) -> Result<Acquire> {
+    /// `waiting`: since when it may be cancelled; `None`: from now on.
+    pub(crate) fn begin(
+        participant: &mut Participant,
+        patience: Patience,
+        bell: &Bell,
+        waiting: Option<Waiting>,
+    ) -> Result<Acquire> {
         if !participant.is_free() {
             return Err(Error::about(Name(&participant.dir.lock), -EDEADLK));
         }
@@ -123,7 +129,7 @@ impl Acquire {
             patience,
             begun: sys::monotonic(),
             deadline: Deadline::after(patience.timeout()),
-            waiting: bell.begin(),
+            waiting: waiting.unwrap_or_else(|| bell.begin()),
             pauses: Pauses::new(participant.options.retry),
             eager: EAGER_TRIES,
             state: State::Fresh,

@@ -1,6 +1,7 @@
 //! The directory of a journal, and the names in it.
 
 use std::ffi::{CStr, CString};
+use std::fmt::Write;
 
 use crate::error::{EINVAL, Error, Result};
 use crate::lock::stamp;
@@ -31,6 +32,10 @@ impl Dir {
         if name.is_empty() || name.contains(&b'/') || name == b"." || name == b".." {
             return Err(Error::new(-EINVAL, format!("\"{}\": not a file name", Name(journal))));
         }
+        if is_of_a_lock(name) {
+            let message = format!("\"{}\": a journal must not be named like a lock's files", Name(journal));
+            return Err(Error::new(-EINVAL, message));
+        }
         if name.len() + ".lock".len() + PRIVATE_EXTRA > NAME_MAX {
             let code = -sys::errno::ENAMETOOLONG;
             return Err(Error::new(
@@ -38,8 +43,14 @@ impl Dir {
                 format!("{}: too long beside the names of its lock", Name(journal)),
             ));
         }
-        // If we cannot find out, it is not known to be local.
-        let local = sys::is_local(&fd).unwrap_or(false);
+        let local = match sys::is_local(&fd) {
+            Ok(local) => local,
+            // Not an answer: with room for it, we would know.
+            Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => {
+                return Err(Error::os(errno, "look at the mount of the directory"));
+            }
+            Err(_) => false, // if we cannot find out, it is not known to be local
+        };
         let id = sys::fstat(&fd).map_err(|e| Error::os(e, "look at the directory"))?.id;
         Ok(Dir {
             fd,
@@ -177,12 +188,21 @@ pub(crate) fn not_opened(errno: Errno, name: &CStr) -> Error {
     }
 }
 
-/// A file's name in a message.
+/// Whether a file of this name can belong to the lock of another journal, which would remove it.
+fn is_of_a_lock(name: &[u8]) -> bool {
+    let is_private = name.ends_with(b".tmp") && name.windows(6).any(|part| part == b".lock.");
+    is_private || name.ends_with(b".lock") || name.ends_with(b".lock.line")
+}
+
+/// A file's name in a message, in one line, and without what a terminal would obey.
 pub(crate) struct Name<'a>(pub &'a CStr);
 
 impl std::fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0.to_string_lossy())
+        self.0.to_string_lossy().chars().try_for_each(|c| match c.is_control() {
+            true => write!(f, "\\x{:02x}", u32::from(c)),
+            false => f.write_char(c),
+        })
     }
 }
 
@@ -217,5 +237,31 @@ pub(crate) fn end_with(file: &Fd, bytes: &[u8], at: u64) -> sys::Result<()> {
             }
         }
         shortened => shortened,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_is_not_named_like_the_files_of_another_journals_lock() {
+        for name in [
+            c"changes.journal.lock",
+            c"changes.journal.lock.line",
+            c"changes.journal.lock.mine.tmp",
+        ] {
+            let dir = sys::open_dir(c"/").unwrap();
+            assert_eq!(Dir::new(dir, name).unwrap_err().code(), -EINVAL, "{name:?}");
+        }
+        for name in [c"changes.journal", c"lock", c"a.tmp", c"a.lock.b"] {
+            assert!(Dir::new(sys::open_dir(c"/").unwrap(), name).is_ok(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_in_a_message_is_one_line_and_tells_a_terminal_nothing() {
+        assert_eq!(Name(c"a\nb\x1b[2Jc").to_string(), "a\\x0ab\\x1b[2Jc");
+        assert_eq!(Name(c"\u{e4} \u{f6}").to_string(), "\u{e4} \u{f6}");
     }
 }

@@ -183,7 +183,9 @@ fn conclude(place: &mut Place, mounted: &Mounted, synced: bool) {
     let excludes = !place.without_link || !place.without_noreplace;
     place.file_system = mounted.kind.clone();
     place.processes_of_mount = excludes;
-    place.processes_of_machine = excludes && (local.is_some() || shared);
+    // An overlay's locks are not those of its layers, nor of another overlay over them.
+    let whole_machine = local.is_some() && mounted.kind != "overlay";
+    place.processes_of_machine = excludes && (whole_machine || shared);
     place.other_machines = excludes && shared && !locks_here && !place.without_flock;
     place.takeover = local.is_some() && !place.without_flock;
     place.durable = synced && !has("volatile") && (shared || local == Some(true));
@@ -255,6 +257,17 @@ mod tests {
         assert!(place.processes_of_machine && place.takeover && place.durable && place.order);
         assert!(!place.other_machines);
         assert_eq!(place.reason, "The locks of ext4 end at this machine.");
+    }
+
+    #[test]
+    fn an_overlay_and_its_layers_do_not_share_their_locks() {
+        let place = concluded("overlay", "rw", Place::default());
+        assert!(place.processes_of_mount && place.takeover && !place.processes_of_machine);
+        assert!(
+            place
+                .reason
+                .contains("Two mounts of overlay may not see each other's locks")
+        );
     }
 
     #[test]

@@ -119,7 +119,8 @@ impl Seat {
     pub(crate) fn is_sweep_due(&self) -> bool {
         let now = u64::try_from(sys::monotonic().as_millis()).unwrap_or(u64::MAX - 1) + 1;
         let last = self.site.swept.load(Ordering::Relaxed);
-        let due = last == 0 || now.saturating_sub(last) >= SWEEP_EVERY.as_millis() as u64;
+        // A process that enters another time namespace can find its clock set back.
+        let due = last == 0 || now < last || now - last >= SWEEP_EVERY.as_millis() as u64;
         due && self
             .site
             .swept

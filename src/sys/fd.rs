@@ -39,6 +39,7 @@ impl Fd {
         let opened = Opened {
             id: Meta::from(rustix::fs::fstat(&fd)?).id,
             marked: set_mark(&fd),
+            generation: fork::Generation::current().number(),
         };
         let slot = enter(fd.as_raw_fd(), opened);
         let _ = fd.into_raw_fd(); // the slot's from now on
@@ -50,7 +51,7 @@ impl Fd {
         match self.0.number.load(Ordering::Relaxed) {
             CLOSED => Err(Errno::BADF),
             // SAFETY: the slot holds a descriptor that was opened for it, which only Drop closes, or the fork handler:
-            // before any code of the child runs. If the program closed it nevertheless, the system call fails.
+            // before the child uses it. If the program closed it nevertheless, the system call fails.
             number => Ok(unsafe { BorrowedFd::borrow_raw(number) }),
         }
     }

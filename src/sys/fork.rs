@@ -24,8 +24,12 @@ pub(super) fn note_close() {
     let _ = FORKING.fetch_update(Ordering::SeqCst, Ordering::SeqCst, note); // nobody forks
 }
 
+/// The generation that forks; 0: unknown.
+static FORKED: AtomicU32 = AtomicU32::new(0);
+
 extern "C" fn before_fork() {
     FORKING.fetch_add(1, Ordering::SeqCst);
+    FORKED.store(Generation::seen(), Ordering::SeqCst);
 }
 
 extern "C" fn after_fork_in_parent() {
@@ -37,9 +41,11 @@ extern "C" fn after_fork_in_parent() {
 }
 
 extern "C" fn after_fork_in_child() {
-    Generation::end();
+    // A handler of the program's, which was called before this one, may have opened handles in the child already.
+    let forked = FORKED.swap(0, Ordering::SeqCst);
+    Generation::end_if(forked);
     let forking = FORKING.swap(0, Ordering::SeqCst);
-    table::close_all(forking & CLOSED != 0);
+    table::close_all(forked, forking & CLOSED != 0);
 }
 
 /// Registers the handlers.
@@ -105,10 +111,29 @@ impl Generation {
         }
     }
 
-    /// In a child.
-    fn end() {
+    pub(super) fn number(self) -> u32 {
+        self.0
+    }
+
+    /// Whether this number is that of a generation that was there when `forked` forked; 0: unknown.
+    pub(super) fn was_there(number: u32, forked: u32) -> bool {
+        forked == 0 || forked.wrapping_sub(number) <= u32::MAX / 2
+    }
+
+    /// The number of this process's, if it has one.
+    fn seen() -> u32 {
         // SAFETY: null, or what `place` put there.
-        if let Some(place) = unsafe { CURRENT.load(Ordering::Acquire).as_ref() } {
+        let place = unsafe { CURRENT.load(Ordering::Acquire).as_ref() };
+        place.map_or(0, |place| place.load(Ordering::Acquire))
+    }
+
+    /// In a child, where this is still the number of its parent's; 0: whatever it is.
+    fn end_if(forked: u32) {
+        // SAFETY: as above.
+        let Some(place) = (unsafe { CURRENT.load(Ordering::Acquire).as_ref() }) else {
+            return;
+        };
+        if forked == 0 || place.load(Ordering::Acquire) == forked {
             place.store(0, Ordering::Release);
         }
     }
@@ -119,7 +144,7 @@ fn compare_process() {
     static PROCESS: AtomicI32 = AtomicI32::new(0);
     let now = rustix::process::getpid().as_raw_nonzero().get();
     if PROCESS.swap(now, Ordering::AcqRel) != now {
-        Generation::end();
+        Generation::end_if(0);
     }
 }
 

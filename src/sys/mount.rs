@@ -55,7 +55,10 @@ pub(crate) fn is_local(dir: &Fd) -> Result<bool> {
         let dir = dir.borrow()?;
         let magic = magic(dir)?;
         Ok(match LOCAL.iter().find(|local| local.magic == magic) {
-            Some(local) => Mount::of(dir).is_some_and(|mount| mount.is_one_of(local.names)),
+            Some(local) => match Mount::of(dir) {
+                Some(mount) => mount.is_one_of(local.names)?,
+                None => false,
+            },
             None => false,
         })
     })
@@ -66,7 +69,7 @@ pub(crate) fn fs_name(dir: &Fd) -> String {
     let Ok(dir) = dir.borrow() else {
         return "unknown".into();
     };
-    let named = Mount::of(dir).and_then(|mount| mounted_as(mount.id));
+    let named = Mount::of(dir).and_then(|mount| mounted_as(mount.id).ok()?);
     named.map_or_else(
         || match magic(dir) {
             Ok(magic) => format!("type {magic:#x}"),
@@ -97,8 +100,10 @@ impl Mounted {
 /// How the file system through which an open file was reached is mounted. We rely on what the mount itself says rather than
 /// on `statfs`, which may pass on what a file server says.
 pub(crate) fn mounted(file: &Fd) -> Result<Mounted> {
-    if let Some(mounted) = mount_id(file).and_then(mounted_as) {
-        return Ok(mounted);
+    if let Some(id) = mount_id(file) {
+        if let Some(mounted) = mounted_as(id)? {
+            return Ok(mounted);
+        }
     }
     let magic = uninterrupted("fstatfs", || magic(file.borrow()?))?;
     Ok(Mounted {
@@ -141,13 +146,16 @@ impl Mount {
 
     /// Whether its type is one of these. Asked once for each mount: to read the table of mounts takes longer than all
     /// else that opening a handle does.
-    fn is_one_of(self, names: &[&str]) -> bool {
+    fn is_one_of(self, names: &[&str]) -> Result<bool> {
         if let Some(is) = self.remembered() {
-            return is;
+            return Ok(is);
         }
-        let is = mounted_as(self.id).is_some_and(|mounted| names.contains(&mounted.kind.as_str()));
+        let Some(mounted) = mounted_as(self.id)? else {
+            return Ok(false); // nothing to remember: another time the table may be there to read
+        };
+        let is = names.contains(&mounted.kind.as_str());
         self.remember(is);
-        is
+        Ok(is)
     }
 
     fn remembered(self) -> Option<bool> {
@@ -167,11 +175,15 @@ impl Mount {
 /// The last mounts that were asked for. Nobody waits for it: a thread that fork left behind may have it locked.
 static KNOWN: Mutex<[Option<(Mount, bool)>; 8]> = Mutex::new([None; 8]);
 
-/// From the table of mounts. `None`: unknown.
-fn mounted_as(id: u64) -> Option<Mounted> {
-    let table = mounts().ok()?;
+/// From the table of mounts. `None`: unknown. An error: this process has no room to read it just now.
+fn mounted_as(id: u64) -> Result<Option<Mounted>> {
+    let table = match mounts() {
+        Ok(table) => table,
+        Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => return Err(errno),
+        Err(_) => return Ok(None),
+    };
     let mut lines = table.split(|byte| *byte == b'\n');
-    lines.find_map(|line| mounted_in(line, id))
+    Ok(lines.find_map(|line| mounted_in(line, id)))
 }
 
 /// proc_pid_mountinfo(5): ID PARENT DEVICE ROOT POINT OPTIONS [FIELD]... - TYPE SOURCE OPTIONS
@@ -240,6 +252,6 @@ mod tests {
             id: mount.id + (1 << 30),
             ..mount
         };
-        assert!(!other.is_one_of(&["tmpfs"]), "no such mount");
+        assert_eq!(other.is_one_of(&["tmpfs"]), Ok(false), "no such mount");
     }
 }

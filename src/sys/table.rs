@@ -10,6 +10,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::errno::{last_errno, preserving_errno};
 use super::flock::{F_GETSIG, F_SETSIG};
+use super::fork::Generation;
 use super::{Errno, FileId, Meta, Result, fork};
 
 /// What was opened.
@@ -17,6 +18,8 @@ use super::{Errno, FileId, Meta, Result, fork};
 pub(super) struct Opened {
     pub(super) id: FileId,
     pub(super) marked: bool,
+    /// The process's, as a number.
+    pub(super) generation: u32,
 }
 
 /// A slot that no `Fd` uses.
@@ -41,6 +44,7 @@ impl Slot {
             opened: UnsafeCell::new(Opened {
                 id: FileId::NONE,
                 marked: false,
+                generation: 0,
             }),
         }
     }
@@ -213,10 +217,11 @@ impl Drop for Opening {
 /// such a one is marked keeps it, which does no more harm than any number that is taken.
 pub(super) const IN_OPENING: OFlags = OFlags::from_bits_retain(libc::O_ASYNC as u32);
 
-/// Closes a forked child's copies. It takes no lock and allocates no memory.
-pub(super) fn close_all(some_left_the_table: bool) {
+/// Closes a forked child's copies, and nothing that it has opened itself. It takes no lock and allocates no
+/// memory.
+pub(super) fn close_all(forked: u32, some_left_the_table: bool) {
     for slot in blocks().flat_map(|block| &block.slots) {
-        if slot.number.load(Ordering::Relaxed) >= 0 {
+        if slot.number.load(Ordering::Relaxed) >= 0 && Generation::was_there(slot.opened().generation, forked) {
             slot.close_if_ours();
             slot.number.store(CLOSED, Ordering::Relaxed);
         }
@@ -241,6 +246,10 @@ fn close_unentered() {
 }
 
 fn close_if_unentered(number: i32) {
+    let mut slots = blocks().flat_map(|block| &block.slots);
+    if slots.any(|slot| slot.number.load(Ordering::Relaxed) == number) {
+        return; // the child's own
+    }
     // SAFETY: a number that is not open makes each of the calls fail.
     let fd = unsafe { BorrowedFd::borrow_raw(number) };
     let Ok(flags) = rustix::fs::fcntl_getfl(fd) else { return };

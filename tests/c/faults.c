@@ -131,6 +131,26 @@ static void no_more_descriptors_is_said_and_got_over(void) {
   is_usable_again(lock);
 }
 
+/* A handle that could not look at its mount must not take weaker means for the rest of its life. */
+static void a_lack_of_descriptors_at_the_open_weakens_no_lock(void) {
+  struct jlock *lock = NULL;
+  int rc = -EMFILE;
+  for (rlim_t descriptors = 3; rc == -EMFILE; descriptors++) {
+    rlim_t before = limit(RLIMIT_NOFILE, descriptors);
+    rc = jlock_open(dir, NULL, 0, &lock);
+    limit(RLIMIT_NOFILE, before);
+  }
+  OK(rc);
+  for (int i = 0; i < 2; i++) {
+    OK(jlock_acquire(lock));
+    char *stamp = read_file(LOCK);
+    CHECK(stamp && !strstr(stamp, "flock=none"));
+    free(stamp);
+    OK(jlock_close(lock));
+    if (!i) lock = open_default(); /* nor anybody's who asks later */
+  }
+}
+
 static void a_file_size_limit_undoes_an_append(void) {
   signal(SIGXFSZ, SIG_IGN);
   struct jlock *lock = open_with_journal();
@@ -308,6 +328,7 @@ const struct claim claims[] = {
     CLAIM(a_full_disk_leaves_a_missing_journal_missing),
     CLAIM(a_full_disk_keeps_a_new_handle_from_acquiring),
     CLAIM(no_more_descriptors_is_said_and_got_over),
+    CLAIM(a_lack_of_descriptors_at_the_open_weakens_no_lock),
     CLAIM(a_file_size_limit_undoes_an_append),
     CLAIM(a_file_size_limit_is_no_signal),
     CLAIM(a_signal_of_the_programs_own_stays_pending),

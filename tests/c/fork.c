@@ -67,6 +67,27 @@ static void a_child_may_open_a_handle_of_its_own(void) {
   OK(jlock_close(inherited));
 }
 
+/* The program's own handler comes before the library's, which is set up by its first use. */
+static void begin_anew_in_the_child(void) {
+  OK(jlock_close(inherited));
+  inherited = open_default();
+}
+
+static void append_in_the_child(void) {
+  OK(append(inherited, "child"));
+  OK(jlock_close(inherited));
+}
+
+static void a_handler_of_the_programs_may_open_the_childs_handle(void) {
+  CHECK(pthread_atfork(NULL, NULL, begin_anew_in_the_child) == 0);
+  inherited = open_default();
+  OK(append(inherited, "parent"));
+  ends_well(child(append_in_the_child));
+  OK(append(inherited, "parent again"));
+  holds(JOURNAL, "# codegraph-journal v1 0\nparent\nchild\nparent again\n");
+  OK(jlock_close(inherited));
+}
+
 static int grandchild[2];
 static pid_t claimant;
 
@@ -323,6 +344,7 @@ const struct claim claims[] = {
     CLAIM(a_child_is_told_that_the_handle_is_its_parents),
     CLAIM(closing_in_the_child_leaves_the_parents_lock),
     CLAIM(a_child_may_open_a_handle_of_its_own),
+    CLAIM(a_handler_of_the_programs_may_open_the_childs_handle),
     CLAIM(a_child_that_outlives_its_killed_parent_does_not_keep_the_lock_alive),
     CLAIM(a_fork_during_a_wait_on_the_handle_does_not_block_the_child),
     CLAIM(a_child_forked_while_a_call_fails_may_use_and_close_the_handle),

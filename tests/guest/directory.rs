@@ -14,6 +14,7 @@ use crate::scene::{LONG, Scene, append, changed, entries, journal_of, lock_of, o
 
 pub const PARTS: &[crate::scene::Part] = &[
     ("relative", opened_by_a_relative_path),
+    ("deep", opened_beneath_a_deep_directory),
     ("mounted over", mounted_over),
     ("another root", in_another_root),
 ];
@@ -262,6 +263,27 @@ fn opened_by_a_relative_path(scene: &Path) {
         entries(&dir).contains(&"after".to_owned())
     });
     assert!(!Path::new("/d").exists());
+}
+
+#[test]
+fn beneath_a_directory_whose_path_is_too_long_a_hold_stays_a_hold() {
+    let scene = Scene::new();
+    run(child("deep", &scene.0).current_dir(&scene.0));
+}
+
+fn opened_beneath_a_deep_directory(_scene: &Path) {
+    let name = "d".repeat(250);
+    for _ in 0..20 {
+        fs::create_dir(&name).unwrap();
+        std::env::set_current_dir(&name).unwrap();
+    }
+    let lock = open(Path::new("place"));
+    let held = lock.acquire().unwrap();
+    std::thread::sleep(Duration::from_millis(1_100)); // longer than a path would be believed
+    held.refresh().unwrap();
+    held.release().unwrap();
+    append(&lock, "a").unwrap();
+    assert_eq!(entries(Path::new("place")), ["a"]);
 }
 
 #[test]
