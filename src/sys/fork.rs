@@ -42,7 +42,7 @@ extern "C" fn after_fork_in_parent() {
 
 extern "C" fn after_fork_in_child() {
     // A handler of the program's, which was called before this one, may have opened handles in the child already.
-    let forked = FORKED.swap(0, Ordering::SeqCst);
+    let forked = FORKED.load(Ordering::SeqCst);
     Generation::end_if(forked);
     let forking = FORKING.swap(0, Ordering::SeqCst);
     table::close_all(forked, forking & CLOSED != 0);
