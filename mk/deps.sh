@@ -5,7 +5,7 @@ set -eu
 
 # command:package, or page(section):package
 needed='cc:gcc g++:g++ clang:clang make:make git:git pkg-config:pkg-config strace:strace valgrind:valgrind node:nodejs
-npm:npm go:golang-go python3:python3 perl:perl shellcheck:shellcheck column:bsdextrautils cargo:cargo cmake:cmake
+npm:npm go:golang-go python3:python3 shellcheck:shellcheck column:bsdextrautils cargo:cargo cmake:cmake
 mandoc:mandoc man:man-db groff:groff zsh:zsh setpriv:util-linux unshare:util-linux strip:binutils
 abidiff:abigail-tools rustfmt:rustfmt cargo-clippy:rust-clippy fork(2):manpages-dev'
 
@@ -21,6 +21,7 @@ for pair in $needed "$@"; do
     is_here "${pair%%:*}" || missing="$missing ${pair#*:}"
 done
 python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
+perl -MJSON::PP -MTime::HiRes -e 1 2>/dev/null || missing="$missing perl" # not in perl-base, which is always there
 
 if [ -n "$missing" ]; then
     command -v apt-get >/dev/null || { echo "deps: please install:$missing" >&2; exit 1; }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A shipped peer reads the first line and looks for its own nonce. The third line marks a library peer. The postscript is
-//! opaque to the lock: whoever claims a dead holder's lock hands it on.
+//! opaque to the lock: a peer that claims a dead holder's lock hands it on.
 
 use std::fmt::Write;
 use std::sync::Arc;

@@ -104,7 +104,7 @@ pub(super) fn blocks() -> impl Iterator<Item = &'static Block> {
 }
 
 pub(super) fn enter(number: i32, opened: Opened) -> &'static Slot {
-    // Whoever has this number has lost it: an Fd that is dropped gives its slot up without a look at the number.
+    // The Fd that has this number has lost it: an Fd that is dropped gives its slot up without a look at the number.
     for slot in blocks().flat_map(|block| &block.slots) {
         let _ = slot
             .number

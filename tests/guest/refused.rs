@@ -293,7 +293,7 @@ fn in_a_child(part: &str, settings: &[(&str, String)], what: &str) -> Vec<Done> 
     let status = loop {
         match child.try_wait().unwrap() {
             Some(status) => break status,
-            None if begun.elapsed() < 2 * LONG => std::thread::sleep(Duration::from_millis(5)), // a wait with a time-out is not to be had
+            None if begun.elapsed() < 2 * LONG => std::thread::sleep(Duration::from_millis(5)), // there is no wait with a timeout
             None => {
                 child.kill().unwrap();
                 child.wait().unwrap();

@@ -21,18 +21,22 @@ struct Peer {
     name: &'static str,
     interpreter: &'static [&'static str],
     extension: &'static str,
+    /// How many writers are killed, if nothing is to be proved.
+    kills: usize,
 }
 
 const PYTHON: Peer = Peer {
     name: "second",
     interpreter: &["python3", "-B"], // leaves no __pycache__ in the tree
     extension: "py",
+    kills: 40,
 };
 
 const PERL: Peer = Peer {
     name: "third",
     interpreter: &["perl"],
     extension: "pl",
+    kills: 20,
 };
 
 impl Peer {
@@ -90,7 +94,7 @@ impl Peer {
         let (kills, mut victims) = if proving() {
             (400, writers::all_languages(&scene))
         } else {
-            (40, writers::library_only(2))
+            (self.kills, writers::library_only(2))
         };
         victims.extend(Slot::several(self.name, 3, || {
             Box::new(move |root, name| self.writer(root, name, 300))
