@@ -22,6 +22,7 @@ include mk/mutants.mk
 include mk/loaded.mk
 include mk/coverage.mk
 include mk/packages.mk
+include mk/system-packages.mk
 
 .PHONY: help
 help: ## this list
@@ -41,7 +42,7 @@ deps: ## installs what is missing (Debian, Ubuntu), with locked versions
 # ---------------------------------------------------------------------------------------------------------- tests
 
 TEST := deps lint library test-abi test-rust fuzz sanitize test-python test-go test-node test-demo test-locks test-dist \
-    bench-smoke
+    test-deb bench-smoke
 
 .PHONY: test
 test: ## all tests, every language; and what share of the time each part took
@@ -55,7 +56,7 @@ lint: mutants-check
 	cargo clippy --quiet --lib --features installed -- -D warnings
 	cargo clippy --quiet --package jlock -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
-	shellcheck -x mk/*.sh tests/vm/init tests/loaded.sh tests/coverage/*.sh tests/interop/*.sh tests/debian/*.sh tests/dist/run.sh examples/go/lib/fill.sh benches/*.sh fuzz/run.sh tests/sanitize/*.sh \
+	shellcheck -x mk/*.sh tests/vm/init tests/loaded.sh tests/coverage/*.sh tests/interop/*.sh tests/debian/*.sh tests/dist/run.sh packaging/*.sh packaging/debian/tests/c-claims packaging/debian/tests/command tests/packages/*.sh examples/go/lib/fill.sh benches/*.sh fuzz/run.sh tests/sanitize/*.sh \
 	    cli/completions/jlock.bash .ci/run
 
 .PHONY: test-rust
@@ -70,6 +71,8 @@ test-python: library lint-locks
 	cd tests/places && $(CURDIR)/$(PYTHON) -m mypy --strict places.py table.py
 	cd tests/mutants && $(CURDIR)/$(PYTHON) -m mypy --strict run.py all.py
 	cd tests/vm && MYPYPATH=../places $(CURDIR)/$(PYTHON) -m mypy --strict *.py
+	$(PYTHON) -m mypy --strict packaging/copyright.py
+	cd tests/packages && $(CURDIR)/$(PYTHON) -m mypy --strict parts.py row.py
 	cd benches && $(CURDIR)/$(PYTHON) -m mypy --strict bench.py page.py
 
 .PHONY: test-go

@@ -7,9 +7,10 @@ BENCH_BIN := $(BENCH)/bin
 BENCH_PYTHON := $(BENCH)/venv/bin/python
 BENCH_C      := $(patsubst benches/c/%.c,$(BENCH_BIN)/%,$(sort $(wildcard benches/c/*.c)))
 BENCH_NODE   := benches/node/node_modules/.package-lock.json
-BENCH_GO     := $(BENCH_BIN)/pair_go
-BENCH_NEEDS  := $(BENCH_C) $(BENCH_PYTHON) $(BENCH_NODE) $(BENCH_GO)
-BENCH_RUN     = $(BENCH_PYTHON) benches/bench.py --programs $(BENCH_BIN) --dir "$(BENCH_DIR)" --out $(BENCH)
+BENCH_GO     := $(BENCH_BIN)/pair_go $(BENCH_BIN)/turn_go
+BENCH_KOFFI  := examples/node/node_modules/.package-lock.json
+BENCH_NEEDS  := $(BENCH_C) $(BENCH_PYTHON) $(BENCH_NODE) $(BENCH_KOFFI) $(BENCH_GO)
+BENCH_RUN     = PYTHONPATH=$(CURDIR)/examples/python JLOCK_LIBRARY=$(CURDIR)/$(DIST)/$(SONAME) $(BENCH_PYTHON) benches/bench.py --programs $(BENCH_BIN) --dir "$(BENCH_DIR)" --out $(BENCH)
 
 $(BENCH_BIN)/pair_liblockfile: BENCH_LIBS := -llockfile
 
@@ -28,8 +29,16 @@ $(BENCH_NODE): benches/node/package.json benches/node/package-lock.json
 	@npm ci --prefix benches/node --silent --no-fund --no-audit
 	@touch $@
 
-$(BENCH_GO): benches/go/main.go benches/go/go.mod benches/go/go.sum
+$(BENCH_KOFFI): examples/node/package.json examples/node/package-lock.json
+	@npm ci --prefix examples/node --silent --no-fund --no-audit
+	@touch $@
+
+$(BENCH_BIN)/pair_go: benches/go/main.go benches/go/go.mod benches/go/go.sum
 	@cd benches/go && go build -o $(CURDIR)/$@ .
+
+$(BENCH_BIN)/turn_go: benches/go/turn/main.go benches/go/go.mod benches/go/go.sum $(wildcard examples/go/*.go) $(DIST)/libjlock.a
+	@sh examples/go/lib/fill.sh $(DIST)/libjlock.a
+	@cd benches/go && go build -o $(CURDIR)/$@ ./turn
 
 .PHONY: bench-deps
 bench-deps:

@@ -14,10 +14,11 @@ PAGES_3     := $(sort $(wildcard man/*.3))
 .PHONY: command
 command: $(DIST)/jlock ## the jlock command (target/dist)
 
-# With the archive, so that it runs wherever it is copied to.
-$(DIST)/jlock: $(CLI_SOURCES) cli/cli.h include/jlock.h $(DIST)/libjlock.a
+# With the archive, so that it runs wherever it is copied to. A distribution's packages name the shared library instead.
+CLI_LIBRARY ?= $(DIST)/libjlock.a
+$(DIST)/jlock: $(CLI_SOURCES) cli/cli.h include/jlock.h $(DIST)/libjlock.a | $(DIST)/$(REAL)
 	@$(CC) $(CLI_CFLAGS) $(CPPFLAGS) $(CFLAGS) -Iinclude -o $@ $(CLI_SOURCES) $(LDFLAGS) -Wl,--gc-sections \
-	    -Wl,--as-needed $(DIST)/libjlock.a $(SYSTEM)
+	    -Wl,--as-needed $(CLI_LIBRARY) $(SYSTEM)
 
 .PHONY: install-cli
 install-cli: $(DIST)/jlock ## installs the command, completions and manual pages (DESTDIR, prefix, bindir, mandir)

@@ -8,7 +8,8 @@ ZIG     := $(abspath $(PYTHON)) -m ziglang
 ZIG_FOR := $(MACHINE)-linux-gnu.$(if $(filter riscv64,$(MACHINE)),2.27,2.17)
 
 .PHONY: packages
-packages: packages-languages ## packages for every language, each installed elsewhere and tested there (half an hour)
+packages: packages-languages test-deb test-rpm ## packages for every language and for systems, each installed elsewhere and tested there (half an hour)
+	@$(PYTHON) mk/packages/table.py
 
 .PHONY: packages-languages
 packages-languages: made-packages

@@ -2,11 +2,13 @@
 //! operations of a plain lockfile.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use jlock::seam::{self, Hook, Verdict};
@@ -91,6 +93,172 @@ fn an_append_makes_six_system_calls_more() {
     append(); // parks, and makes the journal
     // open, fstat, pread of the last byte, write, fstatat, close.
     assert_eq!(count(append).0, 3 + 6);
+}
+
+// -------------------------------------------------------------------------------------------- beside others, and waiting
+
+/// One process that waits, by a clock of its own that only its sleeps move.
+struct Waiter {
+    calls: Rc<RefCell<Vec<&'static str>>>,
+    clock: Duration,
+    /// What happens while it sleeps.
+    asleep: Box<dyn FnMut()>,
+}
+
+impl Hook for Waiter {
+    fn before(&mut self, call: &'static str) -> Verdict {
+        self.calls.borrow_mut().push(call);
+        Verdict::Proceed
+    }
+    fn monotonic(&mut self) -> Option<Duration> {
+        Some(self.clock)
+    }
+    fn process(&mut self) -> u64 {
+        1
+    }
+    fn pause(&mut self, _call: &'static str, until: Duration) -> bool {
+        self.clock = self.clock.max(until);
+        (self.asleep)();
+        true
+    }
+}
+
+/// The system calls that `act` makes.
+fn calls(asleep: impl FnMut() + 'static, act: impl FnOnce()) -> Vec<&'static str> {
+    let calls = Rc::new(RefCell::default());
+    seam::install(Waiter {
+        calls: Rc::clone(&calls),
+        clock: Duration::from_secs(1_000),
+        asleep: Box::new(asleep),
+    });
+    act();
+    seam::uninstall();
+    calls.take()
+}
+
+/// Those of another process, which does what it is told with its lock.
+struct Other {
+    tell: Option<mpsc::Sender<bool>>,
+    done: mpsc::Receiver<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        self.tell = None;
+        let ended = self.thread.take().map(JoinHandle::join);
+        assert!(matches!(ended, Some(Ok(()))) || std::thread::panicking());
+    }
+}
+
+impl Other {
+    fn of(number: u64, dir: &Path) -> Other {
+        struct Process(u64);
+        impl Hook for Process {
+            fn before(&mut self, _call: &'static str) -> Verdict {
+                Verdict::Proceed
+            }
+            fn process(&mut self) -> u64 {
+                self.0
+            }
+        }
+        let (dir, (tell, told), (says, done)) = (dir.to_owned(), mpsc::channel(), mpsc::channel());
+        let thread = std::thread::spawn(move || {
+            seam::install(Process(number));
+            let lock = Lock::open(dir).expect("open");
+            let mut held = None;
+            for acquires in told {
+                held = match (acquires, held.take()) {
+                    (true, _) => Some(lock.acquire().expect("free")),
+                    (false, Some(guard)) => guard.release().map(|()| None).expect("held"),
+                    (false, None) => None,
+                };
+                says.send(()).expect("the test waits");
+            }
+        });
+        Other {
+            tell: Some(tell),
+            done,
+            thread: Some(thread),
+        }
+    }
+
+    fn does(&self, acquires: bool) {
+        let tell = self.tell.as_ref().expect("it is not over");
+        tell.send(acquires).expect("it listens");
+        self.done.recv().expect("it answers");
+    }
+}
+
+/// What it costs to wait for one who releases meanwhile.
+fn contended(dir: &Path) -> Vec<&'static str> {
+    let (lock, holder) = (Lock::open(dir).expect("open"), Other::of(2, dir));
+    pair(&lock); // parks
+    holder.does(true);
+    calls(move || holder.does(false), || pair(&lock))
+}
+
+fn first_append(dir: &Path) -> Vec<&'static str> {
+    calls(
+        || {},
+        || {
+            let lock = Lock::open(dir).expect("open");
+            lock.journal().append([Entry::changed("a")]).expect("append");
+        },
+    )
+}
+
+/// How many private files of the living a sweep opens; each takes four calls.
+const LIVING: usize = 3;
+
+#[test]
+fn idle_handles_and_other_files_cost_waiters_nothing_and_a_first_append_little() {
+    let (alone, crowded) = (Scratch::new("alone"), Scratch::new("crowded"));
+    for number in 0..3_000 {
+        fs::write(crowded.0.join(format!("file-{number}")), "").expect("a new file");
+    }
+    let idle: Vec<Other> = (0..50).map(|number| Other::of(100 + number, &crowded.0)).collect();
+    for handle in &idle {
+        handle.does(true);
+        handle.does(false);
+    }
+    for dir in [&alone.0, &crowded.0] {
+        first_append(dir); // makes the journal, and sweeps
+    }
+    assert_eq!(contended(&crowded.0), contended(&alone.0));
+    // What is new sweeps, but opens few of those whose owners live, and asks for each process once.
+    let (beside, without) = (first_append(&crowded.0), first_append(&alone.0));
+    assert!(beside.len() <= without.len() + 4 * LIVING + 1, "{beside:?} {without:?}");
+}
+
+/// A microsecond or so each, and 40 pauses a second: below a thousandth of a core.
+const CALLS_A_PAUSE: usize = 12;
+/// To park, to line up, and to acquire in the end.
+const CALLS_BESIDES: usize = 60;
+
+#[test]
+fn a_waiter_makes_few_system_calls_however_long_it_waits() {
+    const PAUSES: usize = 200;
+    let dir = Scratch::new("waits");
+    let holder = Other::of(2, &dir.0);
+    holder.does(true);
+    let lock = Lock::open(&dir.0).expect("open");
+    let mut pauses = 0;
+    let asleep = move || {
+        pauses += 1;
+        if pauses == PAUSES {
+            holder.does(false);
+        }
+    };
+    let made = calls(asleep, || {
+        lock.acquire_for(None).expect("in the end").release().expect("held");
+    });
+    println!("{} calls in {PAUSES} pauses", made.len());
+    assert!(
+        made.len() <= CALLS_A_PAUSE * PAUSES + CALLS_BESIDES,
+        "{} calls: {made:?}",
+        made.len()
+    );
 }
 
 fn raw(path: &Path) {

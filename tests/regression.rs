@@ -3,11 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Mutex, mpsc};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -789,6 +789,46 @@ fn a_waiter_keeps_its_place_in_line_however_long_it_waits() {
     assert!(tickets(&scratch).is_empty());
 }
 
+/// How many inotify watches of this process are on a file.
+fn watches_on(file: &Path) -> usize {
+    let inode = format!(" ino:{:x} ", fs::metadata(file).unwrap().ino());
+    let descriptors = fs::read_dir("/proc/self/fdinfo").unwrap();
+    // A descriptor of another test may be closed meanwhile.
+    let watching = descriptors.filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok());
+    watching
+        .flat_map(|info| info.lines().map(str::to_owned).collect::<Vec<_>>())
+        .filter(|line| line.starts_with("inotify ") && line.contains(&inode))
+        .count()
+}
+
+#[test]
+fn waiters_that_came_one_after_the_other_are_woken_and_served_in_that_order() {
+    let scratch = Scratch::new();
+    let holder = scratch.open();
+    let held = holder.acquire().unwrap();
+    let served = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for number in 0..5 {
+            let (scratch, served) = (&scratch, &served);
+            scope.spawn(move || {
+                be_a_process(undisturbed);
+                let lock = Options::new().retry(RARELY).open(&scratch.0).unwrap();
+                let held = lock.acquire_for(Duration::from_secs(120)).unwrap();
+                served.lock().unwrap().push(number);
+                held.release().unwrap();
+            });
+            expect_waiters(scratch, number + 1);
+        }
+        // None of them has paused before. And yet the holder wakes the first alone, and each of the others the next one.
+        let before_others = [vec![scratch.lock()], tickets(&scratch)[..4].to_vec()].concat();
+        wait_until("each watches the one before it", || {
+            before_others.iter().all(|file| watches_on(file) == 1)
+        });
+        held.release().unwrap();
+    });
+    assert_eq!(served.into_inner().unwrap(), [0, 1, 2, 3, 4]);
+}
+
 #[test]
 fn waiters_whose_tickets_were_removed_are_served() {
     disturb_waiters(|scope, scratch, waiting| {
@@ -925,14 +965,11 @@ fn a_dead_waiters_ticket_is_swept_by_whoever_comes() {
 
 #[test]
 fn a_dead_waiters_ticket_holds_nobody_up_and_is_removed_by_those_behind_it() {
-    static HAS_WAITED: AtomicBool = AtomicBool::new(false);
     disturb_waiters(|scope, scratch, waiting| {
-        let of_the_dead = Arc::new(OnceLock::new());
         let go: Vec<_> = (0..2)
             .map(|_| {
                 let (parked, is_parked) = mpsc::channel();
                 let (go, goes) = mpsc::channel();
-                let of_the_dead = Arc::clone(&of_the_dead);
                 waiting.push(scope.spawn(move || {
                     be_a_process(undisturbed);
                     let lock = Options::new().retry(RARELY).open(&scratch.0).unwrap();
@@ -940,22 +977,18 @@ fn a_dead_waiters_ticket_holds_nobody_up_and_is_removed_by_those_behind_it() {
                     lock.try_acquire().unwrap_err();
                     parked.send(()).unwrap();
                     goes.recv().unwrap();
-                    let held = lock.acquire_for(Duration::from_secs(120)).unwrap();
-                    if !HAS_WAITED.swap(true, Ordering::Relaxed) {
-                        // The other one looks who is before it.
-                        let of_the_dead: &PathBuf = of_the_dead.get().unwrap();
-                        wait_until("it is removed", || !of_the_dead.exists());
-                    }
-                    held.release().unwrap();
+                    lock.acquire_for(Duration::from_secs(120)).unwrap().release().unwrap();
                 }));
                 is_parked.recv().unwrap();
                 go
             })
             .collect();
-        of_the_dead.set(die_in_line(scratch)).unwrap();
+        let of_the_dead = die_in_line(scratch);
         for (count, go) in go.into_iter().enumerate() {
             go.send(()).unwrap();
-            expect_waiters(scratch, count + 2);
+            wait_until("it lines up, and looks who is before it", || {
+                !of_the_dead.exists() && tickets(scratch).len() == count + 1
+            });
         }
     });
 }

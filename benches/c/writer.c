@@ -9,39 +9,13 @@
 #include <unistd.h>
 #include "clock.h"
 #include "lock.h"
+#include "times.h"
 
 static volatile sig_atomic_t told_to_end;
 
 static void end(int signal) {
   (void)signal;
   told_to_end = 1;
-}
-
-struct times {
-  int64_t *at;
-  size_t count, room;
-};
-
-static void note(struct times *times, int64_t took) {
-  if (times->count == times->room) {
-    times->room = times->room ? times->room * 2 : 1 << 16;
-    times->at = realloc(times->at, times->room * sizeof *times->at);
-    if (!times->at) fail("realloc");
-  }
-  times->at[times->count++] = took;
-}
-
-static int ascending(const void *a, const void *b) {
-  int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
-  return (left > right) - (left < right);
-}
-
-static void report(struct times *times) {
-  size_t count = times->count;
-  if (count == 0) note(times, 0); /* came too late: its times are nothing */
-  qsort(times->at, times->count, sizeof *times->at, ascending);
-  printf("%zu %" PRId64 " %" PRId64 " %" PRId64 "\n", count, times->at[times->count / 2],
-         times->at[times->count * 99 / 100], times->at[times->count - 1]);
 }
 
 int main(int argc, char **argv) {

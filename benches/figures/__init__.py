@@ -1,5 +1,5 @@
 """The figures, one idea a file. Each has a `measure(bench)` that gives rows."""
 
-from . import append, bystanders, crowd, handover, once, pair, read, size, stamp, sync, thinker, waiting, wakeup
+from . import append, bystanders, crowd, handover, languages, once, pair, read, size, stamp, sync, thinker, waiting, wakeup
 
-ALL = (pair, append, stamp, read, crowd, bystanders, thinker, wakeup, handover, waiting, sync, once, size)
+ALL = (pair, append, stamp, read, crowd, bystanders, thinker, wakeup, handover, waiting, languages, sync, once, size)

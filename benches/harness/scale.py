@@ -13,7 +13,9 @@ class Scale:
     hold_seconds: float  # how long waiters wait whose CPU time is looked at
     bystanders: int  # files that have nothing to do with the journal
     waiters: int  # threads that wait for one lock
+    turns: int  # acquires of each language beside tight loops, in one round
+    goroutines: int  # that wait for one lock
 
 
-FULL = Scale(15, 0.05, (100, 10_000, 1_000_000), 1.0, 1000, 5.0, 100_000, 300)
-SMOKE = Scale(1, 0.0, (100, 1_000), 0.02, 5, 0.1, 1_000, 20)
+FULL = Scale(15, 0.05, (100, 10_000, 1_000_000), 1.0, 1000, 5.0, 100_000, 300, 200, 1_000)
+SMOKE = Scale(1, 0.0, (100, 1_000), 0.02, 5, 0.1, 1_000, 20, 3, 20)

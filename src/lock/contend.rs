@@ -48,8 +48,15 @@ impl Acquire {
     }
 
     pub(super) fn contend(&mut self, participant: &mut Participant, now: Duration) -> Result<Next> {
+        let was_in_line = participant.line.has_ticket();
         match participant.look(Purpose::Wait, self.begun)? {
             Look::Busy(Busy { id, until }) => {
+                // Whoever has only now lined up may have others before it: the release is theirs to hear of.
+                if !was_in_line {
+                    if let Some(before) = participant.find_before(self.begun) {
+                        return Ok(self.pause_behind(participant, before, now));
+                    }
+                }
                 let watched = participant.watch.queue_for(id).is_some();
                 let pause = now.saturating_add(self.pauses.length(watched, id));
                 Ok(Next::Wait(

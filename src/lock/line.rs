@@ -76,6 +76,10 @@ impl Line {
         }
     }
 
+    pub(crate) fn has_ticket(&self) -> bool {
+        self.ticket.is_some()
+    }
+
     fn is_passed_over(&self, ticket: &[u8]) -> bool {
         let mut passed_over = self.passed_over.iter();
         !self.passed_over.is_empty() && {

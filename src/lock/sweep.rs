@@ -15,11 +15,15 @@ use crate::lock::time::wall_age;
 use crate::sys::process::is_alive;
 use crate::sys::{self, Errno, Fd, FileKind, Open};
 
-/// How many names of a directory are looked at in one sweep.
-const NAMES: usize = 1024;
+/// How many names of a directory are looked at in one sweep. To read a thousand takes ten times as long as everything else
+/// that an open, an append and a close do.
+const NAMES: usize = 64;
+/// How many in one sweep of thirty-two, so that what stands further behind goes in time.
+const MANY_NAMES: usize = 1024;
+const SELDOM: u128 = 32;
 /// How many private files whose PID lives are opened in one sweep. (Another process may have that PID by now, but most of
 /// these files belong to idle handles.)
-const LIVING: usize = 8;
+const LIVING: usize = 3;
 
 impl Participant {
     /// Removes what dead peers have left, unless this process has looked for it within the last second. If something cannot be
@@ -28,16 +32,27 @@ impl Participant {
         if !self.seat.is_sweep_due() {
             return;
         }
-        let found = leftovers(&self.dir);
+        let now = sys::monotonic().as_millis();
+        let names = if now % SELDOM == 0 { MANY_NAMES } else { NAMES };
+        let found = leftovers(&self.dir, names);
         if found.line {
             self.sweep_line();
         }
+        let mut asked: Vec<(i32, bool)> = Vec::new(); // a process may have many handles
+        let mut lives = |pid| {
+            let known = asked.iter().find(|(known, _)| *known == pid).map(|(_, lives)| *lives);
+            known.unwrap_or_else(|| {
+                let lives = is_alive(pid);
+                asked.push((pid, lives));
+                lives
+            })
+        };
         let (living, gone): (Vec<CString>, Vec<CString>) = found
             .private_files
             .into_iter()
-            .partition(|name| self.dir.private_owner(name).is_some_and(is_alive));
+            .partition(|name| self.dir.private_owner(name).is_some_and(&mut lives));
         // Not always the same ones of the living.
-        let skipped = (sys::monotonic().as_millis() as usize) % living.len().max(1);
+        let skipped = (now as usize) % living.len().max(1);
         let some = living.iter().cycle().skip(skipped).take(living.len().min(LIVING));
         for name in gone.iter().chain(some) {
             let _ = self.sweep_one(name);
@@ -51,7 +66,7 @@ impl Participant {
             return; // another user's, or gone by now
         };
         let mut tickets = Vec::new();
-        let _ = sys::list_some(&line, NAMES, |name| tickets.push(name.to_owned())); // as many as could be read
+        let _ = sys::list_some(&line, MANY_NAMES, |name| tickets.push(name.to_owned())); // as many as could be read
         for ticket in tickets.iter().filter(|name| is_ticket(name)) {
             if matches!(open_flocked(&line, ticket), Ok((_, Ok(true)))) {
                 let _ = sys::unlink(&line, ticket); // if it stays, the next sweep finds it
@@ -116,9 +131,9 @@ struct Leftovers {
 }
 
 /// What may be a leftover; nothing, if the directory cannot be read.
-fn leftovers(dir: &Dir) -> Leftovers {
+fn leftovers(dir: &Dir, names: usize) -> Leftovers {
     let mut found = Leftovers::default();
-    let listed = sys::list_some(&dir.fd, NAMES, |name| {
+    let listed = sys::list_some(&dir.fd, names, |name| {
         if dir.is_private_name(name.to_bytes()) {
             found.private_files.push(name.to_owned());
         }

@@ -362,17 +362,16 @@ static char hear(void) {
   return heard;
 }
 
-/* Waits for its turn, and tells when it waits and when it was woken the first time. */
+/* Waits for its turn, and tells when it waits. */
 static void wait_for_turn(void) {
   struct jlock *lock = open_patient();
   int fd = jlock_wait_fd(lock);
   int rc = jlock_acquire_start(lock, -1);
   IS(rc, -EINPROGRESS);
   tell();
-  for (int woken = 0; rc == -EINPROGRESS; woken++) {
-    CHECK(is_readable(fd, -1));
+  while (rc == -EINPROGRESS) {
+    CHECK(is_readable(fd, -1)); /* it would look by itself after an hour */
     rc = jlock_acquire_poll(lock);
-    if (woken == 0) tell();
   }
   OK(rc);
   CHECK(write(served, &letter, 1) == 1);
@@ -392,12 +391,6 @@ static void prepare_to_serve(void) {
   SYSTEM(served = open(path_of("served"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
 }
 
-/* Wakes all who wait for this lock and have not lined up behind others yet: they look, and do so. */
-static void wake_all(int count) {
-  SYSTEM(chmod(path_of(LOCK), 0644));
-  while (count--) hear();
-}
-
 static void acquires_that_are_started_in_three_processes_are_served_in_order(void) {
   prepare_to_serve();
   struct jlock *lock = open_default();
@@ -407,7 +400,6 @@ static void acquires_that_are_started_in_three_processes_are_served_in_order(voi
     pids[i] = start_waiter((char)('a' + i));
     CHECK(waiters() == i + 1);
   }
-  wake_all(3);
   OK(jlock_release(lock));
   for (int i = 0; i < 3; i++) ends_well(pids[i]);
   holds("served", "abc");
@@ -425,7 +417,6 @@ static void closing_ends_an_acquire_that_is_started_and_leaves_its_place(void) {
   CHECK(waiters() == 3);
   IS(jlock_acquire_start(three, -1), -EINPROGRESS); /* behind the other handle of this process */
   CHECK(waiters() == 3);
-  wake_all(2);
   OK(jlock_close(two));
   CHECK(waiters() == 2);
   OK(jlock_release(one));

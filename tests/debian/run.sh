@@ -3,7 +3,8 @@
 # the installed library; or COMMAND alone, in the checkout there. As root, with network; all of it takes half an hour.
 #
 # The root is made by debootstrap, from the mirror and with the settings that apt has here. DEBIAN_ROOT names a directory
-# that is made once and then kept; DEBIAN_SUITE another release than stable.
+# that is made once and then kept; DEBIAN_SUITE another release than stable; DEBIAN_BRINGS a directory that is copied to
+# /root/brought there.
 set -euo pipefail
 
 if [ "${1:-}" != --inside ]; then
@@ -93,6 +94,10 @@ clone() {
 mkdir -p "$root"
 if [ -e "$root/ready" ]; then mounts; else make_root; fi
 clone
+if [ -n "${DEBIAN_BRINGS:-}" ]; then
+    rm -rf "$root/root/brought"
+    cp -r "$DEBIAN_BRINGS" "$root/root/brought"
+fi
 in_checkout() { inside env --chdir="$checkout" "$@"; }
 if [ $# -gt 0 ]; then
     in_checkout "$@"

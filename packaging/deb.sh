@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# deb.sh TARBALL OUT: builds the Debian packages, source and binary, from the tarball into OUT, without a network, and looks
+# at them with lintian. The same tarball makes the same packages, byte for byte, wherever it is unpacked.
+set -euo pipefail
+
+tarball=$(realpath "$1")
+mkdir -p "$2"
+out=$(realpath "$2")
+version=$(basename "$tarball" .tar.gz)
+version=${version#jlock-}
+
+fail() {
+    echo "deb.sh: $*" >&2
+    exit 1
+}
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cp "$tarball" "$scratch/jlock_$version.orig.tar.gz"
+tree=$scratch/jlock-$version
+tar --extract --gzip --file "$tarball" --directory "$scratch"
+cp -r "$tree/packaging/debian" "$tree/debian"
+rm "$tree/debian/copyright.in" "$tree/debian/ncsa.txt"
+python3 "$tree/packaging/copyright.py" "$tree/debian/copyright"
+[ "$(cd "$tree" && dpkg-parsechangelog --show-field Version)" = "$version-1" ] ||
+    fail "packaging/debian/changelog does not begin with $version-1"
+
+# Where a network may be had that has no device; cargo is told not to look in any case.
+alone=()
+for way in "unshare --net" "unshare --net --map-root-user"; do
+    # shellcheck disable=SC2206 # words
+    if $way true 2>/dev/null; then alone=($way) && break; fi
+done
+
+# Rust need not be Debian's: debhelper hides the home directory, where rustup's commands look for theirs.
+PATH=$(rustc --print sysroot)/bin:$PATH
+export PATH
+given=()
+if ! dpkg-query --show cargo rustc >/dev/null 2>&1; then given=(--no-check-builddeps); fi
+(cd "$tree" && env -u MAKEFLAGS -u MAKELEVEL -u CARGO_TARGET_DIR -u RUSTFLAGS -u JLOCK_LIBRARY "${alone[@]}" \
+    dpkg-buildpackage --no-sign "${given[@]}") >"$out/deb.log" 2>&1 ||
+    { tail -n 40 "$out/deb.log" >&2; fail "dpkg-buildpackage failed"; }
+
+rm -f "$out"/*jlock*.deb "$out"/jlock_*
+find "$scratch" -maxdepth 1 -type f -exec mv -t "$out" {} +
+# To close a bug is for packages that are uploaded to Debian. Of the source package all but the tarball is looked at: the
+# crates in it are others' to mend, and unpacking them takes lintian minutes.
+lintian --allow-root --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs "$out"/*jlock*_"$version"-1_*.deb ||
+    fail "lintian finds something"
