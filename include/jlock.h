@@ -38,14 +38,16 @@
  * numbers to other files, gets JLOCK_ELOST or -EBADF; the library does not write to, lock or close a file that is not its
  * own.
  *
- * Unusual surroundings. A handle that was opened by path follows the path, even while it waits. After chroot(), or once the
- * process may not search the path any more, it stays with the directory that it has open. A program may give up its
+ * Unusual surroundings. A handle that was opened by path follows the path, even while it waits. After chroot(), or once
+ * the process may not search the path any more, it stays with the directory that it has open. A program may give up its
  * privileges or change its user at any time; if JLOCK_KEEPALIVE then cannot give a sign of life, the next call under the
- * hold says so. The umask applies to the files that the library makes; what root makes in somebody's directory is given to
- * them. If a system call is refused, the library uses another where that is safe; otherwise it is an error. System calls
- * do not go through the C library, so what LD_PRELOAD replaces there (fakeroot, fakechroot) does not affect them. A copy by
- * hard links (cp -al) of a directory whose lock is held looks held until the release. The shared library stays loaded
- * after dlclose().
+ * hold says so. The umask applies to the files that the library makes, but their owner may always read and write them;
+ * what root makes in somebody's directory is given to them. If a system call is refused, the library uses another where
+ * that is safe; otherwise it is an error. System calls do not go through the C library, so what LD_PRELOAD replaces there
+ * (fakeroot, fakechroot) does not affect them. A copy by hard links (cp -al) of a directory whose lock is held looks held
+ * until the release. The shared library stays loaded after dlclose(). A call needs no more than 64 KiB of stack. Release
+ * the lock before execve(): where flock does not say who lives (a network file system), it is held until the process
+ * ends.
  *
  * Memory. Every function that returns int may also return -ENOMEM; the handle stays usable. (A hold under which that
  * could have left half an append is given up, and the next call under it returns JLOCK_ELOST. If the library was built by
@@ -469,7 +471,8 @@ int jlock_inspect(struct jlock *lock,
  * as it was). If only the release fails, or with JLOCK_SYNC the disk, after the entries were written, the message says so:
  * then they are in the journal. After -EIO from the disk under JLOCK_SYNC they may be missing from the disk, and must be
  * appended again. -EAGAIN: somebody (a file server, for its clients) has a lease on the journal, and did not give it back
- * within timeout_ms.
+ * within timeout_ms. -EFBIG: the limit on file sizes, or a journal that ends with more than 64 MiB of NUL bytes: write a
+ * new header.
  */
 int jlock_append(struct jlock *lock,
                  const struct jlock_entry *entries,

@@ -13,6 +13,7 @@
 //! | wait | `contend.rs`, `pauses.rs`, `wait.rs`, `watch.rs`, `bell.rs` |
 //! | line up | `site.rs` (within a process), `line.rs` (among processes) |
 //! | release, refresh | `release.rs`, `keepalive.rs` |
+//! | give up | `withdraw.rs` |
 //! | query | `inspect.rs`, `probe.rs` |
 //! | sweep | `sweep.rs` |
 //! | fallbacks | `place.rs` |
@@ -44,6 +45,7 @@ mod sweep;
 pub(crate) mod time;
 pub(crate) mod wait;
 mod watch;
+mod withdraw;
 
 pub use inspect::{Holder, Peer, State};
 pub(crate) use participant::Participant;

@@ -27,7 +27,8 @@ pub struct jlock_snapshot {
 /// as it was). If only the release fails, or with JLOCK_SYNC the disk, after the entries were written, the message says so:
 /// then they are in the journal. After -EIO from the disk under JLOCK_SYNC they may be missing from the disk, and must be
 /// appended again. -EAGAIN: somebody (a file server, for its clients) has a lease on the journal, and did not give it back
-/// within timeout_ms.
+/// within timeout_ms. -EFBIG: the limit on file sizes, or a journal that ends with more than 64 MiB of NUL bytes: write a
+/// new header.
 ///
 /// # Safety
 /// `lock` is NULL or an open handle; `entries` points to `count` entries with readable paths.

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::journal::format::{HEADER_PREFIX, concat, header};
 use crate::journal::note::Note;
 use crate::journal::rewrite::{Body, create, rewrite};
-use crate::journal::tail::sound_size;
+use crate::journal::tail::{not_found, sound_size};
 use crate::journal::{Participant, REPLACED, Standing, Written, replaced};
 use crate::lock::dir::Name;
 use crate::sys::{self, Errno, Fd};
@@ -127,7 +127,8 @@ fn missing(by: &Participant, journal: &mut Standing) -> Result<&'static [u8]> {
     match sys::read_at(&journal.file, &mut byte, last).map_err(os)? {
         [b'\n'] => Ok(b""),
         [0] => {
-            let sound = sound_size(&journal.file, journal.meta.size).map_err(os)?;
+            let sound = sound_size(&journal.file, journal.meta.size)
+                .map_err(|errno| not_found(errno, &Name(&by.dir().journal)))?;
             by.surely_held()?;
             sys::truncate(&journal.file, sound).map_err(os)?;
             journal.meta.size = sound;

@@ -11,7 +11,7 @@ use crate::journal::new::{Content, New};
 use crate::journal::pieces::Pieces;
 use crate::journal::room::Room;
 use crate::journal::snapshot::Snapshot;
-use crate::journal::tail::{sound_size, whole_lines};
+use crate::journal::tail::{not_found, sound_size, whole_lines};
 use crate::journal::{Participant, REPLACED, Standing, Written, replaced};
 use crate::lock::dir::Name;
 use crate::sys;
@@ -79,7 +79,7 @@ fn replace(
     let mut pieces = Pieces::new()?;
     let carries = !matches!(body, Body::Empty);
     let end = match carries {
-        true => sound_size(&old.file, old.meta.size).map_err(|e| Error::os(e, &name))?,
+        true => sound_size(&old.file, old.meta.size).map_err(|errno| not_found(errno, &name))?,
         false => 0,
     };
     // We know what came after the snapshot only if this is the very file that was read. A journal that was rewritten meanwhile

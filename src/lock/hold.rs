@@ -93,6 +93,11 @@ impl Hold {
         &self.flocked
     }
 
+    /// The open file that has the `flock`, for whoever must keep that.
+    pub(crate) fn flocked(&self) -> Arc<Fd> {
+        Arc::clone(&self.flocked)
+    }
+
     /// To write to the lock through.
     pub(crate) fn writer(&self) -> &Fd {
         &self.life.file

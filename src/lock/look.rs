@@ -10,7 +10,7 @@ use crate::lock::participant::Participant;
 use crate::lock::stamp::{LibraryStamp, Stamp, postscript_of};
 use crate::lock::time::Observed;
 use crate::options::Options;
-use crate::sys::process::{Identity, is_alive, start_time_of};
+use crate::sys::process::{Identity, is_alive, stat_of};
 use crate::sys::{self, Errno, Fd, FileId, Meta, Open, Watched};
 
 /// Why somebody looks.
@@ -230,8 +230,8 @@ fn library_process(stamp: &LibraryStamp) -> Process {
     }
     // In each time namespace, start times count from another moment.
     let same_clock = me.time_namespace != 0 && stamp.time_namespace == me.time_namespace && stamp.start != 0;
-    let is_another = || same_clock && start_time_of(stamp.pid).is_some_and(|start| start != stamp.start);
-    match is_alive(stamp.pid) && !is_another() {
+    let is_over = || stat_of(stamp.pid).is_some_and(|now| now.has_ended || same_clock && now.start != stamp.start);
+    match is_alive(stamp.pid) && !is_over() {
         true => Process::Lives,
         false => Process::Gone,
     }

@@ -16,6 +16,7 @@ use crate::lock::settle::Inherited;
 use crate::lock::site::Seat;
 use crate::lock::time::{Observed, SHIPPED_STALE_MS};
 use crate::lock::watch::Watch;
+use crate::lock::withdraw::AtStake;
 use crate::options::Options;
 use crate::sys;
 
@@ -25,6 +26,8 @@ pub(crate) struct Participant {
     pub options: Options,
     pub holding: Holding,
     pub parked: Option<Parked>,
+    /// What settles.
+    pub at_stake: Option<AtStake>,
     pub place: Place,
     /// Our seat among the handles of this process.
     pub seat: Seat,
@@ -55,6 +58,7 @@ impl Participant {
             options,
             holding: Holding::Free,
             parked: None,
+            at_stake: None,
             seat,
             line: Line::default(),
             watch: Watch::default(),
@@ -121,6 +125,7 @@ impl Participant {
         if let Some(keepalive) = &self.keepalive {
             keepalive.held(&hold.life);
         }
+        self.at_stake = None;
         self.holding = Holding::Held(hold);
     }
 
@@ -162,12 +167,16 @@ impl Participant {
     /// Ends a hold that was lost. It gives up our stamp as well: should that come to stand at the lock's name again, it must
     /// not look like a living holder's.
     pub(crate) fn forget_lost(&mut self) {
+        self.withdraw_hold();
         self.forget_hold();
         self.unpark();
     }
 
-    /// Leaves behind a lock that could not be released, and ends its `flock`, so that others see that its holder is dead.
+    /// Leaves behind a lock that could not be released, or that we have not come to hold, and sees to it that others find its
+    /// holder dead.
     pub(crate) fn abandon(&mut self) {
+        self.withdraw_hold();
+        self.withdraw_stake();
         self.forget_hold();
         self.parked = None;
     }

@@ -4,7 +4,9 @@ use crate::abi;
 use crate::error::{Error, Result};
 use crate::lock::dir::{Name, end_with, read_stamp};
 use crate::lock::hold::{Hold, Holding};
+use crate::lock::park::Parked;
 use crate::lock::participant::Participant;
+use crate::lock::withdraw::withdraw;
 use crate::sys::{self, Errno, Meta};
 
 /// How often a hold is settled again if the process was frozen each time. (The settle time may be so long that it always is.)
@@ -151,7 +153,9 @@ impl Participant {
     /// living holder's lock there.
     fn give_up_copied(&mut self, released: &Meta) {
         const OURS: u64 = 2; // the parked name, and until now the lock's
-        if released.nlink > OURS && self.parked.as_ref().is_some_and(|parked| parked.id == released.id) {
+        let is_copied = |parked: &&Parked| released.nlink > OURS && parked.id == released.id;
+        if let Some(parked) = self.parked.as_ref().filter(is_copied) {
+            withdraw(&parked.life.file, &parked.life.file, &parked.stamp);
             self.unpark();
         }
     }

@@ -12,6 +12,7 @@ use crate::lock::hold::{Begun, Hold, Won};
 use crate::lock::look::Corpse;
 use crate::lock::participant::Participant;
 use crate::lock::stamp::Stamp;
+use crate::lock::withdraw::AtStake;
 use crate::sys::{self, FileId};
 
 #[derive(Debug)]
@@ -81,7 +82,8 @@ impl Settling {
 
 impl Participant {
     /// Begins the settling of a hold.
-    pub(crate) fn settling(&self, hold: Hold, then: Then) -> Settling {
+    pub(crate) fn settling(&mut self, hold: Hold, then: Then) -> Settling {
+        self.at_stake = Some(AtStake::of(&hold));
         Settling {
             hold,
             until: sys::monotonic().saturating_add(self.options.settle),
@@ -95,6 +97,7 @@ impl Participant {
         match hold.life.touch() {
             Ok(()) => Ok(self.settling(hold, Then::Hold)),
             Err(errno) => {
+                self.at_stake = Some(AtStake::of(&hold));
                 self.give_up_file(hold.id);
                 Err(Error::os(errno, format_args!("refresh {}", Name(&self.dir.lock))))
             }
@@ -120,7 +123,13 @@ impl Participant {
         }
         if let Then::MoveToParked = then {
             let moved = self.move_to_parked(hold)?;
-            return Ok(moved.map_or(Settled::Lost, |moved| Settled::Again(Settling { dead, ..moved })));
+            return Ok(match moved {
+                Some(moved) => Settled::Again(Settling { dead, ..moved }),
+                None => {
+                    self.withdraw_stake();
+                    Settled::Lost
+                }
+            });
         }
         if let Then::LetGo(left) = then {
             drop(left);
@@ -158,13 +167,15 @@ impl Participant {
         self.give_up_file(settling.hold.id);
     }
 
-    /// If it is our parked file that stands at the lock's name, closes that, so that its `flock` ends.
+    /// Withdraws our stamp, and if it is our parked file that stands at the lock's name, closes that, so that its `flock` ends.
     fn give_up_file(&mut self, id: FileId) {
+        self.withdraw_stake();
         self.parked.take_if(|parked| parked.id == id);
     }
 
     /// Gives up our stamp as well: should it come to stand at the lock's name again, it must not look like a living holder's.
     fn give_up_lost(&mut self, id: FileId) {
+        self.withdraw_stake();
         if self.parked.as_ref().is_some_and(|parked| parked.id == id) {
             self.unpark();
         }

@@ -47,6 +47,16 @@ impl OwnStamp {
         self.text.lines().nth(1).unwrap_or("")
     }
 
+    /// The first line, without its newline.
+    pub(crate) fn pid(&self) -> &str {
+        self.text.lines().next().unwrap_or("")
+    }
+
+    /// Whether it says that its holder keeps the lock's `flock`.
+    pub(crate) fn says_flock(&self) -> bool {
+        !self.text.ends_with(" flock=none\n")
+    }
+
     /// What no other stamp begins with: the first two lines.
     pub(crate) fn head(&self) -> &[u8] {
         let mut ends = (1..).zip(self.text.bytes()).filter(|(_, byte)| *byte == b'\n');

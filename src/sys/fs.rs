@@ -49,11 +49,22 @@ pub(crate) fn open(dir: &Fd, name: &CStr, how: Open) -> Result<Fd> {
             };
             let file = rustix::fs::openat(dir, name, how.flags(), mode)?;
             if let Open::CreateNew = how {
+                give_to_owner(file.as_fd());
                 written(file.as_fd())?;
             }
             Ok(file)
         })
     })
+}
+
+/// Whatever the umask: the next process of this user opens the file, to see whether its maker lives and to take over.
+fn give_to_owner(new: BorrowedFd<'_>) {
+    let owners = Mode::RUSR | Mode::WUSR;
+    let Ok(stat) = rustix::fs::fstat(new) else { return };
+    let mode = Mode::from_raw_mode(stat.st_mode);
+    if !mode.contains(owners) {
+        let _ = rustix::fs::fchmod(new, mode | owners); // where that is refused, the umask has its way
+    }
 }
 
 pub(crate) fn open_dir(path: &CStr) -> Result<Fd> {

@@ -52,7 +52,7 @@ impl Identity {
             pid: rustix::process::getpid().as_raw_nonzero().get(),
             boot: proc_file(c"/proc/sys/kernel/random/boot_id").unwrap_or_default(),
             pid_namespace: namespace(c"/proc/self/ns/pid").unwrap_or(0),
-            start: start_time(c"/proc/self/stat").unwrap_or(0),
+            start: stat(c"/proc/self/stat").map_or(0, |stat| stat.start),
             host: host(),
             time_namespace: namespace(c"/proc/self/ns/time").unwrap_or(0),
         }
@@ -100,17 +100,53 @@ pub(crate) fn effective_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// When a process began: field 22 of /proc/PID/stat, counted after the name, which may contain anything.
-fn start_time(stat_file: &CStr) -> Option<u64> {
-    let stat = proc_file(stat_file)?;
-    let after_name = &stat[stat.rfind(')')? + 1..];
-    after_name.split_ascii_whitespace().nth(19)?.parse().ok()
+/// What /proc/PID/stat says of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
+    /// Its number, in the PID namespace whose /proc this is.
+    number: i32,
+    /// When it began.
+    pub start: u64,
+    /// Whether it has ended, and nobody has asked for its result. All its files are closed by then.
+    pub has_ended: bool,
 }
 
-/// When another process of this PID namespace began; `None`: unknown.
-pub(crate) fn start_time_of(pid: i32) -> Option<u64> {
+impl Stat {
+    /// The fields are counted after the name, which may contain anything.
+    fn parse(text: &str) -> Option<Stat> {
+        const FIRST_AFTER_NAME: usize = 3;
+        let number = text.split(' ').next()?.parse().ok()?;
+        let after_name = &text[text.rfind(')')? + 1..];
+        let field = |n: usize| after_name.split_ascii_whitespace().nth(n - FIRST_AFTER_NAME);
+        let threads: u64 = field(20)?.parse().ok()?;
+        Some(Stat {
+            number,
+            start: field(22)?.parse().ok()?,
+            // A first thread that has ended is one while others go on.
+            has_ended: matches!(field(3)?, "Z" | "X" | "x") && threads <= 1,
+        })
+    }
+}
+
+fn stat(path: &CStr) -> Option<Stat> {
+    Stat::parse(&proc_file(path)?)
+}
+
+/// What is known of another process of this PID namespace. `None`: nothing, also where /proc is that of another namespace,
+/// as after `unshare --pid` without `--mount-proc`: the numbers there are those of other processes.
+pub(crate) fn stat_of(pid: i32) -> Option<Stat> {
     let path = std::ffi::CString::new(format!("/proc/{pid}/stat")).ok()?;
-    start_time(&path)
+    let found = stat(&path)?;
+    let myself = stat(c"/proc/self/stat")?;
+    let numbers = proc_file(c"/proc/self/status").unwrap_or_default();
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    (found.number == pid && myself.number == own && !is_seen_from_above(&numbers)).then_some(found)
+}
+
+/// Whether /proc/self/status counts this process in more than one PID namespace: from that of /proc down to its own.
+fn is_seen_from_above(status: &str) -> bool {
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NStgid:"));
+    numbers.is_some_and(|numbers| numbers.split_ascii_whitespace().count() > 1)
 }
 
 /// Whether a process with this PID lives in this PID namespace. It is found out as a shipped peer does it: a process that we
@@ -165,4 +201,32 @@ pub(crate) fn without_signals<T>(run: impl FnOnce() -> T) -> T {
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut()) };
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(state: &str, threads: u32) -> Stat {
+        let text = format!("4711 (a) b ({state}) {state} 1 4711 4711 0 -1 4 0 0 0 0 0 0 0 0 20 0 {threads} 0 987 0 0");
+        Stat::parse(&text).unwrap()
+    }
+
+    #[test]
+    fn a_process_that_nobody_has_reaped_has_ended() {
+        assert_eq!((parsed("S", 1).number, parsed("S", 1).start), (4711, 987));
+        assert!(!parsed("S", 1).has_ended);
+        assert!(parsed("Z", 1).has_ended);
+        assert!(parsed("X", 0).has_ended);
+        assert!(!parsed("Z", 2).has_ended, "only its first thread has");
+    }
+
+    #[test]
+    fn what_proc_says_counts_if_it_is_of_this_namespace() {
+        assert!(!is_seen_from_above("Name:\ta\nNStgid:\t7\nNSpid:\t7\n"));
+        assert!(is_seen_from_above("Name:\ta\nNStgid:\t7\t7\nNSpid:\t7\t7\n"));
+        assert!(!is_seen_from_above("Name:\ta\n"), "an old kernel");
+        let me = std::process::id() as i32;
+        assert_eq!(stat_of(me).map(|stat| stat.start), Some(Identity::current().start));
+    }
 }

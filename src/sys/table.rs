@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 
 use super::errno::{last_errno, preserving_errno};
 use super::flock::{F_GETSIG, F_SETSIG};
@@ -254,8 +254,43 @@ fn close_if_unentered(number: i32) {
     let fd = unsafe { BorrowedFd::borrow_raw(number) };
     let Ok(flags) = rustix::fs::fcntl_getfl(fd) else { return };
     let in_opening = flags.contains(IN_OPENING) && flags.intersects(OFlags::NOFOLLOW | OFlags::DIRECTORY);
-    if in_opening || has_mark(fd) == Ok(true) {
+    // The mark alone is no proof of a number that is not in the table: the program may use that signal itself.
+    if in_opening || has_mark(fd) == Ok(true) && is_anonymous(fd) {
         // SAFETY: opened by this library, in a thread that is not here.
         unsafe { rustix::io::close(number) };
+    }
+}
+
+/// Whether it is an eventfd, a timer, an epoll or an inotify queue, which have no kind of file.
+fn is_anonymous(fd: BorrowedFd<'_>) -> bool {
+    rustix::fs::fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsFd, IntoRawFd};
+
+    use super::*;
+
+    fn is_open(number: i32) -> bool {
+        // SAFETY: only asked whether it is open.
+        unsafe { libc::fcntl(number, libc::F_GETFD) != -1 }
+    }
+
+    /// A server that has its sockets signal with `SIGURG` (F_SETSIG) has the same mark on them.
+    #[test]
+    fn a_forked_child_keeps_what_the_program_has_marked() {
+        let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        let socket = OwnedFd::from(socket);
+        assert!(set_mark(&socket));
+        close_if_unentered(socket.as_raw_fd());
+        assert!(is_open(socket.as_raw_fd()));
+        assert_eq!(has_mark(socket.as_fd()), Ok(true));
+
+        let queue = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).unwrap();
+        assert!(set_mark(&queue));
+        let number = queue.into_raw_fd();
+        close_if_unentered(number);
+        assert!(!is_open(number), "opened by another thread, and not entered yet");
     }
 }

@@ -16,6 +16,7 @@ use crate::scene::{Scene, append, entries, is_root, journal_of, lock_of, open, o
 pub const PARTS: &[crate::scene::Part] = &[
     ("sticky", sticky),
     ("masked", masked),
+    ("masked from the owner", masked_from_the_owner),
     ("hold until killed", hold),
     ("in another time namespace", in_another_time),
 ];
@@ -199,6 +200,48 @@ fn sticky(dir: &Path) {
 fn a_mask_that_leaves_others_no_rights_keeps_the_owner_from_nothing() {
     let scene = Scene::new();
     run(&mut child("masked", &scene.0));
+}
+
+/// Root may read what nobody may.
+#[test]
+fn a_mask_that_takes_the_owners_rights_leaves_a_lock_that_can_be_taken_over() {
+    let scene = Scene::new();
+    let mut command = child("masked from the owner", &scene.0);
+    if is_root() {
+        std::os::unix::fs::chown(&scene.0, Some(USER), Some(USER)).unwrap();
+        command.uid(USER).gid(USER);
+    }
+    run(&mut command);
+}
+
+fn masked_from_the_owner(dir: &Path) {
+    for mask in [0o777, 0o477, 0o277] {
+        let dir = dir.join(format!("{mask:o}"));
+        fs::create_dir(&dir).unwrap();
+        // SAFETY: it changes this process, which does nothing else.
+        unsafe { libc::umask(mask) };
+        let dead = open(&dir);
+        append(&dead, "a").unwrap();
+        let held = dead.acquire().unwrap();
+        let stamp = lock_of(&dir);
+        assert_eq!(
+            fs::metadata(&stamp).unwrap().permissions().mode() & 0o700,
+            0o600,
+            "{mask:o}"
+        );
+        // As if its process had been killed: the file stays, and its flock ends.
+        let kept = dir.join("kept");
+        fs::hard_link(&stamp, &kept).unwrap();
+        held.release().unwrap();
+        dead.close().unwrap();
+        fs::rename(&kept, &stamp).unwrap();
+        let next = open(&dir);
+        assert!(next.acquire().unwrap().recovered().unwrap(), "{mask:o}");
+        append(&next, "b").unwrap();
+        // SAFETY: as above.
+        unsafe { libc::umask(0o022) };
+        assert_eq!(entries(&dir), ["a", "b"], "{mask:o}");
+    }
 }
 
 fn masked(dir: &Path) {

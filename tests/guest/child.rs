@@ -7,10 +7,11 @@ use std::process::Command;
 /// What a child does in a directory.
 type Part = fn(&Path);
 
-const PARTS: [&[(&str, Part)]; 5] = [
+const PARTS: [&[(&str, Part)]; 6] = [
     crate::attributes::PARTS,
     crate::directory::PARTS,
     crate::privileges::PARTS,
+    crate::process::PARTS,
     crate::refused::PARTS,
     crate::unloaded::PARTS,
 ];

@@ -7,6 +7,7 @@ mod child;
 mod directory;
 mod leased;
 mod privileges;
+mod process;
 mod refused;
 mod scene;
 mod steps;

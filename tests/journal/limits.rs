@@ -143,3 +143,22 @@ fn a_checkpoint_of_a_journal_that_has_grown_beyond_the_memory_keeps_what_came() 
     lock.journal().append_stamped([Entry::changed("new")], 1000).unwrap();
     assert!(scratch.entries() == format!("{lines}new\n"));
 }
+
+/// Somebody has lengthened it by mistake: no power cut leaves so much.
+#[test]
+fn a_tail_of_nul_bytes_that_takes_too_long_to_look_through_is_an_error() {
+    let scratch = Scratch::with("a\n");
+    let journal = File::options().write(true).open(scratch.journal()).unwrap();
+    let long = 2 << 30;
+    journal.set_len(long).unwrap(); // takes no room
+    let lock = scratch.open();
+    let append = || lock.journal().append([Entry::changed("b")]);
+    let error = append().unwrap_err();
+    assert_eq!(error.code(), -libc::EFBIG, "{error}");
+    assert!(error.message().contains("NUL"), "{error}");
+    assert_eq!(fs::metadata(scratch.journal()).unwrap().len(), long, "nothing was done");
+    assert!(!scratch.lock().exists());
+    lock.journal().write_header(1_700_000_000_001).unwrap();
+    append().unwrap();
+    assert_eq!(scratch.entries(), "b\n");
+}

@@ -196,3 +196,111 @@ fn a_pid_says_something_where_it_can_be_known() {
         "by an unknown clock"
     );
 }
+
+// ------------------------------------------------------------------------------------- given up without a flock
+
+fn without_flock(at: At) -> Verdict {
+    match at {
+        At::Before("flock") => Verdict::Fail(EOPNOTSUPP),
+        _ => Verdict::Proceed,
+    }
+}
+
+const NOTE: &str = "something=1\n";
+
+/// The lock of a dead peer that had no `flock`, with a postscript.
+fn leave_corpse(scratch: &Scratch) {
+    let stamp = scratch.dead_stamp();
+    let lines: Vec<&str> = stamp.lines().collect();
+    let text = format!("4194304\n{}\n{} flock=none\n{NOTE}", lines[1], lines[2]);
+    fs::write(scratch.lock(), text).unwrap();
+}
+
+/// Others of this process and of any other take what was given up for a dead holder's.
+fn expect_free(scratch: &Scratch) {
+    let next = scratch.open();
+    let held = next.try_acquire().expect("nobody holds it");
+    assert!(held.recovered().unwrap());
+    held.release().unwrap();
+}
+
+#[test]
+fn a_claim_that_is_cancelled_while_it_settles_is_free_where_the_pid_decides() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    leave_corpse(&scratch);
+    world.run(without_flock, || {
+        let lock = scratch.open();
+        let mut acquiring = lock.start_acquire(None).unwrap();
+        let claimed = fs::read_to_string(scratch.lock()).unwrap();
+        assert!(claimed.starts_with(&format!("{}\n", std::process::id())), "{claimed}");
+        lock.cancel().unwrap();
+        assert_eq!(acquiring.poll().unwrap_err().kind(), ErrorKind::Cancelled);
+        let left = fs::read_to_string(scratch.lock()).unwrap();
+        let (nobody, rest) = left.split_once('\n').unwrap();
+        assert_eq!(nobody, "2147483647");
+        assert!(rest.ends_with(&format!(" flock=none\n{NOTE}")), "{rest}");
+        expect_free(&scratch);
+    });
+}
+
+#[test]
+fn a_claim_of_a_handle_that_is_closed_is_free_where_the_pid_decides() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    leave_corpse(&scratch);
+    world.run(without_flock, || {
+        let lock = scratch.open();
+        drop(lock.start_acquire(None).unwrap());
+        lock.close().unwrap();
+        expect_free(&scratch);
+    });
+}
+
+#[test]
+fn a_lock_that_could_not_be_released_is_free_where_the_pid_decides() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let mut failed = false;
+    let fails_once = move |at| match at {
+        At::Before("unlinkat") if !std::mem::replace(&mut failed, true) => Verdict::Fail(5),
+        at => without_flock(at),
+    };
+    world.run(fails_once, || {
+        let lock = scratch.open();
+        std::mem::forget(lock.acquire().unwrap());
+        assert_eq!(lock.close().unwrap_err().code(), -5);
+        expect_free(&scratch);
+    });
+}
+
+#[test]
+fn a_claim_that_cannot_be_decided_is_free_where_the_pid_decides() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    leave_corpse(&scratch);
+    let (mut paused, mut failed) = (false, false);
+    let fails_once = move |at| match at {
+        At::Pause => {
+            paused = true;
+            Verdict::Proceed
+        }
+        At::Before("newfstatat") if paused && !std::mem::replace(&mut failed, true) => Verdict::Fail(5),
+        at => without_flock(at),
+    };
+    world.run(fails_once, || {
+        let lock = scratch.open();
+        assert_eq!(lock.acquire().unwrap_err().code(), -5);
+        expect_free(&scratch);
+    });
+}
+
+/// It judged by the corpse, as we did.
+#[test]
+fn a_rivals_stamp_is_left_alone_by_whoever_gives_up() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    leave_corpse(&scratch);
+    world.run(without_flock, || {
+        let lock = scratch.open();
+        let acquiring = lock.start_acquire(None).unwrap();
+        fs::write(scratch.lock(), crate::scene::LIVING).unwrap();
+        drop(acquiring);
+        assert_eq!(fs::read_to_string(scratch.lock()).unwrap(), crate::scene::LIVING);
+    });
+}

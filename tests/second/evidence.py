@@ -71,8 +71,19 @@ def slurp(path: str) -> str:
     return ""
 
 
+def stat(pid: int | str) -> dict[int, str]:
+    """The fields from the third on, by their numbers."""
+    return dict(enumerate(slurp(f"/proc/{pid}/stat").rpartition(")")[2].split(), 3))
+
+
 def start_time(pid: int | str) -> str:
-    return dict(enumerate(slurp(f"/proc/{pid}/stat").rpartition(")")[2].split(), 3)).get(22, "0")
+    return stat(pid).get(22, "0")
+
+
+def proc_is_ours() -> bool:
+    """Whether /proc is that of our PID namespace, so that its numbers mean what ours mean."""
+    above = re.search(r"^NStgid:\s+\d+[ \t]+\d", slurp("/proc/self/status"), re.MULTILINE)
+    return slurp("/proc/self/stat").partition(" ")[0] == str(os.getpid()) and not above
 
 
 def namespace(kind: str) -> int:
@@ -150,5 +161,9 @@ def judge_library(stamp: Stamp, modified: float, old: Verdict) -> Verdict:
         return DEAD if same["boot"] or earlier else old
     if not (same["boot"] and same["pidns"]):
         return old
-    another = same["timens"] and stamp.known("start") and start_time(stamp.pid) != stamp.known("start")
-    return DEAD if gone(stamp.pid) or another else ALIVE
+    if gone(stamp.pid):
+        return DEAD
+    seen = stat(stamp.pid) if proc_is_ours() else {}
+    another = same["timens"] and stamp.known("start") and seen.get(22, stamp.known("start")) != stamp.known("start")
+    zombie = seen.get(3) in ("Z", "X") and int(seen[20]) <= 1
+    return DEAD if another or zombie else ALIVE

@@ -89,6 +89,9 @@ class ThreadWaiter(Waiter):
         self._gate.acquire(timeout=seconds if seconds < threading.TIMEOUT_MAX else -1)
 
     async def readable(self, descriptor: int) -> None:
+        if not hasattr(select, "poll"):  # eventlet has taken it away, and has made `select` its own
+            select.select([descriptor], [], [], None if self._longest == math.inf else self._longest)
+            return
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
         found = poll.poll(None if self._longest == math.inf else self._longest * 1000)

@@ -252,6 +252,26 @@ def test_a_wait_is_one_acquire_and_sleeps_until_the_descriptor_wakes_it(
     assert set(timeouts) == {None}
 
 
+def test_a_wait_does_without_poll(directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`eventlet.monkey_patch()` takes it away."""
+    waits: list[object] = []
+    original = select.select
+
+    def spied(*arguments: typing.Any) -> object:
+        waits.append(arguments)
+        return original(*arguments)
+
+    holder, waiter = Lock(directory), Lock(directory, timeout=math.inf)
+    holder.acquire()
+    monkeypatch.delattr(select, "poll")
+    monkeypatch.setattr(select, "select", spied)
+    outcome = Outcome(waiter.acquire)
+    until(lambda: waits or outcome.there, "the thread waits")
+    holder.release()
+    assert outcome.get() is None
+    assert waiter.inspect().state is State.MINE
+
+
 def test_a_waiting_thread_lets_the_others_run(directory: pathlib.Path) -> None:
     holder, waiter = Lock(directory), Lock(directory, timeout=-1)
     holder.acquire()

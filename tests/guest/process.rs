@@ -1,0 +1,97 @@
+//! Where no `flock` says whether a holder lives, its process does: what /proc and the kernel say of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use jlock::State;
+
+use crate::child::{child, run, under};
+use crate::scene::{Scene, is_root, lock_of, open, options, until};
+
+pub const PARTS: &[crate::scene::Part] = &[
+    ("hold by the PID", hold),
+    ("beside another namespace's /proc", beside_anothers_proc),
+];
+
+fn hold(dir: &Path) {
+    let lock = open(dir);
+    let _held = lock.acquire().unwrap();
+    loop {
+        std::thread::park();
+    }
+}
+
+/// A directory beside `dir`, whose lock has the stamp that stands in `dir`, and says that there is no flock.
+fn without_flock(dir: &Path) -> PathBuf {
+    let stamp = fs::read_to_string(lock_of(dir)).unwrap();
+    let without = dir.join("without");
+    fs::create_dir(&without).unwrap();
+    fs::write(lock_of(&without), format!("{} flock=none\n", stamp.trim_end())).unwrap();
+    without
+}
+
+/// A process that holds the lock of a directory, and ends with the test.
+struct Holder(Child);
+
+impl Holder {
+    fn of(dir: &Path) -> Holder {
+        let holder = child("hold by the PID", dir).spawn().unwrap();
+        until("it holds the lock", || lock_of(dir).exists());
+        Holder(holder)
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A container whose first process waits for nobody.
+#[test]
+fn a_killed_holder_that_nobody_has_reaped_is_dead() {
+    let scene = Scene::new();
+    let mut holder = Holder::of(&scene.0);
+    let without = without_flock(&scene.0);
+    let lock = open(&without);
+    assert_eq!(lock.inspect().unwrap().state, State::Held);
+    holder.0.kill().unwrap();
+    until("it has ended", || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", holder.0.id())).unwrap();
+        stat[stat.rfind(')').unwrap()..].starts_with(") Z")
+    });
+    assert_eq!(lock.inspect().unwrap().state, State::Abandoned);
+    let held = lock.acquire().unwrap();
+    assert!(held.recovered().unwrap());
+    held.release().unwrap();
+}
+
+#[test]
+fn a_holder_is_not_judged_by_another_namespaces_proc() {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    let namespace = ["unshare", "--pid", "--fork", "--kill-child"];
+    let available = Command::new(namespace[0])
+        .args(&namespace[1..])
+        .arg("true")
+        .output()
+        .unwrap();
+    match available.status.success() {
+        true => run(&mut under(&namespace, "beside another namespace's /proc", &scene.0)),
+        false => println!("NOT TRIED: {}", String::from_utf8_lossy(&available.stderr)),
+    }
+}
+
+fn beside_anothers_proc(dir: &Path) {
+    let holder = open(dir);
+    let _held = holder.acquire().unwrap();
+    let without = without_flock(dir);
+    let lock = options().timeout(Duration::from_millis(50)).open(&without).unwrap();
+    assert_eq!(lock.inspect().unwrap().state, State::Held);
+    assert_eq!(lock.acquire().unwrap_err().code(), -libc::ETIMEDOUT);
+}
