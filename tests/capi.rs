@@ -204,6 +204,7 @@ claims! {
         a_child_is_told_that_the_handle_is_its_parents
         closing_in_the_child_leaves_the_parents_lock
         a_child_may_open_a_handle_of_its_own
+        a_handler_of_the_programs_may_open_the_childs_handle
         a_child_that_outlives_its_killed_parent_does_not_keep_the_lock_alive
         a_fork_during_a_wait_on_the_handle_does_not_block_the_child
         a_child_forked_while_a_call_fails_may_use_and_close_the_handle
@@ -245,6 +246,7 @@ claims! {
         a_full_disk_leaves_a_missing_journal_missing
         a_full_disk_keeps_a_new_handle_from_acquiring
         no_more_descriptors_is_said_and_got_over
+        a_lack_of_descriptors_at_the_open_weakens_no_lock
         a_file_size_limit_undoes_an_append
         a_file_size_limit_is_no_signal
         a_signal_of_the_programs_own_stays_pending
