@@ -170,6 +170,7 @@ impl Participant {
         match (found?, self.place.way) {
             (Some(Fault::Flock), _) if self.place.flock => self.place.flock = false,
             (Some(Fault::Identity), Way::Link) => self.place.way = Way::Rename,
+            (Some(Fault::Mandatory), _) => return Err(self.dir.refuse("lets nobody read a file with a flock")),
             _ => {
                 return Err(self.dir.refuse("shows one file under two numbers"));
             }
@@ -194,6 +195,7 @@ impl Participant {
             opened => opened.map_err(os)?,
         };
         Ok(match sys::flock_exclusive(&second) {
+            Ok(false) if sys::is_locked_against_reading(&second) => Some(Fault::Mandatory),
             Ok(false) => None,
             Ok(true) | Err(_) => Some(Fault::Flock),
         })
@@ -251,4 +253,6 @@ enum Fault {
     Identity,
     /// A second `flock` on it succeeds.
     Flock,
+    /// Its `flock` keeps others from reading it (SMB), and a contender from claiming a dead holder's lock.
+    Mandatory,
 }

@@ -65,8 +65,8 @@ pub(crate) fn probe(path: &CStr) -> Result<Place> {
     let dir = Dir::new(fd, c"changes.journal")?;
     let trial = Trial::begin(&dir)?;
     let mut place = Place::default();
-    trial.look(&mut place).map_err(os)?;
-    conclude(&mut place, &mounted, trial.is_synced());
+    let readable = trial.look(&mut place).map_err(os)?;
+    conclude(&mut place, &mounted, trial.is_synced(), readable);
     Ok(place)
 }
 
@@ -93,15 +93,17 @@ impl<'d> Trial<'d> {
         sys::open(&self.dir.fd, &self.name, Open::Read)
     }
 
-    /// An error ends the trial only if it comes from a call that everything needs.
-    fn look(&self, place: &mut Place) -> sys::Result<()> {
+    /// Returns whether a file with a `flock` can be read. An error ends the trial only if it comes from a call that
+    /// everything needs.
+    fn look(&self, place: &mut Place) -> sys::Result<bool> {
         place.without_flock = !self.has_flock()?;
+        let readable = self.is_readable()?;
         place.without_lease = !self.has_leases()?;
         let queue = self.watch();
         place.without_link = !self.has_links()?;
         place.without_noreplace = !self.has_noreplace()?;
         place.without_inotify = !queue.is_some_and(|queue| self.was_reported(&queue));
-        Ok(())
+        Ok(readable)
     }
 
     /// Whether the `flock` of one open file keeps another from it.
@@ -113,6 +115,12 @@ impl<'d> Trial<'d> {
             Err(errno) => return Err(errno),
         }
         Ok(matches!(sys::flock_shared(&self.open()?), Ok(false)))
+    }
+
+    /// Whether others can read a file with a `flock`; the file has it by now, if there is any.
+    fn is_readable(&self) -> sys::Result<bool> {
+        let _ = sys::write_at(&self.file, b"\n", 0); // where there is no room, nothing is locked against reading either
+        Ok(!sys::is_locked_against_reading(&self.open()?))
     }
 
     /// Whether a lease is refused, as it must be while we have the file open for writing.
@@ -175,12 +183,13 @@ impl Drop for Trial<'_> {
 const SHARED: [&str; 5] = ["nfs4", "nfs", "ceph", "gfs2", "ocfs2"];
 
 /// Concludes what the place promises, from what was tried and from what is known about the file system.
-fn conclude(place: &mut Place, mounted: &Mounted, synced: bool) {
+fn conclude(place: &mut Place, mounted: &Mounted, synced: bool, readable: bool) {
     let has = |option: &str| mounted.options.split(',').any(|o| o == option);
     let local = mounted.local_disk();
     let shared = SHARED.contains(&mounted.kind.as_str());
     let locks_here = has("nolock") || has("local_lock=all") || has("local_lock=flock");
-    let excludes = !place.without_link || !place.without_noreplace;
+    let exclusive = !place.without_link || !place.without_noreplace;
+    let excludes = exclusive && readable;
     place.file_system = mounted.kind.clone();
     place.processes_of_mount = excludes;
     // An overlay's locks are not those of its layers, nor of another overlay over them.
@@ -190,14 +199,18 @@ fn conclude(place: &mut Place, mounted: &Mounted, synced: bool) {
     place.takeover = local.is_some() && !place.without_flock;
     place.durable = synced && !has("volatile") && (shared || local == Some(true));
     place.order = local.is_some() && !place.without_inotify && !place.without_link;
-    place.reason = reasons(place, local.is_some());
+    place.reason = reasons(place, exclusive, readable, local.is_some());
 }
 
 /// The reasons in sentences, the most important first, because the C interface cuts off what does not fit.
-fn reasons(place: &Place, local: bool) -> String {
+fn reasons(place: &Place, exclusive: bool, readable: bool, local: bool) -> String {
     const NAME: &str = "\0"; // stands for the file system's
-    let sentences: [(bool, &[&str]); 7] = [
-        (!place.processes_of_mount, &["No link and no rename is exclusive here."]),
+    let sentences: [(bool, &[&str]); 8] = [
+        (!exclusive, &["No link and no rename is exclusive here."]),
+        (
+            !readable,
+            &["Nobody can read a file with a flock here, so a lock is refused."],
+        ),
         (
             place.without_flock,
             &["No flock: a holder's death is judged by PID and age."],
@@ -236,7 +249,7 @@ mod tests {
     fn concluded(kind: &str, options: &str, tried: Place) -> Place {
         let (kind, options) = (kind.to_owned(), options.to_owned());
         let mut place = tried;
-        conclude(&mut place, &Mounted { kind, options }, true);
+        conclude(&mut place, &Mounted { kind, options }, true, true);
         place
     }
 

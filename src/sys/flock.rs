@@ -17,6 +17,12 @@ pub(crate) fn flock_shared(file: &Fd) -> Result<bool> {
     flock(file, FlockOperation::NonBlockingLockShared)
 }
 
+/// Whether a file that another open file has the `flock` of cannot be read: a file server may lock so.
+pub(crate) fn is_locked_against_reading(file: &Fd) -> bool {
+    let mut byte = [std::mem::MaybeUninit::uninit()];
+    super::read_at(file, &mut byte, 0) == Err(Errno::ACCESS)
+}
+
 /// Gives up the `flock` of this open file.
 pub(crate) fn unlock(file: &Fd) -> Result<()> {
     flock(file, FlockOperation::NonBlockingUnlock).map(drop)

@@ -401,6 +401,7 @@ PLACES = [
     Place("own FUSE, no flock", thin("noflock"), quick=True),
     Place("own FUSE, flock says ENOLCK", thin("nolock")),
     Place("own FUSE, an exclusive flock needs a file open for writing", thin("readlock"), quick=True),
+    Place("own FUSE, a file with a flock cannot be read", thin("mandatory"), quick=True),
     Place("own FUSE, every flock succeeds", thin("deaf"), quick=True),
     Place("own FUSE, neither links nor flock", thin("nolink,noflock")),
     Place("own FUSE, neither links nor exclusive renames nor flock", thin("nolink,norename,noflock")),

@@ -6,6 +6,7 @@
  *     nolink    no hard links (EPERM)
  *     noflock   no flock (EOPNOTSUPP); nolock: no flock (ENOLCK); deaf: every flock succeeds
  *     readlock  no exclusive flock of a file that is open for reading only (EBADF, as NFS says)
+ *     mandatory a file with a flock can be read only by whoever has it (EACCES, as SMB says)
  *     norename  no renames with flags
  *     links     a hard link has another inode number than its file
  *     paths     a file has another inode number under each name; inodes: at each look
@@ -113,8 +114,22 @@ static int thin_create(const char *path, mode_t mode, struct fuse_file_info *fil
   return opened(openat(back, below(path), (file->flags & ~O_APPEND) | O_CREAT, mode), file);
 }
 
+/* Which descriptors have an exclusive flock. */
+static char flocked[1 << 16];
+
+static int is_locked_by_another(int fd) {
+  if (flocked[fd]) return 0;
+  char path[64];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  int other = open(path, O_RDONLY | O_CLOEXEC);
+  int busy = other != -1 && flock(other, LOCK_SH | LOCK_NB) == -1;
+  if (other != -1) close(other);
+  return busy;
+}
+
 static int thin_read(const char *path, char *buf, size_t size, off_t at, struct fuse_file_info *file) {
   (void)path;
+  if (lacks("mandatory") && is_locked_by_another((int)file->fh)) return -EACCES;
   if (lacks("late")) write_late(file->fh);
   return rc_of((int)pread((int)file->fh, buf, size, at));
 }
@@ -148,6 +163,7 @@ static int thin_fsync(const char *path, int only_data, struct fuse_file_info *fi
 static int thin_release(const char *path, struct fuse_file_info *file) {
   (void)path;
   if (lacks("late")) write_late(file->fh);
+  flocked[file->fh] = 0;
   close((int)file->fh);
   return 0;
 }
@@ -193,7 +209,9 @@ static int thin_flock(const char *path, struct fuse_file_info *file, int operati
   if (lacks("deaf")) return 0;
   int reads_only = (fcntl((int)file->fh, F_GETFL) & O_ACCMODE) == O_RDONLY;
   if (lacks("readlock") && reads_only && operation & LOCK_EX) return -EBADF;
-  return rc_of(flock((int)file->fh, operation));
+  int rc = rc_of(flock((int)file->fh, operation));
+  if (rc == 0) flocked[file->fh] = (operation & LOCK_EX) != 0;
+  return rc;
 }
 
 static void *thin_init(struct fuse_conn_info *connection, struct fuse_config *config) {

@@ -103,8 +103,10 @@ def replay(scratch: Path, before: Path, log: Path, kind: str, every: int) -> Tal
 
         for entry in entries(log):
             if entry.flags & MARK:
-                acknowledged.append(entry.data.split(b"\0")[0].decode())
-                has_begun = True
+                text = entry.data.split(b"\0")[0].decode()
+                if text.endswith("/whole"):  # the last mark is the device's own
+                    acknowledged.append(text)
+                    has_begun = True
                 continue
             if entry.flags & FLUSH:
                 tally.flushes += 1
