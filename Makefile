@@ -38,7 +38,7 @@ deps: ## installs what is missing (Debian, Ubuntu), with locked versions
 # ---------------------------------------------------------------------------------------------------------- tests
 
 .PHONY: test
-test: deps lint library test-abi test-rust fuzz sanitize test-python test-go test-node test-demo test-locks test-dist bench-smoke ## all tests, every language
+test: deps lint library test-abi test-rust fuzz sanitize test-python test-go test-node test-demo test-locks test-dist test-packages bench-smoke ## all tests, every language
 	@echo "make test: passed"
 
 .PHONY: lint
@@ -94,4 +94,5 @@ demo-build: library
 .PHONY: clean
 clean: ## removes what was built
 	cargo clean
-	rm -rf examples/node/node_modules tests/interop/node_modules benches/node/node_modules
+	rm -rf examples/node/node_modules tests/interop/node_modules benches/node/node_modules tests/packages/node_modules \
+	    tests/packages/runtimes/node_modules
