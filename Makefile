@@ -42,7 +42,7 @@ deps: ## installs what is missing (Debian, Ubuntu), with locked versions
 # ---------------------------------------------------------------------------------------------------------- tests
 
 TEST := deps lint library test-abi test-rust fuzz sanitize test-python test-go test-node test-demo test-locks test-dist \
-    test-deb bench-smoke
+    test-deb test-packages bench-smoke
 
 .PHONY: test
 test: ## all tests, every language; and what share of the time each part took
@@ -105,4 +105,5 @@ demo-build: library
 .PHONY: clean
 clean: ## removes what was built
 	cargo clean
-	rm -rf examples/node/node_modules tests/interop/node_modules benches/node/node_modules
+	rm -rf examples/node/node_modules tests/interop/node_modules benches/node/node_modules tests/packages/node_modules \
+	    tests/packages/runtimes/node_modules

@@ -18,7 +18,7 @@ from common import OUT, RESULTS, ROOT
 
 TABLE = OUT / "table.md"
 PAGE = ROOT / "docs" / "packages.md"
-BEGIN, END = "<!-- what make packages found -->", "<!-- end of what it found -->"
+BEGIN, END = "<!-- packages:begin -->", "<!-- packages:end -->"
 
 
 def machine() -> str:

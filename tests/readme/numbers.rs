@@ -18,6 +18,7 @@ const FACTS: &[(&str, &str, &str)] = &[
     ("0 or", "include/jlock.h", "0 (or a count, where said) on success"),
     ("0 so", "src/error.rs", "its header says 0"),
     ("10 s", "tests/locks/locks.py", "taken over 10 s later"),
+    ("2.17 or", "mk/packages.mk", ",$(MACHINE)),2.27,2.17)"),
     ("1.85", "Cargo.toml", "rust-version = \"1.85\""),
     (
         "3.9 and",
@@ -68,8 +69,8 @@ fn prose(page: &str) -> String {
     let mut theirs = false;
     for line in without_code(&read(page)).lines() {
         match line {
-            "<!-- bench:begin -->" | "<!-- figures of make prove -->" => theirs = true,
-            "<!-- bench:end -->" | "<!-- end of figures -->" => theirs = false,
+            "<!-- bench:begin -->" | "<!-- figures of make prove -->" | "<!-- packages:begin -->" => theirs = true,
+            "<!-- bench:end -->" | "<!-- end of figures -->" | "<!-- packages:end -->" => theirs = false,
             _ if theirs || line.starts_with('|') => {}
             _ => {
                 // The numbers of a list are its own.
