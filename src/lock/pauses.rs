@@ -47,3 +47,54 @@ impl Pauses {
         self.was_reported = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys;
+
+    const LONGEST: Duration = Duration::from_millis(25);
+
+    /// What is waited for: any file will do.
+    fn files() -> [FileId; 2] {
+        let (dir, queue) = (sys::open_dir(c"/").unwrap(), sys::eventfd().unwrap());
+        [dir, queue].map(|file| sys::fstat(&file).unwrap().id)
+    }
+
+    #[test]
+    fn a_pause_is_as_long_as_the_watch_allows() {
+        let [id, _] = files();
+        let mut pauses = Pauses::new(LONGEST);
+        assert_eq!([(); 3].map(|()| pauses.length(true, id)), [LONGEST; 3]);
+    }
+
+    #[test]
+    fn pauses_without_a_watch_grow() {
+        let [id, _] = files();
+        let mut pauses = Pauses::new(LONGEST);
+        let lengths = [(); 11].map(|()| pauses.length(false, id).as_micros());
+        assert_eq!(
+            lengths,
+            [50, 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25_000, 25_000]
+        );
+        pauses.reported();
+        assert_eq!(pauses.length(false, id), Pauses::SHORTEST);
+    }
+
+    #[test]
+    fn after_a_report_about_what_is_held_still_one_looks_again_soon_and_then_trusts_the_watch() {
+        let [id, other] = files();
+        let mut pauses = Pauses::new(LONGEST);
+        pauses.length(true, id);
+        pauses.reported();
+        let lengths = [(); 11].map(|()| pauses.length(true, id));
+        assert_eq!(lengths[..2], [50, 100].map(Duration::from_micros));
+        assert_eq!(lengths[9..], [LONGEST; 2]);
+        pauses.reported();
+        assert_eq!(
+            pauses.length(true, other),
+            LONGEST,
+            "nothing was reported about this one"
+        );
+    }
+}

@@ -256,3 +256,49 @@ enum Fault {
     /// Its `flock` keeps others from reading it (SMB), and a contender from claiming a dead holder's lock.
     Mandatory,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The way after such a refusal; `None`: it is an error.
+    fn after(way: Way, errno: Errno) -> Option<Way> {
+        let mut place = Place {
+            way,
+            ..Place::new(true)
+        };
+        place.weaken(errno, true).then_some(place.way)
+    }
+
+    #[test]
+    fn what_a_file_system_lacks_is_done_in_the_next_weaker_way() {
+        let lacking = [Errno::PERM, Errno::ACCESS, Errno::OPNOTSUPP, Errno::NOSYS, Errno::XDEV];
+        for errno in lacking {
+            assert_eq!(after(Way::Link, errno), Some(Way::Rename), "{errno:?}");
+            assert_eq!(after(Way::Rename, errno), Some(Way::Create), "{errno:?}");
+            assert_eq!(after(Way::Create, errno), None, "{errno:?}");
+        }
+        assert_eq!(after(Way::Link, Errno::MLINK), Some(Way::Rename));
+        assert_eq!(after(Way::Rename, Errno::MLINK), None);
+        assert_eq!(after(Way::Link, Errno::INVAL), None);
+        assert_eq!(after(Way::Rename, Errno::INVAL), Some(Way::Create));
+        assert_eq!(after(Way::Link, Errno::IO), None);
+        assert_eq!(after(Way::Rename, Errno::NOSPC), None);
+    }
+
+    /// sshfs says so of a name that is taken.
+    #[test]
+    fn a_refusal_that_can_mean_something_else_counts_when_it_is_said_again_and_again() {
+        let mut place = Place::new(false);
+        for _ in 1..REFUSALS {
+            assert!(place.weaken(Errno::PERM, false));
+            assert_eq!(place.way, Way::Link);
+        }
+        assert!(place.weaken(Errno::PERM, false));
+        assert_eq!(place.way, Way::Rename);
+        assert!(place.weaken(Errno::PERM, false));
+        assert_eq!(place.way, Way::Rename, "counted anew");
+        assert!(place.weaken(Errno::NOSYS, false));
+        assert_eq!(place.way, Way::Create);
+    }
+}

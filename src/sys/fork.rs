@@ -216,6 +216,14 @@ mod tests {
     }
 
     #[test]
+    fn what_a_missing_thread_may_have_been_changing_is_not_whole() {
+        let guarded = Mutex::new(());
+        assert!(is_whole(&guarded));
+        let _changing = guarded.lock().unwrap();
+        assert!(!is_whole(&guarded));
+    }
+
+    #[test]
     fn a_kernel_that_wipes_pages_refuses_to_wipe_shared_ones() {
         let page = map(rustix::mm::MapFlags::SHARED).unwrap();
         assert!(!wipe_on_fork(page), "refused for memory that is shared");

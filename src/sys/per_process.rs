@@ -55,6 +55,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_forked_child_has_another_value() {
+        static COUNT: PerProcess<AtomicU32> = PerProcess::new();
+        let ours = COUNT.get();
+        assert!(crate::sys::tests::ends_in_a_child(|| {
+            if std::ptr::eq(COUNT.get(), ours) {
+                std::process::abort();
+            }
+        }));
+    }
+
+    #[test]
     fn a_process_has_one_value() {
         static COUNT: PerProcess<AtomicU32> = PerProcess::new();
         COUNT.get().store(7, Ordering::Relaxed);

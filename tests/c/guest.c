@@ -344,6 +344,12 @@ static void errno_is_as_the_caller_left_it(void) {
   KEEPS_ERRNO(jlock_read(lock, &snapshot));
   KEEPS_ERRNO(jlock_checkpoint(lock, snapshot, 1));
   KEEPS_ERRNO(jlock_snapshot_free(snapshot));
+  /* The C library says of a working directory that is gone that it has no path. */
+  SYSTEM(mkdir(path_of("gone"), 0700));
+  SYSTEM(chdir(path_of("gone")));
+  SYSTEM(rmdir(path_of("gone")));
+  KEEPS_ERRNO(jlock_open(".", NULL, 0, &none));
+  KEEPS_ERRNO(jlock_close(none));
   for (int number = FIRST; number < MANY; number++) close(number);
   KEEPS_ERRNO(jlock_release(lock));
   KEEPS_ERRNO(jlock_append(lock, &entry, 1));

@@ -40,7 +40,7 @@ DEFAULT = ["lock/*.rs", "journal.rs", "journal/*.rs", "sys/fork.rs", "capi/guard
 OUTCOMES = tree.OUT / "all.jsonl"
 BASE = tree.OUT / "all-base.json"
 # In order of speed; of the last, the schedules that are drawn would take too long.
-TARGETS = ["lib", "protections", "journal", "capi", "regression", "guest", "vectors", "stepped"]
+TARGETS = ["lib", "protections", "journal", "cost", "capi", "regression", "guest", "vectors", "stepped"]
 LEFT_OUT = ("no_random_schedule", "every_claim_holds", "_valgrind", "contained::")
 # The vectors in other languages.
 ELSEWHERE = ("c::", "cpp::", "shell::")

@@ -266,3 +266,16 @@ fn whoever_was_robbed_is_told_at_once() {
     assert_eq!(world.pauses.get(), 0);
     assert!(held.release().is_err());
 }
+
+#[test]
+fn only_whoever_took_over_has_recovered() {
+    let scratch = Scratch::new();
+    let lock = scratch.open();
+    assert_eq!(lock.refresh().unwrap_err().kind(), ErrorKind::NotHeld);
+    assert!(!lock.recovered().unwrap());
+    fs::write(scratch.lock(), scratch.dead_stamp()).unwrap();
+    lock.acquire().unwrap().release().unwrap();
+    assert!(lock.recovered().unwrap());
+    lock.acquire().unwrap().release().unwrap();
+    assert!(!lock.recovered().unwrap());
+}

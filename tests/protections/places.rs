@@ -108,6 +108,99 @@ fn what_is_written_arrives_before_the_release() {
     held.release().unwrap();
 }
 
+const EPERM: i32 = 1;
+const EINVAL: i32 = 22;
+const ENOLCK: i32 = 37;
+
+/// Neither hard links nor an exclusive rename; and perhaps no `flock`.
+fn lacks_all(flock: bool) -> impl FnMut(At) -> Verdict + 'static {
+    move |at| match at {
+        At::Before("linkat") => Verdict::Fail(EPERM),
+        At::Before("renameat2") => Verdict::Fail(EINVAL),
+        At::Before("flock") if !flock => Verdict::Fail(EOPNOTSUPP),
+        _ => Verdict::Proceed,
+    }
+}
+
+#[test]
+fn where_neither_is_exclusive_the_lock_is_made_in_its_place() {
+    for flock in [true, false] {
+        let (scratch, world) = (Scratch::new(), World::new());
+        world.run(lacks_all(flock), || {
+            let (lock, other) = (scratch.open(), scratch.open());
+            for _ in 0..2 {
+                let held = lock.try_acquire().unwrap();
+                let stamp = fs::read_to_string(scratch.lock()).unwrap();
+                assert_eq!(stamp.contains(" flock=none\n"), !flock, "{stamp}");
+                assert_eq!(other.try_acquire().unwrap_err().kind(), ErrorKind::WouldBlock);
+                held.release().unwrap();
+                assert!(!scratch.lock().exists());
+            }
+        });
+        assert!(scratch.private_files().is_empty(), "{:?}", scratch.private_files());
+    }
+}
+
+/// Nothing is parked whose stamp would say so.
+#[test]
+fn a_claim_says_that_there_is_no_flock() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    world.run(lacks_all(false), || {
+        let lock = scratch.open();
+        lock.try_acquire().unwrap().release().unwrap();
+        fs::write(scratch.lock(), "4194304\n4194304-00000000deadbeef\n").unwrap();
+        let held = lock.try_acquire().unwrap();
+        let stamp = fs::read_to_string(scratch.lock()).unwrap();
+        assert!(stamp.contains(" flock=none\n"), "{stamp}");
+        held.release().unwrap();
+    });
+}
+
+/// The new lock is another's by the time that its `flock` is tried: a contender looks at it.
+#[test]
+fn a_lock_that_a_contender_looks_at_as_it_is_made_is_left() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = scratch.open();
+    let dir = scratch.dir();
+    let looked_at = std::rc::Rc::new(std::cell::Cell::new(None));
+    let keep = std::rc::Rc::clone(&looked_at);
+    let mut lacks = lacks_all(true);
+    let looks = move |at| {
+        if at == At::Before("flock") && dir.lock().exists() {
+            let file = File::open(dir.lock()).unwrap();
+            rustix::fs::flock(&file, FlockOperation::LockShared).unwrap();
+            keep.set(Some(file));
+        }
+        lacks(at)
+    };
+    let tried = world.run(looks, || lock.try_acquire().map(drop));
+    assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert!(looked_at.take().is_some() && !scratch.lock().exists());
+}
+
+/// A file server says so of locks that it does not have; here it is something else.
+#[test]
+fn locks_that_cannot_be_had_are_an_error_on_a_local_file_system_alone() {
+    let none = |at| match at {
+        At::Before("flock") => Verdict::Fail(ENOLCK),
+        _ => Verdict::Proceed,
+    };
+    let (scratch, world) = (Scratch::new(), World::new());
+    let (local, not) = (scratch.open(), open(&scratch, &scratch.options()));
+    let refused = world.run(none, || local.try_acquire().map(drop));
+    assert_eq!(refused.unwrap_err().code(), -ENOLCK);
+    world.run(none, || not.try_acquire().unwrap().release()).unwrap();
+    let fails = |at| match at {
+        At::Before("flock") => Verdict::Fail(5),
+        _ => Verdict::Proceed,
+    };
+    let another = open(&scratch, &scratch.options());
+    assert_eq!(
+        world.run(fails, || another.try_acquire().map(drop)).unwrap_err().code(),
+        -5
+    );
+}
+
 /// FUSE takes it for done, and does nothing.
 #[test]
 fn a_time_that_is_not_set_is_set_by_writing() {

@@ -81,3 +81,31 @@ fn a_new_journal_has_its_rights_before_its_content() {
     world.run(looked, || checkpoint(&lock)).unwrap();
     assert!(world.calls().contains(&"pwrite64"));
 }
+
+#[test]
+fn a_last_line_that_was_cut_gets_its_newline_in_a_new_journal() {
+    let scratch = Scratch::new();
+    fs::write(scratch.journal(), "# codegraph-journal v1 1\nbefore\ncut").unwrap();
+    let lock = scratch.open();
+    lock.journal()
+        .append_stamped([Entry::changed("ours")], STAMP_MS)
+        .unwrap();
+    assert_eq!(
+        scratch.content(),
+        "# codegraph-journal v1 1700000000001\nbefore\ncut\nours\n"
+    );
+}
+
+#[test]
+fn a_first_journal_is_made_where_no_rename_is_exclusive() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = parked(&scratch);
+    let refused = |at| match at {
+        At::Before("renameat2") => jlock::seam::Verdict::Fail(22),
+        _ => jlock::seam::Verdict::Proceed,
+    };
+    world
+        .run(refused, || lock.journal().append([Entry::changed("ours")]))
+        .unwrap();
+    assert!(scratch.content().ends_with("\nours\n"));
+}

@@ -64,3 +64,20 @@ fn a_fifo_is_not_opened() {
     sweep(&scratch);
     assert!(rustix::io::read(&queue, &mut [0; 4096]).is_err(), "it was opened");
 }
+
+/// However many handles are opened meanwhile.
+#[test]
+fn a_process_sweeps_once_a_second() {
+    let (scratch, other, world) = (Scratch::new(), Scratch::new(), World::new());
+    world.quietly(|| {
+        let first = scratch.open();
+        first.acquire().unwrap().release().unwrap();
+        let private = stamped(&scratch, &other);
+        world.pass(std::time::Duration::from_millis(900));
+        sweep(&scratch);
+        assert!(private.exists());
+        world.pass(std::time::Duration::from_millis(200));
+        sweep(&scratch);
+        assert!(!private.exists());
+    });
+}

@@ -19,6 +19,7 @@ unsafe extern "C" {
     fn jlock_acquire(lock: Handle) -> c_int;
     fn jlock_release(lock: Handle) -> c_int;
     fn jlock_refresh(lock: Handle) -> c_int;
+    fn jlock_cancel(lock: Handle) -> c_int;
     fn jlock_append(lock: Handle, entries: *const jlock_entry, count: usize) -> c_int;
     fn jlock_append_stamped(lock: Handle, entries: *const jlock_entry, count: usize, timestamp_ms: i64) -> c_int;
     fn jlock_write_header(lock: Handle, timestamp_ms: i64) -> c_int;
@@ -122,6 +123,8 @@ fn at_each_call(act: impl Fn(&Open) -> c_int) -> usize {
         // SAFETY: an open handle.
         assert_eq!(unsafe { jlock_refresh(victim.0) }, JLOCK_EPANIC, "after call {at}");
         assert_eq!(victim.append(None), JLOCK_EPANIC, "after call {at}");
+        // SAFETY: an open handle.
+        assert_eq!(unsafe { jlock_cancel(victim.0) }, JLOCK_EPANIC, "after call {at}");
         drop(victim);
         let next = Open::new(&dir);
         assert_eq!(next.append(None), 0, "the next peer, after a panic at call {at}");
