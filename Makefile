@@ -17,6 +17,7 @@ include mk/locks.mk
 include mk/prove.mk
 include mk/places.mk
 include mk/debian.mk
+include mk/cross.mk
 
 .PHONY: help
 help: ## this list
@@ -59,6 +60,7 @@ test-python: library lint-locks
 	cd examples/python && $(CURDIR)/$(PYTHON) -m pytest -q tests
 	cd tests/second && $(CURDIR)/$(PYTHON) -m mypy --strict peer.py journal.py storm.py
 	cd tests/places && $(CURDIR)/$(PYTHON) -m mypy --strict places.py
+	cd tests/cross && MYPYPATH=../places $(CURDIR)/$(PYTHON) -m mypy --strict cross.py
 	cd benches && $(CURDIR)/$(PYTHON) -m mypy --strict bench.py page.py
 
 .PHONY: test-go

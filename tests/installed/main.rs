@@ -308,6 +308,19 @@ fn uninstall_removes_what_install_put_there() {
 }
 
 #[test]
+fn the_library_is_built_for_the_target_that_cargo_is_told_of() {
+    let scratch = Scratch::new("target");
+    let version = text(tool("rustc").arg("-vV"));
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    run(place::make_in(scratch.path())
+        .arg("built")
+        .env("CARGO_BUILD_TARGET", host.expect("rustc -vV names its host")));
+    let library = scratch.path().join("libjlock.so.0");
+    let exported = text(tool("readelf").args(["--dyn-syms", "--wide"]).arg(library));
+    assert!(exported.contains(" jlock_open@@JLOCK_0.1"), "{exported}");
+}
+
+#[test]
 fn what_is_installed_is_small() {
     let scratch = Scratch::new("sizes");
     run(place::make_in(&scratch.path().join("dist")).arg("sizes"));
