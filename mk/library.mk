@@ -30,6 +30,7 @@ TARGET  ?= target
 DIST    ?= $(TARGET)/dist
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 
+CMAKE   := jlock-config.cmake jlock-config-version.cmake
 SONAME  := libjlock.so.0
 REAL    := libjlock.so.$(VERSION)
 WHOLE   := $(TARGET)/whole/$(or $(CARGO_BUILD_TARGET),here)/libjlock.a
@@ -45,7 +46,7 @@ cargo-release:
 	@$(CARGO) build --quiet --release
 
 .PHONY: built
-built: $(DIST)/$(REAL) $(DIST)/libjlock.a $(DIST)/jlock.pc
+built: $(DIST)/$(REAL) $(DIST)/libjlock.a $(DIST)/jlock.pc $(CMAKE:%=$(DIST)/%)
 
 # Where cargo puts it depends on the target, which its settings may name, too: it is asked.
 $(WHOLE): $(SOURCES)
@@ -89,6 +90,12 @@ $(DIST)/jlock.pc: jlock.pc.in
 	@sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e 's|@includedir@|$(includedir)|' \
 	    -e 's|@version@|$(VERSION)|' $< >$@
 
+.PHONY: $(CMAKE:%=$(DIST)/%)
+$(CMAKE:%=$(DIST)/%): $(DIST)/%: cmake/%.in
+	@mkdir -p $(DIST)
+	@sed -e "s|@includedir@|$$(realpath -m --relative-to='$(libdir)' '$(includedir)')|" -e 's|@soname@|$(SONAME)|' \
+	    -e 's|@version@|$(VERSION)|' $< >$@
+
 # What the archive adds to a program: the smallest that uses all of it, less the same without it.
 # It was 250 KB before the library judged by leases, followed paths, streamed journals and knew its descriptors. The standard
 # library of Rust 1.85 is larger than those after it, most so as Debian 13 builds it.
@@ -106,16 +113,20 @@ sizes: built ## the library's sizes, which must not exceed 400 KB
 	test $$shared -le $(SIZE_LIMIT) && test $$added -le $(SIZE_LIMIT) || { echo 'more than $(SIZE_LIMIT) bytes' >&2; exit 1; }
 
 .PHONY: install
-install: built ## installs the library, header and pkg-config file (DESTDIR, prefix, libdir, includedir)
-	@$(INSTALL) -d $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)
+install: built ## installs the library, headers, pkg-config and CMake files (DESTDIR, prefix, libdir, includedir)
+	@$(INSTALL) -d $(addprefix $(DESTDIR),$(libdir)/pkgconfig $(libdir)/cmake/jlock $(includedir))
 	@$(INSTALL) -m 755 $(DIST)/$(REAL) $(DESTDIR)$(libdir)/
 	@ln -sf $(REAL) $(DESTDIR)$(libdir)/$(SONAME)
 	@ln -sf $(SONAME) $(DESTDIR)$(libdir)/libjlock.so
 	@$(INSTALL) -m 644 $(DIST)/libjlock.a $(DIST)/jlock.o $(DESTDIR)$(libdir)/
 	@$(INSTALL) -m 644 $(DIST)/jlock.pc $(DESTDIR)$(libdir)/pkgconfig/
-	@$(INSTALL) -m 644 include/jlock.h $(DESTDIR)$(includedir)/
+	@$(INSTALL) -m 644 $(CMAKE:%=$(DIST)/%) $(DESTDIR)$(libdir)/cmake/jlock/
+	@$(INSTALL) -m 644 include/jlock.h examples/cpp/jlock.hpp $(DESTDIR)$(includedir)/
+	@$(if $(DESTDIR),,mk/after-install.sh $(libdir))
 
 .PHONY: uninstall
 uninstall: ## removes what install put there
-	rm -f $(DESTDIR)$(includedir)/jlock.h $(DESTDIR)$(libdir)/pkgconfig/jlock.pc \
+	rm -f $(addprefix $(DESTDIR)$(includedir)/,jlock.h jlock.hpp) $(DESTDIR)$(libdir)/pkgconfig/jlock.pc \
+	    $(CMAKE:%=$(DESTDIR)$(libdir)/cmake/jlock/%) \
 	    $(addprefix $(DESTDIR)$(libdir)/,libjlock.so $(SONAME) $(REAL) libjlock.a jlock.o)
+	rmdir $(DESTDIR)$(libdir)/cmake/jlock 2>/dev/null || true
