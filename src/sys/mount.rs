@@ -104,10 +104,11 @@ struct Mount {
 }
 
 impl Mount {
-    /// A kernel before 5.8 does not say it to `statx`, nor does qemu-user: then /proc does. `None`: nobody does.
+    /// A kernel before 5.8 does not say it to `statx`; qemu-user says that it does, and leaves it zero. Then /proc says it.
+    /// `None`: nobody does.
     fn of(file: &Fd) -> Option<Mount> {
         let statx = rustix::fs::statx(file.borrow().ok()?, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
-        let knows = statx.stx_mask & StatxFlags::MNT_ID.bits() != 0;
+        let knows = statx.stx_mask & StatxFlags::MNT_ID.bits() != 0 && statx.stx_mnt_id != 0;
         Some(Mount {
             id: if knows { statx.stx_mnt_id } else { mount_id(file)? },
             device: (statx.stx_dev_major, statx.stx_dev_minor),

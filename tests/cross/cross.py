@@ -30,7 +30,8 @@ from places import Seen, audit, count  # noqa: E402
 
 BUILT = ROOT / "target/cross"
 PROGRAMS = ("options", "errors", "lock", "fork", "journal", "faults", "guest", "place", "names", "contained")
-WRAPPED = "-Wl,--wrap=memchr,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=posix_memalign"
+# What contained.c defines in place of the C library.
+WRAPPED = ("memchr", "malloc", "calloc", "realloc", "posix_memalign")
 CROWD_S = 900.0
 VECTOR_TESTS = 5
 
@@ -68,7 +69,7 @@ class Target:
     def programs(self) -> Path:
         return BUILT / self.name / "tests"
 
-    def compile(self, name: str, *sources: str, shared: bool = False, options: tuple[str, ...] = ()) -> Path:
+    def compile(self, name: str, *sources: str, shared: bool = False, wrapped: tuple[str, ...] = ()) -> Path:
         """With the archive inside, or with the shared library; for musl, the former is static through and through."""
         self.programs.mkdir(parents=True, exist_ok=True)
         program = self.programs / name
@@ -83,16 +84,30 @@ class Target:
         if self.name == "i686-gnu":  # what Debian has for cross-building is not where the system's loader stands
             lib = f"/usr/{self.tools}/lib"
             flags += [f"-Wl,--dynamic-linker={lib}/ld-linux.so.2", f"-Wl,-rpath,{lib}"]
-        library = [str(self.shared), f"-Wl,-rpath,{self.dist}"] if shared else [str(self.dist / "libjlock.a")]
+        library = [str(self.shared), f"-Wl,-rpath,{self.dist}"] if shared else [str(self.archive(wrapped, flags))]
         files = [str(ROOT / "tests" / source) for source in sources]
         environment = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": str(BUILT / "zig")}
         done = subprocess.run(
-            [*command, *flags, "-o", str(program), *files, *library, *system, *options],
+            [*command, *flags, "-o", str(program), *files, *library, *system],
             env=environment, capture_output=True, text=True, check=False, cwd=ROOT,
         )
         if done.returncode != 0:
             raise SystemExit(f"{self.name}: {name} does not compile:\n{done.stderr}")
         return program
+
+    def archive(self, wrapped: tuple[str, ...], flags: list[str]) -> Path:
+        """The library, whose calls of these functions go to __wrap_NAME; and __real_NAME is what they are."""
+        archive = self.dist / "libjlock.a"
+        if not self.is_musl:
+            flags += [f"-Wl,--wrap={name}" for name in wrapped]
+            return archive
+        if not wrapped:
+            return archive
+        renamed = self.programs / "wrapped.a"  # zig's linker cannot wrap
+        names = [f"--redefine-sym={name}=__wrap_{name}" for name in wrapped]
+        text([f"{self.tools}-objcopy", *names, str(archive), str(renamed)])
+        flags += [f"-D__real_{name}={name}" for name in wrapped]
+        return renamed
 
     def command(self, program: Path) -> list[str]:
         if self.qemu == "-":
@@ -160,8 +175,8 @@ def claims(target: Target) -> Iterator[tuple[str, str]]:
     """Each claim, and why it is refuted."""
     compiled = []
     for name in PROGRAMS:
-        options = (WRAPPED,) if name == "contained" else ()
-        compiled.append(target.compile(name, f"c/{name}.c", "c/claim.c", options=options))
+        wrapped = WRAPPED if name == "contained" else ()
+        compiled.append(target.compile(name, f"c/{name}.c", "c/claim.c", wrapped=wrapped))
     compiled.append(target.compile("shared", "cross/shared.c", "c/claim.c", shared=True))
     pairs = [(program, claim) for program in compiled for claim in text(target.command(program)).split()]
     with ThreadPoolExecutor(2) as pool:

@@ -77,7 +77,10 @@ static struct jlock *open_lock(const char *dir, int32_t timeout_ms) {
 /* A hold, judged by the oracle; the tenth is so long that others give up waiting for a report and look by themselves. */
 static void hold(struct jlock *lock, int oracle, long turn) {
   int rc = jlock_acquire(lock);
-  if (rc) return failed(lock, "acquire", rc);
+  if (rc) {
+    failed(lock, "acquire", rc);
+    return;
+  }
   int alone = flock(oracle, LOCK_EX | LOCK_NB) == 0;
   if (alone) {
     rest_us(turn % 20 == 0 ? 60000 : 300);
