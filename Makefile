@@ -23,6 +23,7 @@ include mk/loaded.mk
 include mk/coverage.mk
 include mk/packages.mk
 include mk/system-packages.mk
+include mk/cross.mk
 
 .PHONY: help
 help: ## this list
@@ -73,6 +74,7 @@ test-python: library lint-locks
 	cd tests/vm && MYPYPATH=../places $(CURDIR)/$(PYTHON) -m mypy --strict *.py
 	$(PYTHON) -m mypy --strict packaging/copyright.py
 	cd tests/packages && $(CURDIR)/$(PYTHON) -m mypy --strict parts.py row.py
+	cd tests/cross && MYPYPATH=../places $(CURDIR)/$(PYTHON) -m mypy --strict cross.py
 	cd benches && $(CURDIR)/$(PYTHON) -m mypy --strict bench.py page.py
 
 .PHONY: test-go

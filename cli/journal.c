@@ -1,7 +1,9 @@
 /* jlock append, delete, stamp, read and checkpoint. */
 #include "cli.h"
 
-#include <sys/mman.h>
+#include <linux/memfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* Opens the lock, does one thing with it, and says what went wrong. */
 static int with_lock(const struct arguments *arguments, int (*act)(struct jlock *, const struct arguments *, void *),
@@ -72,7 +74,7 @@ int do_read(const struct arguments *arguments) {
 
 /* The snapshot on the command's standard input. It is a file, so that the command may read as much of it as it likes. */
 static int feed(const struct jlock_snapshot *snapshot, const struct arguments *arguments) {
-  int memory = memfd_create("jlock snapshot", MFD_CLOEXEC);
+  int memory = (int)syscall(SYS_memfd_create, "jlock snapshot", MFD_CLOEXEC); /* glibc has a function only since 2.27 */
   FILE *file = memory < 0 ? NULL : fdopen(memory, "w+");
   if (!file) return complain_errno("snapshot", EXIT_OS);
   print_snapshot(file, snapshot, arguments);

@@ -243,7 +243,7 @@ struct jlock_entry {
 
 #ifdef __cplusplus
 extern "C" {
-#endif // __cplusplus
+#endif /* __cplusplus */
 
 /**
  * Sets the defaults: flags 0, timeout_ms 5000, retry_ms 25, stale_ms 30000, settle_ms 100. size is
@@ -560,6 +560,6 @@ void jlock_snapshot_free(struct jlock_snapshot *snapshot);
 
 #ifdef __cplusplus
 }  // extern "C"
-#endif  // __cplusplus
+#endif /* __cplusplus */
 
 #endif  /* JLOCK_H */

@@ -6,6 +6,7 @@ bash_completions ?= $(prefix)/share/bash-completion/completions
 zsh_completions  ?= $(prefix)/share/zsh/site-functions
 
 CFLAGS      ?= -O2
+CLI_SYSTEM  ?= $(SYSTEM)
 CLI_CFLAGS  := -std=c99 -Wall -Wextra -Wpedantic
 CLI_SOURCES := $(sort $(wildcard cli/*.c))
 PAGES_1     := $(sort $(wildcard man/*.1))
@@ -18,7 +19,7 @@ command: $(DIST)/jlock ## the jlock command (target/dist)
 CLI_LIBRARY ?= $(DIST)/libjlock.a
 $(DIST)/jlock: $(CLI_SOURCES) cli/cli.h include/jlock.h $(DIST)/libjlock.a | $(DIST)/$(REAL)
 	@$(CC) $(CLI_CFLAGS) $(CPPFLAGS) $(CFLAGS) -Iinclude -o $@ $(CLI_SOURCES) $(LDFLAGS) -Wl,--gc-sections \
-	    -Wl,--as-needed $(CLI_LIBRARY) $(SYSTEM)
+	    -Wl,--as-needed $(CLI_LIBRARY) $(CLI_SYSTEM)
 
 .PHONY: install-cli
 install-cli: $(DIST)/jlock ## installs the command, completions and manual pages (DESTDIR, prefix, bindir, mandir)

@@ -5,7 +5,7 @@ set -eu
 
 # command:package, or page(section):package
 needed='cc:gcc g++:g++ clang:clang make:make git:git pkg-config:pkg-config strace:strace valgrind:valgrind node:nodejs
-npm:npm go:golang-go python3:python3 shellcheck:shellcheck column:bsdextrautils cargo:cargo cmake:cmake
+npm:npm go:golang-go python3:python3 shellcheck:shellcheck column:bsdextrautils cargo:cargo cmake:cmake meson:meson ninja:ninja-build
 mandoc:mandoc man:man-db groff:groff zsh:zsh setpriv:util-linux unshare:util-linux strip:binutils
 abidiff:abigail-tools rustfmt:rustfmt cargo-clippy:rust-clippy fork(2):manpages-dev'
 

@@ -6,13 +6,20 @@
 # separate archive, with src/capi/contain.rs in place of std's handlers. In it, hardly anything is inlined that is not marked
 # to be: that is smaller than with opt-level "s", and reads a million entries a fifth faster.
 
+# For another architecture: CARGO_BUILD_TARGET, as cargo takes it, and CROSS_COMPILE=aarch64-linux-gnu- or each of the tools.
 CARGO   ?= cargo
+RUSTC   ?= rustc
+ifdef CROSS_COMPILE
+CC      := $(if $(filter default,$(origin CC)),$(CROSS_COMPILE)gcc,$(CC))
+LD      := $(if $(filter default,$(origin LD)),$(CROSS_COMPILE)ld,$(LD))
+AR      := $(if $(filter default,$(origin AR)),$(CROSS_COMPILE)ar,$(AR))
+endif
 CC      ?= cc
 LD      ?= ld
 AR      ?= ar
-OBJCOPY ?= objcopy
-READELF ?= readelf
-STRIP   ?= strip
+OBJCOPY ?= $(CROSS_COMPILE)objcopy
+READELF ?= $(CROSS_COMPILE)readelf
+STRIP   ?= $(CROSS_COMPILE)strip
 INSTALL ?= install
 
 prefix     ?= /usr/local
@@ -23,9 +30,10 @@ TARGET  ?= target
 DIST    ?= $(TARGET)/dist
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 
+CMAKE   := jlock-config.cmake jlock-config-version.cmake
 SONAME  := libjlock.so.0
 REAL    := libjlock.so.$(VERSION)
-WHOLE   := $(TARGET)/whole/installed/libjlock.a
+WHOLE   := $(TARGET)/whole/$(or $(CARGO_BUILD_TARGET),here)/libjlock.a
 SYSTEM  := -lgcc_s -lpthread -ldl -lm
 EXPORTS := $(shell sed -n 's/^ *\(jlock_[a-z_]*\);$$/\1/p' libjlock.map)
 SOURCES := Cargo.toml Cargo.lock capi/Cargo.toml $(shell find src -name '*.rs')
@@ -38,12 +46,15 @@ cargo-release:
 	@$(CARGO) build --quiet --release
 
 .PHONY: built
-built: $(DIST)/$(REAL) $(DIST)/libjlock.a $(DIST)/jlock.pc
+built: $(DIST)/$(REAL) $(DIST)/libjlock.a $(DIST)/jlock.pc $(CMAKE:%=$(DIST)/%)
 
+# Where cargo puts it depends on the target, which its settings may name, too: it is asked.
 $(WHOLE): $(SOURCES)
-	@$(CARGO) rustc --quiet --package jlock-capi --profile installed --features installed --lib --crate-type staticlib \
-	    --target-dir $(TARGET)/whole -- -C llvm-args=-inline-threshold=5
-	@touch $@
+	@mkdir -p $(@D)
+	@made=$$($(CARGO) rustc --quiet --package jlock-capi --profile installed --features installed --lib \
+	    --crate-type staticlib --target-dir $(TARGET)/whole --message-format json-render-diagnostics \
+	    -- -C llvm-args=-inline-threshold=5 | sed -n 's/.*"filenames":\["\([^"]*\/libjlock\.a\)"\].*/\1/p') && \
+	test -n "$$made" && cp "$$made" $@
 
 # The name of one of std's handlers, which depends on the compiler's version: core and alloc refer to it, std defines it.
 symbol = $$($(READELF) --wide --symbols $(WHOLE) | sed -n 's/.* UND \([^ ]*$(1)\)$$/\1/p' | sort -u | grep .)
@@ -67,7 +78,7 @@ $(DIST)/libjlock.a: $(DIST)/jlock.o
 
 $(DIST)/$(REAL): $(DIST)/jlock.o libjlock.map
 	@$(CC) $(LDFLAGS) -shared -o $@ -Wl,-soname,$(SONAME) -Wl,--version-script=libjlock.map $(EXPORTS:%=-Wl,-u,%) \
-	    -Wl,--gc-sections -Wl,-O1 -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,-z,defs -Wl,--as-needed $< $(SYSTEM)
+	    -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,-z,defs -Wl,--as-needed $< $(SYSTEM)
 	@$(STRIP) --strip-all $@
 	@ln -sf $(REAL) $(DIST)/$(SONAME)
 	@ln -sf $(SONAME) $(DIST)/libjlock.so
@@ -79,10 +90,16 @@ $(DIST)/jlock.pc: jlock.pc.in
 	@sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e 's|@includedir@|$(includedir)|' \
 	    -e 's|@version@|$(VERSION)|' $< >$@
 
+.PHONY: $(CMAKE:%=$(DIST)/%)
+$(CMAKE:%=$(DIST)/%): $(DIST)/%: cmake/%.in
+	@mkdir -p $(DIST)
+	@sed -e "s|@includedir@|$$(realpath -m --relative-to='$(libdir)' '$(includedir)')|" -e 's|@soname@|$(SONAME)|' \
+	    -e 's|@version@|$(VERSION)|' $< >$@
+
 # What the archive adds to a program: the size of the smallest one that uses all of it, minus that of the same without it.
 # It was 250 KB before the library judged by leases, followed paths, streamed journals and knew its descriptors. The standard
 # library of Rust 1.85 is larger than those after it, most so as Debian 13 builds it.
-SIZE_LIMIT ?= $(if $(filter 1.85.%,$(shell rustc --version | cut -d' ' -f2)),415000,400000)
+SIZE_LIMIT ?= $(if $(filter 1.85.%,$(shell $(RUSTC) --version | cut -d' ' -f2)),415000,400000)
 .PHONY: sizes
 sizes: built ## the library's sizes, which must not exceed 400 KB
 	@printf 'int main(void) { return 0; }\n' | $(CC) -O2 -s -x c -o $(DIST)/without -
@@ -96,16 +113,20 @@ sizes: built ## the library's sizes, which must not exceed 400 KB
 	test $$shared -le $(SIZE_LIMIT) && test $$added -le $(SIZE_LIMIT) || { echo 'more than $(SIZE_LIMIT) bytes' >&2; exit 1; }
 
 .PHONY: install
-install: built ## installs the library, header and pkg-config file (DESTDIR, prefix, libdir, includedir)
-	@$(INSTALL) -d $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir)
+install: built ## installs the library, headers, pkg-config and CMake files (DESTDIR, prefix, libdir, includedir)
+	@$(INSTALL) -d $(addprefix $(DESTDIR),$(libdir)/pkgconfig $(libdir)/cmake/jlock $(includedir))
 	@$(INSTALL) -m 755 $(DIST)/$(REAL) $(DESTDIR)$(libdir)/
 	@ln -sf $(REAL) $(DESTDIR)$(libdir)/$(SONAME)
 	@ln -sf $(SONAME) $(DESTDIR)$(libdir)/libjlock.so
 	@$(INSTALL) -m 644 $(DIST)/libjlock.a $(DIST)/jlock.o $(DESTDIR)$(libdir)/
 	@$(INSTALL) -m 644 $(DIST)/jlock.pc $(DESTDIR)$(libdir)/pkgconfig/
-	@$(INSTALL) -m 644 include/jlock.h $(DESTDIR)$(includedir)/
+	@$(INSTALL) -m 644 $(CMAKE:%=$(DIST)/%) $(DESTDIR)$(libdir)/cmake/jlock/
+	@$(INSTALL) -m 644 include/jlock.h examples/cpp/jlock.hpp $(DESTDIR)$(includedir)/
+	@$(if $(DESTDIR),,mk/after-install.sh $(libdir))
 
 .PHONY: uninstall
 uninstall: ## removes what install put there
-	rm -f $(DESTDIR)$(includedir)/jlock.h $(DESTDIR)$(libdir)/pkgconfig/jlock.pc \
+	rm -f $(addprefix $(DESTDIR)$(includedir)/,jlock.h jlock.hpp) $(DESTDIR)$(libdir)/pkgconfig/jlock.pc \
+	    $(CMAKE:%=$(DESTDIR)$(libdir)/cmake/jlock/%) \
 	    $(addprefix $(DESTDIR)$(libdir)/,libjlock.so $(SONAME) $(REAL) libjlock.a jlock.o)
+	rmdir $(DESTDIR)$(libdir)/cmake/jlock 2>/dev/null || true

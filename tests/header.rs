@@ -28,8 +28,8 @@ fn generate(root: &Path) -> String {
     for_c(&String::from_utf8(header).expect("a header is UTF-8"))
 }
 
-/// What is said to Rust's reader alone goes; a comment of one line takes one line; a constant is unsigned where Rust's
-/// is, and a negative one stands in parentheses.
+/// What is said to Rust's reader alone goes; a comment of one line takes one line, and is one to C90 as well; a constant is
+/// unsigned where Rust's is, and a negative one stands in parentheses.
 fn for_c(header: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     let mut in_safety = false;
@@ -42,7 +42,7 @@ fn for_c(header: &str) -> String {
         }
         in_safety &= line.trim() != "*/";
         if !in_safety {
-            lines.push(constant(line.trim_end().replace('`', "")));
+            lines.push(constant(comment(line.trim_end().replace('`', ""))));
         }
         match lines.as_slice() {
             [.., opening, text, closing] if (opening.trim(), closing.trim()) == ("/**", "*/") => {
@@ -55,6 +55,13 @@ fn for_c(header: &str) -> String {
         }
     }
     lines.join("\n") + "\n"
+}
+
+fn comment(line: String) -> String {
+    match line.split_once("//") {
+        Some((code, said)) if code.starts_with('#') => format!("{} /*{said} */", code.trim_end()),
+        _ => line,
+    }
 }
 
 fn constant(line: String) -> String {

@@ -50,12 +50,11 @@ const LOCAL: [Local; 15] = [
 ///
 /// The magic number is not enough: a 9p mount passes on the number of its server's file system. The mount's own type
 /// decides, but we look it up only if the number says "local", because that takes longer.
-pub(crate) fn is_local(dir: &Fd) -> Result<bool> {
+pub(crate) fn is_local(file: &Fd) -> Result<bool> {
     uninterrupted("fstatfs", || {
-        let dir = dir.borrow()?;
-        let magic = magic(dir)?;
+        let magic = magic(file.borrow()?)?;
         Ok(match LOCAL.iter().find(|local| local.magic == magic) {
-            Some(local) => match Mount::of(dir) {
+            Some(local) => match Mount::of(file) {
                 Some(mount) => mount.is_one_of(local.names)?,
                 None => false,
             },
@@ -65,11 +64,11 @@ pub(crate) fn is_local(dir: &Fd) -> Result<bool> {
 }
 
 /// The type of the file system, for a message.
-pub(crate) fn fs_name(dir: &Fd) -> String {
-    let Ok(dir) = dir.borrow() else {
+pub(crate) fn fs_name(file: &Fd) -> String {
+    let Ok(dir) = file.borrow() else {
         return "unknown".into();
     };
-    let named = Mount::of(dir).and_then(|mount| mounted_as(mount.id).ok()?);
+    let named = Mount::of(file).and_then(|mount| mounted_as(mount.id).ok()?);
     named.map_or_else(
         || match magic(dir) {
             Ok(magic) => format!("type {magic:#x}"),
@@ -134,12 +133,13 @@ struct Mount {
 }
 
 impl Mount {
-    /// `None`: a kernel before 5.8, or one that is not allowed to say so.
-    fn of(dir: BorrowedFd<'_>) -> Option<Mount> {
-        let statx = rustix::fs::statx(dir, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
-        let knows = statx.stx_mask & StatxFlags::MNT_ID.bits() != 0;
-        knows.then_some(Mount {
-            id: statx.stx_mnt_id,
+    /// A kernel before 5.8 does not say it to `statx`; qemu-user says that it does, and leaves it zero. Then /proc says it.
+    /// `None`: nobody does.
+    fn of(file: &Fd) -> Option<Mount> {
+        let statx = rustix::fs::statx(file.borrow().ok()?, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
+        let knows = statx.stx_mask & StatxFlags::MNT_ID.bits() != 0 && statx.stx_mnt_id != 0;
+        Some(Mount {
+            id: if knows { statx.stx_mnt_id } else { mount_id(file)? },
             device: (statx.stx_dev_major, statx.stx_dev_minor),
         })
     }
@@ -247,7 +247,12 @@ mod tests {
         let proc = super::super::open_dir(c"/proc").unwrap();
         assert_eq!(is_local(&proc), Ok(false));
         assert_eq!(fs_name(&proc), "proc");
-        let mount = Mount::of(shm.borrow().unwrap()).unwrap();
+        let mount = Mount::of(&shm).unwrap();
+        assert_eq!(
+            mount_id(&shm),
+            Some(mount.id),
+            "what /proc says to older kernels' users"
+        );
         let other = Mount {
             id: mount.id + (1 << 30),
             ..mount

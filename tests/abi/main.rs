@@ -34,6 +34,11 @@ fn check_header_alone(compiler: &str, standard: &str, language: &str) {
 }
 
 #[test]
+fn the_header_alone_is_c90_with_the_types_of_c99_to_gcc() {
+    check_header_alone("gcc", "-std=c90", "c");
+}
+
+#[test]
 fn the_header_alone_is_c99_to_gcc() {
     check_header_alone("gcc", "-std=c99", "c");
 }

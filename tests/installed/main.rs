@@ -150,6 +150,153 @@ fn cmake_finds_what_is_installed() {
     ));
 }
 
+/// The claims of tests/c/contained.c, which make the library panic, in a program without any shared library.
+#[test]
+fn a_panic_is_contained_in_a_static_program() {
+    for compiler in ["gcc", "clang"] {
+        let scratch = Scratch::new("static");
+        let program = scratch.path().join("contained");
+        let sources = ["contained.c", "claim.c"].map(|source| root().join("tests/c").join(source));
+        run(tool(compiler)
+            .args(["-static", "-std=c11", "-pthread"])
+            .args(["memchr", "malloc", "calloc", "realloc", "posix_memalign"].map(|name| format!("-Wl,--wrap={name}")))
+            .args(pkg_config(&["--cflags"]))
+            .arg("-o")
+            .arg(&program)
+            .args(sources)
+            .args(pkg_config(&["--libs", "--static"])));
+        assert!(is_static(&program), "{compiler}");
+        run(tool(program)
+            .arg("a_panic_is_silent_and_its_message_arrives")
+            .arg(scratch.path()));
+    }
+}
+
+fn is_static(program: &Path) -> bool {
+    !text(tool("readelf").args(["--program-headers", "--wide"]).arg(program)).contains("INTERP")
+}
+
+/// What is in both of CMake's and Meson's projects: one program with each of the libraries.
+fn project(scratch: &Scratch, file: &str, content: &str) -> PathBuf {
+    let source = scratch.path().join("project");
+    fs::create_dir(&source).expect("a directory for the project");
+    fs::copy(root().join("examples/c/quickstart.c"), source.join("quickstart.c")).expect("the example");
+    fs::write(source.join(file), content).expect("the project's file");
+    source
+}
+
+fn check_projects_programs(build: &Path) {
+    for (name, way) in [
+        ("with-shared", SHARED),
+        ("with-archive", ARCHIVE),
+        ("all-static", ARCHIVE),
+    ] {
+        let scratch = Scratch::new(name);
+        let program = build.join(name);
+        assert_eq!(needs_the_library(&program), way.is_shared(), "{name}");
+        assert_eq!(is_static(&program), name == "all-static", "{name}");
+        run(with_library(tool(program), way).arg(scratch.path()));
+        is_quick_start(scratch.path());
+    }
+}
+
+#[test]
+fn cmake_has_a_target_for_each_library() {
+    let scratch = Scratch::new("targets");
+    let source = project(
+        &scratch,
+        "CMakeLists.txt",
+        "cmake_minimum_required(VERSION 3.13)\nproject(user LANGUAGES C)\nset(CMAKE_C_STANDARD 99)\n\
+         find_package(jlock 0.1 REQUIRED)\n\
+         foreach(name with-shared with-archive all-static)\n  add_executable(${name} quickstart.c)\nendforeach()\n\
+         target_link_libraries(with-shared jlock::jlock)\ntarget_link_libraries(with-archive jlock::static)\n\
+         target_link_libraries(all-static jlock::static -static)\n",
+    );
+    let build = scratch.path().join("build");
+    let cmake = || {
+        let mut cmake = tool("cmake");
+        cmake.env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
+        cmake
+    };
+    run(cmake()
+        .arg(format!("-DCMAKE_PREFIX_PATH={}", prefix().display()))
+        .arg("-S")
+        .arg(source)
+        .arg("-B")
+        .arg(&build));
+    run(cmake().arg("--build").arg(&build));
+    check_projects_programs(&build);
+}
+
+#[test]
+fn meson_finds_either_library_through_pkg_config() {
+    let scratch = Scratch::new("meson");
+    let source = project(
+        &scratch,
+        "meson.build",
+        "project('user', 'c', default_options: ['c_std=c99'])\n\
+         executable('with-shared', 'quickstart.c', dependencies: dependency('jlock'))\n\
+         archive = dependency('jlock', static: true)\n\
+         executable('with-archive', 'quickstart.c', dependencies: archive)\n\
+         executable('all-static', 'quickstart.c', dependencies: archive, link_args: '-static')\n",
+    );
+    let build = scratch.path().join("build");
+    run(tool("meson")
+        .env("PKG_CONFIG_PATH", prefix().join("lib/pkgconfig"))
+        .arg("setup")
+        .arg(&build)
+        .arg(source));
+    run(tool("meson").arg("compile").arg("-C").arg(&build));
+    check_projects_programs(&build);
+}
+
+/// As a subproject of somebody else's; there, the library is built.
+#[test]
+fn meson_builds_it_as_a_subproject() {
+    let scratch = Scratch::new("subproject");
+    let source = project(
+        &scratch,
+        "meson.build",
+        "project('user', 'c', default_options: ['c_std=c99'])\n\
+         executable('user', 'quickstart.c', dependencies: dependency('jlock', fallback: 'jlock'))\n",
+    );
+    fs::create_dir(source.join("subprojects")).expect("a directory for subprojects");
+    std::os::unix::fs::symlink(root(), source.join("subprojects/jlock")).expect("the checkout as a subproject");
+    let build = scratch.path().join("build");
+    run(tool("meson")
+        .env("PKG_CONFIG_LIBDIR", scratch.path())
+        .arg("setup")
+        .arg(&build)
+        .arg(source));
+    run(tool("meson").arg("compile").arg("-C").arg(&build));
+    let program = build.join("user");
+    assert!(!needs_the_library(&program));
+    run(tool(program).arg(scratch.path()));
+    is_quick_start(scratch.path());
+}
+
+#[test]
+fn install_says_in_two_lines_what_comes_next() {
+    let scratch = Scratch::new("told");
+    let prefix = scratch.path().join("prefix");
+    let said = text(
+        place::make_in(&scratch.path().join("dist"))
+            .arg("install")
+            .arg(format!("prefix={}", prefix.display())),
+    );
+    let lines: Vec<&str> = said.lines().collect();
+    let [compile, find] = lines[..] else { panic!("{said}") };
+    let path = format!("PKG_CONFIG_PATH={}/lib/pkgconfig", prefix.display());
+    assert!(
+        compile.contains("pkg-config --cflags --libs jlock") && compile.contains(&path),
+        "{compile}"
+    );
+    assert!(
+        find.contains(&format!("LD_LIBRARY_PATH={}/lib", prefix.display())),
+        "{find}"
+    );
+}
+
 // ---------------------------------------------------------------------------------------------- the other languages
 
 #[test]
@@ -249,9 +396,11 @@ fn pkg_config_names_what_the_archive_needs_only_to_those_who_take_it() {
     assert_eq!(asked.pop().as_deref(), Some("-ljlock"));
     assert_eq!(asked, [format!("-L{}", prefix().join("lib").display())]);
     let told = pkg_config(&["--libs", "--static"]);
-    for library in ["-lgcc_s", "-lpthread", "-ldl", "-lm"] {
+    for library in ["-lpthread", "-ldl", "-lm"] {
         assert!(told.iter().any(|word| word == library), "{library}: {told:?}");
     }
+    // Every compiler adds its unwinder by itself: a static one if the program is.
+    assert!(!told.iter().any(|word| word.contains("gcc")), "{told:?}");
     assert_eq!(pkg_config(&["--modversion"]), [env!("CARGO_PKG_VERSION")]);
 }
 
@@ -305,6 +454,19 @@ fn uninstall_removes_what_install_put_there() {
     assert!(installed() > 10);
     do_make("uninstall");
     assert_eq!(installed(), 0);
+}
+
+#[test]
+fn the_library_is_built_for_the_target_that_cargo_is_told_of() {
+    let scratch = Scratch::new("target");
+    let version = text(tool("rustc").arg("-vV"));
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    run(place::make_in(scratch.path())
+        .arg("built")
+        .env("CARGO_BUILD_TARGET", host.expect("rustc -vV names its host")));
+    let library = scratch.path().join("libjlock.so.0");
+    let exported = text(tool("readelf").args(["--dyn-syms", "--wide"]).arg(library));
+    assert!(exported.contains(" jlock_open@@JLOCK_0.1"), "{exported}");
 }
 
 #[test]

@@ -133,7 +133,10 @@ static int alone_for(long us) {
 /* A hold, judged by the oracle; the tenth is so long that others give up waiting for a report and look by themselves. */
 static void hold(struct jlock *lock, long turn) {
   int rc = jlock_acquire(lock);
-  if (rc) return failed(lock, "acquire", rc);
+  if (rc) {
+    failed(lock, "acquire", rc);
+    return;
+  }
   int alone = alone_for(turn % 20 == 0 ? 60000 : 300);
   rc = jlock_release(lock);
   const char *told = rc == 0 ? "kept" : rc == JLOCK_ELOST ? "lost" : "failed";

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -25,22 +25,28 @@ const FLAGS: [&str; 8] = [
 ];
 const SANITIZERS: [&str; 2] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
 
+/// `JLOCK_VECTORS_C` is the program as it was compiled for another architecture, after what runs it there, in words.
 pub fn open_c(dir: &Path, timeout: Duration) -> Box<dyn Peer> {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    open(
-        PROGRAM.get_or_init(|| compile("gcc", "-std=c11", "vectors.c")),
-        dir,
-        timeout,
-    )
+    match std::env::var("JLOCK_VECTORS_C") {
+        Ok(words) => {
+            let mut words = words.split(' ');
+            let mut command = tool(words.next().expect("a program"));
+            command.args(words);
+            open(command, dir, timeout)
+        }
+        Err(_) => open(
+            tool(PROGRAM.get_or_init(|| compile("gcc", "-std=c11", "vectors.c"))),
+            dir,
+            timeout,
+        ),
+    }
 }
 
 pub fn open_cpp(dir: &Path, timeout: Duration) -> Box<dyn Peer> {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    open(
-        PROGRAM.get_or_init(|| compile("g++", "-std=c++17", "vectors.cpp")),
-        dir,
-        timeout,
-    )
+    let program = PROGRAM.get_or_init(|| compile("g++", "-std=c++17", "vectors.cpp"));
+    open(tool(program), dir, timeout)
 }
 
 fn compile(compiler: &str, standard: &str, source: &str) -> PathBuf {
@@ -58,8 +64,7 @@ fn compile(compiler: &str, standard: &str, source: &str) -> PathBuf {
     program
 }
 
-fn open(program: &Path, dir: &Path, timeout: Duration) -> Box<dyn Peer> {
-    let mut command = tool(program);
+fn open(mut command: Command, dir: &Path, timeout: Duration) -> Box<dyn Peer> {
     command
         .arg(dir)
         .args([timeout, SETTLE].map(|time| time.as_millis().to_string()));
