@@ -16,7 +16,7 @@ use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use scene::Scene;
+use scene::{Lock, Scene};
 use scratch::Scratch;
 use trace::{Call, Fault, Program};
 use trial::Outcome;
@@ -75,6 +75,15 @@ fn run_all(what: &str, faults: impl Fn(&Scene, &Call) -> Vec<Fault>) {
     let outcomes = in_parallel(&points, &program);
     report(what, &scenes, &points, &outcomes);
     let failures: Vec<String> = points.iter().zip(&outcomes).flat_map(failures).collect();
+    let not_hit = points
+        .iter()
+        .zip(&outcomes)
+        .filter(|(point, outcome)| !outcome.hit && point.scene.lock == Lock::Held);
+    let held = points.iter().filter(|point| point.scene.lock == Lock::Held);
+    assert!(
+        2 * not_hit.count() < held.count(),
+        "hardly a call of those who wait is made again"
+    );
     assert!(
         failures.is_empty(),
         "{} of {}:\n{}",
@@ -142,8 +151,9 @@ fn report(what: &str, scenes: &[(Scene, Vec<Call>)], points: &[Point<'_>], outco
 
 fn answer(point: &Point<'_>, outcome: &Outcome) -> String {
     match (point.fault, outcome.rc) {
+        _ if !outcome.hit => "not hit".to_owned(),
         (Fault::Kill, _) => "killed".to_owned(),
-        (_, None) => "not hit".to_owned(),
+        (_, None) => "no answer".to_owned(),
         (_, Some(0)) => "success".to_owned(),
         (_, Some(_)) if outcome.failed_but_written => "the error, but written".to_owned(),
         (_, Some(rc)) if rc > -4096 => "the error".to_owned(),
