@@ -1,5 +1,5 @@
-# Packages for languages, into target/packages: wheels and a source distribution for Python, a tarball for npm, a module for
-# Go. Each holds the library for every platform for which one has been built: this machine's, and those of `make cross`.
+# Packages for languages, into target/packages: wheels and a source distribution for Python, a tarball for npm, a module
+# for Go. Each holds the library for every platform for which one has been built: this machine's, and those of `make cross`.
 
 MACHINE := $(shell uname -m)
 # As mk/cross.txt has it; and what zig calls it, with the oldest glibc that is asked for.

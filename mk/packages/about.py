@@ -3,25 +3,28 @@
 
     about.py     writes target/packages/about/: jlock.cdx.json, THIRD-PARTY.txt
 
-Every platform's library has the same crates: those that cargo names for x86-64 with glibc, and of Rust's own library.
+Every platform's library has the same crates: those that cargo names for x86-64 with glibc, and Rust's own library. Those for
+musl have LLVM's unwinder besides, as zig brings it.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from common import OUT, ROOT, version
+from common import OUT, ROOT, built, version
 
 TARGET = "x86_64-unknown-linux-gnu"
 OURS = {"jlock", "jlock-capi"}
 
-# Rust's own library is linked in, and its licence is a choice of two, as that of each crate here. They are used under MIT.
+# The licence of Rust's own library is a choice of two, as that of each crate here. They are used under MIT.
 RUST = "MIT OR Apache-2.0"
 NEED = "MIT"
+UNWINDER = "Apache-2.0 WITH LLVM-exception"
 
 def said(*command: str) -> str:
     return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
@@ -34,7 +37,8 @@ def linked() -> list[dict[str, Any]]:
     names = set(said(*tree, f"--target={TARGET}", "--prefix=none", "--format={p}").splitlines())
     wanted = {tuple(line.replace(" v", " ").split()[:2]) for line in names if line}
     packages = [each for each in metadata["packages"] if (each["name"], each["version"]) in wanted]
-    return sorted((each for each in packages if each["name"] not in OURS), key=lambda each: (each["name"], each["version"]))
+    theirs = [each for each in packages if each["name"] not in OURS]
+    return sorted(theirs, key=lambda each: (each["name"], each["version"]))
 
 
 def checksums() -> dict[tuple[str, str], str]:
@@ -65,6 +69,15 @@ def component(crate: dict[str, Any], sums: dict[tuple[str, str], str]) -> dict[s
     }
 
 
+def unwinder() -> str:
+    """The licence of the unwinder, if it is in any of the libraries."""
+    if not any(platform.name.endswith("-musl") for platform in built()):
+        return ""
+    where = importlib.util.find_spec("ziglang")
+    assert where is not None and where.origin is not None
+    return (Path(where.origin).parent / "lib" / "libunwind" / "LICENSE.TXT").read_text().strip()
+
+
 def bill(crates: list[dict[str, Any]], rust: str) -> dict[str, Any]:
     """Without a serial number and a date, which would differ from build to build."""
     sums = checksums()
@@ -77,6 +90,9 @@ def bill(crates: list[dict[str, Any]], rust: str) -> dict[str, Any]:
         "licenses": [{"expression": RUST}],
     }
     parts = [*(component(crate, sums) for crate in crates), std]
+    if unwinder():
+        libunwind = {"bom-ref": "llvm-libunwind", "name": "llvm-libunwind", "description": "in the libraries for musl"}
+        parts.append({"type": "library", **libunwind, "licenses": [{"expression": UNWINDER}]})
     ours = {
         "type": "library",
         "bom-ref": f"jlock@{version()}",
@@ -110,6 +126,8 @@ def third_parties(crates: list[dict[str, Any]], rust: str) -> str:
     _, permission, terms = (ROOT / "LICENSE-MIT").read_text().strip().partition("Permission is hereby granted")
     copyright = "Copyright (c) The Rust Project Contributors"
     blocks.append(f"Rust's standard library {rust}, {RUST}\n\n{copyright}\n\n{permission}{terms}")
+    if unwinder():
+        blocks.append(f"LLVM's libunwind, {UNWINDER}; in the libraries for musl\n\n{unwinder()}")
     line = "\n\n" + "-" * 80 + "\n\n"
     return heading + line + line.join(blocks) + "\n"
 

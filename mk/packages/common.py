@@ -9,8 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "target"
-# What has been built for a platform is in a directory with its name: libjlock.so.0, and libjlock.a. `make platform` builds
-# this machine's, `make cross` the others. Packages hold those that are there.
+# What has been built for a platform is in a directory with its name, or in `dist` there: libjlock.so.0, and libjlock.a. `make platform`
+# builds this machine's, `make cross` the others. Packages hold those that are there.
 PLATFORMS = [TARGET / "platforms", TARGET / "cross"]
 OUT = TARGET / "packages"
 # What has been tried, one file a line of the table in docs/packages.md.
@@ -35,8 +35,8 @@ class Platform:
     @property
     def directory(self) -> Path | None:
         """Where its library is, if it has been built."""
-        found = [each / self.name for each in PLATFORMS if (each / self.name / SONAME).is_file()]
-        return found[0] if found else None
+        places = [each / self.name / place for each in PLATFORMS for place in (".", "dist")]
+        return next((place for place in places if (place / SONAME).is_file()), None)
 
     def file(self, name: str) -> Path:
         assert self.directory is not None

@@ -19,9 +19,15 @@ KINDS = ("about", "python", "npm", "go")
 def sources() -> list[str]:
     """What git knows; in an unpacked tarball everything that was not built there."""
     if (ROOT / ".git").exists():
-        return subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.split("\n")
-    skipped = {"target", "node_modules", "linux_amd64"}
+        known = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+        return known.stdout.splitlines()
+    skipped = {"target", "node_modules", "libjlock.a", "sum.go"}
     return [str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if not skipped & set(path.parts)]
+
+
+def made(at: Path) -> list[str]:
+    files = [path for kind in KINDS for path in (at / kind).rglob("*") if path.is_file()]
+    return sorted(str(path.relative_to(at)) for path in files)
 
 
 def main() -> int:
@@ -40,8 +46,7 @@ def main() -> int:
         make = ["make", "--silent", f"PYTHON={sys.executable}", "made-packages"]
         subprocess.run(make, cwd=root, env=environment, stdout=subprocess.DEVNULL, check=True, umask=0o077)
         again = root / OUT.relative_to(ROOT)
-        names = sorted(str(path.relative_to(OUT)) for kind in KINDS for path in (OUT / kind).rglob("*") if path.is_file())
-        also = sorted(str(path.relative_to(again)) for kind in KINDS for path in (again / kind).rglob("*") if path.is_file())
+        names, also = made(OUT), made(again)
         other = [name for name in names if name not in also or not filecmp.cmp(OUT / name, again / name, shallow=False)]
     if names != also or other:
         print(f"made again in another directory, these are not the same: {', '.join(other) or also}", file=sys.stderr)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fetches the Go module elsewhere, as from a module proxy, and runs its tests there; with a C compiler, which cgo needs.
+"""Fetches the Go module elsewhere, as from a module proxy, and runs its tests there, with the C compiler that cgo needs.
 
     try_go.py            all tests, also for the other platforms: whether a program is linked
     try_go.py --short    some of the tests
@@ -90,7 +90,8 @@ def note(name: str, where: str, outcome: tuple[str, bool]) -> bool:
     print(f"Go module, {where}: {outcome[0]}")
     file = OUT / "go" / gomod.module() / "@v" / f"v{version()}.zip"
     contents = "sources, archives, licences, SBOM"
-    Result("Go module", where, f"go get {gomod.module()}@v{version()}", contents, file.stat().st_size, *outcome).save(name)
+    command = f"go get {gomod.module()}@v{version()}"
+    Result("Go module", where, command, contents, file.stat().st_size, *outcome).save(name)
     return outcome[1]
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Installs the npm tarball elsewhere, without a compiler, and runs the tests of examples/node against it.
 
-    try_node.py            with each Node of tests/packages/runtimes, and with Bun and Deno; and what a bundler makes of it
+    try_node.py            with each Node of tests/packages/runtimes, and with Bun and Deno; and bundled
     try_node.py --short    with this Node, and some of the tests
 """
 
@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from common import OUT, ROOT, Result, version
+from common import OUT, ROOT, SONAME, Result, version
 from elsewhere import Elsewhere, last_line
 from try_python import here
 
@@ -65,7 +65,8 @@ def check_types(place: Elsewhere) -> None:
     for name in ("consumer.ts", "consumer.cts"):
         shutil.copyfile(ROOT / TESTS / name, place.directory / name)
     options = "--noEmit --strict --target es2022 --lib es2022,esnext.disposable --module node16 --types node".split()
-    place.run(node(), TYPESCRIPT / "typescript" / "bin" / "tsc", *options, "--typeRoots", TYPESCRIPT / "@types", "consumer.ts", "consumer.cts")
+    tsc = TYPESCRIPT / "typescript" / "bin" / "tsc"
+    place.run(node(), tsc, *options, "--typeRoots", TYPESCRIPT / "@types", "consumer.ts", "consumer.cts")
 
 
 def check_bundles(place: Elsewhere) -> None:
@@ -79,7 +80,8 @@ def check_bundles(place: Elsewhere) -> None:
         alone = place.directory / "alone" / form
         shutil.copytree(place.directory / "node_modules", alone / "node_modules", symlinks=True)
         shutil.rmtree(alone / PACKAGE)
-        for path in (place.directory / "bundle" / name, *(place.directory / PACKAGE / "native" / here().node).iterdir()):
+        library = place.directory / PACKAGE / "native" / here().node / SONAME
+        for path in (place.directory / "bundle" / name, library):
             shutil.copyfile(path, alone / path.name)
         assert place.run("node", name, at=f"alone/{form}") == "x,y\n"
 
@@ -91,7 +93,9 @@ def bring_tests(place: Elsewhere) -> None:
     shutil.copytree(ROOT / TESTS, place.directory / PACKAGE / "test")
 
 
-def suite(place: Elsewhere, program: Path, *options: str, tests: list[str], passed: str, failed: str) -> tuple[str, bool]:
+def suite(
+    place: Elsewhere, program: Path, *options: str, tests: list[str], passed: str, failed: str
+) -> tuple[str, bool]:
     files = [f"./test/{name}.test.js" for name in tests]
     said = place.run(program, *options, *files, at=PACKAGE, check=False)
     said = re.sub(r"\x1b\[[0-9;]*m", "", said)
@@ -125,7 +129,8 @@ def try_all(place: Elsewhere) -> bool:
     for path in sorted(RUNTIMES.glob("node[0-9]*")):
         program = path / "bin" / "node"
         number = subprocess.run([program, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-        good = note(f"npm-{path.name}", f"Node {number.removeprefix('v')}", on_node(place, program, all_tests())) and good
+        outcome = on_node(place, program, all_tests())
+        good = note(f"npm-{path.name}", f"Node {number.removeprefix('v')}", outcome) and good
     lines = {"passed": r"^ *(\d+) pass", "failed": r"^ *(\d+) fail"}
     bun = suite(place, RUNTIMES / ".bin" / "bun", "test", "--timeout=600000", tests=ON_BUN, **lines)
     lines = {"passed": r"^ok \| (\d+) passed", "failed": r"^ok \| .* (\d+) failed"}

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Installs the wheel elsewhere with pip, without a network and a compiler, and runs the tests of examples/python against it.
+"""Installs the wheel elsewhere with pip, without a compiler, and runs the tests of examples/python against it.
 
     try_python.py            with every Python that is here, from 3.9 on; the source distribution, too; and what
                              auditwheel says of each wheel
@@ -63,7 +63,7 @@ def try_wheel(wheel: Path, python: Path, tests: list[str]) -> tuple[str, bool]:
         loaded = place.run(own, "-c", LOADED).strip()
         assert Path(loaded).is_relative_to(place.directory / "venv"), loaded
         place.run(*pip, pytest())
-        place.copy(TESTS, "examples/python/pyproject.toml", "examples/python/writer.py", "tests/vectors", "include/jlock.h")
+        place.copy(TESTS, "examples/python/pyproject.toml", "examples/python/writer.py", "tests/vectors")
         own_settings = ["--rootdir=examples/python", "--config-file=examples/python/pyproject.toml"]
         said = place.run(own, "-m", "pytest", "--quiet", "--tb=short", *own_settings, *tests, check=False)
         return finding(said)
@@ -78,7 +78,7 @@ def finding(said: str) -> tuple[str, bool]:
 
 
 def build_from_source(sdist: Path, wheels: Path) -> None:
-    """With cargo and a C compiler, as pip does where no wheel fits; without a network, which cargo may need elsewhere."""
+    """With cargo and a C compiler, as pip does where no wheel fits. The crates are at hand here."""
     environment = {name: value for name, value in os.environ.items() if name != "JLOCK_LIBRARY"}
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-deps", "--no-cache-dir"]
     subprocess.run([*pip, f"--wheel-dir={wheels}", sdist], env={**environment, "CARGO_NET_OFFLINE": "true"}, check=True)
