@@ -66,7 +66,7 @@ class Target:
 
     @property
     def dist(self) -> Path:
-        return BUILT / self.name / "dist"
+        return BUILT / self.name
 
     @property
     def shared(self) -> Path:
