@@ -1,4 +1,4 @@
-# The library for other architectures and C libraries: what mk/cross.txt lists, into target/cross/NAME/dist. On x86-64.
+# The library for other architectures and C libraries: what mk/cross.txt lists, into target/cross/NAME. On x86-64.
 
 CROSS := $(shell sed -n 's/^\([a-z0-9_]*-[a-z]*\) .*/\1/p' mk/cross.txt)
 
@@ -12,7 +12,7 @@ cross-zig:
 	@$(PYTHON) -m pip install --quiet --requirement mk/requirements-cross.txt
 
 .PHONY: cross $(CROSS:%=cross-%)
-cross: cross-deps $(CROSS:%=cross-%) ## the library for six architectures and two C libraries: target/cross/NAME/dist
+cross: cross-deps $(CROSS:%=cross-%) ## the library for six architectures and two C libraries: target/cross/NAME
 
 # One after another: cargo would only wait for itself, and a build of the standard library takes both cores.
 .NOTPARALLEL: cross

@@ -29,5 +29,5 @@ case $zig in
 esac
 
 # CARGO_BUILD_TARGET is of this make alone; what it starts, it starts for here.
-env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS make --no-print-directory -f mk/library.mk -f mk/cli.mk TARGET=target/cross DIST="target/cross/$name/dist" \
+env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS make --no-print-directory -f mk/library.mk -f mk/cli.mk TARGET=target/cross DIST="target/cross/$name" \
     CC="target/venv/bin/python -m ziglang cc -target $zig" CROSS_COMPILE="$tools-" LDFLAGS=-s SYSTEM="$system" CLI_SYSTEM="-lunwind -lpthread -ldl -lm" "$@"
