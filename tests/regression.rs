@@ -829,6 +829,67 @@ fn waiters_that_came_one_after_the_other_are_woken_and_served_in_that_order() {
     assert_eq!(served.into_inner().unwrap(), [0, 1, 2, 3, 4]);
 }
 
+/// A thread of the one process of this test, which tells when it goes to sleep, and sleeps until it may go on.
+struct Sleeper {
+    number: u64,
+    clock: Duration,
+    sleeps: mpsc::Sender<()>,
+    goes_on: mpsc::Receiver<()>,
+}
+
+impl Hook for Sleeper {
+    fn before(&mut self, _call: &'static str) -> Verdict {
+        Verdict::Proceed
+    }
+    fn process(&mut self) -> u64 {
+        self.number
+    }
+    fn monotonic(&mut self) -> Option<Duration> {
+        Some(self.clock)
+    }
+    fn pause(&mut self, _call: &'static str, until: Duration) -> bool {
+        self.clock = self.clock.max(until);
+        self.sleeps.send(()).unwrap();
+        self.goes_on.recv().is_ok()
+    }
+}
+
+#[test]
+fn a_lock_that_is_free_for_a_moment_is_left_to_the_head_of_the_queue() {
+    let scratch = Scratch::new();
+    let holder = scratch.open();
+    let held = holder.acquire().unwrap();
+    std::thread::scope(|scope| {
+        let acquire = || {
+            let ((sleeps, asleep), (go_on, goes_on)) = (mpsc::channel(), mpsc::channel());
+            let scratch = &scratch;
+            let thread = scope.spawn(move || {
+                let (number, clock) = (u64::MAX, Duration::from_secs(1_000));
+                seam::install(Sleeper {
+                    number,
+                    clock,
+                    sleeps,
+                    goes_on,
+                });
+                scratch.open().acquire_for(None).unwrap().release().unwrap();
+            });
+            asleep.recv().unwrap();
+            (thread, asleep, go_on)
+        };
+        let (head, _head_asleep, wake_head) = acquire();
+        let (second, second_asleep, wake_second) = acquire();
+        held.release().unwrap();
+        wake_second.send(()).unwrap();
+        second_asleep
+            .recv()
+            .expect("it leaves the lock to the head, and sleeps once more");
+        wake_second.send(()).unwrap();
+        second.join().expect("the head has done nothing: it is stopped");
+        drop(wake_head);
+        head.join().unwrap();
+    });
+}
+
 #[test]
 fn waiters_whose_tickets_were_removed_are_served() {
     disturb_waiters(|scope, scratch, waiting| {
