@@ -789,20 +789,8 @@ fn a_waiter_keeps_its_place_in_line_however_long_it_waits() {
     assert!(tickets(&scratch).is_empty());
 }
 
-/// How many inotify watches of this process are on a file.
-fn watches_on(file: &Path) -> usize {
-    let inode = format!(" ino:{:x} ", fs::metadata(file).unwrap().ino());
-    let descriptors = fs::read_dir("/proc/self/fdinfo").unwrap();
-    // A descriptor of another test may be closed meanwhile.
-    let watching = descriptors.filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok());
-    watching
-        .flat_map(|info| info.lines().map(str::to_owned).collect::<Vec<_>>())
-        .filter(|line| line.starts_with("inotify ") && line.contains(&inode))
-        .count()
-}
-
 #[test]
-fn waiters_that_came_one_after_the_other_are_woken_and_served_in_that_order() {
+fn waiters_that_came_one_after_the_other_are_served_in_that_order() {
     let scratch = Scratch::new();
     let holder = scratch.open();
     let held = holder.acquire().unwrap();
@@ -819,14 +807,114 @@ fn waiters_that_came_one_after_the_other_are_woken_and_served_in_that_order() {
             });
             expect_waiters(scratch, number + 1);
         }
-        // None of them has paused before. And yet the holder wakes the first alone, and each of the others the next one.
-        let before_others = [vec![scratch.lock()], tickets(&scratch)[..4].to_vec()].concat();
-        wait_until("each watches the one before it", || {
-            before_others.iter().all(|file| watches_on(file) == 1)
-        });
         held.release().unwrap();
     });
     assert_eq!(served.into_inner().unwrap(), [0, 1, 2, 3, 4]);
+}
+
+/// A thread of the one process of this test, which tells when it goes to sleep, and sleeps until it may go on.
+struct Sleeper {
+    number: u64,
+    clock: Duration,
+    sleeps: mpsc::Sender<()>,
+    goes_on: mpsc::Receiver<()>,
+}
+
+impl Hook for Sleeper {
+    fn before(&mut self, _call: &'static str) -> Verdict {
+        Verdict::Proceed
+    }
+    fn process(&mut self) -> u64 {
+        self.number
+    }
+    fn monotonic(&mut self) -> Option<Duration> {
+        Some(self.clock)
+    }
+    fn pause(&mut self, _call: &'static str, until: Duration) -> bool {
+        self.clock = self.clock.max(until);
+        let _ = self.sleeps.send(()); // the test may have heard enough
+        self.goes_on.recv().is_ok()
+    }
+}
+
+/// How many inotify watches of this process are on a file.
+fn watches_on(file: &Path) -> usize {
+    let inode = format!(" ino:{:x} ", fs::metadata(file).unwrap().ino());
+    let descriptors = fs::read_dir("/proc/self/fdinfo").unwrap();
+    // A descriptor of another test may be closed meanwhile.
+    let watching = descriptors.filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok());
+    watching
+        .flat_map(|info| info.lines().map(str::to_owned).collect::<Vec<_>>())
+        .filter(|line| line.starts_with("inotify ") && line.contains(&inode))
+        .count()
+}
+
+#[test]
+fn whoever_lines_up_watches_the_one_before_it_from_the_start() {
+    let scratch = Scratch::new();
+    let holder = scratch.open();
+    let held = holder.acquire().unwrap();
+    std::thread::scope(|scope| {
+        let mut go_on_later = Vec::new();
+        for number in 1..=4 {
+            let ((sleeps, asleep), (go_on, goes_on)) = (mpsc::channel(), mpsc::channel());
+            let scratch = &scratch;
+            scope.spawn(move || {
+                let (number, clock) = (u64::MAX - number, Duration::from_secs(1_000 + number));
+                seam::install(Sleeper {
+                    number,
+                    clock,
+                    sleeps,
+                    goes_on,
+                });
+                scratch.open().acquire_for(None).unwrap().release().unwrap();
+            });
+            asleep.recv().unwrap();
+            go_on_later.push((go_on, asleep));
+        }
+        // The release wakes the first alone.
+        let watched = [vec![scratch.lock()], tickets(&scratch)].concat();
+        let watches: Vec<usize> = watched.iter().map(|file| watches_on(file)).collect();
+        assert_eq!(watches, [1, 1, 1, 1, 0]);
+        held.release().unwrap();
+        drop(go_on_later);
+    });
+}
+
+#[test]
+fn a_lock_that_is_free_for_a_moment_is_left_to_the_head_of_the_queue() {
+    let scratch = Scratch::new();
+    let holder = scratch.open();
+    let held = holder.acquire().unwrap();
+    std::thread::scope(|scope| {
+        let acquire = || {
+            let ((sleeps, asleep), (go_on, goes_on)) = (mpsc::channel(), mpsc::channel());
+            let scratch = &scratch;
+            let thread = scope.spawn(move || {
+                let (number, clock) = (u64::MAX, Duration::from_secs(1_000));
+                seam::install(Sleeper {
+                    number,
+                    clock,
+                    sleeps,
+                    goes_on,
+                });
+                scratch.open().acquire_for(None).unwrap().release().unwrap();
+            });
+            asleep.recv().unwrap();
+            (thread, asleep, go_on)
+        };
+        let (head, _head_asleep, wake_head) = acquire();
+        let (second, second_asleep, wake_second) = acquire();
+        held.release().unwrap();
+        wake_second.send(()).unwrap();
+        second_asleep
+            .recv()
+            .expect("it leaves the lock to the head, and sleeps once more");
+        wake_second.send(()).unwrap();
+        second.join().expect("the head has done nothing: it is stopped");
+        drop(wake_head);
+        head.join().unwrap();
+    });
 }
 
 #[test]

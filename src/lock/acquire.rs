@@ -88,8 +88,8 @@ pub(crate) struct Acquire {
 pub(super) enum State {
     /// Nothing has been tried yet.
     Fresh,
-    /// Behind other handles of this process; at `glance_at`, it checks whether they still do something.
-    Queued { glance_at: Option<Duration> },
+    /// Behind other handles of this process.
+    Queued(Queued),
     /// The next look at the lock decides what to do.
     Contending,
     /// Waits for the holder.
@@ -104,6 +104,28 @@ pub(super) enum State {
     Settling(Settling),
     /// The time is over: one last look, which is repeated if the lock changes meanwhile.
     Last,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Queued {
+    /// When it checks whether those before it still do something.
+    pub glance_at: Option<Duration>,
+    /// How many were before it when it last looked, if the lock was free then.
+    pub free_at: Option<usize>,
+}
+
+impl Queued {
+    pub(super) fn until(at: Duration) -> Queued {
+        Queued {
+            glance_at: Some(at),
+            free_at: None,
+        }
+    }
+
+    pub(super) fn wait(self) -> Next {
+        let at = self.glance_at.unwrap_or_default();
+        Next::Wait(State::Queued(self), at)
+    }
 }
 
 pub(super) enum Next {
@@ -205,7 +227,7 @@ impl Acquire {
             State::Settling(settling) => self.settle(participant, settling, now),
             State::Last => self.try_last(participant, now),
             _ if over => Ok(Next::Go(State::Last)),
-            State::Queued { glance_at } => self.wait_in_queue(participant, glance_at, now),
+            State::Queued(queued) => self.wait_in_queue(participant, queued, now),
             State::Contending => self.contend(participant, now),
             State::Paused(_) => {
                 if participant.watch.take_report() {
@@ -239,7 +261,7 @@ impl Acquire {
         participant.seat.join();
         Ok(Next::Go(match gives_way && participant.seat.position() == 0 {
             true => State::InLine,
-            false => State::Queued { glance_at: None },
+            false => State::Queued(Queued::default()),
         }))
     }
 

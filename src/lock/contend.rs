@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::lock::acquire::{Acquire, Next, State, begin};
+use crate::lock::acquire::{Acquire, Next, Queued, State, begin};
 use crate::lock::line::{Before, NAP, TURN};
 use crate::lock::look::{Busy, Look, Purpose};
 use crate::lock::participant::Participant;
@@ -14,7 +14,7 @@ impl Acquire {
     pub(super) fn wait_in_queue(
         &mut self,
         participant: &mut Participant,
-        glance_at: Option<Duration>,
+        queued: Queued,
         now: Duration,
     ) -> Result<Next> {
         let position = participant.seat.position();
@@ -27,23 +27,27 @@ impl Acquire {
             .pauses
             .longest
             .saturating_mul(u32::try_from(position).unwrap_or(u32::MAX));
-        let again = State::Queued {
-            glance_at: Some(now.saturating_add(retry)),
-        };
-        match glance_at {
-            Some(at) if at <= now => self.glance(participant, again, now.saturating_add(retry)),
-            Some(at) => Ok(Next::Wait(State::Queued { glance_at }, at)),
-            None => Ok(Next::Wait(again, now.saturating_add(retry))),
+        let later = Queued::until(now.saturating_add(retry));
+        match queued.glance_at {
+            Some(at) if at <= now => self.glance(participant, queued.free_at == Some(position), later, now),
+            Some(_) => Ok(queued.wait()),
+            None => Ok(later.wait()),
         }
     }
 
-    /// Looks at the lock itself, as anybody may: those before us may have stopped.
-    fn glance(&mut self, participant: &mut Participant, busy: State, until: Duration) -> Result<Next> {
+    /// Looks at the lock itself, as anybody may: those before us may have stopped. A lock that is free for a moment is on its
+    /// way to the head. It is ours if it is still free after a pause, and nobody before us has had it meanwhile.
+    fn glance(&mut self, participant: &mut Participant, was_free: bool, later: Queued, now: Duration) -> Result<Next> {
         match participant.look(Purpose::Glance, self.begun)? {
-            Look::Busy(_) => Ok(Next::Wait(busy, until)),
+            Look::Busy(_) => Ok(later.wait()),
             Look::Ours => self.hold_ours(participant),
             Look::Corpse(corpse) => self.claim(participant, corpse),
-            Look::Changed => self.put(participant, busy),
+            Look::Changed if was_free => self.put(participant, State::Queued(later)),
+            Look::Changed => Ok(Queued {
+                free_at: Some(participant.seat.position()),
+                ..Queued::until(now.saturating_add(self.pauses.longest))
+            }
+            .wait()),
         }
     }
 
