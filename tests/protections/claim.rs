@@ -3,8 +3,8 @@
 use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
+use jlock::ErrorKind;
 use jlock::seam::Verdict;
-use jlock::{ErrorKind, Lock};
 use rustix::fs::FlockOperation;
 
 use crate::scene::{At, HEADER, LIVING, Scratch, World, inode, meanwhile, once};
@@ -12,15 +12,6 @@ use crate::scene::{At, HEADER, LIVING, Scratch, World, inode, meanwhile, once};
 const EIO: i32 = 5;
 const EINVAL: i32 = 22;
 const SECOND: Duration = Duration::from_secs(1);
-
-/// A handle that has parked a stamp, and swept, just now.
-fn parked(scratch: &Scratch, world: &World) -> Lock {
-    world.quietly(|| {
-        let lock = scratch.open();
-        lock.acquire().unwrap().release().unwrap();
-        lock
-    })
-}
 
 /// A lock that is nobody's stamp, and older than 30 s.
 fn foreign(scratch: &Scratch, world: &World) {
@@ -92,7 +83,7 @@ fn a_note_of_a_finished_append_is_not_acted_upon() {
 #[test]
 fn a_note_of_a_claim_that_was_lost_is_forgotten() {
     let (scratch, world) = (Scratch::new(), World::new());
-    let lock = parked(&scratch, &world);
+    let lock = world.parked(&scratch);
     torn(&scratch);
     let (dir, clock) = (scratch.dir(), world.clone());
     let (mut pauses, mut looks) = (0, 0);
@@ -129,7 +120,7 @@ fn a_note_of_a_claim_that_was_lost_is_forgotten() {
 #[test]
 fn a_corpse_that_was_replaced_is_not_exchanged() {
     let (scratch, world) = (Scratch::new(), World::new());
-    let lock = parked(&scratch, &world);
+    let lock = world.parked(&scratch);
     foreign(&scratch, &world);
     let dir = scratch.dir();
     let replaced = meanwhile(At::Before("utimensat"), 1, move || {
@@ -151,7 +142,7 @@ fn a_corpse_that_was_replaced_is_not_exchanged() {
 #[test]
 fn an_old_stamp_is_renewed_before_it_is_exchanged() {
     let (scratch, world) = (Scratch::new(), World::new());
-    let lock = parked(&scratch, &world);
+    let lock = world.parked(&scratch);
     foreign(&scratch, &world);
     let (dir, clock) = (scratch.dir(), world.clone());
     let mut stopped = false;
@@ -176,7 +167,7 @@ fn an_old_stamp_is_renewed_before_it_is_exchanged() {
 fn a_live_lock_that_was_exchanged_goes_back() {
     for comes_another in [false, true] {
         let (scratch, world) = (Scratch::new(), World::new());
-        let lock = parked(&scratch, &world);
+        let lock = world.parked(&scratch);
         foreign(&scratch, &world);
         let dir = scratch.dir();
         let mut renames = 0;
@@ -217,7 +208,7 @@ fn corpse_of(scratch: &Scratch) -> String {
 #[test]
 fn a_claim_removes_the_dead_holders_private_file() {
     let (scratch, world) = (Scratch::new(), World::new());
-    let lock = parked(&scratch, &world);
+    let lock = world.parked(&scratch);
     fs::write(scratch.lock(), corpse_of(&scratch)).unwrap();
     fs::hard_link(scratch.lock(), scratch.private(NONCE)).unwrap();
     let held = world.quietly(|| lock.acquire()).unwrap();
@@ -229,7 +220,7 @@ fn a_claim_removes_the_dead_holders_private_file() {
 #[test]
 fn a_claim_removes_nobody_elses_private_file() {
     let (scratch, world) = (Scratch::new(), World::new());
-    let lock = parked(&scratch, &world);
+    let lock = world.parked(&scratch);
     fs::write(scratch.lock(), corpse_of(&scratch)).unwrap();
     fs::write(scratch.private(NONCE), "somebody's\n").unwrap();
     let theirs = File::open(scratch.private(NONCE)).unwrap();
@@ -244,7 +235,7 @@ fn a_claim_removes_nobody_elses_private_file() {
 #[test]
 fn an_old_stamp_is_renewed_before_it_is_moved() {
     let (scratch, world) = (Scratch::new(), World::new());
-    let lock = parked(&scratch, &world);
+    let lock = world.parked(&scratch);
     fs::write(scratch.lock(), "").unwrap();
     world.age(&scratch.lock(), 6 * SECOND);
     let (dir, clock) = (scratch.dir(), world.clone());
@@ -269,7 +260,7 @@ fn an_old_stamp_is_renewed_before_it_is_moved() {
 #[test]
 fn nothing_is_moved_over_a_lock_that_may_be_anothers() {
     let (scratch, world) = (Scratch::new(), World::new());
-    let lock = parked(&scratch, &world);
+    let lock = world.parked(&scratch);
     fs::write(scratch.lock(), "").unwrap();
     world.age(&scratch.lock(), 6 * SECOND);
     let (dir, clock) = (scratch.dir(), world.clone());

@@ -35,8 +35,7 @@ fn nothing_is_written_under_a_hold_that_was_lost() {
 #[test]
 fn a_call_that_lost_its_lock_is_done_again() {
     let (scratch, world) = (Scratch::with("before\n"), World::new());
-    let lock = scratch.open();
-    lock.acquire().unwrap().release().unwrap();
+    let lock = world.parked(&scratch);
     let dir = scratch.dir();
     let mut written = 0;
     let robbed = move |at| {
@@ -75,12 +74,11 @@ fn nul_bytes_are_not_taken_away_under_a_hold_that_was_lost() {
 /// The stamp cannot be put, and meanwhile something has happened.
 fn fail_to_stamp(scratch: &Scratch, meanwhile: impl FnOnce() + 'static) -> jlock::Error {
     let world = World::new();
-    let lock = scratch.open();
+    let lock = world.parked(scratch);
     let failing = once(At::Before("pwrite64"), 1, move || {
         meanwhile();
         Verdict::Fail(EIO)
     });
-    lock.acquire().unwrap().release().unwrap();
     world.run(failing, || stamp(&lock, "ours")).unwrap_err()
 }
 
@@ -109,8 +107,7 @@ fn an_undo_takes_nothing_from_one_who_takes_no_lock() {
 #[test]
 fn an_undo_takes_the_stamp_back_first() {
     let (scratch, world) = (Scratch::with("before\n"), World::new());
-    let lock = scratch.open();
-    lock.acquire().unwrap().release().unwrap();
+    let lock = world.parked(&scratch);
     let mut has_failed = false;
     let fails_then_dies = move |at| match at {
         At::Before("newfstatat") if !has_failed => {
@@ -158,8 +155,7 @@ fn a_kill_between_entries_and_stamp_leaves_the_older_stamp() {
 #[test]
 fn a_journal_that_was_replaced_under_an_append_gets_it_too() {
     let (scratch, world) = (Scratch::with("before\n"), World::new());
-    let lock = scratch.open();
-    lock.acquire().unwrap().release().unwrap();
+    let lock = world.parked(&scratch);
     let dir = scratch.dir();
     let replaced = meanwhile(At::Before("write"), 1, move || {
         dir.replace(&dir.journal(), &format!("{HEADER}another\n"));
@@ -280,8 +276,7 @@ fn what_would_go_beyond_the_limit_is_not_begun() {
     fs::write(scratch.journal(), "# codegraph-journal v1 1\n").unwrap();
     let file = fs::File::options().write(true).open(scratch.journal()).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, b"\n", Limited::MOST - 5).unwrap();
-    let lock = scratch.open();
-    lock.acquire().unwrap().release().unwrap();
+    let lock = world.parked(&scratch);
     let _limited = Limited::new();
     let too_long = world.quietly(|| append(&lock, "a/longer/path"));
     assert_eq!(too_long.unwrap_err().code(), -27);

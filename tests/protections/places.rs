@@ -68,6 +68,25 @@ fn a_flock_that_does_not_reach_is_not_relied_on() {
     held.release().unwrap();
 }
 
+/// A file server may lock so: nobody could look at such a lock.
+#[test]
+fn a_file_that_cannot_be_read_under_a_flock_is_refused() {
+    const EACCES: i32 = 13;
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = open(&scratch, &scratch.options());
+    let mut linked = false;
+    let locked_against_reading = move |at| {
+        linked |= at == At::After("linkat");
+        match at {
+            At::Before("pread64") if linked => Verdict::Fail(EACCES),
+            _ => Verdict::Proceed,
+        }
+    };
+    let refused = world.run(locked_against_reading, || lock.try_acquire().map(drop));
+    assert_eq!(refused.unwrap_err().code(), -EOPNOTSUPP);
+    assert!(!scratch.lock().exists());
+}
+
 /// A contender that took us for dead has written its stamp over ours.
 #[test]
 fn a_hold_that_was_written_over_where_there_is_no_flock_is_lost() {

@@ -14,18 +14,11 @@ fn checkpoint(lock: &Lock) -> jlock::Result<bool> {
     lock.journal().checkpoint(&snapshot, STAMP_MS)
 }
 
-/// A handle that has parked its stamp.
-fn parked(scratch: &Scratch) -> Lock {
-    let lock = scratch.open();
-    lock.acquire().unwrap().release().unwrap();
-    lock
-}
-
 /// After a power cut the name must not lead to less than it did.
 #[test]
 fn a_rewrite_is_on_disk_before_its_rename() {
     let (scratch, world) = (Scratch::with("before\n"), World::new());
-    let lock = parked(&scratch);
+    let lock = world.parked(&scratch);
     world.quietly(|| checkpoint(&lock)).unwrap();
     assert!(
         world.place_of("fdatasync") < world.place_of("renameat"),
@@ -37,7 +30,7 @@ fn a_rewrite_is_on_disk_before_its_rename() {
 #[test]
 fn a_journal_that_was_replaced_under_a_rewrite_is_not_lost() {
     let (scratch, world) = (Scratch::with("before\n"), World::new());
-    let lock = parked(&scratch);
+    let lock = world.parked(&scratch);
     let dir = scratch.dir();
     let replaced = meanwhile(At::Before("fdatasync"), 1, move || {
         dir.replace(&dir.journal(), &format!("{HEADER}another\n"));
@@ -50,7 +43,7 @@ fn a_journal_that_was_replaced_under_a_rewrite_is_not_lost() {
 #[test]
 fn a_journal_that_came_under_a_create_is_not_lost() {
     let (scratch, world) = (Scratch::new(), World::new());
-    let lock = parked(&scratch);
+    let lock = world.parked(&scratch);
     let dir = scratch.dir();
     let comes = move |at: At| {
         if let At::Before("renameat2" | "renameat") = at {
@@ -70,7 +63,7 @@ fn a_journal_that_came_under_a_create_is_not_lost() {
 fn a_new_journal_has_its_rights_before_its_content() {
     let (scratch, world) = (Scratch::with("before\n"), World::new());
     fs::set_permissions(scratch.journal(), Permissions::from_mode(0o600)).unwrap();
-    let lock = parked(&scratch);
+    let lock = world.parked(&scratch);
     let stamp = scratch.private_file();
     let dir = scratch.dir();
     let looked = meanwhile(At::Before("pwrite64"), 1, move || {
@@ -99,7 +92,7 @@ fn a_last_line_that_was_cut_gets_its_newline_in_a_new_journal() {
 #[test]
 fn a_first_journal_is_made_where_no_rename_is_exclusive() {
     let (scratch, world) = (Scratch::new(), World::new());
-    let lock = parked(&scratch);
+    let lock = world.parked(&scratch);
     let refused = |at| match at {
         At::Before("renameat2") => jlock::seam::Verdict::Fail(22),
         _ => jlock::seam::Verdict::Proceed,

@@ -233,6 +233,15 @@ impl World {
         result
     }
 
+    /// A handle, opened by these clocks, that has parked its stamp and swept.
+    pub fn parked(&self, dir: &Dir) -> Lock {
+        self.quietly(|| {
+            let lock = dir.open();
+            lock.acquire().unwrap().release().unwrap();
+            lock
+        })
+    }
+
     /// Nothing happens.
     pub fn quietly<T>(&self, run: impl FnOnce() -> T) -> T {
         self.run(|_| Verdict::Proceed, run)
