@@ -45,14 +45,15 @@
  * what root makes in somebody's directory is given to them. If a system call is refused, the library uses another where
  * that is safe; otherwise it is an error. System calls do not go through the C library, so what LD_PRELOAD replaces there
  * (fakeroot, fakechroot) does not affect them. A copy by hard links (cp -al) of a directory whose lock is held looks held
- * until the release. The shared library stays loaded after dlclose(). A call needs no more than 64 KiB of stack. Release
+ * until the release. The shared library stays loaded after dlclose(). A call needs no more than 32 KiB of stack. Release
  * the lock before execve(): where flock does not say who lives (a network file system), it is held until the process
  * ends.
  *
  * Memory. Every function that returns int may also return -ENOMEM; the handle stays usable. (A hold under which that
- * could have left half an append is given up, and the next call under it returns JLOCK_ELOST. If the library was built by
- * cargo instead of make, it behaves like other Rust code: running out of memory ends the process, and a contained panic is
- * printed.)
+ * could have left half an append is given up, and the next call under it returns JLOCK_ELOST. If the library came by
+ * dlopen(), a thread's first call must find some memory, or the C library ends the process. If the library was built by
+ * cargo instead of make, it behaves like other Rust code: running out of memory ends the process, and a contained panic
+ * is printed.)
  *
  * Structs that the caller allocates are passed with their size, sizeof by the caller's compiler. If it is shorter than
  * the library's, the rest counts as zero, and nothing beyond it is read or written; if it is longer, -E2BIG unless the

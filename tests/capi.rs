@@ -269,6 +269,7 @@ claims! {
         a_thread_is_cancelled_between_calls
         errno_is_as_the_caller_left_it
         a_sleep_that_is_refused_is_slept_otherwise
+        a_small_stack_is_enough
     }
     place of library("libjlock.a") => {
         a_probe_leaves_nothing_behind

@@ -25,7 +25,7 @@ pub(crate) fn free_memory() -> u64 {
 
 fn text(path: &str) -> Result<String> {
     let path = CString::new(path).map_err(|_| Errno::INVAL)?;
-    let mut buf = [MaybeUninit::uninit(); 8192];
+    let mut buf = [MaybeUninit::uninit(); 4096]; // the caller's stack may be small
     let bytes = read_at(&open_proc(&path)?, &mut buf, 0)?;
     Ok(String::from_utf8_lossy(bytes).into_owned())
 }

@@ -231,11 +231,10 @@ pub(crate) fn means_no_rename_flag(errno: Errno) -> bool {
 pub(crate) fn list_some(dir: &Fd, most: usize, mut each: impl FnMut(&CStr)) -> Result<bool> {
     // A separate open file, because everybody who reads `dir` shares its offset.
     let listing = open_subdir(dir, c".")?;
-    let mut buf = [MaybeUninit::uninit(); 32 * 1024];
-    // The kernel reads as many as there is room for.
-    let room = if most <= 64 { 4 * 1024 } else { buf.len() };
+    // The caller's stack may be small; and the kernel reads as many as there is room for.
+    let mut buf = [MaybeUninit::uninit(); 4096];
     around("getdents64", || {
-        let mut entries = rustix::fs::RawDir::new(listing.borrow()?, &mut buf[..room]);
+        let mut entries = rustix::fs::RawDir::new(listing.borrow()?, &mut buf);
         let (mut listed, mut interrupted) = (0, 0);
         while let Some(entry) = entries.next() {
             let name = match &entry {

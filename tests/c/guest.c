@@ -370,6 +370,45 @@ static void a_sleep_that_is_refused_is_slept_otherwise(void) {
   jlock_close(lock);
 }
 
+/* ------------------------------------------------------------------------------------------------------- the stack */
+
+/* The header promises that 32 KiB are enough for what is installed; here the C library has its share of it, and nothing is
+ * optimised. */
+enum { STACK = 48 * 1024, PATTERN = 0xa5 };
+
+static void *call_each(void *nothing) {
+  struct jlock *lock = open_with(0, 20), *other = open_with(0, 20);
+  use(lock);
+  OK(jlock_acquire(lock));
+  IS(jlock_acquire(other), -ETIMEDOUT);
+  inspect(other);
+  OK(jlock_release(lock));
+  struct jlock_snapshot *snapshot;
+  OK(jlock_read(lock, &snapshot));
+  CHECK(jlock_checkpoint(lock, snapshot, 2) >= 0);
+  jlock_snapshot_free(snapshot);
+  write_file(LOCK, "4194304\n");
+  make_old(LOCK, 60);
+  OK(acquire_and_release(lock));
+  OK(jlock_close(other));
+  OK(jlock_close(lock));
+  return nothing;
+}
+
+static void a_small_stack_is_enough(void) {
+  static _Alignas(4096) unsigned char stack[STACK];
+  memset(stack, PATTERN, sizeof stack);
+  pthread_attr_t small;
+  IS(pthread_attr_init(&small), 0);
+  IS(pthread_attr_setstack(&small, stack, sizeof stack), 0);
+  pthread_t thread;
+  IS(pthread_create(&thread, &small, call_each, NULL), 0);
+  IS(pthread_join(thread, NULL), 0);
+  size_t untouched = 0;
+  while (untouched < sizeof stack && stack[untouched] == PATTERN) untouched++;
+  CHECK(untouched > 0);
+}
+
 const struct claim claims[] = {
     CLAIM(standard_numbers_are_never_kept),
     CLAIM(a_number_that_the_program_takes_is_the_programs),
@@ -381,5 +420,6 @@ const struct claim claims[] = {
     CLAIM(a_thread_is_cancelled_between_calls),
     CLAIM(errno_is_as_the_caller_left_it),
     CLAIM(a_sleep_that_is_refused_is_slept_otherwise),
+    CLAIM(a_small_stack_is_enough),
     END_OF_CLAIMS,
 };
