@@ -176,3 +176,57 @@ fn a_private_file_that_somebody_has_locked_is_given_up() {
     assert_eq!(scratch.private_files().len(), 1);
     held.release().unwrap();
 }
+
+/// Of a shipped peer nobody knows since when.
+#[test]
+fn it_is_said_for_how_long_a_library_peer_has_held() {
+    let scratch = Scratch::new();
+    let lock = scratch.open();
+    let held = lock.acquire().unwrap();
+    assert!(lock.inspect().unwrap().held.is_some());
+    held.release().unwrap();
+    fs::write(scratch.lock(), LIVING).unwrap();
+    assert_eq!(lock.inspect().unwrap().held, None);
+}
+
+/// Whoever has given up is nobody to wait for, though its handle is open still; and whoever may use the directory may line up.
+#[test]
+fn a_wait_that_is_over_holds_nobody_up() {
+    use std::os::unix::fs::PermissionsExt;
+    let (scratch, world) = (Scratch::new(), World::new());
+    fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o750)).unwrap();
+    let holder = scratch.open();
+    let held = holder.acquire().unwrap();
+    let (first, second) = world.quietly(|| (scratch.open(), scratch.open()));
+    let line = scratch.0.join("changes.journal.lock.line");
+    let seen = std::rc::Rc::new(std::cell::Cell::new(0));
+    let mode = std::rc::Rc::clone(&seen);
+    let looks = move |at| {
+        if at == At::Pause && line.exists() {
+            mode.set(fs::metadata(&line).unwrap().permissions().mode() & 0o777);
+        }
+        Verdict::Proceed
+    };
+    let time = Duration::from_millis(60);
+    assert_eq!(
+        world
+            .run(looks, || first.acquire_for(time).map(drop))
+            .unwrap_err()
+            .kind(),
+        ErrorKind::TimedOut
+    );
+    assert_eq!(seen.get(), 0o750);
+    let looked = std::rc::Rc::new(std::cell::Cell::new(None));
+    let (keep, mut has_looked) = (std::rc::Rc::clone(&looked), false);
+    let waits = move |at| {
+        has_looked |= at == At::Before("flock");
+        if at == At::Pause && keep.get().is_none() {
+            keep.set(Some(has_looked));
+        }
+        Verdict::Proceed
+    };
+    let parked = world.run(waits, || second.acquire_for(time).map(drop));
+    assert_eq!(parked.unwrap_err().kind(), ErrorKind::TimedOut);
+    assert_eq!(looked.get(), Some(true), "it waited before it had looked at the lock");
+    held.release().unwrap();
+}

@@ -220,6 +220,26 @@ fn locks_that_cannot_be_had_are_an_error_on_a_local_file_system_alone() {
     );
 }
 
+/// The same of a stamp that is renewed before its link.
+#[test]
+fn a_stamp_whose_time_is_not_set_is_renewed_by_writing() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = open(&scratch, &scratch.options());
+    world.quietly(|| lock.acquire().unwrap().release()).unwrap();
+    world.pass(Duration::from_secs(10));
+    let (dir, clock) = (scratch.dir(), world.clone());
+    let does_nothing = move |at| {
+        match at {
+            At::After("utimensat") => clock.age(&dir.private_file(), Duration::from_secs(60)),
+            At::Before("linkat") => assert!(clock.age_of(&dir.private_file()) < Duration::from_secs(1)),
+            _ => {}
+        }
+        Verdict::Proceed
+    };
+    world.run(does_nothing, || lock.acquire().unwrap().release()).unwrap();
+    assert!(world.calls().contains(&"linkat"));
+}
+
 /// FUSE takes it for done, and does nothing.
 #[test]
 fn a_time_that_is_not_set_is_set_by_writing() {

@@ -81,3 +81,19 @@ fn a_process_sweeps_once_a_second() {
         assert!(!private.exists());
     });
 }
+
+/// Whatever somebody keeps beside the tickets.
+#[test]
+fn what_is_no_ticket_stays() {
+    let scratch = Scratch::new();
+    let line = scratch.0.join("changes.journal.lock.line");
+    fs::create_dir(&line).unwrap();
+    let (ticket, other) = (
+        line.join("00000000000000000001-1-0123456789abcdef"),
+        line.join("another's"),
+    );
+    fs::write(&ticket, "").unwrap();
+    fs::write(&other, "").unwrap();
+    sweep(&scratch);
+    assert!(!ticket.exists() && other.exists());
+}
