@@ -195,7 +195,7 @@ impl Participant {
             opened => opened.map_err(os)?,
         };
         Ok(match sys::flock_exclusive(&second) {
-            Ok(false) if sys::is_locked_against_reading(&second) => Some(Fault::Mandatory),
+            Ok(false) | Err(Errno::ACCESS) if sys::is_locked_against_reading(&second) => Some(Fault::Mandatory),
             Ok(false) => None,
             Ok(true) | Err(_) => Some(Fault::Flock),
         })

@@ -6,7 +6,7 @@
  *     nolink    no hard links (EPERM)
  *     noflock   no flock (EOPNOTSUPP); nolock: no flock (ENOLCK); deaf: every flock succeeds
  *     readlock  no exclusive flock of a file that is open for reading only (EBADF, as NFS says)
- *     mandatory a file with a flock can be read only by whoever has it (EACCES, as SMB says)
+ *     mandatory a file with a flock can be read and locked only by whoever has it (EACCES, as SMB says)
  *     norename  no renames with flags
  *     links     a hard link has another inode number than its file
  *     paths     a file has another inode number under each name; inodes: at each look
@@ -211,7 +211,7 @@ static int thin_flock(const char *path, struct fuse_file_info *file, int operati
   if (lacks("readlock") && reads_only && operation & LOCK_EX) return -EBADF;
   int rc = rc_of(flock((int)file->fh, operation));
   if (rc == 0) flocked[file->fh] = (operation & LOCK_EX) != 0;
-  return rc;
+  return rc == -EWOULDBLOCK && lacks("mandatory") ? -EACCES : rc;
 }
 
 static void *thin_init(struct fuse_conn_info *connection, struct fuse_config *config) {
