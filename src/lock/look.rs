@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{EACCES, EAGAIN, Error, Result};
+use crate::error::{EACCES, EAGAIN, EINVAL, Error, Result};
 use crate::lock::dir::{Dir, Name, is_gone, read_stamp};
 use crate::lock::evidence::{Boot, Flock, Kind, Lease, Process, Seen, Verdict, judge};
 use crate::lock::participant::Participant;
@@ -73,6 +73,8 @@ impl Participant {
             Ok(None) => return Ok(Look::Changed),
             // It is another user's, or leased to a file server's client: we cannot see its holder's death, but a release.
             Err(error) if [-EACCES, -EAGAIN].contains(&error.code()) => return self.look_at_closed(error),
+            // SMB, while a file is open under its other name.
+            Err(error) if !self.dir.local && error.code() == -EINVAL => return self.look_at_closed(error),
             Err(error) => return Err(error),
         };
         if self.parked.as_ref().is_some_and(|parked| parked.id == id) {
