@@ -166,7 +166,7 @@ static void fork_while(void *(*busy)(void *)) {
   forked_enough = 0;
   pthread_t thread;
   CHECK(pthread_create(&thread, NULL, busy, inherited) == 0);
-  for (int i = 0; i < 300; i++) ends_well(child(use_and_close_inherited));
+  for (int i = 0; i < 200; i++) ends_well(child(use_and_close_inherited));
   forked_enough = 1;
   pthread_join(thread, NULL);
   OK(jlock_close(inherited));

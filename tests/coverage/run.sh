@@ -41,11 +41,21 @@ tests=(--lib)
 for suite; do tests+=(--test "$suite"); done
 LLVM_PROFILE_FILE=/dev/null cargo test --quiet --no-run --features seam "${tests[@]}"
 
+# A program in C does not begin to count by itself. So what it links is a script, which asks for that besides the archive.
+archive=$out/debug/deps/libjlock.a
+if head -c 7 "$archive" | grep -q '!<arch>'; then
+    mkdir -p "$out/counted"
+    mv "$archive" "$out/counted/"
+    printf 'EXTERN(__llvm_profile_runtime)\nINPUT(%s)\n' "$out/counted/libjlock.a" >"$archive"
+fi
+
 failed=()
 for suite in lib "$@"; do
     if [ "$suite" = lib ]; then which=(--lib); else which=(--test "$suite"); fi
     echo "run.sh: $suite"
-    cargo test --quiet --features seam "${which[@]}" >"$out/$suite.log" 2>&1 </dev/null || failed+=("$suite")
+    # The counts are a file, too, which a process writes as it ends: not where files may not grow.
+    cargo test --quiet --features seam "${which[@]}" -- --skip a_file_that_may_not_grow_so_far \
+        >"$out/$suite.log" 2>&1 </dev/null || failed+=("$suite")
     # Each process leaves one, and a storm has thousands.
     find "$out/profiles" -name '*.profraw' -size +0 >"$out/list"
     "$profdata" merge --sparse --failure-mode=all --input-files="$out/list" --output="$out/profiles/$suite.profdata" 2>"$out/merge.log" \
