@@ -195,9 +195,9 @@ fn a_wait_that_is_over_holds_nobody_up() {
     use std::os::unix::fs::PermissionsExt;
     let (scratch, world) = (Scratch::new(), World::new());
     fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o750)).unwrap();
+    let (first, second) = (world.parked(&scratch), world.parked(&scratch));
     let holder = scratch.open();
     let held = holder.acquire().unwrap();
-    let (first, second) = world.quietly(|| (scratch.open(), scratch.open()));
     let line = scratch.0.join("changes.journal.lock.line");
     let seen = std::rc::Rc::new(std::cell::Cell::new(0));
     let mode = std::rc::Rc::clone(&seen);

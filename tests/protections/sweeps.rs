@@ -97,3 +97,17 @@ fn what_is_no_ticket_stays() {
     sweep(&scratch);
     assert!(!ticket.exists() && other.exists());
 }
+
+/// It may be about to rename it, unless it is old.
+#[test]
+fn a_living_shipped_peers_file_stays_as_long_as_it_is_young() {
+    let world = World::new();
+    for (age_s, stays) in [(20, true), (40, false)] {
+        let scratch = Scratch::new();
+        let private = scratch.private(NONCE);
+        fs::write(&private, crate::scene::LIVING).unwrap();
+        world.age(&private, std::time::Duration::from_secs(age_s));
+        world.quietly(|| sweep(&scratch));
+        assert_eq!(private.exists(), stays, "{age_s} s old");
+    }
+}
