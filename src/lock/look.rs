@@ -90,15 +90,7 @@ impl Participant {
     }
 
     fn look_at(&mut self, file: Fd, id: FileId, purpose: Purpose, since: Duration) -> sys::Result<Look> {
-        let (file, flock) = match sys::flock_exclusive(&file) {
-            Ok(true) => (file, Flock::Free),
-            Ok(false) => (file, Flock::Busy),
-            // SMB's word for a busy one. Whoever places a stamp there is told that the place is refused.
-            Err(Errno::ACCESS) if !self.dir.local => (file, Flock::Busy),
-            Err(Errno::BADF) => self.flock_for_writing(id)?, // NFS needs a file open for writing for an exclusive flock
-            Err(errno) if self.dir.means_no_flock(errno) => (file, Flock::None),
-            Err(errno) => return Err(errno),
-        };
+        let (file, flock) = self.ask_flock(file, id)?;
         // From here on no library peer can claim this inode. But is it still the lock? It may have been released, and
         // another one may stand there (P1).
         if !self.dir.names(&self.dir.lock, id)? {
@@ -129,6 +121,20 @@ impl Participant {
             }
         };
         Ok(Look::Busy(Busy { id, until }))
+    }
+
+    /// With the file that has the `flock`, if it could be had.
+    fn ask_flock(&self, file: Fd, id: FileId) -> sys::Result<(Fd, Flock)> {
+        let flock = match sys::flock_exclusive(&file) {
+            Ok(true) => Flock::Free,
+            Ok(false) => Flock::Busy,
+            // SMB's word for a busy one. Whoever places a stamp there is told that the place is refused.
+            Err(Errno::ACCESS) if !self.dir.local => Flock::Busy,
+            Err(Errno::BADF) => return self.flock_for_writing(id), // NFS needs a file open for writing for an exclusive flock
+            Err(errno) if self.dir.means_no_flock(errno) => Flock::None,
+            Err(errno) => return Err(errno),
+        };
+        Ok((file, flock))
     }
 
     fn look_at_busy(&mut self, file: &Fd, id: FileId, purpose: Purpose, since: Duration) -> sys::Result<Look> {
