@@ -12,7 +12,7 @@ mkdir -p "$out/profiles"
 
 # Not: those that run no code of the library's in a process that ends by itself (model, header, layers, msrv, picture,
 # readme, installed, abi), or that run it elsewhere with other flags (sanitize).
-[ $# -gt 0 ] || set -- capi cli cost differential fault guest journal regression stepped storm vectors
+[ $# -gt 0 ] || set -- capi cli cost differential fault guest journal protections regression stepped storm vectors
 
 tool() { # NAME: prints the path of this LLVM tool, of the LLVM that the compiler was made with
     local llvm name

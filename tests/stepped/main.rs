@@ -345,11 +345,6 @@ fn even_then_no_acknowledged_entry_is_lost() {
         "victims that removed or replaced something before they could know: {}",
         tally.undone
     );
-    let is_all = number_from("JLOCK_STEPPED_SEED").is_none();
-    assert!(
-        !is_all || tally.robbed > 0 && tally.undone > 0,
-        "not one such theft: {tally}"
-    );
 }
 
 #[test]
@@ -368,11 +363,14 @@ fn a_release_without_the_identity_check_is_no_part_of_the_known_hole() {
         ..ENDING
     };
     expect_found(&scenario, &[ANOTHERS]);
-    scenario.peers[2] = library(&[HoldFor(ms(10))]);
+    // With it, such thefts are forgiven, also between a victim's last look and its unlink.
+    scenario.peers[2] = library(&[Hold]);
+    scenario.focus = Some(&["kill 0", "works", "unlinkat"]);
     let mut stage = Stage::new();
-    let explored = stage.explore(&scenario, Bound::preemptions(2));
+    let explored = stage.explore(&scenario, Bound::preemptions(3));
     explored.unwrap_or_else(|violation| panic!("{}", violation.told(&scenario)));
-    assert!(stage.tally.robbed > 0, "{}", stage.tally);
+    println!("{}; {} could not know yet", stage.tally, stage.tally.undone);
+    assert!(stage.tally.robbed > 0 && stage.tally.undone > 0, "{}", stage.tally);
 }
 
 // ---------------------------------------------------------------------------------------------------- seeded bugs
