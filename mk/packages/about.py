@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What is inside the library: a bill of materials (CycloneDX), and the licences of the parts.
 
-    about.py     writes target/packages/about/: jlock.cdx.json, THIRD-PARTY.txt
+    about.py                writes target/packages/about/: jlock.cdx.json, THIRD-PARTY.txt
+    about.py --installed    the same of the library that `make install` installs, whatever other platforms there are
 
 Every platform's library has the same crates: those that cargo names for x86-64 with glibc, and Rust's own library. Those for
 musl have LLVM's unwinder besides, as zig brings it.
@@ -13,6 +14,7 @@ import importlib.util
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +73,7 @@ def component(crate: dict[str, Any], sums: dict[tuple[str, str], str]) -> dict[s
 
 def unwinder() -> str:
     """The licence of the unwinder, if it is in any of the libraries."""
-    if not any(platform.name.endswith("-musl") for platform in built()):
+    if "--installed" in sys.argv or not any(platform.name.endswith("-musl") for platform in built()):
         return ""
     where = importlib.util.find_spec("ziglang")
     assert where is not None and where.origin is not None
