@@ -2,6 +2,7 @@
 # deb.sh TARBALL OUT: builds the Debian packages, source and binary, from the tarball into OUT, without a network, and looks
 # at them with lintian. The same tarball makes the same packages, byte for byte, wherever it is unpacked.
 set -euo pipefail
+umask 022
 
 tarball=$(realpath "$1")
 mkdir -p "$2"

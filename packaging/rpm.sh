@@ -2,6 +2,7 @@
 # rpm.sh TARBALL OUT: builds the packages jlock, jlock-libs and jlock-devel from the tarball into OUT, without a network. The
 # same tarball makes the same packages, byte for byte.
 set -euo pipefail
+umask 022
 
 tarball=$(realpath "$1")
 mkdir -p "$2"

@@ -6,6 +6,7 @@ set -euo pipefail
 packages=$3
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+chmod 755 "$scratch" # some claims become another user
 
 mkdir -p "$scratch/of-another-length"
 (umask 077 && TMPDIR=$scratch/of-another-length "$1" "$2" "$scratch/out")
