@@ -93,8 +93,7 @@ impl Participant {
         let (file, flock) = match sys::flock_exclusive(&file) {
             Ok(true) => (file, Flock::Free),
             Ok(false) => (file, Flock::Busy),
-            // SMB's word for a busy one. Whoever places a stamp there is told that the place is refused.
-            Err(Errno::ACCESS) if !self.dir.local => (file, Flock::Busy),
+            Err(Errno::ACCESS) if !self.dir.local => (file, Flock::Busy), // SMB's word for it
             Err(Errno::BADF) => self.flock_for_writing(id)?, // NFS needs a file open for writing for an exclusive flock
             Err(errno) if self.dir.means_no_flock(errno) => (file, Flock::None),
             Err(errno) => return Err(errno),
