@@ -33,7 +33,7 @@ SONAME = "libjlock.so.0"
 
 # Of the sources in Rust, what `make -f mk/library.mk` needs, and the licences.
 SOURCES = ["Cargo.toml", "Cargo.lock", "LICENSE-*", "jlock.pc.in", "libjlock.map", "mk/library.mk", "include/jlock.h"]
-SOURCES += ["capi/Cargo.toml", "capi/build.rs", "src/**/*.rs"]
+SOURCES += ["capi/Cargo.toml", "capi/build.rs", "src/**/*.rs", "cmake/*.in"]
 
 BILL = "jlock.cdx.json"
 THIRD_PARTY = "THIRD-PARTY.txt"
