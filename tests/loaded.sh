@@ -4,14 +4,17 @@ set -euo pipefail
 
 scratch=$(mktemp -d) loops=()
 end_loops() {
-    kill "${loops[@]}"
+    local rc=$?
+    # One that somebody else has ended was no load.
+    if ! kill "${loops[@]}"; then rc=1; fi
     wait "${loops[@]}" 2>/dev/null || true # of a signal
     rm -rf "$scratch"
+    exit "$rc"
 }
 trap end_loops EXIT
 
 for _ in 1 2 3 4 5 6 7 8; do
-    (while :; do :; done) &
+    bash -c "while :; do :; done" &
     loops+=($!)
 done
 python3 - "$scratch/synced" <<'END' &
