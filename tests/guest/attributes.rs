@@ -10,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use jlock::State;
 
-use crate::child::{child, run, under};
-use crate::scene::{Scene, append, entries, is_root, journal_of, lock_of, open, options, stamp, until};
+use crate::child::{child, run, run_under};
+use crate::scene::{Scene, append, entries, is_root, journal_of, lock_of, open, options, stamp, until, without_flock};
 
 pub const PARTS: &[crate::scene::Part] = &[
     ("sticky", sticky),
@@ -68,16 +68,11 @@ fn a_holder_in_another_time_namespace_is_not_robbed() {
     let scene = Scene::new();
     let holder = open(&scene.0);
     let _held = holder.acquire().unwrap();
-    let namespace = ["unshare", "-T", "--boottime", "1000000"];
-    let available = Command::new(namespace[0])
-        .args(&namespace[1..])
-        .arg("true")
-        .output()
-        .unwrap();
-    match available.status.success() {
-        true => run(&mut under(&namespace, "in another time namespace", &scene.0)),
-        false => println!("NOT TRIED: {}", String::from_utf8_lossy(&available.stderr)),
-    }
+    run_under(
+        &["unshare", "-T", "--boottime", "1000000"],
+        "in another time namespace",
+        &scene.0,
+    );
 }
 
 fn in_another_time(dir: &Path) {
@@ -85,10 +80,7 @@ fn in_another_time(dir: &Path) {
     assert_eq!(lock.inspect().unwrap().state, State::Held);
     assert_eq!(lock.acquire().unwrap_err().code(), -libc::ETIMEDOUT);
     // And where there is no flock, by which it is known to live.
-    let stamp = fs::read_to_string(lock_of(dir)).unwrap();
-    let without = dir.join("without");
-    fs::create_dir(&without).unwrap();
-    fs::write(lock_of(&without), format!("{} flock=none\n", stamp.trim_end())).unwrap();
+    let without = without_flock(dir);
     let lock = options().timeout(Duration::from_millis(50)).open(&without).unwrap();
     assert_eq!(lock.inspect().unwrap().state, State::Held);
     assert_eq!(lock.acquire().unwrap_err().code(), -libc::ETIMEDOUT);

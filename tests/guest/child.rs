@@ -22,6 +22,16 @@ pub fn child(part: &str, dir: &Path) -> Command {
     under(&[], part, dir)
 }
 
+/// Runs a child by way of another program, and says so if that cannot do it here.
+pub fn run_under(before: &[&str], part: &str, dir: &Path) {
+    let (program, arguments) = before.split_first().expect("a program");
+    let available = Command::new(program).args(arguments).arg("true").output().unwrap();
+    match available.status.success() {
+        true => run(&mut under(before, part, dir)),
+        false => println!("NOT TRIED: {}", String::from_utf8_lossy(&available.stderr)),
+    }
+}
+
 /// A child by way of another program, which gets these arguments.
 pub fn under(before: &[&str], part: &str, dir: &Path) -> Command {
     let exe = std::env::current_exe().unwrap();

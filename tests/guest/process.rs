@@ -1,14 +1,14 @@
 //! Where no `flock` says whether a holder lives, its process does: what /proc and the kernel say of it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::path::Path;
+use std::process::Child;
 use std::time::Duration;
 
 use jlock::State;
 
-use crate::child::{child, run, under};
-use crate::scene::{Scene, is_root, lock_of, open, options, until};
+use crate::child::{child, run_under};
+use crate::scene::{Scene, is_root, lock_of, open, options, until, without_flock};
 
 pub const PARTS: &[crate::scene::Part] = &[
     ("hold by the PID", hold),
@@ -21,15 +21,6 @@ fn hold(dir: &Path) {
     loop {
         std::thread::park();
     }
-}
-
-/// A directory beside `dir`, whose lock has the stamp that stands in `dir`, and says that there is no flock.
-fn without_flock(dir: &Path) -> PathBuf {
-    let stamp = fs::read_to_string(lock_of(dir)).unwrap();
-    let without = dir.join("without");
-    fs::create_dir(&without).unwrap();
-    fs::write(lock_of(&without), format!("{} flock=none\n", stamp.trim_end())).unwrap();
-    without
 }
 
 /// A process that holds the lock of a directory, and ends with the test.
@@ -76,15 +67,7 @@ fn a_holder_is_not_judged_by_another_namespaces_proc() {
     }
     let scene = Scene::new();
     let namespace = ["unshare", "--pid", "--fork", "--kill-child"];
-    let available = Command::new(namespace[0])
-        .args(&namespace[1..])
-        .arg("true")
-        .output()
-        .unwrap();
-    match available.status.success() {
-        true => run(&mut under(&namespace, "beside another namespace's /proc", &scene.0)),
-        false => println!("NOT TRIED: {}", String::from_utf8_lossy(&available.stderr)),
-    }
+    run_under(&namespace, "beside another namespace's /proc", &scene.0);
 }
 
 fn beside_anothers_proc(dir: &Path) {

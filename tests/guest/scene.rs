@@ -66,6 +66,15 @@ pub fn lock_of(dir: &Path) -> PathBuf {
     dir.join("changes.journal.lock")
 }
 
+/// A directory beside `dir`, whose lock has the stamp that stands in `dir`, and says that there is no flock.
+pub fn without_flock(dir: &Path) -> PathBuf {
+    let stamp = fs::read_to_string(lock_of(dir)).unwrap();
+    let without = dir.join("without");
+    fs::create_dir(&without).unwrap();
+    fs::write(lock_of(&without), format!("{} flock=none\n", stamp.trim_end())).unwrap();
+    without
+}
+
 pub fn journal_of(dir: &Path) -> PathBuf {
     dir.join("changes.journal")
 }
