@@ -849,6 +849,28 @@ fn watches_on(file: &Path) -> usize {
         .count()
 }
 
+/// Acquires in a thread, on these clocks, and returns once it sleeps. Then each message to the thread ends a sleep, and each
+/// message from it says that it sleeps again.
+fn sleeper<'s>(
+    scope: &'s Scope<'s, '_>,
+    scratch: &'s Scratch,
+    number: u64,
+    clock: Duration,
+) -> (ScopedJoinHandle<'s, ()>, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let ((sleeps, asleep), (go_on, goes_on)) = (mpsc::channel(), mpsc::channel());
+    let thread = scope.spawn(move || {
+        seam::install(Sleeper {
+            number,
+            clock,
+            sleeps,
+            goes_on,
+        });
+        scratch.open().acquire_for(None).unwrap().release().unwrap();
+    });
+    asleep.recv().unwrap();
+    (thread, asleep, go_on)
+}
+
 #[test]
 fn whoever_lines_up_watches_the_one_before_it_from_the_start() {
     let scratch = Scratch::new();
@@ -857,20 +879,12 @@ fn whoever_lines_up_watches_the_one_before_it_from_the_start() {
     std::thread::scope(|scope| {
         let mut go_on_later = Vec::new();
         for number in 1..=4 {
-            let ((sleeps, asleep), (go_on, goes_on)) = (mpsc::channel(), mpsc::channel());
-            let scratch = &scratch;
-            scope.spawn(move || {
-                let (number, clock) = (u64::MAX - number, Duration::from_secs(1_000 + number));
-                seam::install(Sleeper {
-                    number,
-                    clock,
-                    sleeps,
-                    goes_on,
-                });
-                scratch.open().acquire_for(None).unwrap().release().unwrap();
-            });
-            asleep.recv().unwrap();
-            go_on_later.push((go_on, asleep));
+            go_on_later.push(sleeper(
+                scope,
+                &scratch,
+                u64::MAX - number,
+                Duration::from_secs(1_000 + number),
+            ));
         }
         // The release wakes the first alone.
         let watched = [vec![scratch.lock()], tickets(&scratch)].concat();
@@ -887,22 +901,7 @@ fn a_lock_that_is_free_for_a_moment_is_left_to_the_head_of_the_queue() {
     let holder = scratch.open();
     let held = holder.acquire().unwrap();
     std::thread::scope(|scope| {
-        let acquire = || {
-            let ((sleeps, asleep), (go_on, goes_on)) = (mpsc::channel(), mpsc::channel());
-            let scratch = &scratch;
-            let thread = scope.spawn(move || {
-                let (number, clock) = (u64::MAX, Duration::from_secs(1_000));
-                seam::install(Sleeper {
-                    number,
-                    clock,
-                    sleeps,
-                    goes_on,
-                });
-                scratch.open().acquire_for(None).unwrap().release().unwrap();
-            });
-            asleep.recv().unwrap();
-            (thread, asleep, go_on)
-        };
+        let acquire = || sleeper(scope, &scratch, u64::MAX, Duration::from_secs(1_000));
         let (head, _head_asleep, wake_head) = acquire();
         let (second, second_asleep, wake_second) = acquire();
         held.release().unwrap();
