@@ -20,12 +20,17 @@ use crate::lock::withdraw::AtStake;
 use crate::options::Options;
 use crate::sys;
 
+/// For how many other users a parked stamp is kept.
+const OTHERS: usize = 64;
+
 #[derive(Debug)]
 pub(crate) struct Participant {
     pub dir: Arc<Dir>,
     pub options: Options,
     pub holding: Holding,
     pub parked: Option<Parked>,
+    /// Stamps that other users parked, whom this process was before, and which only they may remove (a sticky directory).
+    pub others: Vec<Parked>,
     /// What settles.
     pub at_stake: Option<AtStake>,
     pub place: Place,
@@ -58,6 +63,7 @@ impl Participant {
             options,
             holding: Holding::Free,
             parked: None,
+            others: Vec::new(),
             at_stake: None,
             seat,
             line: Line::default(),
@@ -83,7 +89,7 @@ impl Participant {
         if self.holding.hold().is_some() {
             self.forfeit();
         }
-        self.unpark();
+        self.unpark_all();
         self.place = Place::new(dir.local);
         self.line = Line::default();
         (self.observed, self.inherited) = (None, None);
@@ -94,7 +100,7 @@ impl Participant {
 
     /// Our parked stamp; made, if there is none. The caller puts it back if its name is still ours afterwards.
     pub(crate) fn take_parked(&mut self) -> Result<Parked> {
-        match self.parked.take() {
+        match self.parked.take().or_else(|| self.take_parked_before()) {
             Some(parked) => Ok(parked),
             None => {
                 self.sweep_at_times();
@@ -105,8 +111,32 @@ impl Participant {
         }
     }
 
+    /// What this user has parked here before, when the process was that user.
+    fn take_parked_before(&mut self) -> Option<Parked> {
+        let at = self.others.iter().position(|parked| !parked.is_anothers())?;
+        Some(self.others.swap_remove(at))
+    }
+
+    /// Removes another user's parked stamp; or keeps it until this process is that user again, if only that one may remove
+    /// it. Otherwise a program that changes its user with each request would leave a file behind each time.
+    pub(crate) fn set_aside(&mut self, parked: Parked) {
+        if self.dir.names(&parked.name, parked.id) != Ok(true) || sys::unlink(&self.dir.fd, &parked.name).is_ok() {
+            return;
+        }
+        if self.others.len() == OTHERS {
+            self.others.remove(0); // a sweep takes it once we have closed it
+        }
+        self.others.push(parked);
+    }
+
     pub(crate) fn unpark(&mut self) {
         if let Some(parked) = self.parked.take() {
+            self.remove_private(parked);
+        }
+    }
+
+    fn unpark_all(&mut self) {
+        for parked in self.others.drain(..).chain(self.parked.take()).collect::<Vec<_>>() {
             self.remove_private(parked);
         }
     }
@@ -207,7 +237,7 @@ impl Participant {
         }
         self.leave_line(false);
         self.close_line();
-        self.unpark();
+        self.unpark_all();
         self.stop();
         released
     }

@@ -140,9 +140,14 @@ impl Participant {
             }
             _ => {}
         }
-        // The parked file was swept (a shipped peer does so after 30 s), or its descriptor number is another file's by now, or
-        // this process was another user when it made the file: park another. If the directory is gone, parking says so.
-        if is_gone(errno) || errno == Errno::BADF || (was_parked && parked.is_anothers()) {
+        // This process was another user when it made the file: park another.
+        if was_parked && parked.is_anothers() {
+            self.set_aside(parked);
+            return Ok(Tried::Again);
+        }
+        // The parked file was swept (a shipped peer does so after 30 s), or its descriptor number is another file's by now:
+        // park another. If the directory is gone, parking says so.
+        if is_gone(errno) || errno == Errno::BADF {
             self.remove_private(parked);
             return Ok(Tried::Again);
         }

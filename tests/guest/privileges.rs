@@ -20,6 +20,7 @@ pub const PARTS: &[crate::scene::Part] = &[
     ("at once", |dir| dropped(dir, Duration::ZERO)),
     ("later", |dir| dropped(dir, LATER)),
     ("by request", by_request),
+    ("by request, sticky", by_request_sticky),
     ("while held", while_held),
     ("above may not be searched", above_may_not_be_searched),
     ("failing keepalive", failing_keepalive),
@@ -108,6 +109,36 @@ fn by_request(dir: &Path) {
             act_as(0);
         }
     }
+}
+
+/// There, a user's parked stamp can be removed by that user alone. What each user has is used again.
+#[test]
+fn requests_of_many_users_leave_nothing_in_a_sticky_directory() {
+    if is_root() {
+        let scene = Scene::new();
+        let dir = users(&scene);
+        fs::set_permissions(&dir, Permissions::from_mode(0o1777)).unwrap();
+        run(&mut child("by request, sticky", &dir));
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+    }
+}
+
+fn by_request_sticky(dir: &Path) {
+    let users = [OTHER, OTHER + 1, OTHER + 2];
+    let lock = open(dir);
+    for _ in 0..5 {
+        for user in users {
+            act_as(user);
+            works_without_weaker_means(&lock);
+            act_as(0);
+        }
+    }
+    let left: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(left.len() <= users.len(), "{left:?}");
+    lock.close().unwrap();
 }
 
 #[test]
