@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{EACCES, EAGAIN, EINVAL, Error, Result};
+use crate::error::{EACCES, EAGAIN, EINVAL, EIO, Error, Result};
 use crate::lock::dir::{Dir, Name, is_gone, read_stamp};
 use crate::lock::evidence::{Boot, Flock, Kind, Lease, Process, Seen, Verdict, judge};
 use crate::lock::participant::Participant;
@@ -12,6 +12,9 @@ use crate::lock::time::Observed;
 use crate::options::Options;
 use crate::sys::process::{Identity, is_alive, stat_of};
 use crate::sys::{self, Errno, Fd, FileId, Meta, Open, Watched};
+
+/// How often we look at a lock before an error counts that a file opened anew may not have.
+const LOOKS: u32 = 4;
 
 /// Why somebody looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +71,17 @@ impl Corpse {
 impl Participant {
     /// Looks at the lock. `since` is when we began to wait.
     pub(crate) fn look(&mut self, purpose: Purpose, since: Duration) -> Result<Look> {
+        for _ in 1..LOOKS {
+            match self.look_once(purpose, since) {
+                // A client of NFS says so of an open file of which its server does not know any more.
+                Err(error) if !self.dir.local && error.code() == -EIO => {}
+                looked => return looked,
+            }
+        }
+        self.look_once(purpose, since)
+    }
+
+    fn look_once(&mut self, purpose: Purpose, since: Duration) -> Result<Look> {
         let (file, id) = match self.dir.open_lock() {
             Ok(Some(opened)) => opened,
             Ok(None) => return Ok(Look::Changed),

@@ -101,6 +101,44 @@ fn a_lock_without_a_boot_id_may_be_another_kernels() {
     assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
+/// How `try_acquire` ends beside a living holder, if so many `flock`s fail with `EIO`.
+fn try_where_the_server_forgot(failures: u32, network: bool) -> jlock::Result<()> {
+    const ENOSYS: i32 = 38;
+    let (scratch, world) = (Scratch::new(), World::new());
+    let unknown = move |at| match at {
+        At::Before("fstatfs") if network => Verdict::Fail(ENOSYS),
+        _ => Verdict::Proceed,
+    };
+    let lock = world.run(unknown, || {
+        let lock = scratch.open();
+        lock.acquire().unwrap().release().unwrap();
+        lock
+    });
+    fs::write(scratch.lock(), LIVING).unwrap();
+    let mut left = failures;
+    let failing = move |at| match at {
+        At::Before("flock") if left > 0 => {
+            left -= 1;
+            Verdict::Fail(EIO)
+        }
+        _ => Verdict::Proceed,
+    };
+    world.run(failing, || lock.try_acquire().map(drop))
+}
+
+const EIO: i32 = 5;
+
+/// As two mounts of one NFS server in one kernel do now and then: it forgets what the one of them has open.
+#[test]
+fn a_lock_that_the_server_forgot_to_be_open_is_opened_anew() {
+    let tried = try_where_the_server_forgot(3, true);
+    assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
+    for (failures, network) in [(4, true), (1, false)] {
+        let tried = try_where_the_server_forgot(failures, network);
+        assert_eq!(tried.unwrap_err().code(), -EIO, "{failures} {network}");
+    }
+}
+
 /// Nobody but us has touched the file, and the kernel says nothing else than that we have made it.
 #[test]
 fn a_link_that_was_made_and_reported_as_failed_holds() {
