@@ -42,8 +42,8 @@ pub(crate) use flock::{
     Lease, flock_exclusive, flock_shared, is_locked_against_reading, means_no_flock, read_lease, unlock,
 };
 pub(crate) use fs::{
-    Open, Rename, borrow_raw, fstat_anew, link, link_between, list_some, means_no_link, means_no_rename_flag, mkdir,
-    mkdir_at, open, open_dir, open_dir_from, open_proc, open_subdir, rename, rmdir_at, root_id, stat, stat_anew,
+    Open, Rename, born, borrow_raw, fstat_anew, link, link_between, list_some, means_no_link, means_no_rename_flag,
+    mkdir, mkdir_at, open, open_dir, open_dir_from, open_proc, open_subdir, rename, rmdir_at, root_id, stat, stat_anew,
     stat_path, unlink,
 };
 pub(crate) use io::{

@@ -99,6 +99,7 @@ fn an_append_makes_six_system_calls_more() {
 
 /// One process that waits, by a clock of its own that only its sleeps move.
 struct Waiter {
+    process: u64,
     calls: Rc<RefCell<Vec<&'static str>>>,
     clock: Duration,
     /// What happens while it sleeps.
@@ -114,7 +115,7 @@ impl Hook for Waiter {
         Some(self.clock)
     }
     fn process(&mut self) -> u64 {
-        1
+        self.process
     }
     fn pause(&mut self, _call: &'static str, until: Duration) -> bool {
         self.clock = self.clock.max(until);
@@ -125,10 +126,15 @@ impl Hook for Waiter {
 
 /// The system calls that `act` makes.
 fn calls(asleep: impl FnMut() + 'static, act: impl FnOnce()) -> Vec<&'static str> {
+    calls_of(1, Duration::from_secs(1_000), asleep, act)
+}
+
+fn calls_of(process: u64, clock: Duration, asleep: impl FnMut() + 'static, act: impl FnOnce()) -> Vec<&'static str> {
     let calls = Rc::new(RefCell::default());
     seam::install(Waiter {
+        process,
         calls: Rc::clone(&calls),
-        clock: Duration::from_secs(1_000),
+        clock,
         asleep: Box::new(asleep),
     });
     act();
@@ -229,6 +235,27 @@ fn idle_handles_and_other_files_cost_waiters_nothing_and_a_first_append_little()
     // What is new sweeps, but opens few of those whose owners live, and asks for each process once.
     let (beside, without) = (first_append(&crowded.0), first_append(&alone.0));
     assert!(beside.len() <= without.len() + 4 * LIVING + 1, "{beside:?} {without:?}");
+}
+
+/// As a program may do for each append. The test's own process is the one that does not forget.
+#[test]
+fn handles_that_come_and_go_do_not_sweep_each_time() {
+    let dir = Scratch::new("again");
+    let sweeps = |seconds| {
+        let made = calls_of(
+            0,
+            Duration::from_secs(seconds),
+            || {},
+            || {
+                let lock = Lock::open(&dir.0).expect("open");
+                lock.journal().append([Entry::changed("a")]).expect("append");
+            },
+        );
+        made.iter().filter(|call| **call == "getdents64").count()
+    };
+    assert_ne!(sweeps(1_000), 0);
+    assert_eq!(sweeps(1_000), 0);
+    assert_ne!(sweeps(1_001), 0);
 }
 
 /// A microsecond or so each, and 40 pauses a second: below a thousandth of a core.

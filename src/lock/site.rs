@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::ffi::CString;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::lock::bell::Bell;
@@ -17,13 +17,19 @@ use crate::sys::{self, FileId, PerProcess};
 /// How often a process looks for leftovers of the dead in one directory.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-static SITES: PerProcess<Mutex<Vec<Weak<Site>>>> = PerProcess::new();
+/// How many sites are remembered that have no handle any more: a program may open one for each append, and must not sweep
+/// each time.
+const REMEMBERED: usize = 8;
+
+static SITES: PerProcess<Mutex<Vec<Arc<Site>>>> = PerProcess::new();
 
 #[derive(Debug)]
 struct Site {
     /// Which process it is, because a test can simulate several in one.
     process: u64,
     dir: FileId,
+    /// A directory that is made anew may get the number of one that was removed.
+    born: Option<Duration>,
     lock: CString,
     waiting: Mutex<VecDeque<Arc<Bell>>>,
     /// When the directory was last swept, in milliseconds of the monotonic clock, plus 1; 0: never.
@@ -41,29 +47,45 @@ pub(crate) struct Seat {
 
 impl Site {
     fn of(dir: &Dir) -> Arc<Site> {
-        let process = sys::process_domain();
-        let mut sites = SITES.get().lock().unwrap_or_else(PoisonError::into_inner);
-        sites.retain(|site| site.strong_count() > 0);
+        let (process, born) = (sys::process_domain(), sys::born(&dir.fd));
+        let mut sites = SITES.get().lock().unwrap_or_else(PoisonError::into_inner); // never half changed
+        forget_unused(&mut sites);
         let known = sites
             .iter()
-            .filter_map(Weak::upgrade)
-            .find(|site| (site.process, site.dir) == (process, dir.id) && site.lock == dir.lock);
-        known.unwrap_or_else(|| {
-            let site = Arc::new(Site {
-                process,
-                dir: dir.id,
-                lock: dir.lock.clone(),
-                waiting: Mutex::default(),
-                swept: AtomicU64::new(0),
-            });
-            sites.push(Arc::downgrade(&site));
-            site
-        })
+            .find(|site| (site.process, site.dir, site.born) == (process, dir.id, born) && site.lock == dir.lock);
+        if let Some(known) = known {
+            return Arc::clone(known);
+        }
+        let site = Arc::new(Site {
+            process,
+            dir: dir.id,
+            born,
+            lock: dir.lock.clone(),
+            waiting: Mutex::default(),
+            swept: AtomicU64::new(0),
+        });
+        sites.push(Arc::clone(&site));
+        site
     }
 
     fn waiting(&self) -> MutexGuard<'_, VecDeque<Arc<Bell>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner) // never half changed
     }
+}
+
+/// Forgets the oldest sites without a handle, and those of simulated processes.
+fn forget_unused(sites: &mut Vec<Arc<Site>>) {
+    let is_unused = |site: &Arc<Site>| Arc::strong_count(site) == 1;
+    let mut surplus = sites
+        .iter()
+        .filter(|site| is_unused(site))
+        .count()
+        .saturating_sub(REMEMBERED);
+    sites.retain(|site| {
+        let forgotten = is_unused(site) && (surplus > 0 || site.process != 0);
+        surplus = surplus.saturating_sub(usize::from(forgotten));
+        !forgotten
+    });
 }
 
 impl Seat {

@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, StatxFlags};
 
@@ -148,6 +149,15 @@ fn statx_anew(at: BorrowedFd<'_>, name: &CStr, flags: AtFlags) -> Result<Meta> {
     // AT_STATX_FORCE_SYNC of linux/fcntl.h, which rustix does not name.
     let flags = flags | AtFlags::from_bits_retain(0x2000);
     rustix::fs::statx(at, name, flags, StatxFlags::BASIC_STATS).map(Meta::from)
+}
+
+/// When a file was made, since 1970. `None`: this file system or this kernel does not say. Not through the seam: nothing but
+/// the number of sweeps depends on it.
+pub(crate) fn born(file: &Fd) -> Option<Duration> {
+    let statx = rustix::fs::statx(file.borrow().ok()?, c"", AtFlags::EMPTY_PATH, StatxFlags::BTIME).ok()?;
+    let seconds = u64::try_from(statx.stx_btime.tv_sec).ok()?;
+    let knows = statx.stx_mask & StatxFlags::BTIME.bits() != 0;
+    knows.then(|| Duration::new(seconds, statx.stx_btime.tv_nsec))
 }
 
 /// Looks at a path and follows symlinks. `None`: nothing there.
