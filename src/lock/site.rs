@@ -166,6 +166,20 @@ mod tests {
     use crate::sys::tests::{Scratch, ends_in_a_child};
 
     #[test]
+    fn sites_without_a_handle_are_forgotten_in_the_end() {
+        let scratch = Scratch::new();
+        let mut sites = (0..3 * REMEMBERED).map(|number| {
+            let name = CString::new(number.to_string()).unwrap();
+            sys::mkdir_at(&scratch.dir, &name, 0o700).unwrap();
+            let dir = Dir::new(sys::open_subdir(&scratch.dir, &name).unwrap(), c"j").unwrap();
+            Arc::downgrade(&Seat::new(&dir, &Arc::default()).site)
+        });
+        let first = sites.next().unwrap();
+        sites.for_each(drop);
+        assert!(first.upgrade().is_none());
+    }
+
+    #[test]
     fn a_forked_child_leaves_its_parents_queue_alone() {
         let scratch = Scratch::new();
         let dir = Dir::new(sys::open_subdir(&scratch.dir, c".").unwrap(), c"j").unwrap();
