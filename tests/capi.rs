@@ -1,5 +1,5 @@
-//! The C interface keeps its contract, function by function: programs in C (`tests/c`), each of claims that are proved one
-//! by one, in its own process and directory.
+//! The C interface keeps its contract, function by function. The programs in `tests/c` are made of claims, which are
+//! proved one by one, each in its own process and directory.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,21 +14,22 @@ use tools::{Scratch, library, make, root, run, text, tool};
 /// The libraries that the archive needs.
 const SYSTEM: [&str; 4] = ["-lgcc_s", "-lpthread", "-ldl", "-lm"];
 
-/// A directory for what is compiled once and used by many tests.
+/// A directory for programs that are compiled once and used by many tests.
 fn compiled(name: &str) -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("capi");
     std::fs::create_dir_all(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
     dir.join(name)
 }
 
-/// Memory and undefined behaviour, of what is compiled with them and of whatever is allocated.
+/// Finds memory errors and undefined behaviour in the code that is compiled with them, and leaks of any allocation.
 const SANITIZERS: [&str; 3] = [
     "-fsanitize=address,undefined",
     "-fno-sanitize-recover=all",
     "-fno-omit-frame-pointer",
 ];
 
-/// The archive that `make install` installs, which differs from cargo's in what it does when something goes wrong in it.
+/// The archive that `make install` installs. It differs from cargo's in what it does when something goes wrong inside
+/// the library.
 fn installed() -> PathBuf {
     static DIST: OnceLock<PathBuf> = OnceLock::new();
     let dist = DIST.get_or_init(|| {
@@ -42,7 +43,7 @@ fn installed() -> PathBuf {
     dist.join("libjlock.a")
 }
 
-/// What the program `contained` defines in place of the C library.
+/// The functions that `contained` defines in place of the C library's.
 const WRAPPED: &str = "-Wl,--wrap=memchr,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=posix_memalign";
 
 fn compile_claims(name: &str, kind: &str, archive: &Path, sanitizers: &[&str]) -> PathBuf {
@@ -75,8 +76,8 @@ fn prove(program: &Path, claim: &str) {
     run(tool(program).arg(claim).arg(scratch.path()));
 }
 
-/// One module a program, one test a claim, one that none is forgotten, one that all are clean, and one that all hold for
-/// what is installed too.
+/// A module for each program, with a test for each claim and three more: no claim is forgotten, all hold under
+/// sanitizers, and all hold for the installed library.
 macro_rules! claims {
     ($($program:ident of $archive:expr => { $($claim:ident)* })*) => {$(
         mod $program {
@@ -311,7 +312,7 @@ claims! {
 
 // --------------------------------------------------------------------------------------------------------- examples
 
-/// The Makefile of the examples in C, run in its own directory.
+/// The Makefile of the C examples, run in a directory of its own.
 fn make_examples(scratch: &Scratch) -> Command {
     let sources = root().join("examples/c");
     let mut command = make();

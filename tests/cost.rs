@@ -1,5 +1,5 @@
-//! What an acquire and a release cost where nobody contends: system calls, allocations, and time beside the raw file
-//! operations of a plain lockfile.
+//! What it costs to acquire and release a lock that nobody contends for: system calls, allocations, and time compared
+//! with the bare file operations of a plain lockfile.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
@@ -20,15 +20,15 @@ thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: all is passed on to the system's allocator.
+// SAFETY: every call is passed on to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller keeps the contract.
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller keeps the contract.
         unsafe { System.dealloc(at, layout) }
     }
 }
@@ -46,7 +46,7 @@ impl Hook for Counter {
     }
 }
 
-/// How many system calls and allocations `act` makes.
+/// The number of system calls and of allocations that `act` makes.
 fn count(act: impl FnOnce()) -> (usize, usize) {
     let calls = Rc::new(Cell::new(0));
     seam::install(Counter(Rc::clone(&calls)));
@@ -97,7 +97,7 @@ fn an_append_makes_six_system_calls_more() {
 
 // -------------------------------------------------------------------------------------------- beside others, and waiting
 
-/// One process that waits, by a clock of its own that only its sleeps move.
+/// A process that waits by a clock of its own, which only its sleeps advance.
 struct Waiter {
     process: u64,
     calls: Rc<RefCell<Vec<&'static str>>>,
@@ -142,7 +142,7 @@ fn calls_of(process: u64, clock: Duration, asleep: impl FnMut() + 'static, act: 
     calls.take()
 }
 
-/// Those of another process, which does what it is told with its lock.
+/// The seam of another process, which acquires or releases its lock when told to.
 struct Other {
     tell: Option<mpsc::Sender<bool>>,
     done: mpsc::Receiver<()>,
@@ -192,11 +192,11 @@ impl Other {
     fn does(&self, acquires: bool) {
         let tell = self.tell.as_ref().expect("it is not over");
         tell.send(acquires).expect("it listens");
-        self.done.recv().expect("it answers");
+        self.done.recv().expect("it reports back");
     }
 }
 
-/// What it costs to wait for one who releases meanwhile.
+/// What it costs to wait for a holder that releases meanwhile.
 fn contended(dir: &Path) -> Vec<&'static str> {
     let (lock, holder) = (Lock::open(dir).expect("open"), Other::of(2, dir));
     pair(&lock); // parks
@@ -214,7 +214,7 @@ fn first_append(dir: &Path) -> Vec<&'static str> {
     )
 }
 
-/// How many private files of the living a sweep opens; each takes four calls.
+/// How many private files of living processes a sweep opens; each takes four calls.
 const LIVING: usize = 3;
 
 #[test]
@@ -232,7 +232,7 @@ fn idle_handles_and_other_files_cost_waiters_nothing_and_a_first_append_little()
         first_append(dir); // makes the journal, and sweeps
     }
     assert_eq!(contended(&crowded.0), contended(&alone.0));
-    // What is new sweeps, but opens few of those whose owners live, and asks for each process once.
+    // A new handle sweeps, but it opens few files of living owners, and checks each process only once.
     let (beside, without) = (first_append(&crowded.0), first_append(&alone.0));
     assert!(beside.len() <= without.len() + 4 * LIVING + 1, "{beside:?} {without:?}");
 }
@@ -258,9 +258,9 @@ fn handles_that_come_and_go_do_not_sweep_each_time() {
     assert_ne!(sweeps(1_001), 0);
 }
 
-/// A microsecond or so each, and 40 pauses a second: below a thousandth of a core.
+/// Each call takes about a microsecond, and there are 40 pauses a second: less than a thousandth of a core.
 const CALLS_A_PAUSE: usize = 12;
-/// To park, to line up, and to acquire in the end.
+/// The calls to park, to line up, and finally to acquire.
 const CALLS_BESIDES: usize = 60;
 
 #[test]
@@ -278,7 +278,7 @@ fn a_waiter_makes_few_system_calls_however_long_it_waits() {
         }
     };
     let made = calls(asleep, || {
-        lock.acquire_for(None).expect("in the end").release().expect("held");
+        lock.acquire_for(None).expect("it is free in the end").release().expect("held");
     });
     println!("{} calls in {PAUSES} pauses", made.len());
     assert!(
@@ -313,7 +313,7 @@ fn a_pair_costs_at_most_six_tenths_of_create_write_unlink_and_close() {
     let plain = dir.0.join("plain.lock");
     pair(&lock);
     raw(&plain);
-    // In turn, so that whatever else the machine does meets both; the median of many ratios.
+    // In turn, so that both meet whatever else the machine does; the result is the median of many ratios.
     let ratio = || time(|| pair(&lock)).as_secs_f64() / time(|| raw(&plain)).as_secs_f64();
     let mut ratios: Vec<f64> = std::iter::repeat_with(ratio).take(25).collect();
     ratios.sort_by(f64::total_cmp);

@@ -1,8 +1,8 @@
-//! The committed C header is what cbindgen makes of the sources today. `BLESS=1` rewrites it.
+//! The committed C header is what cbindgen generates from the sources today. `BLESS=1` rewrites it.
 
 use std::path::Path;
 
-/// The order of the header: types and constants, then the functions as one calls them.
+/// The order in the header: types and constants, then the functions in the order in which a program calls them.
 const SOURCES: [&str; 4] = [
     "src/abi.rs",
     "src/capi/handle.rs",
@@ -28,8 +28,8 @@ fn generate(root: &Path) -> String {
     for_c(&String::from_utf8(header).expect("a header is UTF-8"))
 }
 
-/// What is said to Rust's reader alone goes; a comment of one line takes one line, and is one to C90 as well; a constant is
-/// unsigned where Rust's is, and a negative one stands in parentheses.
+/// Drops what is meant for Rust readers only. A comment of one line goes onto one line, in a form that C90 knows. A
+/// constant is unsigned if it is in Rust, and a negative one is put in parentheses.
 fn for_c(header: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     let mut in_safety = false;

@@ -1,11 +1,11 @@
-//! The house: each floor uses only those below it, each file is short, and so is each function.
+//! The layout of the sources: each floor uses only those below it, and files and functions are short.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From the bottom to the top. A floor may use itself and those before it.
+/// From the bottom to the top. A floor may use itself and those below it.
 const FLOORS: [&str; 6] = ["ground", "sys", "lock", "journal", "handle", "capi"];
-/// What belongs to no floor: types and texts that everybody uses.
+/// Modules that belong to no floor: types and texts that everybody uses.
 const GROUND: [&str; 4] = ["abi", "error", "memory", "options"];
 const LONGEST_FILE: usize = 400;
 const LONGEST_FUNCTION: usize = 40;
@@ -39,14 +39,14 @@ fn all() -> Vec<(String, String)> {
     all
 }
 
-/// The floor of a file or of a module, by its first part.
+/// The floor of a file or module, by the first part of its name.
 fn floor(name: &str) -> Option<usize> {
     let first = name.split(['/', '.', ':', ';', ' ']).next()?;
     let first = if GROUND.contains(&first) { "ground" } else { first };
     FLOORS.iter().position(|floor| *floor == first)
 }
 
-/// What a file imports from the crate, without its tests and its comments.
+/// What a file imports from the crate, its tests and comments aside.
 fn imports(text: &str) -> Vec<String> {
     let code = text.split("#[cfg(test)]").next().unwrap_or_default();
     let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
@@ -58,7 +58,7 @@ fn imports(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Arrows that lead upstairs.
+/// Imports of a higher floor.
 fn arrows_back(all: &[(String, String)]) -> Vec<String> {
     let mut back = Vec::new();
     for (name, text) in all.iter().filter(|(name, _)| name != "lib.rs") {
@@ -79,7 +79,7 @@ fn arrows_back(all: &[(String, String)]) -> Vec<String> {
     back
 }
 
-/// An error is made of an errno, whose texts are the system's.
+/// An error is made from an errno, whose texts come from sys.
 fn is_sys_type(import: &str) -> bool {
     import.starts_with("sys::Errno") || import.starts_with("sys::errno")
 }
@@ -97,7 +97,7 @@ fn an_arrow_back_is_found() {
     assert_eq!(arrows_back(&[several]).len(), 1);
 }
 
-/// A function begins where `fn` stands in a line, and ends with the first brace in the column where that line began.
+/// A function begins where a line has `fn`, and ends with the first brace in the column where that line begins.
 fn functions(text: &str) -> Vec<(String, usize)> {
     let lines: Vec<&str> = text.lines().collect();
     let mut found = Vec::new();

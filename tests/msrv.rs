@@ -1,6 +1,6 @@
-//! The library, its tests and its examples build with Rust 1.85. No such compiler may be at hand, so this looks for the one
-//! thing that newer ones take without a word: `let` within `&&` (Rust 1.88). (That the library calls no newer function of
-//! std, clippy says.)
+//! The library, its tests and its examples build with Rust 1.85. There may be no such compiler here, so this looks
+//! for the one thing that newer ones accept without a warning: `let` within `&&` (Rust 1.88). (That the library calls
+//! no newer function of std is checked by clippy.)
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-/* The published interface, as its users' object files have it: values, layouts and prototypes that never change.
- * New ones are added; what stands here stays. It is compiled, not run. */
+/* The published interface as its users' object files know it: values, layouts and prototypes, which must never change.
+ * New ones may be added. This file is compiled, not run. */
 #include <jlock.h>
 
 #define SAME_TYPE(expression, type) _Generic((expression), type: 1, default: 0)
@@ -50,7 +50,7 @@ VALUE(JLOCK_DELETED, unsigned, 1);
 /* ------------------------------------------------------------------------------------------------------- layouts */
 
 #define FIELD(structure, field, type, offset) \
-  _Static_assert(offsetof(struct structure, field) == (offset), #structure "." #field " stands elsewhere"); \
+  _Static_assert(offsetof(struct structure, field) == (offset), #structure "." #field " is at another offset"); \
   _Static_assert(SAME_TYPE(((struct structure *)0)->field, type), #structure "." #field " has another type")
 
 FIELD(jlock_options, flags, uint32_t, 0);

@@ -1,4 +1,4 @@
-//! The C interface as the Rust sources define it, read with `syn`: for printing it as C, and as imports.
+//! The C interface as the Rust sources define it, read with `syn` and printed as C or as imports.
 
 use std::fmt::Write;
 use std::fs;
@@ -7,7 +7,7 @@ use syn::{Expr, FnArg, Item, Lit, Pat, ReturnType, UnOp, Visibility};
 
 use crate::tools::root;
 
-/// Every source that the header is made from.
+/// Every source file that the header is generated from.
 const SOURCES: [&str; 5] = [
     "src/abi.rs",
     "src/capi/guard.rs",
@@ -124,7 +124,7 @@ impl Type {
                 of: Box::new(Type::read(&array.elem)),
                 len: integer(&array.len),
             },
-            _ => panic!("a type that the C interface does not use so far"),
+            _ => panic!("a type that the C interface has not used so far"),
         }
     }
 }
@@ -133,17 +133,17 @@ fn integer(expr: &Expr) -> i64 {
     match expr {
         Expr::Lit(literal) => match &literal.lit {
             Lit::Int(value) => value.base10_parse().expect("it fits an i64"),
-            _ => panic!("a constant that is no integer"),
+            _ => panic!("a constant that is not an integer"),
         },
         Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => -integer(&unary.expr),
-        _ => panic!("a constant that is no plain number"),
+        _ => panic!("a constant that is not a plain number"),
     }
 }
 
 // ------------------------------------------------------------------------------------------------------------ as C
 
 impl Interface {
-    /// The header, and each function declared once more as the Rust has it: C refuses what differs.
+    /// The header, followed by a declaration of each function as Rust has it: a C compiler rejects any difference.
     pub fn as_c_prototypes(&self) -> String {
         let mut code = "#include <jlock.h>\n".to_owned();
         for function in &self.functions {
@@ -165,7 +165,7 @@ impl Interface {
 }
 
 impl Type {
-    /// Ready for a name to follow.
+    /// The C type, up to where a name follows.
     fn in_c(&self) -> String {
         match self {
             Type::Named(name) => {
@@ -178,12 +178,13 @@ impl Type {
                     "i32" => "int32_t",
                     "i64" => "int64_t",
                     own if own.starts_with("jlock") => return format!("struct {own} "),
-                    _ => panic!("{name}: its name in C?"),
+                    _ => panic!("{name}: what is it called in C?"),
                 };
                 format!("{name} ")
             }
             Type::Pointer { mutable: true, to } => format!("{}*", to.in_c()),
-            // Left of what it applies to: right for every pointer, also for one to a pointer.
+            // `const` goes to the right of the type: that is correct for every pointer, also for a pointer to a
+            // pointer.
             Type::Pointer { mutable: false, to } => format!("{}const *", to.in_c()),
             Type::Array { .. } => panic!("an array as a parameter"),
         }
@@ -193,7 +194,7 @@ impl Type {
 // ------------------------------------------------------------------------------------------------------- as imports
 
 impl Interface {
-    /// The same as a Rust program would import it: what `ctest` understands.
+    /// The same interface as a Rust program would import it, in the form that `ctest` understands.
     pub fn as_rust_imports(&self) -> String {
         let mut code = "use std::ffi::{c_char, c_int};\n".to_owned();
         for (name, ty, value) in &self.constants {

@@ -1,5 +1,5 @@
-//! The C interface is what `include/jlock.h` says: for C, for C++, in the Rust that implements it, and in the files that
-//! are installed.
+//! The C interface is what `include/jlock.h` says: to a C compiler, to a C++ compiler, in the Rust code that implements
+//! it, and in the files that are installed.
 
 mod interface;
 mod tools;
@@ -16,7 +16,7 @@ fn include() -> String {
     format!("-I{}", root().join("include").display())
 }
 
-/// Compiles one file, without making anything of it.
+/// Compiles one file and throws the result away.
 fn check(compiler: &str, standard: &str, language: &str, source: &Path) {
     run(tool(compiler)
         .args(STRICT)
@@ -124,7 +124,7 @@ fn types_constants_and_addresses_are_the_same_in_c_and_rust() {
 
 // ------------------------------------------------------------------------------------------------------ the baseline
 
-/// What `make test-abi` says of the types and functions of a header; whether they are those of libjlock.abi.
+/// What `make test-abi` prints about the types and functions of a header, and whether they match libjlock.abi.
 fn compared_with_baseline(header: &str) -> (bool, String) {
     let scratch = Scratch::new("baseline");
     scratch.write("jlock.h", header);
@@ -154,37 +154,37 @@ fn the_baseline_sees_what_would_break_programs() {
     let header = header();
     let breakages = [
         (
-            "a field moves",
+            "a field that moves",
             "uint32_t flags;",
             "uint64_t before; uint32_t flags;",
             "flags",
         ),
         (
-            "a field widens",
+            "a field that widens",
             "int32_t timeout_ms;",
             "int64_t timeout_ms;",
             "timeout_ms",
         ),
         (
-            "a struct grows",
+            "a struct that grows",
             "int64_t age_ms;",
             "int64_t age_ms; int64_t more;",
             "jlock_holder",
         ),
         (
-            "a function vanishes",
+            "a function that is removed",
             "int jlock_cancel(struct jlock *lock);",
             "",
             "jlock_cancel",
         ),
         (
-            "a parameter more",
+            "an additional parameter",
             "jlock_cancel(struct jlock *lock)",
             "jlock_cancel(struct jlock *lock, int why)",
             "jlock_cancel",
         ),
         (
-            "another result",
+            "another return type",
             "uint32_t jlock_version(void)",
             "uint64_t jlock_version(void)",
             "jlock_version",
@@ -193,7 +193,7 @@ fn the_baseline_sees_what_would_break_programs() {
     for (what, from, to, named) in breakages {
         assert!(header.contains(from), "{what}: the header has no {from}");
         let (same, said) = compared_with_baseline(&header.replacen(from, to, 1));
-        assert!(!same, "{what}: nobody noticed");
+        assert!(!same, "{what}: the difference was not noticed");
         assert!(
             said.contains(named) && said.contains("make abi-baseline"),
             "{what}: {said}"
@@ -203,7 +203,7 @@ fn the_baseline_sees_what_would_break_programs() {
 
 // ------------------------------------------------------------------------------------------------- the crate for Rust
 
-/// A program in Rust that depends on the crate, and must not give its own users the C interface as well.
+/// A Rust program that depends on the crate must not export the C interface to its own users.
 #[test]
 fn a_rust_program_exports_nothing_of_the_c_interface() {
     let scratch = Scratch::new("rust");
@@ -218,7 +218,7 @@ fn a_rust_program_exports_nothing_of_the_c_interface() {
         "#[unsafe(no_mangle)]\npub extern \"C\" fn program() -> bool { jlock::Lock::open(\".\").is_ok() }\n",
     );
     std::fs::copy(root().join("Cargo.lock"), scratch.path().join("Cargo.lock")).expect("a lock file"); // nothing is fetched
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("program"); // kept: the dependencies are compiled but once
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("program"); // kept: the dependencies are compiled once
     run(tool(env!("CARGO"))
         .current_dir(scratch.path())
         .args(["build", "--offline", "--target-dir"])
@@ -241,11 +241,11 @@ fn the_crate_offers_no_features() {
         "--manifest-path=Cargo.toml",
     ]));
     let crate_ = metadata.split(r#"{"name":"jlock","#).nth(1).expect("the crate");
-    let features = crate_.split(r#""features":{"#).nth(1).expect("its features"); // its dependencies' are arrays
+    let features = crate_.split(r#""features":{"#).nth(1).expect("its features"); // a dependency's are an array
     assert!(features.starts_with('}'), "{features:.80}");
 }
 
-/// Cargo looks for tests beside a package's manifest, and they stand elsewhere: one that is not listed would not run.
+/// Cargo looks for tests beside a package's manifest. Ours are elsewhere, so one that is not listed would never run.
 #[test]
 fn every_test_is_listed() {
     let manifest = std::fs::read_to_string(root().join("capi/Cargo.toml")).expect("capi/Cargo.toml");
@@ -264,7 +264,7 @@ fn every_test_is_listed() {
 
 // ------------------------------------------------------------------------------------------------------ the symbols
 
-/// What the preprocessor leaves of the header names only functions before a parenthesis.
+/// What the preprocessor makes of the header has only function names in front of parentheses.
 fn functions_of_the_header() -> BTreeSet<String> {
     let header = text(tool("gcc").args(["-E", "-P"]).arg(root().join("include/jlock.h")));
     let mut functions = BTreeSet::new();
@@ -324,7 +324,7 @@ fn make_library(scratch: &Scratch, goal: &str) {
         .arg(format!("DIST={}", scratch.path().join("dist").display())));
 }
 
-/// What `make install` puts below a prefix.
+/// What `make install` puts under a prefix.
 fn installed(scratch: &Scratch) -> PathBuf {
     make_library(scratch, "install");
     scratch.path().join("root/usr")
@@ -338,7 +338,7 @@ fn the_installed_library_exports_the_functions_of_the_header_and_nothing_else() 
 
     let versioned: BTreeSet<String> = functions.iter().map(|name| format!("{name}@@JLOCK_0.1")).collect();
     let mut exported = symbols(&["--dynamic", "--with-symbol-versions"], &lib.join("libjlock.so.0"));
-    exported.retain(|name| !name.starts_with("JLOCK_0.1")); // the version's own name
+    exported.retain(|name| !name.starts_with("JLOCK_0.1")); // the symbol of the version itself
     assert_eq!(exported, versioned, "libjlock.so.0");
     assert_eq!(symbols(&["--extern-only"], &lib.join("jlock.o")), functions, "jlock.o");
     assert_eq!(

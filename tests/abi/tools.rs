@@ -1,4 +1,4 @@
-//! Running compilers and the like. What is missing is an error.
+//! Runs compilers and other tools. A tool that is missing is an error.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,22 +15,23 @@ pub fn root() -> &'static Path {
 pub fn tool(name: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(name);
     command.stdin(Stdio::null()).env("LC_ALL", "C");
-    // SAFETY: between fork and exec it calls signal(2), which may be called there, and nothing else.
+    // SAFETY: between fork and exec it calls only signal(2), which is async-signal-safe.
     unsafe { command.pre_exec(heed_interrupts) };
     command
 }
 
-/// A test run under nohup, or in the background of a script, ignores these, and so would what it starts.
+/// A test run under nohup, or in the background of a script, ignores these signals, and its children would inherit
+/// that.
 fn heed_interrupts() -> std::io::Result<()> {
     for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT] {
-        // SAFETY: it changes what this process does at a signal, which is a new one about to become another program.
+        // SAFETY: it sets the signal handling of this process alone, a new one that is about to become another program.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     Ok(())
 }
 
-/// As on a terminal: whatever make runs these tests is another one.
-#[allow(dead_code)] // not by every test that has these tools
+/// As on a terminal: without the settings of a make that may be running these tests.
+#[allow(dead_code)] // not every test with these tools uses it
 pub fn make() -> Command {
     let mut command = tool("make");
     command.arg("-s").env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
@@ -42,7 +43,7 @@ pub fn run(command: &mut Command) {
     text(command);
 }
 
-/// What it wrote to its standard output.
+/// What the program wrote to its standard output.
 pub fn text(command: &mut Command) -> String {
     let output = match command.output() {
         Ok(output) => output,
@@ -54,9 +55,9 @@ pub fn text(command: &mut Command) -> String {
     out
 }
 
-/// A file of the library as `cargo build` makes it, in a separate directory: the tests' may hold one with other
-/// features.
-#[allow(dead_code)] // not every target wants it
+/// A file of the library as `cargo build` makes it. It has a directory of its own, since the tests' directory may hold
+/// one with other features.
+#[allow(dead_code)] // not every target uses it
 pub fn library(file: &str) -> PathBuf {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     let dir = DIR.get_or_init(|| {
@@ -65,7 +66,7 @@ pub fn library(file: &str) -> PathBuf {
             .current_dir(root())
             .args(["build", "--lib", "--target-dir"])
             .arg(&target)
-            // What cargo test was told is for the tests.
+            // Flags given to `cargo test` are meant for the tests.
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .env_remove("CARGO_BUILD_TARGET"));
@@ -74,7 +75,7 @@ pub fn library(file: &str) -> PathBuf {
     dir.join(file)
 }
 
-/// A directory that ends with the test.
+/// A directory that is removed when the test ends.
 pub struct Scratch(PathBuf);
 
 impl Scratch {

@@ -134,7 +134,7 @@ pid_t child(void (*act)(void)) {
   pid_t pid = fork();
   SYSTEM(pid);
   if (pid == 0) {
-    SYSTEM(prctl(PR_SET_PDEATHSIG, SIGKILL)); /* a claim that fails leaves nobody behind */
+    SYSTEM(prctl(PR_SET_PDEATHSIG, SIGKILL)); /* so that a claim that fails leaves no process behind */
     act();
     _exit(0);
   }
@@ -222,7 +222,7 @@ int main(int argc, char **argv) {
     return 0;
   }
   CHECK(argc == 3 && realpath(argv[2], dir));
-  alarm(300); /* a claim that hangs is refuted; on a machine that is busy with others, some take a minute */
+  alarm(300); /* a claim that hangs has failed; on a busy machine, some take a minute */
   for (const struct claim *claim = claims; claim->name; claim++) {
     if (strcmp(claim->name, argv[1])) continue;
     claim->prove();

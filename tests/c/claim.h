@@ -1,4 +1,4 @@
-/* A program of claims: `program` lists them, `program CLAIM DIR` proves one, in its own directory. */
+/* A program made of claims: `program` lists them, `program CLAIM DIR` proves one in a directory of its own. */
 #ifndef CLAIM_H
 #define CLAIM_H
 
@@ -26,7 +26,7 @@ struct claim {
 };
 
 extern const struct claim claims[];
-extern char dir[]; /* the claim's own; empty at first */
+extern char dir[]; /* the claim's own directory; empty at first */
 
 #define CLAIM(name) {#name, name}
 #define END_OF_CLAIMS {NULL, NULL}
@@ -46,8 +46,8 @@ void is(const char *file, int line, const char *call, int rc, int expected);
 
 const char *path_of(const char *name); /* in dir; valid until the next 8 calls */
 void write_file(const char *name, const char *content);
-char *read_file(const char *name); /* to be freed; NULL: there is none */
-int exists(const char *name);      /* a name, whatever it names */
+char *read_file(const char *name); /* to be freed by the caller; NULL if there is no such file */
+int exists(const char *name);      /* does the name exist, whatever it is? */
 ino_t inode_of(const char *name);
 void holds(const char *name, const char *content);
 void make_old(const char *name, int seconds);
@@ -59,7 +59,7 @@ int open_descriptors(void);
 /* ------------------------------------------------------------------------------------------------------ handles */
 
 struct jlock *open_default(void);
-struct jlock *open_with(uint32_t flags, int32_t timeout_ms); /* and settle_ms 20 */
+struct jlock *open_with(uint32_t flags, int32_t timeout_ms); /* with a settle_ms of 20 */
 int append(struct jlock *lock, const char *path);
 int append_stamped(struct jlock *lock, const char *path, int64_t timestamp_ms);
 int acquire_and_release(struct jlock *lock);
@@ -68,7 +68,7 @@ struct jlock_holder inspect(struct jlock *lock);
 
 /* ---------------------------------------------------------------------------------------------------- processes */
 
-/* A child that runs act and ends with 0 when it returns. */
+/* A child that runs act and exits with 0 when act returns. */
 pid_t child(void (*act)(void));
 void ends_well(pid_t pid);
 void kill_child(pid_t pid);
@@ -76,16 +76,16 @@ void kill_child(pid_t pid);
 /* A child that holds the lock until it is killed. */
 pid_t holder(void);
 
-/* Mounts that nobody else sees: as root, or as root of our own user namespace. */
+/* Mounts that no other process sees: made as root, or as root of a user namespace of our own. */
 void have_private_mounts(void);
 
 /* -------------------------------------------------------------------------------------------------------- times */
 
 int64_t now_ms(void);          /* on the monotonic clock */
-void nap(void);                /* between two looks at a condition */
-void until_in_line(int count); /* so many wait with a ticket */
+void nap(void);                /* a short pause before a condition is checked again */
+void until_in_line(int count); /* waits until this many processes wait with a ticket */
 
 #define WAIT_UNTIL(condition) \
-  while (!(condition)) nap() /* the alarm that main sets ends it */
+  while (!(condition)) nap() /* the alarm that main sets ends an endless wait */
 
 #endif

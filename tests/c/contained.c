@@ -1,7 +1,7 @@
-/* The library as it is installed, in whose code something goes wrong: it says so to the caller alone, and is in order. (As
- * cargo builds it, a panic is printed as well, and running out of memory ends the process.)
+/* Something goes wrong inside the installed library: only the caller is told, and the library goes on working. (If
+ * cargo builds the library, a panic is printed as well, and running out of memory ends the process.)
  *
- * Linked with -Wl,--wrap for what is defined here in place of the C library's. */
+ * Linked with -Wl,--wrap for the functions that are defined here in place of the C library's. */
 #include "claim.h"
 
 /* -------------------------------------------------------------------------------------------------------- silence */
@@ -28,7 +28,7 @@ static void nothing_was_said(void) {
 void *__real_memchr(const void *from, int byte, size_t size);
 void *__wrap_memchr(const void *from, int byte, size_t size);
 
-/* A C library that lies is as good as a bug: what is found beyond the end is an index out of bounds. */
+/* A C library that lies has the effect of a bug: a match reported beyond the end makes an index go out of bounds. */
 static int lies;
 
 void *__wrap_memchr(const void *from, int byte, size_t size) {
@@ -62,7 +62,7 @@ static void after_a_panic_a_handle_can_only_be_closed(void) {
   bring_about_a_panic(lock);
   IS(jlock_release(lock), JLOCK_EPANIC);
   IS(append(lock, "b"), JLOCK_EPANIC);
-  IS(jlock_close(lock), JLOCK_EPANIC); /* and yet it is closed */
+  IS(jlock_close(lock), JLOCK_EPANIC); /* closed nevertheless */
   OK(append(other, "c"));
   OK(jlock_close(other));
   holds(JOURNAL, "# codegraph-journal v1 1\na\nc\n");
@@ -99,7 +99,7 @@ void *__wrap_realloc(void *place, size_t size);
 int __wrap_posix_memalign(void **place, size_t align, size_t size);
 
 static enum { PLENTY, ONE_FAILS, NONE_FROM_THEN_ON } memory = PLENTY;
-static long left; /* so many are granted */
+static long left; /* this many allocations still succeed */
 static long refused;
 
 static int is_granted(void) {
@@ -135,7 +135,8 @@ static void is_in_order(struct jlock *lock) {
   holds(JOURNAL, BEFORE "after\n");
 }
 
-/* Has every allocation of `act` fail in turn, on a new handle each time; `act` is to be 0 when none does. */
+/* Lets every allocation of `act` fail in turn, on a new handle each time. `act` must return 0 once none of them
+ * fails. */
 static void at_each_allocation(uint32_t flags, int (*prepare)(struct jlock *), int (*act)(struct jlock *), int modes) {
   for (int mode = ONE_FAILS; mode <= modes; mode++) {
     for (long at = 0;; at++) {
@@ -153,11 +154,11 @@ static void at_each_allocation(uint32_t flags, int (*prepare)(struct jlock *), i
         OK(jlock_close(lock));
         break;
       }
-      /* What the library can do without, it does without. */
+      /* The library goes on if it can do without the memory. */
       if (rc != 0) {
         IS(rc, -ENOMEM);
         CHECK(strstr(message(lock), "memory"));
-        if (prepare) jlock_release(lock); /* it may be held no more */
+        if (prepare) jlock_release(lock); /* the hold may be gone already */
         is_in_order(lock);
       }
       jlock_snapshot_free(snapshot);
@@ -173,7 +174,7 @@ static int write_longer_header(struct jlock *lock) { return jlock_write_header(l
 static int rewrite_for_a_stamp(struct jlock *lock) { return append_stamped(lock, "path", 10000); }
 static int checkpoint(struct jlock *lock) { 
   int rc = jlock_checkpoint(lock, snapshot, 2000);
-  return rc < 0 ? rc : rc - 1; /* it drops what was read */
+  return rc < 0 ? rc : rc - 1; /* 1 says that it dropped what was read */
 }
 
 static int read_again(struct jlock *lock) {

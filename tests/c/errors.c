@@ -107,7 +107,7 @@ static void a_positive_errno_is_no_success(void) {
   CHECK(!strcmp(jlock_strerror(0), "success"));
   CHECK(!strcmp(jlock_strerror(EACCES), jlock_strerror(-EACCES)));
   for (int code = 1; code <= 4095; code++) CHECK(strcmp(jlock_strerror(code), "success"));
-  /* The lock's own meaning is that of the negative code alone. */
+  /* A positive number has no meaning of the lock's own; only the negative code has. */
   CHECK(strstr(jlock_strerror(-EAGAIN), "held") && !strstr(jlock_strerror(EAGAIN), "held"));
 }
 

@@ -1,5 +1,5 @@
-/* What the system refuses reaches the caller as itself; the handle stays usable, and the journal is byte for byte what it
- * was. */
+/* If the system refuses something, the caller gets the system's own error, the handle stays usable, and the journal is
+ * unchanged to the last byte. */
 #include "claim.h"
 
 #include <sys/mount.h>
@@ -29,7 +29,7 @@ static void on_a_small_disk(void) {
   SYSTEM(mount("tmpfs", dir, "tmpfs", 0, "size=64k,mode=0777"));
 }
 
-/* Leaves no page, nor a part of one in the files that stand. */
+/* Leaves no free page, and no free part of one in the files that exist. */
 static void fill_the_disk(void) {
   int fd = open(path_of("filler"), O_WRONLY | O_CREAT | O_APPEND, 0666);
   SYSTEM(fd);
@@ -114,14 +114,14 @@ static void no_more_descriptors_is_said_and_got_over(void) {
   struct jlock *lock = open_with_journal(), *other = open_default(), *none;
   OK(acquire_and_release(other));
   struct jlock_snapshot *snapshot;
-  rlim_t before = limit(RLIMIT_NOFILE, 3); /* those that are open stay open */
+  rlim_t before = limit(RLIMIT_NOFILE, 3); /* descriptors that are open already stay open */
   IS(jlock_open(dir, NULL, 0, &none), -EMFILE);
   CHECK(!none);
   IS(append(lock, "a"), -EMFILE);
   IS(append_stamped(lock, "a", 1), -EMFILE);
   IS(jlock_write_header(lock, 1), -EMFILE);
   IS(jlock_read(lock, &snapshot), -EMFILE);
-  OK(jlock_acquire(other)); /* needs none */
+  OK(jlock_acquire(other)); /* it needs no new descriptor */
   IS(jlock_acquire_for(lock, 10), -EMFILE);
   IS(jlock_wait_fd(lock), -EMFILE);
   OK(jlock_release(other));
@@ -131,7 +131,7 @@ static void no_more_descriptors_is_said_and_got_over(void) {
   is_usable_again(lock);
 }
 
-/* A handle that could not look at its mount must not take weaker means for the rest of its life. */
+/* A handle that could not look at its mount must not use weaker means for the rest of its life. */
 static void a_lack_of_descriptors_at_the_open_weakens_no_lock(void) {
   struct jlock *lock = NULL;
   int rc = -EMFILE;
@@ -147,7 +147,7 @@ static void a_lack_of_descriptors_at_the_open_weakens_no_lock(void) {
     CHECK(stamp && !strstr(stamp, "flock=none"));
     free(stamp);
     OK(jlock_close(lock));
-    if (!i) lock = open_default(); /* nor anybody's who asks later */
+    if (!i) lock = open_default(); /* nor may that weaken a handle that is opened later */
   }
 }
 
@@ -155,7 +155,7 @@ static void a_file_size_limit_undoes_an_append(void) {
   signal(SIGXFSZ, SIG_IGN);
   struct jlock *lock = open_with_journal();
   struct jlock_entry *entries = many_entries(100);
-  rlim_t before = limit(RLIMIT_FSIZE, 1024); /* room for a part of it */
+  rlim_t before = limit(RLIMIT_FSIZE, 1024); /* room for only a part of the entries */
   IS(jlock_append(lock, entries, 100), -EFBIG);
   limit(RLIMIT_FSIZE, before);
   holds(JOURNAL, BEFORE);
@@ -164,11 +164,11 @@ static void a_file_size_limit_undoes_an_append(void) {
 }
 
 static void a_file_size_limit_is_no_signal(void) {
-  struct jlock *lock = open_with_journal(); /* a signal would end this process */
+  struct jlock *lock = open_with_journal(); /* SIGXFSZ would end this process */
   struct jlock_entry *entries = many_entries(100);
   rlim_t before = limit(RLIMIT_FSIZE, 1024);
   IS(jlock_append(lock, entries, 100), -EFBIG);
-  limit(RLIMIT_FSIZE, 10); /* less than there is */
+  limit(RLIMIT_FSIZE, 10); /* less than the file has already */
   IS(append(lock, "a"), -EFBIG);
   IS(append_stamped(lock, "a", 1001), -EFBIG);
   IS(jlock_write_header(lock, 1), -EFBIG);
@@ -218,7 +218,7 @@ static void a_read_only_file_system_is_said_and_got_over(void) {
   is_usable_again(lock);
 }
 
-/* Files' permissions are nothing to root. */
+/* File permissions do not restrict root. */
 static void become_nobody(void) {
   if (geteuid() != 0) return;
   SYSTEM(chown(dir, 65534, 65534));
@@ -268,7 +268,7 @@ static void a_journal_that_may_not_be_written_to_is_said_and_got_over(void) {
   is_usable_again(lock);
 }
 
-/* Another user's, whose files others may not read: it counts as held, whatever its holder does. */
+/* Another user's lock, which files others may not read: it counts as held, whatever its holder does. */
 static void a_lock_that_may_not_be_read_is_waited_for(void) {
   become_nobody();
   struct jlock *lock = open_with_journal();
@@ -290,7 +290,7 @@ static void a_directory_that_is_gone_is_said(void) {
   struct jlock *lock;
   struct jlock_options options;
   jlock_options_init(&options, sizeof options);
-  options.flags = JLOCK_NO_CREATE; /* else it would be made again */
+  options.flags = JLOCK_NO_CREATE; /* otherwise it would be made again */
   OK(jlock_open(path_of("d"), &options, sizeof options, &lock));
   OK(acquire_and_release(lock));
   DIR *listed = opendir(path_of("d"));

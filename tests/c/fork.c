@@ -1,4 +1,4 @@
-/* Processes: what they inherit through fork and exec, and what the library leaves alone. */
+/* What a process inherits through fork and exec, and what the library leaves unchanged. */
 #include "claim.h"
 
 #include <stdatomic.h>
@@ -67,7 +67,7 @@ static void a_child_may_open_a_handle_of_its_own(void) {
   OK(jlock_close(inherited));
 }
 
-/* The program's own handler comes before the library's, which is set up by its first use. */
+/* The program's handler runs before the library's, which is registered when the library is first used. */
 static void begin_anew_in_the_child(void) {
   OK(jlock_close(inherited));
   inherited = open_default();
@@ -94,7 +94,7 @@ static pid_t claimant;
 static void hold_and_fork(void) {
   OK(jlock_acquire(open_default()));
   SYSTEM(fork());
-  pid_t pid = getpid(); /* the child tells, once it is through fork: only then are its copies closed */
+  pid_t pid = getpid(); /* the child reports once fork has returned: by then its copies are closed */
   if (getppid() != claimant) CHECK(write(grandchild[1], &pid, sizeof pid) == sizeof pid);
   for (;;) pause();
 }
@@ -107,7 +107,7 @@ static void a_child_that_outlives_its_killed_parent_does_not_keep_the_lock_alive
   kill_child(parent);
   struct jlock *lock = open_default();
   int rc = jlock_try_acquire(lock);
-  SYSTEM(kill(survivor, SIGKILL)); /* it lived all the time */
+  SYSTEM(kill(survivor, SIGKILL)); /* it was alive all the time */
   OK(rc);
   IS(jlock_recovered(lock), 1);
   OK(jlock_close(lock));
@@ -136,8 +136,8 @@ static void a_fork_during_a_wait_on_the_handle_does_not_block_the_child(void) {
 }
 
 static void use_and_close_inherited(void) {
-  alarm(30);                                     /* set again: the parent's is not inherited */
-  IS(jlock_append(inherited, NULL, 1), -EINVAL); /* seen before whose handle it is */
+  alarm(30);                                     /* the parent's is not inherited */
+  IS(jlock_append(inherited, NULL, 1), -EINVAL); /* the arguments are checked first */
   every_call_says_forked();
   OK(jlock_close(inherited));
 }
@@ -160,7 +160,8 @@ static void *change_all_the_time(void *lock) {
   return NULL;
 }
 
-/* Whatever another thread was changing, a lock of the library's or a message: the child neither waits for it nor frees it. */
+/* Whatever another thread is changing at that moment, be it one of the library's mutexes or a message, the child
+ * neither waits for it nor frees it. */
 static void fork_while(void *(*busy)(void *)) {
   inherited = open_default();
   forked_enough = 0;
@@ -216,7 +217,7 @@ static void nothing_of_the_process_is_changed(void) {
   struct process *before = this_process();
   kill_child(holder());
   struct jlock *lock = open_with(JLOCK_KEEPALIVE | JLOCK_SYNC, 100), *other = open_with(0, 20);
-  OK(append_stamped(lock, "a", 1)); /* takes over from the dead */
+  OK(append_stamped(lock, "a", 1)); /* takes over from the dead holder */
   OK(jlock_acquire(lock));
   IS(jlock_acquire(other), -ETIMEDOUT);
   struct process *after = this_process();
@@ -227,7 +228,7 @@ static void nothing_of_the_process_is_changed(void) {
   free(before);
 }
 
-/* One bit a signal, in hexadecimal; SIGKILL and SIGSTOP cannot be blocked. */
+/* One bit per signal, in hexadecimal. SIGKILL and SIGSTOP cannot be blocked. */
 static unsigned long long blocked_in(const char *thread) {
   char path[64], line[256];
   snprintf(path, sizeof path, "/proc/self/task/%s/status", thread);
@@ -241,7 +242,7 @@ static unsigned long long blocked_in(const char *thread) {
 
 static int must_be_blocked(int number) {
 #ifdef __SANITIZE_ADDRESS__
-  if (number == SIGSYS) return 0; /* gcc 14's sanitizer leaves it to a thread that has only just begun */
+  if (number == SIGSYS) return 0; /* with gcc 14's sanitizer, a thread that has just started does not block it yet */
 #endif
   return number != SIGKILL && number != SIGSTOP;
 }
@@ -281,7 +282,7 @@ static void every_descriptor_is_closed_on_exec(void) {
     CHECK(flags & FD_CLOEXEC);
     seen++;
   }
-  CHECK(seen >= 6); /* two directories, two stamps, and what is waited on */
+  CHECK(seen >= 6); /* two directories, two stamps, and what the waiter watches */
   OK(jlock_close(other));
   OK(jlock_close(lock));
 }
@@ -298,7 +299,7 @@ static void a_thousand_handles_leave_no_descriptor(void) {
   CHECK(open_descriptors() == before);
 }
 
-/* The process keeps a few queues of waits that are over, for its next ones. */
+/* The process keeps the queues of a few waits that are over, to use them again. */
 static void a_hundred_waits_leave_a_few_descriptors(void) {
   enum { WAITS = 100 };
   struct jlock *holders[WAITS], *waiters[WAITS];
@@ -324,7 +325,7 @@ static void a_hundred_waits_leave_a_few_descriptors(void) {
 static void failures_leave_no_descriptor(void) {
   struct jlock *lock = open_default(), *other = open_with(0, 5), *none;
   OK(jlock_acquire(lock));
-  IS(jlock_acquire_for(other, 300), -ETIMEDOUT); /* long enough to open all that a wait needs, once and for all */
+  IS(jlock_acquire_for(other, 300), -ETIMEDOUT); /* long enough for the wait to open all that it ever needs */
   int before = open_descriptors();
   for (int i = 0; i < 50; i++) {
     struct jlock_snapshot *snapshot;
@@ -334,7 +335,7 @@ static void failures_leave_no_descriptor(void) {
     IS(jlock_read(lock, &snapshot), -ENOENT);
     IS(jlock_open_at(AT_FDCWD, "a/b", NULL, 0, &none), -EINVAL);
   }
-  /* Whether the first of them got so far as to wait, which takes a queue, is up to the machine. */
+  /* Whether the first of them got as far as waiting, which takes a queue, depends on the machine. */
   CHECK(open_descriptors() <= before + 1);
   OK(jlock_close(other));
   OK(jlock_close(lock));

@@ -1,4 +1,5 @@
-/* The library is a guest: what the program around it closes, reuses, forks, cancels and forbids harms neither of them. */
+/* The library is a guest: whatever the program around it closes, reuses, forks, cancels or forbids, neither is
+ * harmed. */
 #include "claim.h"
 
 #include <linux/filter.h>
@@ -39,7 +40,7 @@ static void standard_numbers_are_never_kept(void) {
   jlock_close(lock);
 }
 
-/* What the program opens where the library had its own. */
+/* What the program opens at a number that was the library's. */
 struct theirs {
   int number;
   struct stat before;
@@ -71,7 +72,7 @@ static void is_untouched(const struct theirs *theirs) {
   if (!S_ISREG(now.st_mode)) return;
   char content[8];
   CHECK(pread(theirs->number, content, sizeof content, 0) == 6 && !memcmp(content, "theirs", 6));
-  SYSTEM(flock(theirs->number, LOCK_EX | LOCK_NB)); /* nobody has locked it by another descriptor */
+  SYSTEM(flock(theirs->number, LOCK_EX | LOCK_NB)); /* no other descriptor has locked it */
   SYSTEM(flock(theirs->number, LOCK_UN));
 }
 
@@ -82,7 +83,7 @@ static void all_are_untouched(void) {
   for (int i = 0; i < count; i++) is_untouched(&at_all[i]);
 }
 
-/* Every function, whatever it returns. */
+/* Calls every function, whatever it returns. */
 static void call_all(struct jlock *lock) {
   struct jlock_holder seen;
   struct jlock_snapshot *snapshot;
@@ -106,7 +107,8 @@ static void had_by_the_library(int numbers[MANY], const int before[MANY]) {
   }
 }
 
-/* A stray close of one of its numbers, which the program then opens again: whatever stands there is the program's. */
+/* The program closes one of the library's numbers by mistake and then opens a file that gets it. From then on the
+ * number is the program's. */
 static void each_number_taken_by(const char *name, int flags, int held) {
   int before[MANY];
   for (int number = 0; number < MANY; number++) before[number] = is_open(number);
@@ -125,7 +127,7 @@ static void each_number_taken_by(const char *name, int flags, int held) {
     jlock_close(lock);
     all_are_untouched();
     close(at_all[0].number);
-    unlink(path_of(LOCK)); /* the one that was lost may stand there still */
+    unlink(path_of(LOCK)); /* the lock that was lost may still be there */
   }
 }
 
@@ -199,7 +201,7 @@ static void a_signal_handler_may_fork(void) {
   }
 }
 
-/* Has a system call of this thread, or of the process, end so. */
+/* Makes this system call end as given, in this thread or in the whole process. */
 static int filter(long call, unsigned action, unsigned flags) {
   struct sock_filter code[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
@@ -214,7 +216,7 @@ static int filter(long call, unsigned action, unsigned flags) {
   return (int)rc;
 }
 
-/* Elsewhere: another thread may hold its lock while it opens the journal. */
+/* In another directory: another thread may hold this one's lock while it opens the journal. */
 static void open_and_use(void) {
   struct jlock *lock;
   OK(jlock_open(path_of("elsewhere"), NULL, 0, &lock));
@@ -232,13 +234,13 @@ static void is_told(void) {
   jlock_close(inherited);
 }
 
-/* qemu-user takes every advice and follows none. */
+/* qemu-user accepts every madvise and acts on none; here a filter does the same. */
 static void a_child_is_told_where_the_kernel_only_says_that_it_wipes_pages(void) {
   filter(SYS_madvise, SECCOMP_RET_ERRNO | 0, 0);
   inherited = open_default();
   use(inherited);
   ends_well(child(is_told));
-  pid_t bare = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL); /* without handlers */
+  pid_t bare = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL); /* without the fork handlers */
   SYSTEM(bare);
   if (bare == 0) {
     is_told();
@@ -252,7 +254,7 @@ static void a_child_is_told_where_the_kernel_only_says_that_it_wipes_pages(void)
 static atomic_int supervisor;
 static atomic_int opened;
 
-/* As on a frozen file system: its opens end when the supervisor lets them. */
+/* As on a frozen file system: an open returns only when the supervisor lets it. */
 static void *open_slowly(void *nothing) {
   supervisor = filter(SYS_openat, SECCOMP_RET_USER_NOTIF, SECCOMP_FILTER_FLAG_NEW_LISTENER);
   struct jlock *lock = open_default();
@@ -276,7 +278,7 @@ static void a_fork_does_not_wait_for_an_open_of_another_thread(void) {
   while (!opened) {
     struct pollfd waiting = {supervisor, POLLIN, 0};
     if (poll(&waiting, 1, 1) != 1 || !(waiting.revents & POLLIN)) continue;
-    ends_well(child(open_and_use)); /* it stands in its open */
+    ends_well(child(open_and_use)); /* while the thread is inside an open */
     let_go_on();
   }
   pthread_join(thread, NULL);
@@ -284,10 +286,10 @@ static void a_fork_does_not_wait_for_an_open_of_another_thread(void) {
 
 /* ------------------------------------------------------------------------------------- cancellation, errno, refusals */
 
-static int outcome = -1; /* not checked in the thread: to report a failure there is a cancellation point itself */
+static int outcome = -1; /* not checked in the thread: reporting a failure is a cancellation point itself */
 
 static void use_though_cancelled(void) {
-  CHECK(pthread_cancel(pthread_self()) == 0); /* at the next cancellation point */
+  CHECK(pthread_cancel(pthread_self()) == 0); /* takes effect at the next cancellation point */
   struct jlock *lock;
   struct jlock_entry entry = {"a", SIZE_MAX, JLOCK_CHANGED, 0};
   struct jlock_snapshot *snapshot = NULL;
@@ -296,13 +298,13 @@ static void use_though_cancelled(void) {
   rc = rc ? rc : jlock_acquire(lock);
   rc = rc ? rc : jlock_append_stamped(lock, &entry, 1, 1);
   rc = rc ? rc : jlock_read(lock, &snapshot);
-  rc = rc ? rc : jlock_checkpoint(lock, snapshot, 2) - 1; /* what it held is dropped */
+  rc = rc ? rc : jlock_checkpoint(lock, snapshot, 2) - 1; /* 1 says that it dropped what was read */
   rc = rc ? rc : jlock_release(lock);
   jlock_snapshot_free(snapshot);
   outcome = rc ? rc : jlock_close(lock);
 }
 
-/* In a separate function: if a cancellation leaves a function, a sanitizer takes its variables for live ones. */
+/* In a function of its own: if a thread is cancelled inside a function, a sanitizer takes its variables to be live. */
 static void *use_and_be_cancelled(void *nothing) {
   use_though_cancelled();
   pthread_testcancel();
@@ -346,7 +348,7 @@ static void errno_is_as_the_caller_left_it(void) {
   KEEPS_ERRNO(jlock_read(lock, &snapshot));
   KEEPS_ERRNO(jlock_checkpoint(lock, snapshot, 1));
   KEEPS_ERRNO(jlock_snapshot_free(snapshot));
-  /* The C library says of a working directory that is gone that it has no path. */
+  /* Once the working directory is gone, the C library reports that it has no path. */
   SYSTEM(mkdir(path_of("gone"), 0700));
   SYSTEM(chdir(path_of("gone")));
   SYSTEM(rmdir(path_of("gone")));
@@ -372,8 +374,8 @@ static void a_sleep_that_is_refused_is_slept_otherwise(void) {
 
 /* ------------------------------------------------------------------------------------------------------- the stack */
 
-/* The header promises that 32 KiB are enough for what is installed; here the C library has its share of it, and nothing is
- * optimised. */
+/* The header promises that 32 KiB are enough for the installed library. In this test the C library needs its share too,
+ * and nothing is optimised. */
 enum { STACK = 48 * 1024, PATTERN = 0xa5 };
 
 static void *call_each(void *nothing) {

@@ -43,7 +43,7 @@ static void stamping_appends_and_advances_the_header(void) {
   ino_t inode = inode_of(JOURNAL);
   OK(append_stamped(lock, "b", 1700000000001));
   holds(JOURNAL, "# codegraph-journal v1 1700000000001\na\nb\n");
-  CHECK(inode_of(JOURNAL) == inode); /* in place, as long as the digits are as many */
+  CHECK(inode_of(JOURNAL) == inode); /* in place, since the number of digits is the same */
   OK(append_stamped(lock, "c", 5));
   holds(JOURNAL, "# codegraph-journal v1 5\na\nb\nc\n");
   OK(jlock_close(lock));
@@ -235,7 +235,7 @@ static void any_name_beneath_an_open_directory_is_a_journal(void) {
   SYSTEM(fd);
   struct jlock *lock, *usual = open_default();
   OK(jlock_open_at(fd, "other.log", NULL, 0, &lock));
-  SYSTEM(fcntl(fd, F_GETFD)); /* it is still ours */
+  SYSTEM(fcntl(fd, F_GETFD)); /* the descriptor is still ours */
   close(fd);
   OK(jlock_acquire(lock));
   CHECK(exists("other.log.lock") && !exists(LOCK));

@@ -3,7 +3,7 @@
 
 #include <poll.h>
 
-/* Another program's lock, put over the one that stands. */
+/* Another program's lock, renamed over the one that is there. */
 static void steal(const char *stamp) {
   write_file("stolen", stamp);
   SYSTEM(rename(path_of("stolen"), path_of(LOCK)));
@@ -37,7 +37,7 @@ static void acquiring_what_is_held_is_a_deadlock(void) {
   IS(jlock_acquire(lock), -EDEADLK);
   IS(jlock_try_acquire(lock), -EDEADLK);
   IS(jlock_acquire_for(lock, -1), -EDEADLK);
-  OK(jlock_release(lock)); /* it is held nevertheless */
+  OK(jlock_release(lock)); /* the lock is still held */
   OK(jlock_close(lock));
 }
 
@@ -70,7 +70,7 @@ static void a_time_out_comes_in_time_and_names_the_holder(void) {
   int64_t begun = now_ms();
   IS(jlock_acquire_for(lock, 150), -ETIMEDOUT);
   int64_t waited = now_ms() - begun;
-  CHECK(waited >= 150 && waited < 50000); /* not the handle's own */
+  CHECK(waited >= 150 && waited < 50000); /* it used this call's timeout, not the handle's */
   char named[64];
   sprintf(named, "held by pid %d (library peer)", pid);
   CHECK(strstr(message(lock), LOCK) && strstr(message(lock), named));
@@ -83,7 +83,7 @@ static void the_options_time_out_is_what_acquire_waits(void) {
   OK(jlock_acquire(one));
   int64_t begun = now_ms();
   IS(jlock_acquire(two), -ETIMEDOUT);
-  IS(append(two, "a"), -ETIMEDOUT); /* a journal call acquires likewise */
+  IS(append(two, "a"), -ETIMEDOUT); /* a journal call acquires the lock too */
   CHECK(now_ms() - begun >= 240);
   OK(jlock_close(two));
   OK(jlock_close(one));
@@ -109,7 +109,7 @@ static pthread_t start(void *(*run)(void *), void *argument) {
   return thread;
 }
 
-/* A handle that waits forever, and by itself looks again only after an hour: something must wake it. */
+/* A handle that waits forever and looks again only after an hour: something has to wake it. */
 static struct jlock *open_patient(void) {
   struct jlock_options options;
   jlock_options_init(&options, sizeof options);
@@ -129,7 +129,7 @@ static void a_release_ends_the_wait(void) {
   OK(jlock_release(one));
   pthread_join(thread, NULL);
   OK(wait.rc);
-  OK(jlock_release(wait.lock)); /* another thread than the one that acquired */
+  OK(jlock_release(wait.lock)); /* released by another thread than the one that acquired */
   OK(jlock_close(wait.lock));
   OK(jlock_close(one));
 }
@@ -151,7 +151,7 @@ static void a_cancel_ends_the_wait_of_another_thread(void) {
   struct wait wait = {open_patient(), -1, 1};
   OK(jlock_acquire(one));
   pthread_t thread = start(wait_for_it, &wait);
-  /* It has no effect before the wait has begun: so, until it has ended. */
+  /* A cancel has no effect before the wait has begun, so it is repeated until the wait has ended. */
   while (pthread_tryjoin_np(thread, NULL)) {
     OK(jlock_cancel(wait.lock));
     nap();
@@ -194,12 +194,12 @@ static void ring(int signal) {
 static void a_signal_does_not_end_the_wait(void) {
   struct jlock *one = open_default(), *two = open_default();
   OK(jlock_acquire(one));
-  struct sigaction action = {.sa_handler = ring}; /* without SA_RESTART: calls are interrupted */
+  struct sigaction action = {.sa_handler = ring}; /* without SA_RESTART, so calls are interrupted */
   SYSTEM(sigaction(SIGPROF, &action, NULL));
   timer_t timer;
   SYSTEM(timer_create(CLOCK_MONOTONIC, &(struct sigevent){.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGPROF}, &timer));
   SYSTEM(timer_settime(timer, 0, &(struct itimerspec){{0, 3000000}, {0, 3000000}}, NULL));
-  /* On a busy machine several signals can become one. */
+  /* On a busy machine, several signals can become one. */
   while (rings < 3) {
     int64_t begun = now_ms();
     IS(jlock_acquire_for(two, 150), -ETIMEDOUT);
@@ -233,12 +233,12 @@ static int is_readable(int fd, int timeout_ms) {
   return count == 1 && polled.revents & POLLIN;
 }
 
-/* What an event loop does with an acquire that was started: what came of it. */
+/* Does what an event loop does with an acquire that was started, and returns the result. */
 static int drive(struct jlock *lock) {
   int fd = jlock_wait_fd(lock), rc = -EINPROGRESS;
   CHECK(fd >= 0);
   while (rc == -EINPROGRESS) {
-    CHECK(is_readable(fd, -1)); /* nothing else wakes us: the alarm that main sets ends it */
+    CHECK(is_readable(fd, -1)); /* nothing else wakes us; the alarm that main sets ends an endless wait */
     rc = jlock_acquire_poll(lock);
   }
   return rc;
@@ -302,7 +302,7 @@ static void a_cancel_ends_an_acquire_that_is_started(void) {
   IS(jlock_acquire_start(two, -1), -EINPROGRESS);
   OK(jlock_cancel(two));
   IS(drive(two), -ECANCELED);
-  IS(jlock_acquire_start(two, -1), -EINPROGRESS); /* a cancel ends one acquire */
+  IS(jlock_acquire_start(two, -1), -EINPROGRESS); /* a cancel ends one acquire, not the next */
   OK(jlock_release(one));
   OK(drive(two));
   OK(jlock_close(two));
@@ -315,7 +315,7 @@ static void one_acquire_is_in_progress_at_a_time(void) {
   OK(jlock_acquire(one));
   IS(jlock_acquire_start(two, -1), -EINPROGRESS);
   IS(jlock_acquire_start(two, -1), -EALREADY);
-  OK(jlock_close(two)); /* ends it */
+  OK(jlock_close(two)); /* ends the acquire */
   OK(jlock_release(one));
   OK(acquire_and_release(one));
   OK(jlock_close(one));
@@ -340,7 +340,7 @@ static void the_wait_descriptor_is_the_same_for_life_and_silent_without_an_acqui
 
 #define LINE LOCK ".line"
 
-/* How many are in line. */
+/* How many waiters are in line. */
 static int waiters(void) {
   DIR *line = opendir(path_of(LINE));
   if (!line) return 0;
@@ -350,7 +350,7 @@ static int waiters(void) {
   return count;
 }
 
-static int served; /* a file to which each thread that gets the lock appends a letter */
+static int served; /* a file to which each process that gets the lock appends its letter */
 static int told[2];
 static char letter;
 
@@ -362,7 +362,7 @@ static char hear(void) {
   return heard;
 }
 
-/* Waits for its turn, and tells when it waits. */
+/* Waits for its turn, and reports when it has begun to wait. */
 static void wait_for_turn(void) {
   struct jlock *lock = open_patient();
   int fd = jlock_wait_fd(lock);
@@ -370,7 +370,7 @@ static void wait_for_turn(void) {
   IS(rc, -EINPROGRESS);
   tell();
   while (rc == -EINPROGRESS) {
-    CHECK(is_readable(fd, -1)); /* it would look by itself after an hour */
+    CHECK(is_readable(fd, -1)); /* without a wake-up, it would look again only after an hour */
     rc = jlock_acquire_poll(lock);
   }
   OK(rc);
@@ -415,7 +415,7 @@ static void closing_ends_an_acquire_that_is_started_and_leaves_its_place(void) {
   IS(jlock_acquire_start(two, -1), -EINPROGRESS);
   pid_t after = start_waiter('b');
   CHECK(waiters() == 3);
-  IS(jlock_acquire_start(three, -1), -EINPROGRESS); /* behind the other handle of this process */
+  IS(jlock_acquire_start(three, -1), -EINPROGRESS); /* behind this process's other handle */
   CHECK(waiters() == 3);
   OK(jlock_close(two));
   CHECK(waiters() == 2);
@@ -427,7 +427,7 @@ static void closing_ends_an_acquire_that_is_started_and_leaves_its_place(void) {
   OK(jlock_close(three));
   OK(jlock_close(one));
   SYSTEM(unlink(path_of("served")));
-  SYSTEM(rmdir(dir)); /* nothing is left */
+  SYSTEM(rmdir(dir)); /* succeeds because nothing is left */
   SYSTEM(mkdir(dir, 0777));
 }
 
@@ -437,7 +437,7 @@ static void the_wait_descriptor_is_silent_until_the_release(void) {
   IS(jlock_acquire_start(two, -1), -EINPROGRESS);
   CHECK(!is_readable(jlock_wait_fd(two), 50));
   OK(jlock_release(one));
-  CHECK(is_readable(jlock_wait_fd(two), -1)); /* it would look by itself after an hour */
+  CHECK(is_readable(jlock_wait_fd(two), -1)); /* without a wake-up, it would look again only after an hour */
   OK(drive(two));
   OK(jlock_close(two));
   OK(jlock_close(one));
@@ -461,7 +461,7 @@ static void the_wait_descriptor_tells_a_cancel(void) {
   OK(jlock_cancel(two));
   IS(drive(two), -ECANCELED);
   CHECK(!is_readable(jlock_wait_fd(two), 0));
-  /* After an acquire that failed as after any other. */
+  /* A cancel works after an acquire that failed, as after any other. */
   IS(jlock_acquire_start(two, -1), -EINPROGRESS);
   OK(jlock_cancel(two));
   IS(drive(two), -ECANCELED);
@@ -489,7 +489,7 @@ static void an_acquire_that_is_started_does_not_sleep_to_settle(void) {
   struct jlock *lock;
   OK(jlock_open(dir, &options, sizeof options, &lock));
   int64_t begun = now_ms();
-  IS(jlock_acquire_start(lock, -1), -EINPROGRESS); /* else it would have been over */
+  IS(jlock_acquire_start(lock, -1), -EINPROGRESS); /* it would have been 0 if it had slept */
   OK(drive(lock));
   CHECK(now_ms() - begun >= 2000);
   OK(jlock_close(lock));
@@ -507,9 +507,9 @@ static void a_journal_call_waits_its_own_time_for_an_acquire_that_is_started(voi
   CHECK(waited >= 100 && waited < 10000);
   CHECK(!exists(JOURNAL));
   OK(jlock_release(one));
-  OK(drive(two)); /* it goes on */
+  OK(drive(two)); /* its acquire is still in progress */
   pthread_join(start(append_when_it_is_free, &wait), NULL);
-  OK(wait.rc); /* under the hold */
+  OK(wait.rc); /* it appended under that hold */
   OK(jlock_close(two));
   OK(jlock_close(one));
 }
@@ -521,7 +521,7 @@ static void nothing_but_acquiring_waits_for_another_threads_acquire(void) {
   struct wait wait = {open_patient(), -1, 1};
   pthread_t thread = start(wait_for_it, &wait);
   WAIT_UNTIL(waiters() == 1);
-  /* The other thread waits until we release: to wait for it would take forever. */
+  /* The other thread waits until we release, so a call that waited for it would never return. */
   IS(jlock_release(wait.lock), JLOCK_ENOTHELD);
   CHECK(strstr(message(wait.lock), LOCK));
   IS(jlock_refresh(wait.lock), JLOCK_ENOTHELD);
@@ -534,7 +534,7 @@ static void nothing_but_acquiring_waits_for_another_threads_acquire(void) {
   IS(jlock_try_acquire(wait.lock), -EAGAIN);
   IS(jlock_acquire_for(wait.lock, 0), -ETIMEDOUT);
   IS(jlock_acquire_start(wait.lock, -1), -EALREADY);
-  CHECK(waiters() == 1); /* its place is kept */
+  CHECK(waiters() == 1); /* the other thread's place is kept */
   OK(jlock_release(one));
   pthread_join(thread, NULL);
   OK(wait.rc);
@@ -550,7 +550,7 @@ struct crowd {
 
 static int stopped(struct crowd *crowd) { return __atomic_load_n(&crowd->stop, __ATOMIC_ACQUIRE); }
 
-/* Whatever the others do on the same handle, each result is one that the contract allows. */
+/* Whatever other threads do on the same handle, each call returns something that the contract allows. */
 static void *jostle(void *argument) {
   struct crowd *crowd = argument;
   struct jlock_holder seen;
@@ -705,7 +705,7 @@ static void keepalive_renews_the_sign_of_life_while_the_lock_is_held(void) {
   struct jlock_options options;
   jlock_options_init(&options, sizeof options);
   options.flags = JLOCK_KEEPALIVE;
-  options.stale_ms = 60; /* and a third of it is how often */
+  options.stale_ms = 60; /* the keepalive renews it every third of this */
   struct jlock *lock;
   OK(jlock_open(dir, &options, sizeof options, &lock));
   for (int round = 0; round < 2; round++) {

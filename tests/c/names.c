@@ -1,5 +1,5 @@
-/* What stands at the lock's or the journal's name and is no regular file is refused: never followed, never waited on,
- * never removed. */
+/* If something other than a regular file has the lock's or the journal's name, it is refused: never followed, never
+ * waited for, never removed. */
 #include "claim.h"
 
 #include <sys/mount.h>
@@ -19,7 +19,7 @@ static void put_directory(const char *name) { SYSTEM(mkdir(path_of(name), 0777))
 static void put_fifo(const char *name) { SYSTEM(mkfifo(path_of(name), 0666)); }
 
 static void put_socket(const char *name) {
-  SYSTEM(chdir(dir)); /* an address is short */
+  SYSTEM(chdir(dir)); /* the address has room for a short name only */
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   strcpy(address.sun_path, name);
   int fd = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -28,7 +28,8 @@ static void put_socket(const char *name) {
   close(fd);
 }
 
-/* Only root makes devices; others mount one there, which a handle opened before would not see. */
+/* Only root can make devices. Other users mount one there, in a mount namespace that a handle opened earlier would not
+ * see. */
 static void before_devices(void) {
   if (geteuid() != 0) have_private_mounts();
 }
@@ -41,7 +42,7 @@ static void put_device(const char *name) {
 }
 
 static void refused_as_lock(void (*put)(const char *), int expected) {
-  struct jlock *lock = open_with(0, -1); /* a wait would be for ever */
+  struct jlock *lock = open_with(0, -1); /* if it waited, it would wait forever */
   put(LOCK);
   struct stat before, after;
   SYSTEM(lstat(path_of(LOCK), &before));
@@ -52,7 +53,7 @@ static void refused_as_lock(void (*put)(const char *), int expected) {
   IS(jlock_inspect(lock, &seen, sizeof seen), expected);
   CHECK(strstr(message(lock), LOCK));
   OK(jlock_close(lock));
-  OK(jlock_close(open_default())); /* nor is it swept */
+  OK(jlock_close(open_default())); /* nor does the sweep of an open remove it */
   SYSTEM(lstat(path_of(LOCK), &after));
   CHECK(before.st_ino == after.st_ino && before.st_mode == after.st_mode);
   CHECK(before.st_ctim.tv_sec == after.st_ctim.tv_sec && before.st_ctim.tv_nsec == after.st_ctim.tv_nsec);
@@ -103,7 +104,7 @@ static void a_device_at_the_journals_name_is_refused(void) {
   refused_as_journal(put_device, JLOCK_ENOTLOCK);
 }
 
-/* A file without a stamp may be anybody's. */
+/* A file without a stamp may belong to anybody. */
 static void a_file_without_a_stamp_is_waited_for_and_not_written_into(void) {
   write_file(LOCK, "my notes\n");
   ino_t inode = inode_of(LOCK);
@@ -112,7 +113,7 @@ static void a_file_without_a_stamp_is_waited_for_and_not_written_into(void) {
   CHECK(inode_of(LOCK) == inode);
   holds(LOCK, "my notes\n");
   make_old(LOCK, 31);
-  OK(jlock_acquire(lock)); /* as a shipped peer would */
+  OK(jlock_acquire(lock)); /* as a shipped peer would do */
   CHECK(inode_of(LOCK) != inode);
   OK(jlock_close(lock));
 }

@@ -3,7 +3,7 @@
 
 enum { FIRST = 20 }; /* the size of the first version's options */
 
-/* Options of a later version: fields that this one does not know. */
+/* Options of a later version, with fields that this version does not know. */
 struct later {
   struct jlock_options known;
   uint32_t added[4];
@@ -60,7 +60,7 @@ static void null_options_are_the_defaults_whatever_the_size(void) {
 
 static void a_struct_of_the_first_size_is_taken(void) {
   struct later options = defaults();
-  memset((char *)&options + FIRST, 0xff, sizeof options - FIRST); /* not looked at */
+  memset((char *)&options + FIRST, 0xff, sizeof options - FIRST); /* the library must not look at these */
   OK(try_open(&options, FIRST));
 }
 
@@ -144,12 +144,12 @@ static void a_time_out_of_zero_does_not_wait(void) {
   OK(jlock_acquire(one));
   int64_t begun = now_ms();
   IS(jlock_acquire(two), -ETIMEDOUT);
-  CHECK(now_ms() - begun < 5000); /* what it would be by default */
+  CHECK(now_ms() - begun < 5000); /* the default timeout */
   OK(jlock_close(two));
   OK(jlock_close(one));
 }
 
-/* Has a holder of this size filled; says whether nothing beyond it, or after a failure nothing at all, was written. */
+/* Fills a holder of this size, and checks that nothing was written beyond it, or nothing at all if the call failed. */
 static struct jlock_holder fill(size_t size, int expected) {
   union {
     struct jlock_holder holder;

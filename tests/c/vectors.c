@@ -1,9 +1,9 @@
-/* The test vectors in C: does what its standard input says, a line at a time, and answers each with a line.
+/* The test vectors in C. It carries out the commands on its standard input, one a line, and answers each with a line.
  *
  *     vectors DIR TIMEOUT_MS SETTLE_MS
  *
- * `inspect`: state, peer, PID, nonce and host, with tabs between. `read`: the timestamp, and lines `changed HEX` and
- * `deleted HEX` up to `end`. `changed HEX` and `deleted HEX` add to the entries of the next `append` or `stamp MS`, and are
+ * `inspect`: state, peer, PID, nonce and host, separated by tabs. `read`: the timestamp, and lines `changed HEX` and
+ * `deleted HEX`, up to `end`. `changed HEX` and `deleted HEX` add an entry to the next `append` or `stamp MS`; they are
  * not answered. `acquire`, `release`. A failure is `timed out`, `no header`, `no entry` or `refused`. */
 #define _GNU_SOURCE
 
@@ -25,7 +25,7 @@ static void answer(int rc) {
   puts(rc == 0                  ? "ok"
        : rc == -ETIMEDOUT       ? "timed out"
        : rc == JLOCK_EHEADER    ? "no header"
-       : rc == JLOCK_EUNSTAMPED ? "no header" /* to the shipped reader it is none */
+       : rc == JLOCK_EUNSTAMPED ? "no header" /* to the shipped reader there is none */
        : rc == JLOCK_EENTRY     ? "no entry"
                                 : "refused");
 }
@@ -66,7 +66,7 @@ static void read_journal(struct jlock *lock) {
 
 static void add_entry(uint32_t kind, const char *hex) {
   size_t length = strlen(hex) / 2;
-  char *path = malloc(length + 1); /* never of 0 bytes, for which NULL may come */
+  char *path = malloc(length + 1); /* never 0 bytes, for which malloc may return NULL */
   if (!path || count == MOST_ENTRIES) abort();
   for (size_t at = 0; at < length; at++) {
     unsigned byte;

@@ -1,4 +1,4 @@
-//! Help, manual page and completions name the same commands and options, and the command takes them.
+//! Help, manual page and completions name the same commands and options, and the command accepts them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,14 +18,14 @@ const COMMANDS: [&str; 9] = [
     "probe",
 ];
 
-/// flock's names for two of the options, which help need not list.
+/// flock's names for two of the options; help need not list them.
 const ALIASES: [&str; 2] = ["--timeout", "--nb"];
 
 fn help(command: &str) -> String {
     text(tool(program()).args([command, "--help"]))
 }
 
-/// Those that begin a line of a help text: short and long, and whether they have a value.
+/// The options that begin a line of a help text: the short and long names, and whether they take a value.
 fn options_of(help: &str) -> Vec<(Vec<&str>, bool)> {
     let lines = help
         .lines()
@@ -182,7 +182,7 @@ fn the_manual_page_has_every_command_and_option() {
             .args(["-Tascii", "-Owidth=1000", "man/jlock.1"])
             .current_dir(root()),
     );
-    // Overstruck letters are how a terminal's bold is written.
+    // A letter struck over itself is bold.
     let mut plain = String::new();
     for letter in page.chars() {
         if letter == '\u{8}' {
@@ -243,7 +243,7 @@ fn the_bash_completion_is_clean_to_shellcheck() {
     run(tool("shellcheck").arg("cli/completions/jlock.bash").current_dir(root()));
 }
 
-/// What zsh offers, by its own completion system, on a separate terminal.
+/// What zsh offers, asked of its own completion system on a separate terminal.
 const ZSH: &str = r#"
 zmodload zsh/zpty
 zpty shell 'TERM=dumb COLUMNS=200 zsh -f -i'

@@ -57,7 +57,7 @@ fn a_terminal_is_told_what_is_awaited_and_a_pipe_is_not() {
     let scene = Scene::new("terminal");
     let outcome = scene.sh("printf 'a\\n' | jlock append d").exits(0);
     assert_eq!(outcome.err, "");
-    // script(1) runs it on its own terminal; when that ends, its input ends, too.
+    // script(1) runs it on a terminal of its own. When script's input ends, so does the terminal's.
     let said = scene.sh("printf 'b\\n\\004' | script -qec 'jlock append d' /dev/null");
     assert!(said.out.contains("reading paths from the terminal"), "{said:?}");
     assert!(scene.journal().ends_with("a\nb\n"), "{}", scene.journal());
@@ -237,7 +237,7 @@ fn a_timestamp_with_a_fraction_is_printed_as_it_is() {
     assert_eq!(scene.python("read --json d", "o['timestamp'] == 1e300"), "True");
 }
 
-/// Each line a path: quotes, backslashes, controls, UTF-8 of each length, and every way not to be UTF-8.
+/// One path a line: quotes, backslashes, control characters, UTF-8 of each length, and every way of not being UTF-8.
 const ODD: &[u8] =
     b"q\"q\nb\\b\nt\tt\nc\x01\x1f\x7fc\nu\xc3\xa9\nu\xe2\x82\xac\nu\xf0\x9f\x94\x92\nu\xed\x9f\xbf\nu\xf4\x8f\xbf\xbf
 n\xff\nn\xc3\nn\xc0\xafn\nn\xe0\x80\xafn\nn\xed\xa0\x80n\nn\xf0\x80\x80\xafn\nn\xf4\x90\x80\x80n\nn\xe2\x82n\nn\x80n
@@ -249,7 +249,7 @@ fn any_path_survives_json() {
     scene.jlock_with_input("append d", ODD).exits(0);
     scene.sh("jlock read --json d | python3 -m json.tool").exits(0);
     let same = "[os.fsencode(p) for p in o['changed']] == open('input', 'rb').read().splitlines()";
-    // splitlines would also part at \x0b and the like; there are none.
+    // splitlines also splits at \x0b and the like, but there are none here.
     assert_eq!(scene.python("read --json d", same), "True");
     assert_eq!(scene.python("read --json d", "ascii(o['changed'][9])"), "'n\\udcff'");
 }

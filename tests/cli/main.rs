@@ -1,4 +1,4 @@
-//! The `jlock` command does what its help and its manual page say, and there is a page for every function.
+//! The `jlock` command does what its help and its manual page say, and every function has a manual page.
 
 mod help;
 mod journal;
@@ -13,7 +13,7 @@ mod watch;
 
 use tools::{root, run, tool};
 
-/// Another compiler's opinion.
+/// A second compiler accepts it too.
 #[test]
 fn the_command_is_c99_to_clang() {
     run(tool("clang")

@@ -1,4 +1,4 @@
-//! Every function of `jlock.h` has a manual page, which says what the header says.
+//! Every function of `jlock.h` has a manual page that says what the header says.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ fn page(name: &str) -> String {
     fs::read_to_string(root().join("man").join(name)).unwrap_or_else(|error| panic!("man/{name}: {error}"))
 }
 
-/// The pages that are no links, by their names.
+/// The pages that are not links, by name.
 fn pages() -> BTreeMap<String, String> {
     let entries = fs::read_dir(root().join("man")).expect("man");
     let names = entries.map(|entry| entry.expect("man").file_name().into_string().expect("ASCII"));
@@ -28,7 +28,7 @@ fn header() -> String {
     text.split("extern \"C\" {").nth(1).map_or(text.clone(), str::to_owned)
 }
 
-/// White space that C does not need, taken out.
+/// The text without the white space that C does not need.
 fn bare(c: &str) -> String {
     let mut bare = c.split_whitespace().collect::<Vec<_>>().join(" ");
     for (long, short) in [("( ", "("), (" )", ")"), ("* ", "*"), (" (", "("), (" ;", ";")] {
@@ -37,7 +37,7 @@ fn bare(c: &str) -> String {
     bare
 }
 
-/// The header's prototypes by the function's name.
+/// The header's prototypes, by function name.
 fn prototypes() -> BTreeMap<String, String> {
     let header = header();
     let statements = header
@@ -54,7 +54,7 @@ fn prototypes() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The arguments of a macro: words, or what stands between double quotes.
+/// The arguments of a macro: words, or text between double quotes.
 fn arguments(line: &str) -> Vec<String> {
     let mut quoted = false;
     let mut arguments = vec![String::new()];
@@ -91,7 +91,7 @@ fn synopsis(page: &str) -> Vec<String> {
     found.into_iter().map(prototype).collect()
 }
 
-/// What stands in a page's literal blocks, as it is printed.
+/// The contents of a page's literal blocks, as printed.
 fn literal_blocks(text: &str) -> Vec<String> {
     let blocks = text.split(".Bd -literal").skip(1);
     let contents = blocks.map(|block| {
@@ -125,7 +125,7 @@ fn every_function_has_a_page_with_its_prototype() {
         let named = text
             .lines()
             .any(|line| line.trim_end_matches(" ,") == format!(".Nm {function}"));
-        assert!(named, "{function}: not among the page's names");
+        assert!(named, "{function}: not one of the page's names");
     }
 }
 
@@ -233,10 +233,10 @@ fn mandoc_finds_nothing_to_say() {
             .args(["-Tlint", name])
             .current_dir(root().join("man"))
             .output();
-        let output = output.expect("mandoc can be run: install it");
+        let output = output.expect("mandoc is needed: install it");
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(said.is_empty() && !output.stderr.starts_with(b"mandoc: see"), "{said}");
-        // What it says on standard error is of the other manuals that are installed here.
+        // What it writes to standard error is about the other manuals that are installed here.
     }
 }
 
@@ -251,7 +251,7 @@ fn man_finds_nothing_to_warn_of() {
             .env("LC_ALL", "C.UTF-8")
             .current_dir(root())
             .output();
-        let output = output.expect("man can be run: install man-db");
+        let output = output.expect("man is needed: install man-db");
         assert!(
             output.status.success() && output.stderr.is_empty(),
             "{name}: {output:?}"

@@ -1,4 +1,4 @@
-//! `jlock run` holds the lock as long as its command runs, and ends as it does.
+//! `jlock run` holds the lock while its command runs, and ends the way the command does.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -75,7 +75,7 @@ fn a_command_that_cannot_be_executed_gives_126() {
 #[test]
 fn the_command_inherits_no_descriptor_of_the_lock() {
     let scene = Scene::new("descriptors");
-    let without = scene.sh("ls /proc/self/fd").exits(0).out; // the program that runs the tests may have left some open
+    let without = scene.sh("ls /proc/self/fd").exits(0).out; // the program that runs the tests may have passed some on
     scene.sh("jlock run d ls /proc/self/fd").exits(0).prints(&without);
 }
 
@@ -224,7 +224,7 @@ fn another_journal_has_another_lock() {
 #[test]
 fn a_directory_that_may_not_be_written_to_gives_77() {
     let scene = Scene::new("permission");
-    // As root, nothing is forbidden; another user is asked to do it.
+    // Root may write anywhere, so as root the test runs the command as another user.
     fs::set_permissions(scene.path("d"), fs::Permissions::from_mode(0o555)).expect("it is ours");
     fs::set_permissions(scene.path("."), fs::Permissions::from_mode(0o755)).expect("it is ours");
     // SAFETY: geteuid cannot fail.
@@ -249,7 +249,7 @@ fn killing_it_frees_the_lock_and_ends_the_command() {
     let mut holder = scene.hold("", "echo $$; exec cat");
     let command = holder.line();
     holder.signal(libc::SIGKILL);
-    // By its age it would be seen after 30 s.
+    // Judged by its age, the lock would be taken over only after 30 s.
     scene.jlock("run -w 25 d -- echo mine").exits(0).prints("mine\n");
     until("the command has ended", || !is_alive(&command));
 }
@@ -345,7 +345,7 @@ fn a_signal_that_jlock_was_told_to_ignore_is_not_passed_on() {
     let mut running = scene.start(&mut shell);
     assert_eq!(running.line(), "set");
     running.signal(libc::SIGHUP);
-    running.signal(libc::SIGTERM); // passed on after the other, had it been
+    running.signal(libc::SIGTERM); // had the first one been passed on, it would have come before this one
     assert_eq!(running.end().code(), Some(128 + libc::SIGTERM));
 }
 
@@ -364,7 +364,8 @@ fn a_child_is_waited_for_even_where_jlock_was_told_to_ignore_its_end() {
         .exits(5);
 }
 
-/// Control-C on a terminal, under a command that has left jlock's process group: what reaches it, jlock has passed on.
+/// Control-C on a terminal, while the command has left jlock's process group: any signal that reaches the command was
+/// passed on by jlock.
 const TERMINAL: &str = r#"
 import os, pty, signal, sys
 command = """
@@ -384,7 +385,7 @@ def until(what):
 until(b"ready")
 os.write(terminal, b"\x03")
 until(b"^C") # echoed after the signal was sent
-os.kill(pid, signal.SIGTERM) # passed on after the other, had it been
+os.kill(pid, signal.SIGTERM) # had the interrupt been passed on, it would have come before this
 until(b" bye")
 print(said.count(b"interrupted"), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 "#;

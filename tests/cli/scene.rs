@@ -1,4 +1,4 @@
-//! A directory with a journal, and commands that are run there.
+//! A directory with a journal, in which commands are run.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -40,7 +40,7 @@ pub fn program() -> &'static Path {
     })
 }
 
-/// How a command ended, and what it said.
+/// How a command ended, and what it printed.
 #[derive(Debug)]
 pub struct Outcome {
     pub status: ExitStatus,
@@ -68,17 +68,17 @@ impl Outcome {
     }
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 #[track_caller]
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < Duration::from_secs(120), "never: {what}");
-        std::thread::sleep(Duration::from_millis(2)); // nothing tells of all that is waited for here
+        std::thread::sleep(Duration::from_millis(2)); // not everything that is waited for here gives a signal
     }
 }
 
-/// A process that ends with the test.
+/// A process that is ended with the test.
 pub struct Running {
     pub child: Child,
     pub input: Option<ChildStdin>,
@@ -99,13 +99,13 @@ impl Running {
         assert_eq!(unsafe { libc::kill(pid, number) }, 0);
     }
 
-    /// Closes its standard input, and waits for its end.
+    /// Closes the process's standard input, and waits until it ends.
     pub fn end(&mut self) -> ExitStatus {
         self.input = None;
         self.ends()
     }
 
-    /// Waits for its end.
+    /// Waits until the process ends.
     pub fn ends(&mut self) -> ExitStatus {
         let mut status = None;
         until("it ends", || {
@@ -127,7 +127,7 @@ impl Drop for Running {
 pub struct Scene(Scratch);
 
 impl Scene {
-    /// `d` is there, and its journal stamped with 1000.
+    /// A directory `d` with a journal that is stamped with 1000.
     pub fn new(name: &str) -> Self {
         let scene = Scene(Scratch::new(name));
         scene.jlock("stamp --reset -t 1000 d").exits(0);
@@ -138,7 +138,7 @@ impl Scene {
         self.0.path().join(name)
     }
 
-    /// In the scene's directory, with the command under test first in the PATH.
+    /// A command in the scene's directory, with the program under test first in the PATH.
     pub fn tool(&self, name: impl AsRef<OsStr>) -> Command {
         let mut command = tool(name);
         let bin = program().parent().expect("it is in a directory");
@@ -159,12 +159,12 @@ impl Scene {
         }
     }
 
-    /// Arguments, split at spaces.
+    /// Runs `jlock` with these arguments, which are split at spaces.
     pub fn jlock(&self, arguments: &str) -> Outcome {
         self.outcome(self.tool(program()).args(arguments.split_whitespace()))
     }
 
-    /// A shell's script.
+    /// Runs a shell script.
     pub fn sh(&self, script: &str) -> Outcome {
         self.outcome(self.tool("sh").args(["-c", script]))
     }
@@ -183,7 +183,7 @@ impl Scene {
         Running { child, input, output }
     }
 
-    /// `jlock run`, with a script that says `ready` first. It holds the lock when this returns.
+    /// `jlock run`, with a script that first prints `ready`. It holds the lock when this returns.
     pub fn hold(&self, options: &str, script: &str) -> Running {
         let mut command = self.tool(program());
         command.arg("run").args(options.split_whitespace());
@@ -193,7 +193,7 @@ impl Scene {
         running
     }
 
-    /// A holder that was killed.
+    /// Leaves the lock of a holder that was killed.
     pub fn abandon(&self) {
         let mut holder = self.hold("", "exec cat");
         holder.signal(libc::SIGKILL);
@@ -216,7 +216,7 @@ impl Scene {
         names
     }
 
-    /// What Python makes of the JSON that the command prints: `expression` of the object `o`.
+    /// Lets Python read the JSON that the command prints as the object `o`, and returns the value of `expression`.
     pub fn python(&self, arguments: &str, expression: &str) -> String {
         let script =
             format!("import json, os, sys; o = json.loads(sys.stdin.buffer.read().decode()); print({expression})");

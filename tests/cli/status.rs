@@ -1,4 +1,4 @@
-//! `jlock status` says who holds the lock, in words, in JSON, and by its exit code.
+//! `jlock status` says who holds the lock: in words, in JSON, and by its exit code.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,7 +6,7 @@ use crate::scene::Scene;
 
 const LOCK: &str = "d/changes.journal.lock";
 
-/// A lock such as the shipped peer writes it, by a process that lives: this one.
+/// A lock as the shipped peer writes it, held by a living process: this one.
 fn held_by_a_shipped_peer(scene: &Scene) {
     let pid = std::process::id();
     scene.write(LOCK, format!("{pid}\n{pid}-0123456789abcdef\n"));

@@ -1,4 +1,4 @@
-//! `jlock watch` says who holds the lock whenever that changes.
+//! `jlock watch` says who holds the lock each time that changes.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -150,7 +150,7 @@ fn it_ends_when_nobody_reads_it_any_more() {
         .spawn()
         .expect("it can be run");
     drop(watching.stdout.take());
-    let _holder = scene.hold("", "exec cat"); // by now there is something to say
+    let _holder = scene.hold("", "exec cat"); // gives it something to print
     let status = watching.wait().expect("it is ours");
     assert_eq!(status.signal(), Some(libc::SIGPIPE));
 }

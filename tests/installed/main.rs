@@ -1,4 +1,4 @@
-//! What `make install` puts there is enough: every example is built from it, or finds it, and runs.
+//! `make install` installs everything that is needed: every example builds with it, or finds it, and runs.
 
 mod place;
 #[path = "../abi/tools.rs"]
@@ -12,7 +12,7 @@ use place::{ARCHIVE, OBJECT, SHARED, journal, needs_the_library, pkg_config, pre
 use tools::{Scratch, make, root, run, text, tool};
 
 const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
-/// What the quick start writes, below a header that it stamps.
+/// What the quick start writes below the header that it stamps.
 const QUICK_START: &str = "src/main.c\nDELETED src/old.c\n";
 
 #[track_caller]
@@ -23,7 +23,7 @@ fn is_quick_start(dir: &Path) {
     assert_eq!(entries, QUICK_START);
 }
 
-/// Feeds a writer some paths; all are acknowledged, and in the journal.
+/// Feeds some paths to a writer. It must acknowledge all of them, and all must be in the journal.
 #[track_caller]
 fn writes(scratch: &Scratch, writer: &mut Command) {
     let paths: Vec<String> = (1..=12).map(|number| format!("path/{number}")).collect();
@@ -43,7 +43,7 @@ fn writes(scratch: &Scratch, writer: &mut Command) {
 
 // ------------------------------------------------------------------------------------------------------- C and C++
 
-/// Compiles one file as README says, with what pkg-config tells.
+/// Compiles one file as README says, with the options that pkg-config prints.
 fn compile(scratch: &Scratch, compiler: &str, standard: &str, source: &Path, libraries: &[String]) -> PathBuf {
     let program = scratch.path().join("program");
     run(tool(compiler)
@@ -150,7 +150,7 @@ fn cmake_finds_what_is_installed() {
     ));
 }
 
-/// The claims of tests/c/contained.c, which make the library panic, in a program without any shared library.
+/// The claims of tests/c/contained.c, which provoke a panic in the library, in a program without any shared library.
 #[test]
 fn a_panic_is_contained_in_a_static_program() {
     for compiler in ["gcc", "clang"] {
@@ -176,7 +176,7 @@ fn is_static(program: &Path) -> bool {
     !text(tool("readelf").args(["--program-headers", "--wide"]).arg(program)).contains("INTERP")
 }
 
-/// What is in both of CMake's and Meson's projects: one program with each of the libraries.
+/// A directory with one project file, for CMake or Meson, which builds a program with each of the libraries.
 fn project(scratch: &Scratch, file: &str, content: &str) -> PathBuf {
     let source = scratch.path().join("project");
     fs::create_dir(&source).expect("a directory for the project");
@@ -250,7 +250,7 @@ fn meson_finds_either_library_through_pkg_config() {
     check_projects_programs(&build);
 }
 
-/// As a subproject of somebody else's; there, the library is built.
+/// As a subproject of another project, which then builds the library.
 #[test]
 fn meson_builds_it_as_a_subproject() {
     let scratch = Scratch::new("subproject");
@@ -320,7 +320,7 @@ fn go_finds_it_through_pkg_config() {
     }
 }
 
-/// Copies a module out of the checkout, where it would find what was built there.
+/// Copies a module out of the checkout, because there it would find what was built there.
 fn module(scratch: &Scratch, language: &str, files: &[&str]) -> PathBuf {
     let to = scratch.path().join(language);
     fs::create_dir(&to).expect("a directory for the module");
@@ -332,7 +332,7 @@ fn module(scratch: &Scratch, language: &str, files: &[&str]) -> PathBuf {
     to
 }
 
-/// Of a program's memory map: where the library is that it has loaded.
+/// By the memory map that a program printed, it has loaded the installed library.
 #[track_caller]
 fn loaded_what_is_installed(said: &str) {
     let library = prefix().join("lib/libjlock.so.0");
@@ -367,7 +367,7 @@ fn node_finds_it_by_its_name() {
     let scratch = Scratch::new("node");
     let module = module(&scratch, "node", &["package.json", "lib", "writer.mjs"]);
     let modules = root().join("examples/node/node_modules");
-    assert!(modules.is_dir(), "{}: make deps brings it", modules.display());
+    assert!(modules.is_dir(), "{}: make deps installs it", modules.display());
     std::os::unix::fs::symlink(modules, module.join("node_modules")).expect("a link to what it depends on");
     let node = || {
         let mut node = with_library(tool("node"), SHARED);
@@ -399,7 +399,7 @@ fn pkg_config_names_what_the_archive_needs_only_to_those_who_take_it() {
     for library in ["-lpthread", "-ldl", "-lm"] {
         assert!(told.iter().any(|word| word == library), "{library}: {told:?}");
     }
-    // Every compiler adds its unwinder by itself: a static one if the program is.
+    // Every compiler adds its unwinder by itself, a static one for a static program.
     assert!(!told.iter().any(|word| word.contains("gcc")), "{told:?}");
     assert_eq!(pkg_config(&["--modversion"]), [env!("CARGO_PKG_VERSION")]);
 }

@@ -1,4 +1,4 @@
-//! Where the library is installed for these tests, and how programs are told of it.
+//! Where the library is installed for these tests, and how programs find it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use crate::tools::{make, root, run, text, tool};
 
-/// `make`, with a separate directory for what it makes.
+/// `make`, with a directory of its own for what it builds.
 pub fn make_in(dist: &Path) -> Command {
     let mut command = make();
     command
@@ -17,7 +17,7 @@ pub fn make_in(dist: &Path) -> Command {
     command
 }
 
-/// The prefix, installed once, and from nothing.
+/// The prefix of an installation that is made once, from scratch.
 pub fn prefix() -> &'static Path {
     static PREFIX: OnceLock<PathBuf> = OnceLock::new();
     PREFIX.get_or_init(|| {
@@ -34,7 +34,7 @@ pub fn prefix() -> &'static Path {
     })
 }
 
-/// What pkg-config says of the installed library, in words.
+/// What pkg-config says about the installed library, split into words.
 pub fn pkg_config(options: &[&str]) -> Vec<String> {
     let said = text(
         tool("pkg-config")
@@ -45,7 +45,7 @@ pub fn pkg_config(options: &[&str]) -> Vec<String> {
     said.split_whitespace().map(str::to_owned).collect()
 }
 
-/// How the library comes into a program.
+/// How a program gets the library.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Way {
     Shared,
@@ -57,7 +57,7 @@ pub const SHARED: Way = Way::Shared;
 pub const ARCHIVE: Way = Way::Archive;
 pub const OBJECT: Way = Way::Object;
 
-/// Instead of `-ljlock`, which prefers the shared library.
+/// Replaces `-ljlock`, which prefers the shared library.
 pub const ARCHIVE_WORD: &str = "-l:libjlock.a";
 
 impl Way {
@@ -65,7 +65,7 @@ impl Way {
         self == Way::Shared
     }
 
-    /// What the linker is told: pkg-config's words, but for the one that chooses.
+    /// pkg-config's options for the linker, with the word replaced that chooses the library.
     pub fn libraries(self) -> Vec<String> {
         let chosen = match self {
             Way::Shared => return pkg_config(&["--libs"]),
@@ -79,7 +79,7 @@ impl Way {
     }
 }
 
-/// For a program that shall find the library in the prefix, if it looks for it at all, and nowhere else.
+/// For a program that must find the library in the prefix and nowhere else, if it looks for it at all.
 pub fn with_library(mut program: Command, way: Way) -> Command {
     program.env_remove("JLOCK_LIBRARY").env_remove("LD_LIBRARY_PATH");
     if way.is_shared() {
@@ -88,7 +88,7 @@ pub fn with_library(mut program: Command, way: Way) -> Command {
     program
 }
 
-/// Whether a program asks the dynamic linker for the library, by the name that stays the same with every version.
+/// Whether a program asks the dynamic linker for the library, by the soname that compatible versions share.
 pub fn needs_the_library(program: &Path) -> bool {
     let dynamic = text(tool("readelf").args(["--dynamic", "--wide"]).arg(program));
     dynamic.contains("Shared library: [libjlock.so.0]")

@@ -1,4 +1,4 @@
-//! The language of `docs/states.txt`, which explains it.
+//! The language of `docs/states.txt`, which is explained there.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
@@ -15,7 +15,7 @@ pub enum Side {
     Bottom,
 }
 
-/// Where a move begins or ends: so much of the way along a side of a state.
+/// Where an arrow begins or ends: how far along a side of a state.
 #[derive(Debug)]
 pub struct Port {
     pub state: String,
@@ -23,7 +23,7 @@ pub struct Port {
     pub percent: f64,
 }
 
-/// A bend of the line: it goes on to this x, or y, or to the x of its end.
+/// A bend of the line, which goes on to this x or y, or to the x of its end.
 #[derive(Clone, Copy, Debug)]
 pub enum Bend {
     X(f64),
@@ -69,7 +69,7 @@ impl Description {
             let text: Vec<String> = std::iter::from_fn(|| lines.next_if(indented))
                 .map(|line| line.trim().into())
                 .collect();
-            assert!(!text.is_empty(), "{head}: without a text");
+            assert!(!text.is_empty(), "{head}: it has no text");
             match head.split_once(' ') {
                 Some(("state", rest)) => found.states.push(state(rest, text)),
                 Some(("move", rest)) => found.moves.push(step(rest, text)),
@@ -102,7 +102,7 @@ fn step(head: &str, text: Vec<String>) -> Move {
         "library" => Who::Library,
         "shipped" => Who::Shipped,
         "nobody" => Who::Nobody,
-        _ => panic!("{head}: by whom?"),
+        _ => panic!("{head}: who makes the move?"),
     };
     let bends = bends.split_whitespace().map(bend).collect();
     Move {
@@ -142,7 +142,7 @@ fn bend(text: &str) -> Bend {
     }
 }
 
-/// What stands in backticks.
+/// The words in backticks.
 pub fn code_words(text: &[String]) -> Vec<&str> {
     text.iter()
         .flat_map(|line| line.split('`').skip(1).step_by(2))

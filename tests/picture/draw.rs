@@ -1,4 +1,4 @@
-//! Draws a description as SVG, for light surroundings and dark ones.
+//! Draws a description as SVG, for light and dark backgrounds.
 
 use std::fmt::Write;
 
@@ -37,7 +37,7 @@ const STYLE: &str = "
 
 type Point = (f64, f64);
 
-/// A rectangle that words, or a state, take up.
+/// A rectangle that a state or a text takes up.
 #[derive(Clone, Copy, Debug)]
 pub struct Area {
     pub left: f64,
@@ -51,7 +51,7 @@ impl Area {
         self.left < other.right && other.left < self.right && self.top < other.bottom && other.top < self.bottom
     }
 
-    /// Whether a line passes through it, by looking at a thousand points.
+    /// Whether a line passes through it, tested at a thousand points.
     pub fn is_crossed_by(&self, points: &[(f64, f64)]) -> bool {
         points.windows(2).any(|ends| {
             (0..=1000).map(|step| f64::from(step) / 1000.0).any(|part| {
@@ -90,7 +90,8 @@ fn place(described: &Description, port: &Port) -> Point {
     }
 }
 
-/// The corners of a move's line. After bends, which are square, it ends square to its side.
+/// The corners of an arrow's line. After its bends, which are right angles, it meets the side of the state at a right
+/// angle.
 pub fn line(described: &Description, step: &Move) -> Vec<Point> {
     let end = place(described, &step.to);
     let mut points = vec![place(described, &step.from)];
@@ -112,7 +113,7 @@ pub fn line(described: &Description, step: &Move) -> Vec<Point> {
     points
 }
 
-/// The line as a path with round corners.
+/// The line as a path with rounded corners.
 fn path(points: &[Point]) -> String {
     const ROUND: f64 = 12.0;
     let toward = |from: Point, to: Point| {
@@ -137,7 +138,7 @@ fn path(points: &[Point]) -> String {
     path
 }
 
-/// About the width of a line of text, in any of the fonts.
+/// Roughly the width of a line of text in any of the fonts.
 pub fn width(text: &str) -> f64 {
     let letters = |part: &str| part.chars().count() as f64;
     text.split('`')
@@ -146,7 +147,7 @@ pub fn width(text: &str) -> f64 {
         .sum()
 }
 
-/// Where a move's words go: beside the middle of the longest part of its line.
+/// Where a move's text goes: beside the middle of the longest part of its line.
 struct Label {
     x: f64,
     top: f64,
@@ -162,7 +163,7 @@ fn label(described: &Description, step: &Move) -> Label {
         .expect("a line");
     let (x, y) = ((longest[0].0 + longest[1].0) / 2.0, (longest[0].1 + longest[1].1) / 2.0);
     let height = LINE * step.text.len() as f64;
-    // A slanted line comes nearer above or below its middle.
+    // A slanted line comes closer above or below its middle.
     let slant = ((longest[1].0 - longest[0].0) / (longest[1].1 - longest[0].1)).abs();
     let aside = 10.0 + slant * height / 2.0;
     match step.beside.as_str() {
@@ -190,7 +191,7 @@ fn label(described: &Description, step: &Move) -> Label {
     }
 }
 
-/// What the states and the words of the moves take up, each with its first words.
+/// The areas of the states and of the texts of the moves, each with its first words.
 pub fn boxes(described: &Description) -> Vec<(String, Area)> {
     let states = described.states.iter().map(|state| {
         let (left, top) = corner(state);

@@ -1,5 +1,5 @@
-//! The picture of the protocol's states (`docs/states.svg`) is what its description (`docs/states.txt`) says, and that says
-//! what PROTOCOL.md says. `BLESS=1` draws it.
+//! The picture of the protocol's states (`docs/states.svg`) is drawn from its description (`docs/states.txt`), which
+//! agrees with PROTOCOL.md. `BLESS=1` draws it again.
 
 mod description;
 mod draw;
@@ -22,7 +22,7 @@ fn description() -> Description {
     Description::parse(&read("docs/states.txt"))
 }
 
-/// The section of PROTOCOL.md under the heading that begins so.
+/// The section of PROTOCOL.md whose heading begins with `name`.
 fn section(protocol: &str, name: &str) -> String {
     let is_heading = |line: &str| line.starts_with("## ") || line.starts_with("### ");
     let title = |line: &str| line.trim_start_matches('#').trim_start().starts_with(name);
@@ -96,7 +96,7 @@ fn each_move_is_made_by_calls_that_its_section_of_the_protocol_names() {
         let calls = code_words(&step.text);
         assert!(
             step.who == Who::Nobody || !calls.is_empty(),
-            "{} -> {}: by what call?",
+            "{} -> {}: which call makes it?",
             step.from.state,
             step.to.state
         );
@@ -138,7 +138,7 @@ fn the_picture_has_every_kind_of_lock_and_everything_that_moves_one() {
     let table = protocol.split("| kind | what |").nth(1).expect("the kinds of stamps");
     for row in table.lines().skip(2).take_while(|line| line.starts_with('|')) {
         let kind = row.split('|').nth(1).expect("a kind").trim().trim_end_matches(" stamp");
-        assert!(states.contains(kind), "no state for what is {kind}");
+        assert!(states.contains(kind), "no state for the kind {kind}");
     }
     let told: BTreeSet<&str> = described.moves.iter().map(|step| step.section.as_str()).collect();
     for section in [
@@ -149,15 +149,15 @@ fn the_picture_has_every_kind_of_lock_and_everything_that_moves_one() {
         "Release",
         "What a shipped peer does",
     ] {
-        assert!(told.contains(section), "no move for {section}");
+        assert!(told.contains(section), "no move belongs to {section}");
     }
     for state in &described.states {
         let left = described.moves.iter().any(|step| step.from.state == state.name);
         let entered = described.moves.iter().any(|step| step.to.state == state.name);
-        assert!(left, "{}: nothing leads out of it", state.name);
+        assert!(left, "{}: no arrow leads out of it", state.name);
         assert!(
             entered || state.name == "foreign",
-            "{}: nothing leads there",
+            "{}: no arrow leads there",
             state.name
         );
     }

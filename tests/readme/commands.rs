@@ -1,4 +1,5 @@
-//! README's commands run as they stand there, in the project of somebody who tries them, with what they install kept apart.
+//! README's commands run as they are written, in the project of somebody who tries them; what they install is kept
+//! apart.
 
 use std::ffi::OsString;
 use std::fs;
@@ -29,7 +30,7 @@ impl Drop for Scratch {
     }
 }
 
-/// A project in every language, which has what README shows and nothing else from the library.
+/// A project in every language, with what README shows and nothing else from the library.
 fn project(scratch: &Scratch) {
     for name in ["first.sh", "lock.c", "first.cpp", "first.py", "main.go", "first.mjs"] {
         scratch.write(&format!("project/{name}"), &read(&format!("examples/first/{name}")));
@@ -42,13 +43,13 @@ fn project(scratch: &Scratch) {
         "project/Cargo.toml",
         "[package]\nname = \"project\"\nedition = \"2021\"\n",
     );
-    // Kept, so that the dependencies are compiled but once.
+    // Kept, so that the dependencies are compiled only once.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("readme-target");
     let config = format!("[build]\ntarget-dir = {target:?}\n");
     scratch.write("project/.cargo/config.toml", &config);
 }
 
-/// What stands between two words, each time that it does.
+/// Each text between these two words.
 fn all_between<'a>(text: &'a str, begin: &str, end: &str) -> Vec<&'a str> {
     let parts = text.split(begin).skip(1);
     parts
@@ -56,7 +57,7 @@ fn all_between<'a>(text: &'a str, begin: &str, end: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// README's commands: the second column of the table of languages, and what each first program is run with.
+/// README's commands: the second column of the table of languages, and the commands that run each first program.
 fn commands() -> Vec<String> {
     let readme = read("README.md");
     let table = all_between(&readme, "\n| for | install line |", "\n\n");
@@ -75,7 +76,7 @@ pub fn in_front_of(name: &str, paths: &[PathBuf]) -> OsString {
     std::env::join_paths(all).expect("paths without colons")
 }
 
-/// A shell in which what is installed is at hand, as on a system where it is installed for good.
+/// A shell that finds what is installed here, as if it were installed system-wide.
 fn shell(scratch: &Path) -> Command {
     let installed = scratch.join("installed");
     let usr = installed.join("usr");
@@ -98,7 +99,7 @@ fn shell(scratch: &Path) -> Command {
         .env("PKG_CONFIG_ALLOW_SYSTEM_LIBS", "1")
         .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
         .env("GOFLAGS", "-mod=mod")
-        // Go remembers what pkg-config said of another installation; this makes it ask again.
+        // Go caches what pkg-config said about another installation; this makes it ask again.
         .env("CGO_LDFLAGS", format!("-L{}", usr.join("lib").display()))
         .env("GOPROXY", "off")
         .env("npm_config_prefer_offline", "true")
@@ -115,7 +116,7 @@ fn shell(scratch: &Path) -> Command {
     command
 }
 
-/// Runs to the end; what it wrote to its standard output.
+/// Runs the script to its end, and returns what it wrote to its standard output.
 fn run(command: &mut Command, script: &str) -> String {
     let output = command.args(["-c", script]).output().expect("sh");
     let (out, err) = (
@@ -182,7 +183,7 @@ fn what_the_documents_say_to_make_can_be_made() {
         };
         assert!(
             rules.lines().any(|rule| rule.starts_with(&format!("{goal}:"))),
-            "{line}: no such goal"
+            "{line}: there is no such goal"
         );
         seen += 1;
     }

@@ -1,4 +1,4 @@
-//! Links to files, and to headings, lead to some.
+//! Links to files and to headings lead somewhere.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::tools::root;
 use crate::{read, without_code};
 
-/// The documents at the top and in `docs/`, and each language's own.
+/// The documents at the top and in `docs/`, and those of each language.
 pub fn documents() -> Vec<String> {
     let mut found = Vec::new();
     for dir in ["", "docs", "examples/node", "examples/python", "tests/vectors"] {
@@ -27,7 +27,7 @@ fn links(text: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The anchors that a document's headings make, as GitHub does.
+/// The anchors that GitHub makes of a document's headings.
 fn anchors(text: &str) -> BTreeSet<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
     let kept = |letter: &char| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_');
@@ -65,6 +65,6 @@ fn links_lead_somewhere() {
     }
     assert!(
         seen >= 15,
-        "only {seen} links: are they looked for as they are written?"
+        "only {seen} links: does the search still match how they are written?"
     );
 }

@@ -1,17 +1,17 @@
-//! What README and the documents say is so: the programs they show are those of `examples/`, their commands run, their links
-//! lead somewhere, and each of their numbers stands where it comes from. (The table of other locks has a test of its own,
-//! `make test-locks`.)
+//! What README and the documents say is true: the programs that they show are those of `examples/`, their commands
+//! run, their links lead somewhere, and each of their numbers is found where it comes from. (The table of other locks
+//! has a test of its own, `make test-locks`.)
 //!
-//! `BLESS=1` puts the programs into README. That they build and run is shown by `commands`.
+//! `BLESS=1` puts the programs into README. `commands` shows that they build and run.
 
 mod commands;
 mod links;
 mod numbers;
 #[path = "../cli/scene.rs"]
-#[allow(dead_code)] // the command is what is wanted of it
+#[allow(dead_code)] // only the command is used
 mod scene;
 #[path = "../abi/tools.rs"]
-#[allow(dead_code)] // nothing is made here but the command
+#[allow(dead_code)] // only what the command needs is used
 mod tools;
 mod tutorial;
 
@@ -26,7 +26,7 @@ fn read(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Without fenced and indented code.
+/// The text without fenced and indented code.
 fn without_code(text: &str) -> String {
     let mut fenced = false;
     let lines = text.lines().filter(|line| {
@@ -37,7 +37,7 @@ fn without_code(text: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// The file that a comment such as `<!-- examples/a.go from func main -->` names, and the words with which the part of it
+/// What a comment such as `<!-- examples/a.go from func main -->` names: a file, and the words with which the part
 /// begins that is shown.
 fn shown(line: &str) -> Option<(&str, &str)> {
     let named = line.strip_prefix("<!-- examples/")?.strip_suffix(" -->")?;
@@ -50,7 +50,7 @@ fn example(name: &str, from: &str) -> String {
     content[begin..].to_owned()
 }
 
-/// The text with the content of each file that a comment names in the code block after it.
+/// The text with each code block that follows such a comment replaced by the file that the comment names.
 fn with_examples(text: &str) -> String {
     let mut out = String::new();
     let mut lines = text.lines();
@@ -78,7 +78,7 @@ fn readme_shows_the_examples_as_they_are() {
     }
     assert!(
         made == readme,
-        "README.md shows an example as it was: BLESS=1 cargo test --test readme"
+        "README.md shows an old version of an example: BLESS=1 cargo test --test readme"
     );
 }
 
@@ -92,7 +92,7 @@ fn readme_has_a_first_program_of_ten_lines_in_each_language() {
         let (name, from) = programs
             .iter()
             .find(has_it)
-            .unwrap_or_else(|| panic!("none in {ending}"));
+            .unwrap_or_else(|| panic!("there is none in {ending}"));
         let lines = example(name, from).lines().filter(|line| !line.is_empty()).count();
         assert!(lines <= 10, "{name}: {lines} lines");
     }

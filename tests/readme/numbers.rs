@@ -1,11 +1,11 @@
-//! Each number in the prose of README and of the documents stands in the source or the test that it comes from. (What the
-//! benchmark and the proofs put there themselves is theirs.)
+//! Each number in the prose of README and of the documents is found in the source or the test that it comes from.
+//! (Those that the benchmark and the proofs put there are left to them.)
 
 use std::collections::BTreeMap;
 
 use crate::{read, without_code};
 
-/// The number with the word after it; a file; and the words there that make it true.
+/// The number with the word after it, a file, and the words in that file that make it true.
 const FACTS: &[(&str, &str, &str)] = &[
     ("3.11.2", "tests/interop/fetch-peer.sh", "version=3.11.2"),
     ("4.14 or", "src/sys/fork.rs", "(`MADV_WIPEONFORK`, Linux 4.14)"),
@@ -35,7 +35,8 @@ const FACTS: &[(&str, &str, &str)] = &[
     ("fifty paths", "docs/tutorial.md", "-lt 50 ]"),
 ];
 
-/// What says how many things follow, how long somebody needs to read, or is only a name: nothing makes it true but the page.
+/// Numbers that only say how many things follow or how long reading takes, or belong to a name: nothing else makes
+/// them true.
 const OWN: [&str; 7] = [
     "Four things",
     "Five figures",
@@ -63,7 +64,7 @@ const WORDS: [&str; 13] = [
     "million",
 ];
 
-/// A page without code, and without tables and what other programs write into it between two comments.
+/// A page without code and tables, and without what other programs write between two comments.
 fn prose(page: &str) -> String {
     let mut out = String::new();
     let mut theirs = false;
@@ -73,7 +74,7 @@ fn prose(page: &str) -> String {
             "<!-- bench:end -->" | "<!-- end of figures -->" | "<!-- packages:end -->" => theirs = false,
             _ if theirs || line.starts_with('|') => {}
             _ => {
-                // The numbers of a list are its own.
+                // The numbers of a list's items do not count.
                 let item = line.split_once(". ").filter(|(number, _)| number.parse::<u8>().is_ok());
                 out += &format!("{}\n", item.map_or(line, |(_, rest)| rest));
             }
@@ -120,7 +121,7 @@ fn each_number_stands_where_it_comes_from() {
             let mut facts = FACTS.iter().filter(|fact| number.starts_with(fact.0)).peekable();
             assert!(
                 facts.peek().is_some(),
-                "{page}: what makes {number:?} true? It belongs into FACTS (tests/readme/numbers.rs)"
+                "{page}: what makes {number:?} true? Add it to FACTS (tests/readme/numbers.rs)"
             );
             for (_, file, words) in facts {
                 assert!(
@@ -141,7 +142,7 @@ fn the_figures_of_readme_are_those_of_the_benchmark_and_the_proofs() {
     let rows: Vec<&str> = table.lines().skip(1).take_while(|line| line.starts_with('|')).collect();
     assert_eq!(rows.len(), 5);
     for row in rows {
-        // The entries that were read are their row's name.
+        // The number of entries read belongs to the row's name.
         let row = row.replace("read 1,000,000 entries", "");
         let words: Vec<&str> = row.split_whitespace().collect();
         let figures = words
@@ -158,19 +159,19 @@ fn the_figures_of_readme_are_those_of_the_benchmark_and_the_proofs() {
     }
 }
 
-/// A cost as the benchmark writes it, in nanoseconds.
+/// A cost as the benchmark prints it, in nanoseconds.
 fn cost(text: &str) -> f64 {
     let (number, unit) = text.trim().split_once(' ').expect(text);
     let scale = match unit {
         "ns" => 1.0,
         "µs" => 1e3,
         "ms" => 1e6,
-        _ => panic!("{text}: of what unit?"),
+        _ => panic!("{text}: which unit is that?"),
     };
     number.parse::<f64>().expect(text) * scale
 }
 
-/// What a pair costs, by what it was measured against.
+/// What a pair costs, by what it was compared with.
 fn measured(page: &str) -> BTreeMap<String, f64> {
     let rows = page
         .lines()
@@ -214,7 +215,7 @@ fn the_costs_of_other_locks_are_those_that_were_measured() {
                 .expect(against);
             assert!(
                 (0.7..1.4).contains(&(said / found)),
-                "{name}: {said} ns, but {against} was measured as {found} ns"
+                "{name}: {said} ns, but {against} was measured at {found} ns"
             );
         }
     }

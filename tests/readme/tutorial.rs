@@ -1,4 +1,4 @@
-//! docs/tutorial.md is run from its first command to its last, in one shell, and prints what it shows.
+//! docs/tutorial.md is run in one shell from the first command to the last, and prints what it shows.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,16 +8,16 @@ use crate::read;
 use crate::scene::program;
 use crate::tools::{Scratch, library, root, tool};
 
-/// A command, with the lines that it shall print.
+/// A command, and the lines that it must print.
 struct Step {
     command: String,
     prints: Vec<String>,
 }
 
-/// Between what two commands print.
+/// Separates the output of one command from the next.
 const MARK: &str = "-- next command --";
 
-/// The blocks of code that begin with this line, each with the line before it.
+/// The code blocks that begin with this line, each with the line before it.
 fn blocks(text: &str, opening: impl Fn(&str) -> bool) -> Vec<(&str, Vec<&str>)> {
     let lines: Vec<&str> = text.lines().collect();
     let openings = (1..lines.len()).filter(|at| opening(lines[*at]));
@@ -64,7 +64,7 @@ fn write_files(tutorial: &str, scratch: &Scratch) {
     assert_eq!(written, 3, "the tutorial's programs");
 }
 
-/// A line without what differs from one run to the next: numbers and the host, where a line speaks of processes or times.
+/// A line without what changes from run to run: numbers and the host, in lines about processes or times.
 fn lasting(line: &str) -> String {
     if !line.contains("pid ") && !line.contains("journal v1") {
         return line.to_owned();
@@ -88,13 +88,13 @@ fn lasting(line: &str) -> String {
     out
 }
 
-/// What bash itself says when a program that it started was killed.
+/// Whether bash itself prints this line when a program that it started is killed.
 fn is_of_the_shell(line: &str) -> bool {
     line.contains(" Killed ")
 }
 
 fn shell(dir: &Path) -> Command {
-    // So that a program that never says what is waited for fails the test.
+    // A timeout, so that the test fails if a program never prints what is waited for.
     let mut shell = tool("timeout");
     shell
         .args(["120", "bash"])
@@ -117,7 +117,7 @@ fn the_tutorial_prints_what_it_shows() {
     let steps = steps(&tutorial);
     assert!(steps.len() >= 15, "only {} commands", steps.len());
 
-    // If a step fails in a way that leaves a program running, the shell's end takes it along.
+    // If a step fails and leaves a program running, it ends with the shell.
     let mut script = "trap 'kill -9 $(jobs -p)' EXIT\nexec 2>&1\n".to_owned();
     for step in &steps {
         script += &format!("{}\nresult=$?; echo '{MARK}'; (exit $result)\n", step.command);
