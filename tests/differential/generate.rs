@@ -1,8 +1,8 @@
-//! Journals and numbers that a reader might see, and many that it might not understand.
+//! Journals and numbers that a reader might meet, and many that it might not understand.
 
 use crate::random::Random;
 
-/// ECMA-262's white space and line terminators, and some that only look like it: U+0085, U+180E, U+200B, NUL, U+001C.
+/// ECMA-262's white space and line terminators, and a few that only look like it: U+0085, U+180E, U+200B, NUL, U+001C.
 const SPACES: [&str; 30] = [
     " ", " ", " ", "\t", "\r", "\x0b", "\x0c", "\u{a0}", "\u{1680}", "\u{2000}", "\u{2001}", "\u{2002}", "\u{2003}",
     "\u{2004}", "\u{2005}", "\u{2006}", "\u{2007}", "\u{2008}", "\u{2009}", "\u{200a}", "\u{2028}", "\u{2029}",
@@ -56,7 +56,7 @@ const NUMBERS: [&str; 44] = [
     "9007199254740993",
 ];
 
-/// Where rounding is decided: the largest and smallest doubles, what lies just beyond, and ties.
+/// Numbers at which rounding is decided: the largest and smallest doubles, what lies just beyond them, and ties.
 const BORDERS: [&str; 12] = [
     "1.7976931348623157e308",
     "1.7976931348623158e308",
@@ -72,7 +72,7 @@ const BORDERS: [&str; 12] = [
     "9223372036854775807",
 ];
 
-/// A journal, whatever that is.
+/// A journal, sound or not.
 pub fn journal(random: &mut Random) -> Vec<u8> {
     if random.one_in(50) {
         return random.bytes(200);
@@ -89,12 +89,13 @@ pub fn journal(random: &mut Random) -> Vec<u8> {
         let at = random.below(journal.len());
         journal[at] = random.next() as u8;
     }
-    // The one thing that the two read otherwise is damage here; most are to be read.
+    // NULs are the one thing that the two read differently, and here they would be damage; most journals should be
+    // readable.
     if !random.one_in(6) {
         journal.retain(|byte| *byte != 0);
     }
     if random.one_in(12) {
-        journal.resize(journal.len() + random.below(5), 0); // after a power cut
+        journal.resize(journal.len() + random.below(5), 0); // as after a power cut
     }
     journal
 }
@@ -102,7 +103,7 @@ pub fn journal(random: &mut Random) -> Vec<u8> {
 fn header(random: &mut Random) -> Vec<u8> {
     let mut header = Vec::new();
     if random.one_in(30) {
-        spaces(random, &mut header); // nothing may stand before it
+        spaces(random, &mut header); // nothing may come before the header
     }
     let prefix: &[u8] = match random.below(40) {
         0 => b"# codegraph-journal v2 ",
@@ -128,7 +129,7 @@ fn header(random: &mut Random) -> Vec<u8> {
     header
 }
 
-/// What stands where the timestamp should.
+/// What stands in place of the timestamp.
 fn number(random: &mut Random) -> String {
     match random.below(14) {
         0..8 => format!("{}", 1_600_000_000_000 + random.below(400_000_000_000)),
@@ -171,7 +172,7 @@ fn radix(random: &mut Random) -> String {
     format!("{prefix}{}", random.text(digits, length))
 }
 
-/// Digits of a number that lies halfway between two doubles, or a bit beside that.
+/// The digits of a number halfway between two doubles, or slightly off it.
 fn near_tie(random: &mut Random, digits: &str) -> String {
     let bits_each = if digits.len() > 8 {
         4
@@ -180,9 +181,9 @@ fn near_tie(random: &mut Random, digits: &str) -> String {
     };
     let mut bits = vec![1];
     bits.extend((0..52).map(|_| random.below(2)));
-    bits.push(1); // the half
+    bits.push(1); // one half
     bits.extend(std::iter::repeat_n(0, random.below(120)));
-    bits.push(random.below(2)); // and perhaps more
+    bits.push(random.below(2)); // perhaps slightly more
     bits.resize(bits.len().next_multiple_of(bits_each), 0);
     let digit = |bits: &[usize]| bits.iter().fold(0, |sum, bit| sum << 1 | bit);
     let digits = digits.as_bytes();
@@ -198,7 +199,7 @@ fn line(random: &mut Random, out: &mut Vec<u8>) {
     match random.below(32) {
         0 | 1 => {}
         2 | 3 => out.extend_from_slice(b"# a comment"),
-        4 => out.extend(random.bytes(24)), // hardly UTF-8
+        4 => out.extend(random.bytes(24)), // hardly ever UTF-8
         5 | 6 => out.extend_from_slice(random.wide_text(24).as_bytes()),
         7 => {
             let length = random.below(20_000);
@@ -225,7 +226,7 @@ fn line(random: &mut Random, out: &mut Vec<u8>) {
     }
 }
 
-/// One of few, so that some are named more than once.
+/// One of a few paths, so that some are named more than once.
 fn path(random: &mut Random, out: &mut Vec<u8>) {
     let plain = [
         "a",
@@ -258,7 +259,7 @@ fn line_end(random: &mut Random, out: &mut Vec<u8>) {
     out.extend_from_slice(random.pick(&ends).as_bytes());
 }
 
-/// A path that the format carries, with much within it.
+/// A path that the format can carry, with all kinds of characters in it.
 pub fn carried_path(random: &mut Random) -> String {
     let middle = match random.below(4) {
         0 => String::new(),

@@ -1,4 +1,4 @@
-//! A journal written by both in turn, and what must stand in it by then.
+//! A journal that both write in turn, and what it must contain at each point.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -15,17 +15,17 @@ enum Author {
 }
 
 pub struct History {
-    /// As the header says; 0 and none at all are no timestamp.
+    /// The header's timestamp. 0 stands for none, whether the header says 0 or there is no header.
     timestamp: f64,
     entries: Vec<Entry>,
-    /// Whether the last entry's line lacks its newline; `None`: there is no journal.
+    /// Whether the last entry's line lacks its newline. `None` if there is no journal.
     torn: Option<bool>,
-    /// What was done, for the message of a failure.
+    /// What was done so far, for the message of a failure.
     pub told: Vec<String>,
 }
 
 impl History {
-    /// Begins with no journal.
+    /// Begins without a journal.
     pub fn new(both: &mut Both) -> History {
         if both.journal.exists() {
             std::fs::remove_file(&both.journal).expect("a journal");
@@ -38,7 +38,7 @@ impl History {
         }
     }
 
-    /// Has one of the two write something, and says what must be read then.
+    /// Lets one of the two write something, and returns what must be read afterwards.
     pub fn write(&mut self, both: &mut Both, random: &mut Random) -> Reading {
         let author = random.pick(&[Author::Library, Author::Shipped]);
         match random.below(7) {
@@ -58,7 +58,7 @@ impl History {
         self.add(entries, author);
     }
 
-    /// The shipped peer appends to whatever stands there: to a torn line, too.
+    /// The shipped peer appends to whatever is there, even to a torn line.
     fn add(&mut self, mut entries: Vec<Entry>, author: Author) {
         if let (Some(true), Author::Shipped, Some(torn), false) =
             (self.torn, author, self.entries.last_mut(), entries.is_empty())
@@ -71,7 +71,7 @@ impl History {
         self.torn = Some(false);
     }
 
-    /// A writer that was killed leaves a part of its last line.
+    /// A killed writer leaves a part of its last line.
     fn tear(&mut self, both: &mut Both, random: &mut Random) {
         let path = carried_path(random);
         self.told.push(format!("{path:?} is left without a newline"));
@@ -95,7 +95,7 @@ impl History {
                 stamped.expect("stamped");
             }
         }
-        self.add(entries, Author::Library); // here the shipped peer minds the torn line, too
+        self.add(entries, Author::Library); // when it stamps, the shipped peer completes a torn line too
         self.timestamp = timestamp;
     }
 
@@ -111,8 +111,8 @@ impl History {
         self.timestamp = timestamp;
     }
 
-    /// A consumer of this library reads; somebody appends; and what was appended is what the checkpoint leaves, as well as
-    /// a line that may not have been whole yet.
+    /// A consumer of this library reads, and somebody appends. The checkpoint leaves what was appended, and the last
+    /// line if it may not have been whole.
     fn checkpoint(&mut self, both: &mut Both, random: &mut Random, author: Author) {
         let (late, timestamp) = (entries(random), timestamp(random, Author::Library));
         self.told.push(format!(
@@ -178,7 +178,8 @@ fn entries(random: &mut Random) -> Vec<Entry> {
         .collect()
 }
 
-/// Mostly a present one; now and then 0, and whatever else the author can write: whole numbers, or any of JavaScript's.
+/// Mostly a realistic one; sometimes 0 or anything else that the author can write: whole numbers, or any number of
+/// JavaScript's.
 fn timestamp(random: &mut Random, author: Author) -> f64 {
     let wide = random.next() >> 1;
     match (random.below(10), author) {

@@ -1,7 +1,8 @@
-//! Against the shipped peer's own code: whatever a journal holds, its reader and this library's find the same in it; and
-//! what either writes, the other reads.
+//! This library against the shipped peer's own code: whatever a journal contains, both readers find the same in it, and
+//! each reads what the other writes.
 //!
-//! Drawn from a seed, which is always the same unless `JLOCK_SEED` names another. More of it with `JLOCK_PROVE=1`.
+//! The cases are drawn from a seed, which is always the same unless `JLOCK_SEED` names another. `JLOCK_PROVE=1` runs
+//! more.
 
 #[path = "../fault/scratch.rs"]
 mod scratch;
@@ -28,7 +29,7 @@ fn proving() -> bool {
     std::env::var_os("JLOCK_PROVE").is_some()
 }
 
-/// Says it past the test harness, which keeps what a successful test prints to itself.
+/// Prints a line past the test harness, which swallows the output of tests that succeed.
 fn say(line: &str) {
     let line = format!("{line}\n");
     std::io::stderr().write_all(line.as_bytes()).expect("stderr");
@@ -40,7 +41,7 @@ fn random() -> Random {
     Random::new(seed)
 }
 
-/// One directory, seen by both.
+/// One directory that both use.
 struct Both {
     shipped: Shipped,
     lock: Lock,
@@ -60,7 +61,7 @@ impl Both {
         }
     }
 
-    /// What both make of the journal as it stands.
+    /// What each of the two reads in the journal as it is.
     fn read(&mut self) -> (Reading, Reading) {
         (library_read(&self.lock, &self.journal), self.shipped.read())
     }
@@ -84,12 +85,13 @@ fn library_read(lock: &Lock, journal: &Path) -> Reading {
     }
 }
 
-/// What is not UTF-8 is kept as it is by this library, and replaced by U+FFFD in the shipped reader: the one difference.
+/// A path that is not UTF-8: this library keeps it as it is, and the shipped reader puts U+FFFD in place of the bytes
+/// that are not. This is the one difference.
 fn as_javascript_reads(path: &[u8]) -> String {
     String::from_utf8_lossy(path).into_owned()
 }
 
-/// Paths that differ only in what is replaced are one to the shipped reader.
+/// To the shipped reader, paths that differ only in what is replaced are one path.
 fn merged(reading: Reading) -> Reading {
     let distinct = |paths: Vec<String>| {
         let mut seen = HashSet::new();
@@ -161,7 +163,7 @@ fn both_readers_find_the_same_in_any_journal() {
     say(&format!(
         "figure: journals read by the shipped reader and by this one = {count}"
     ));
-    // Else it would have been about little.
+    // Otherwise the comparison would not show much.
     let least = count / 10;
     assert!(tally.valid > 3 * least && tally.invalid > least && tally.not_utf8 > least && tally.entries > count);
 }

@@ -1,4 +1,4 @@
-//! Random choices that a seed repeats.
+//! Random choices that can be repeated from a seed.
 
 pub struct Random(u64);
 

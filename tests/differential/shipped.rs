@@ -1,4 +1,4 @@
-//! The shipped peer's own code, in one process that is asked again and again.
+//! The shipped peer's own code, in one process that is asked many times.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
-/// What a reader makes of a journal.
+/// What a reader finds in a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reading {
     Invalid,
@@ -94,7 +94,7 @@ impl Shipped {
 
 impl Drop for Shipped {
     fn drop(&mut self) {
-        drop(self.input.take()); // its end of input
+        drop(self.input.take()); // the peer reads the end of its input
         let _ = self.process.wait(); // how it ended does not matter: a test that had a question left has failed
     }
 }

@@ -1,7 +1,9 @@
-//! Where this library reads a journal otherwise than the shipped reader: NUL bytes. Also for the fuzz targets' oracle.
+//! The one way in which this library reads a journal differently from the shipped reader: NUL bytes. The fuzz
+//! targets' oracle uses it too.
 
-/// What the shipped reader is to read for what this library reads: no NULs at the end, which a power cut leaves, nor
-/// of the line that it cuts. `None`: there is one within, which is damage.
+/// What the shipped reader must be given so that it reads what this library reads from `content`: without the NULs
+/// that a power cut leaves at the end, and without the line that they cut off. `None` if there are NULs elsewhere:
+/// that is damage.
 pub fn sound(content: &[u8]) -> Option<&[u8]> {
     let written = content.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
     let lines = content[..written].iter().rposition(|byte| *byte == b'\n');

@@ -1,10 +1,10 @@
-//! Which errors a call may return, by its manual page.
+//! Which errors a call may return, according to its manual page.
 //!
-//! Left out is what a program brings upon itself (EBADF, EFAULT, ENAMETOOLONG, a flag that the kernel does not know), and
-//! the errors of `close`, which Linux obeys whatever it returns, while an injected error would keep the file open.
-//! `EIO` is added where only the file system's own code decides.
+//! Errors that a program brings upon itself are left out (EBADF, EFAULT, ENAMETOOLONG, an unknown flag). So are those
+//! of `close`: Linux closes the file whatever it returns, but an injected error would leave the file open. `EIO` is
+//! added where it depends only on the file system's own code.
 
-/// The errors of a call as strace shows it, by name.
+/// The errors of a call as strace shows it, by their names.
 pub fn of(name: &str, text: &str) -> &'static [&'static str] {
     match name {
         // open(2)
@@ -19,9 +19,9 @@ pub fn of(name: &str, text: &str) -> &'static [&'static str] {
             "EACCES", "EINTR", "EIO", "ELOOP", "EMFILE", "ENFILE", "ENOENT", "ENOMEM", "ENXIO", "EPERM", "EROFS",
             "ETXTBSY",
         ],
-        // open(2), of the table of mounts
+        // open(2), of the mount table
         "open" => &["EACCES", "EINTR", "EMFILE", "ENFILE", "ENOENT", "ENOMEM", "EPERM"],
-        // mkdir(2); it returns EEXIST anyway, above the directory
+        // mkdir(2); EEXIST comes anyway, for the directories above
         "mkdirat" => &[
             "EACCES", "EDQUOT", "EIO", "EMLINK", "ENOENT", "ENOMEM", "ENOSPC", "ENOTDIR", "EPERM", "EROFS",
         ],
@@ -94,7 +94,8 @@ pub fn of(name: &str, text: &str) -> &'static [&'static str] {
         "flistxattr" => &["EIO", "ENOMEM", "EOPNOTSUPP", "EPERM"],
         "fgetxattr" => &["EIO", "ENODATA", "ENOMEM", "EOPNOTSUPP", "EPERM"],
         "fsetxattr" => &["EDQUOT", "EIO", "ENOMEM", "ENOSPC", "EOPNOTSUPP", "EPERM"],
-        // fcntl(2), F_SETLEASE: somebody writes to it; another user's; a file system without leases
+        // fcntl(2), F_SETLEASE: somebody has the file open for writing; it is another user's; the file system has no
+        // leases
         "fcntl" if text.contains("F_SETLEASE") => &["EACCES", "EAGAIN", "EINVAL", "ENOLCK", "ENOMEM", "EOPNOTSUPP"],
         // chmod(2), chown(2)
         "fchmod" => &["EIO", "ENOMEM", "EPERM", "EROFS"],
@@ -106,31 +107,31 @@ pub fn of(name: &str, text: &str) -> &'static [&'static str] {
         // inotify_init(2), inotify_add_watch(2)
         "inotify_init1" => &["EMFILE", "ENFILE", "ENOMEM"],
         "inotify_add_watch" => &["EACCES", "ENOENT", "ENOMEM", "ENOSPC"],
-        // inotify_rm_watch(2): the watch has ended by itself
+        // inotify_rm_watch(2): the watch is gone already
         "inotify_rm_watch" => &["EINVAL"],
         // eventfd(2), epoll_create(2), epoll_ctl(2)
         "eventfd2" => &["EMFILE", "ENFILE", "ENODEV", "ENOMEM"],
         "epoll_create1" => &["EMFILE", "ENFILE", "ENOMEM"],
         "epoll_ctl" => &["ENOMEM", "ENOSPC"],
-        // timerfd_create(2); setting one (timerfd_settime) can fail of a sandbox alone
+        // timerfd_create(2); setting a timer (timerfd_settime) fails only in a sandbox
         "timerfd_create" => &["EMFILE", "ENFILE", "ENODEV", "ENOMEM", "EPERM"],
         "timerfd_settime" => &["ENOSYS", "EPERM"],
         // poll(2), clock_nanosleep(2)
         "ppoll" => &["EINTR", "ENOMEM"],
         "clock_nanosleep" => &["EINTR"],
-        // getrandom(2). (ENOSYS: Linux before 3.17.)
+        // getrandom(2). (Before Linux 3.17 it fails with ENOSYS.)
         "getrandom" => &["EAGAIN", "EINTR", "ENOSYS"],
         // kill(2)
         "kill" => &["EPERM", "ESRCH"],
-        // madvise(2), mmap(2): the page that the kernel wipes in a forked child. (The allocator's own calls are not
-        // the library's: Rust ends a program whose memory is used up.)
+        // madvise(2), mmap(2): the page that the kernel wipes in a forked child. (The allocator's calls are not
+        // counted as the library's: when memory runs out, Rust ends the program.)
         "madvise" => &["EAGAIN", "EINVAL", "ENOMEM"],
         "mmap" if text.contains("mmap(NULL, 4096, PROT_READ|PROT_WRITE") => &["EAGAIN", "ENOMEM"],
         _ => &[],
     }
 }
 
-/// Calls whose errors are not looked at: their result decides nothing, or they have none.
+/// Calls whose errors make no difference: nothing depends on their result, or they cannot fail.
 pub fn has_none(name: &str) -> bool {
     // glibc 2.41 itself blocks signals for a moment.
     matches!(

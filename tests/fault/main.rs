@@ -1,9 +1,10 @@
-//! Every operation of the built shared object, ended or failed at each of its system calls, by strace.
+//! Under strace, every operation of the built shared object is killed at each of its system calls, or has the call
+//! fail.
 //!
-//! First the calls that an operation makes are listed. Then, one run a point: it is killed before each of them, and after
-//! the last (for the files, before one call is after the one before it); and each of them returns each error that its
-//! manual page allows. `trial.rs` says what must hold after that. All kills and a spread of the errors are run by
-//! default, all errors with `JLOCK_PROVE=1`.
+//! First the calls that an operation makes are listed. Then there is one run for each point: the operation is killed
+//! before each of its calls and after the last one (to the files, before a call is the same as after the one before
+//! it), and each call returns each error that its manual page allows. `trial.rs` says what must hold afterwards. By
+//! default, all kills and a selection of the errors are run; with `JLOCK_PROVE=1`, all errors.
 
 mod errnos;
 mod scene;
@@ -21,7 +22,7 @@ use scratch::Scratch;
 use trace::{Call, Fault, Program};
 use trial::Outcome;
 
-/// Of the errors, one in so many is run by default.
+/// By default, one in this many errors is run.
 const SPREAD: usize = 6;
 const AT_A_TIME: usize = 2;
 
@@ -62,7 +63,7 @@ fn run_all(what: &str, faults: impl Fn(&Scene, &Call) -> Vec<Fault>) {
         .filter(|call| !trace::is_known(call))
         .map(|call| call.text.as_str())
         .collect();
-    let question = "which errors can they return? tests/fault/errnos.rs";
+    let question = "which errors can these calls return? Add them to tests/fault/errnos.rs";
     assert!(unknown.is_empty(), "{question}\n{}", unknown.join("\n"));
     let mut points = Vec::new();
     for (scene, calls) in &scenes {
@@ -82,7 +83,7 @@ fn run_all(what: &str, faults: impl Fn(&Scene, &Call) -> Vec<Fault>) {
     let held = points.iter().filter(|point| point.scene.lock == Lock::Held);
     assert!(
         2 * not_hit.count() < held.count(),
-        "hardly a call of those who wait is made again"
+        "hardly any of the waiters' calls are made again"
     );
     assert!(
         failures.is_empty(),
@@ -117,7 +118,7 @@ fn failures<'p>((point, outcome): (&'p Point<'p>, &'p Outcome)) -> impl Iterator
     outcome.faults.iter().map(move |what| format!("{at}: {what}"))
 }
 
-/// One line a scene, past the test harness, which keeps what a successful test prints to itself.
+/// Prints a line for each scene past the test harness, which swallows the output of tests that succeed.
 fn report(what: &str, scenes: &[(Scene, Vec<Call>)], points: &[Point<'_>], outcomes: &[Outcome]) {
     let mut text = format!("{:<28} {:>6} {what:>6}  answers\n", "operation", "calls");
     for (scene, calls) in scenes {
@@ -135,7 +136,7 @@ fn report(what: &str, scenes: &[(Scene, Vec<Call>)], points: &[Point<'_>], outco
             .iter()
             .map(|(answer, count)| format!("{answer} {count}"))
             .collect();
-        let (count, calls) = (of_scene().count(), calls.len() - 1); // the last is the end mark
+        let (count, calls) = (of_scene().count(), calls.len() - 1); // without the end mark
         text += &format!("{:<28} {calls:>6} {count:>6}  {}\n", scene.name, answers.join(", "));
     }
     let slowest = outcomes.iter().map(|outcome| outcome.next_ms).max().unwrap_or(0);

@@ -1,9 +1,9 @@
-/* One operation of the library between two marks that a tracer sees, and then what must hold whatever happened in it:
- * the handle is usable, and no descriptor is left.
+/* One operation of the library, between two marks that a tracer sees. Afterwards it checks what must hold whatever
+ * happened in the operation: the handle is usable, and no descriptor has leaked.
  *
- *     op OPERATION DIR [COPY]     the operations stand in the table below
+ *     op OPERATION DIR [COPY]     the operations are in the table below
  *
- * COPY becomes a copy of the journal as the operation left it. Prints one line of KEY=VALUE. */
+ * A copy of the journal as the operation left it goes to COPY. Prints one line of KEY=VALUE pairs. */
 
 #define _GNU_SOURCE /* syscall */
 #include <dirent.h>
@@ -46,7 +46,7 @@ static long milliseconds(void) {
   return now.tv_sec * 1000L + now.tv_nsec / 1000000L;
 }
 
-/* A process keeps the queue of a wait that is over for its next one: one is no leak. */
+/* A process keeps the queue of a wait that is over for its next wait, so one queue is no leak. */
 static int count_descriptors(void) {
   DIR *fds = opendir("/proc/self/fd");
   if (fds == NULL) {
@@ -68,7 +68,7 @@ static void copy_journal(const char *dir, const char *to) {
   snprintf(path, sizeof path, "%s/changes.journal", dir);
   FILE *in = fopen(path, "rb");
   if (in == NULL)
-    return; /* none: no copy */
+    return; /* no journal, so no copy */
   FILE *out = fopen(to, "wb");
   char buf[4096];
   size_t len = fread(buf, 1, sizeof buf, in);
@@ -158,7 +158,7 @@ static int write_header(struct trial *t) {
 
 static int checkpoint(struct trial *t) {
   int rc = jlock_checkpoint(t->lock, t->snapshot, stamp);
-  return rc < 0 ? rc : 0; /* whether it dropped anything is seen in the journal */
+  return rc < 0 ? rc : 0; /* the journal shows whether it dropped anything */
 }
 
 static int read_journal(struct trial *t) {
@@ -170,7 +170,7 @@ static int inspect(struct trial *t) {
   return jlock_inspect(t->lock, &holder, sizeof holder);
 }
 
-/* What an event loop does: it starts, and as long as that is not over it waits on the descriptor and goes on. */
+/* Does what an event loop does: starts, then waits for the descriptor and polls until the acquire is over. */
 static int wait_for_turn(struct trial *t) {
   int fd = jlock_wait_fd(t->lock);
   if (fd < 0)
@@ -178,7 +178,7 @@ static int wait_for_turn(struct trial *t) {
   int rc = jlock_acquire_start(t->lock, t->options.timeout_ms);
   while (rc == -EINPROGRESS) {
     struct pollfd loop = { .fd = fd, .events = POLLIN };
-    poll(&loop, 1, t->options.timeout_ms); /* a failure of the loop's own: then it just goes on */
+    poll(&loop, 1, t->options.timeout_ms); /* if the event loop's own call fails, the loop just goes on */
     rc = jlock_acquire_poll(t->lock);
   }
   return rc;
@@ -195,7 +195,7 @@ static int close_it(struct trial *t) {
   return rc;
 }
 
-/* Dies as the holder: makes the corpse for others to claim. */
+/* Dies as the holder, and leaves a corpse for others to claim. */
 static int leave_a_corpse(struct trial *t) {
   int rc = jlock_acquire(t->lock);
   if (rc)
@@ -235,7 +235,7 @@ static const struct operation {
 
 /* ------------------------------------------------------------------------------------------------- after it */
 
-/* A hold that the operation left behind is let go; then the handle appends. */
+/* Releases a hold that the operation left behind; then the handle appends. */
 static int use(struct trial *t) {
   int rc = t->lock == NULL ? open_it(t) : 0;
   if (rc)
@@ -263,7 +263,7 @@ int main(int argc, char **argv) {
   struct trial t = { .dir = argv[2] };
   jlock_options_init(&t.options, sizeof t.options);
   t.options.timeout_ms = 3000;
-  t.options.retry_ms = 200; /* so that a wait is one wait */
+  t.options.retry_ms = 200; /* long, so that a wait is a single wait */
 
   int descriptors = count_descriptors();
   operation->before(&t);

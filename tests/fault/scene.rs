@@ -1,4 +1,4 @@
-//! What stands in the directory before an operation, and what may stand in the journal after it.
+//! What is in the directory before an operation, and what may be in the journal after it.
 
 use std::fs;
 use std::path::Path;
@@ -8,15 +8,15 @@ use std::time::{Duration, SystemTime};
 use crate::trace::Program;
 
 const OLD: &str = "# codegraph-journal v1 1700000000000\nold/a\nDELETED old/b\n";
-/// What op.c stamps with.
+/// The header that op.c stamps with.
 const STAMPED: &str = "# codegraph-journal v1 1700000000001\n";
 
-/// What the journal holds; `None`: there is none.
+/// What the journal contains; `None` if there is no journal.
 pub type Content = Option<Vec<u8>>;
 
 pub struct Scene {
     pub name: &'static str,
-    /// As op.c calls it.
+    /// Its name in op.c.
     pub operation: &'static str,
     pub lock: Lock,
     /// The journal as the program finds it.
@@ -24,25 +24,25 @@ pub struct Scene {
     /// The journal as the operation finds it.
     pub before: Content,
     pub after: Content,
-    /// What else a kill may leave: steps on the way of which none loses anything.
+    /// What else a kill may leave: the journal between two steps, which loses nothing either.
     pub between: Vec<Content>,
 }
 
-/// What stands at the lock's name.
+/// What has the lock's name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Lock {
     /// Nothing, and the directory is missing too.
     NoDirectory,
     Free,
-    /// Nothing but a dead peer's private file.
+    /// Nothing but a private file of a dead peer.
     Leftover,
-    /// Somebody's, who lets it go after a moment.
+    /// A living peer's lock, which is released after a moment.
     Held,
     LibraryCorpse,
     ShippedCorpse,
     /// Empty for longer than any peer takes to stamp it.
     Empty,
-    /// Somebody's file, and not ours to write into, which is older than the stale time.
+    /// Another program's file, which we must not write into, and which is older than the stale time.
     Foreign,
 }
 
@@ -72,7 +72,7 @@ impl Lock {
     }
 }
 
-/// A process that has been reaped.
+/// The PID of a process that has been reaped.
 fn dead_pid() -> u32 {
     let mut child = Command::new("true").spawn().expect("true");
     child.wait().expect("true ends");
@@ -85,7 +85,7 @@ pub fn age(path: &Path, by: Duration) {
         .expect("a file's time can be set");
 }
 
-/// Every operation in every surrounding that makes it take another way.
+/// Every operation, in every situation that makes it take another path.
 pub fn all() -> Vec<Scene> {
     let old = || content(OLD);
     let used = || content(&format!("{OLD}before\n"));
@@ -192,7 +192,7 @@ fn stamped(entries: &str) -> Content {
     content(&format!("{STAMPED}{entries}"))
 }
 
-/// What stands after one more append.
+/// The journal after one more append.
 pub fn with_entry(content: &Content, entry: &str) -> Content {
     let mut bytes = content.clone().unwrap_or_default();
     if bytes.is_empty() {

@@ -1,4 +1,4 @@
-//! A directory of a test's own, removed at its end; kept, and named, when the test fails.
+//! A test's own directory, which is removed at its end. If the test fails, it is kept, and its path is printed.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

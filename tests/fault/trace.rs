@@ -1,4 +1,4 @@
-//! op.c under strace: which system calls it makes, and what becomes of it when one of them fails or is its last.
+//! Runs op.c under strace, to see which system calls it makes, and what happens if one of them fails or is its last.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,21 +15,21 @@ const HANG: Duration = Duration::from_secs(120);
 const BEGIN: &str = "\"jlock:begin\"";
 const END: &str = "\"jlock:end\"";
 
-/// op.c, built against a shared object: the one that `JLOCK_LIBRARY` names, otherwise the one that cargo made for this test.
+/// op.c, linked against the shared object that `JLOCK_LIBRARY` names, or else the one that cargo built for this test.
 pub struct Program(PathBuf);
 
 /// One call of an operation.
 pub struct Call {
     pub name: String,
-    /// Among the calls of this name since the program was started, from 1.
+    /// Its number among the calls of this name since the program started, from 1.
     pub nth: u32,
     pub text: String,
 }
 
-/// What a point does to the program as it makes a call.
+/// What is done to the program when it makes the call.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
-    /// The call is not made, and returns this error.
+    /// The call is not made, and this error is returned.
     Error(&'static str),
     /// The program dies before the call is made.
     Kill,
@@ -37,7 +37,7 @@ pub enum Fault {
 
 pub struct Run {
     pub status: ExitStatus,
-    /// What strace saw of the marks and of calls of the one name.
+    /// What strace saw of the marks, and of the calls with this name.
     pub log: String,
     pub stdout: String,
     pub stderr: String,
@@ -49,7 +49,7 @@ impl Program {
         let exe = std::env::current_exe().expect("this test has a path");
         let built = || exe.with_file_name("libjlock.so");
         let library = std::env::var_os("JLOCK_LIBRARY").map_or_else(built, PathBuf::from);
-        // A copy: a build that goes on beside the test must not change what is tested.
+        // A copy, so that a build that runs beside the test does not change what is tested.
         fs::copy(&library, out.join("libjlock.so")).unwrap_or_else(|e| panic!("{}: {e}", library.display()));
         let path = out.join("op");
         let compiled = Command::new("cc")
@@ -69,7 +69,7 @@ impl Program {
         Program(path)
     }
 
-    /// The calls between the marks, and the end mark itself: a kill there comes after the last of them.
+    /// The calls between the marks, and the end mark itself: a kill there comes after the last call.
     pub fn calls(&self, operation: &str, dir: &Path, log: &Path) -> Vec<Call> {
         let run = self.trace(operation, dir, log, None, &["-e", "trace=all"]);
         assert!(run.status.success(), "{operation}: {}{}", run.stdout, run.stderr);
@@ -79,7 +79,7 @@ impl Program {
     /// Runs the operation with a fault at one call.
     pub fn fault(&self, operation: &str, dir: &Path, log: &Path, copy: &Path, call: &Call, fault: Fault) -> Run {
         let (name, nth) = (&call.name, call.nth);
-        // A filter in the kernel makes strace faster, but at its stops no signal can be injected.
+        // strace would be faster with a filter in the kernel, but then it cannot inject a signal where it stops.
         let (what, filter) = match fault {
             Fault::Error(errno) => (format!("error={errno}"), "--seccomp-bpf"),
             Fault::Kill => ("signal=KILL".to_owned(), "-qq"),
@@ -108,7 +108,7 @@ impl Program {
 }
 
 impl Run {
-    /// Whether the fault was met, in the operation and nowhere else.
+    /// Whether the fault occurred, within the operation and only there.
     pub fn hit(&self, fault: Fault) -> bool {
         let operation = self.log.split_once(BEGIN).map_or("", |(_, after)| after);
         match fault {
@@ -152,11 +152,11 @@ fn wait(child: &mut Child) -> ExitStatus {
             child.kill().expect("a child of ours");
             panic!("it hangs: {child:?}");
         }
-        std::thread::sleep(Duration::from_millis(1)); // there is no wait with a timeout
+        std::thread::sleep(Duration::from_millis(1)); // std has no wait with a timeout
     }
 }
 
-/// Waits until the operation has begun, as strace's log shows. `false`: the program has ended before.
+/// Waits until strace's log shows that the operation has begun. Returns `false` if the program ended before that.
 pub fn has_begun(log: &Path, ended: impl Fn() -> bool) -> bool {
     loop {
         let over = ended();
@@ -166,7 +166,7 @@ pub fn has_begun(log: &Path, ended: impl Fn() -> bool) -> bool {
         if over {
             return false;
         }
-        std::thread::sleep(Duration::from_millis(1)); // strace tells nobody
+        std::thread::sleep(Duration::from_millis(1)); // strace notifies nobody
     }
 }
 
@@ -198,7 +198,8 @@ fn between_marks(log: &str) -> Vec<Call> {
     panic!("the marks are missing:\n{log}");
 }
 
-/// Whether somebody has written down which errors a call can return. A call for which nobody has would go untested unnoticed.
+/// Whether errnos.rs says which errors a call can return. Without this check, a call that is missing there would
+/// silently go untested.
 pub fn is_known(call: &Call) -> bool {
     !errnos::of(&call.name, &call.text).is_empty() || errnos::has_none(&call.name)
 }

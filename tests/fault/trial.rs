@@ -1,4 +1,4 @@
-//! One point: one scene, one call, one fault; and everything that must hold after it.
+//! One point is a scene, a call and a fault; and here is what must hold after each.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,16 +12,16 @@ use crate::trace::{self, Call, Fault, Program, Run};
 /// How long a holder keeps a contender waiting.
 const MOMENT: Duration = Duration::from_millis(20);
 const SETTLE_MS: i64 = 100;
-/// For a machine that is busy with other things, or whose disk stalls. A wait for an age would take 30 s.
+/// Enough for a busy machine, or for one whose disk stalls. Waiting for a lock to grow old would take 30 s.
 const MARGIN_MS: i64 = 15_000;
-/// A point is looked for so often, where the operation does not always make the same calls.
+/// An operation does not always make the same calls, so each point is tried this many times.
 const TRIES: usize = 3;
 
-/// What a point showed.
+/// What happened at a point.
 pub struct Outcome {
-    /// The call was made again, so that it could be failed or be the last.
+    /// The call was made again, so the fault could be injected.
     pub hit: bool,
-    /// What the operation returned; `None`: it was killed.
+    /// What the operation returned; `None` if it was killed.
     pub rc: Option<i64>,
     /// How long the next writer took.
     pub next_ms: i64,
@@ -30,7 +30,7 @@ pub struct Outcome {
     pub faults: Vec<String>,
 }
 
-/// A fresh directory with a scene set in it.
+/// A new directory, prepared for a scene.
 struct Stage {
     scratch: Scratch,
     dir: PathBuf,
@@ -62,7 +62,7 @@ impl Stage {
         scene::read(&self.dir.join("changes.journal"))
     }
 
-    /// Runs the program, beside somebody who holds the lock for a moment if the scene says so.
+    /// Runs the program; if the scene asks for it, another peer holds the lock for a moment.
     fn run<T>(&self, scene: &Scene, run: impl FnOnce() -> T) -> T {
         if scene.lock != Lock::Held {
             return run();
@@ -73,7 +73,7 @@ impl Stage {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 if trace::has_begun(&self.log, || over.load(Ordering::Relaxed)) {
-                    std::thread::sleep(MOMENT); // it waits in the way that the point asks for: nothing else would show
+                    std::thread::sleep(MOMENT); // from outside, one cannot see when it waits
                 }
                 held.release().expect("nobody took it");
             });
@@ -89,7 +89,7 @@ pub fn list(scene: &Scene, program: &Program) -> Vec<Call> {
     stage.run(scene, || program.calls(scene.operation, &stage.dir, &stage.log))
 }
 
-/// Runs a point until it is hit.
+/// Tries a point until it is hit.
 pub fn run(scene: &Scene, program: &Program, call: &Call, fault: Fault) -> Outcome {
     for _ in 0..TRIES {
         let stage = Stage::set(scene, program);
@@ -119,7 +119,7 @@ pub fn run(scene: &Scene, program: &Program, call: &Call, fault: Fault) -> Outco
         rc: None,
         next_ms: 0,
         failed_but_written: false,
-        // How often somebody who waits looks depends on how fast the machine is: the last look may not come again.
+        // How often a waiter looks depends on the speed of the machine, so its last look may not come again.
         faults: match scene.lock {
             Lock::Held => Vec::new(),
             _ => vec!["this call was not made again".to_owned()],
@@ -147,8 +147,8 @@ fn after_error(scene: &Scene, stage: &Stage, program: &Program, run: &Run, errno
     );
 
     let left = scene::read(&stage.copy);
-    // A name that seems to lead elsewhere looks like a thief's work: the entries are written once more. They are read
-    // once.
+    // A name that seems to lead elsewhere looks like a thief's work, so the entries are written once more. Readers
+    // still see them once.
     let twice = errno == "ENOENT" && left == scene::with_entry(&scene.after, "new");
     let written = (left == scene.after || twice) && scene.after != scene.before;
     let whole = written
@@ -186,24 +186,24 @@ fn after_kill(scene: &Scene, stage: &Stage, program: &Program) -> Outcome {
     }
 }
 
-/// The error itself, success, or one of the library's own states. EINTR is never shown.
+/// The error itself, success, or one of the library's own states; but never EINTR.
 fn is_answer_to(rc: i64, errno: &str) -> bool {
     let own = i64::from(jlock_own::LAST)..=i64::from(jlock_own::FIRST);
     rc == 0 || own.contains(&rc) || (rc == -i64::from(errnos::number(errno)) && errno != "EINTR")
 }
 
-/// The library's own states, without JLOCK_EPANIC, which is a bug.
+/// The library's own states, except JLOCK_EPANIC, which is a bug.
 mod jlock_own {
     pub const FIRST: i32 = jlock::abi::JLOCK_ELOST;
     pub const LAST: i32 = jlock::abi::JLOCK_EPANIC + 1;
 }
 
-/// A fresh process appends, soon, and leaves exactly the journal that it should, and nothing else.
+/// A new process appends in time, and leaves exactly the expected journal and nothing else.
 fn next_writer(stage: &Stage, program: &Program, before: &Content, faults: &mut Vec<String>) -> i64 {
     let run = program.plain("next", &stage.dir);
     let took = run.value("ms").unwrap_or(i64::MAX);
     if run.value("rc") != Some(0) {
-        faults.push(format!("the next writer got {:?} {}", run.value("rc"), run.stderr));
+        faults.push(format!("the next writer returned {:?} {}", run.value("rc"), run.stderr));
     }
     if took > SETTLE_MS + MARGIN_MS {
         faults.push(format!("the next writer took {took} ms"));
@@ -220,8 +220,8 @@ fn next_writer(stage: &Stage, program: &Program, before: &Content, faults: &mut 
     took
 }
 
-/// What remains beside the journal. A private file that its owner had no time to write to may be somebody's who is about
-/// to: it goes once it is old.
+/// What is left beside the journal. A private file that its owner did not get to write to might belong to somebody
+/// who is about to write to it, so it goes only when it is old.
 fn leftovers(dir: &Path) -> Option<String> {
     let others = || -> Vec<PathBuf> {
         let entries = std::fs::read_dir(dir).expect("the directory stands");
@@ -241,7 +241,7 @@ fn leftovers(dir: &Path) -> Option<String> {
         drop(jlock::Lock::open(dir).expect("it opens"));
     }
     let still = others();
-    (!still.is_empty()).then(|| format!("{still:?} remain for ever"))
+    (!still.is_empty()).then(|| format!("{still:?} remain forever"))
 }
 
 fn show(content: &Content) -> String {

@@ -1,4 +1,4 @@
-//! Times, attributes, masks and copies of the files that the lock works with.
+//! Times, attributes, umasks and copies of the lock's files.
 
 use std::fs::{self, File, FileTimes, Permissions};
 use std::os::fd::AsRawFd;
@@ -79,7 +79,7 @@ fn in_another_time(dir: &Path) {
     let lock = options().timeout(Duration::from_millis(50)).open(dir).unwrap();
     assert_eq!(lock.inspect().unwrap().state, State::Held);
     assert_eq!(lock.acquire().unwrap_err().code(), -libc::ETIMEDOUT);
-    // And where there is no flock, by which it is known to live.
+    // The same where no flock shows that the holder is alive.
     let without = without_flock(dir);
     let lock = options().timeout(Duration::from_millis(50)).open(&without).unwrap();
     assert_eq!(lock.inspect().unwrap().state, State::Held);
@@ -88,7 +88,7 @@ fn in_another_time(dir: &Path) {
 
 // ---------------------------------------------------------------------------------------------------- append-only
 
-/// What `chattr +a` does. `false`: not here.
+/// Does what `chattr +a` does. Returns `false` if that is not possible here.
 fn set_append_only(path: &Path, on: bool) -> bool {
     const APPEND: libc::c_long = 0x20; // FS_APPEND_FL, ioctl_iflags(2)
     let file = File::open(path).unwrap();
@@ -194,7 +194,7 @@ fn a_mask_that_leaves_others_no_rights_keeps_the_owner_from_nothing() {
     run(&mut child("masked", &scene.0));
 }
 
-/// Root may read what nobody may.
+/// Root may read files that nobody else may read, so this runs as another user.
 #[test]
 fn a_mask_that_takes_the_owners_rights_leaves_a_lock_that_can_be_taken_over() {
     let scene = Scene::new();
@@ -210,7 +210,7 @@ fn masked_from_the_owner(dir: &Path) {
     for mask in [0o777, 0o477, 0o277] {
         let dir = dir.join(format!("{mask:o}"));
         fs::create_dir(&dir).unwrap();
-        // SAFETY: it changes this process, which does nothing else.
+        // SAFETY: it changes only this process, which does nothing else.
         unsafe { libc::umask(mask) };
         let dead = open(&dir);
         append(&dead, "a").unwrap();
@@ -221,7 +221,7 @@ fn masked_from_the_owner(dir: &Path) {
             0o600,
             "{mask:o}"
         );
-        // As if its process had been killed: the file stays, and its flock ends.
+        // The same as if its process had been killed: the file stays, and its flock ends.
         let kept = dir.join("kept");
         fs::hard_link(&stamp, &kept).unwrap();
         held.release().unwrap();
@@ -238,7 +238,7 @@ fn masked_from_the_owner(dir: &Path) {
 
 fn masked(dir: &Path) {
     for mask in [0o077, 0o177] {
-        // SAFETY: it changes this process, which does nothing else.
+        // SAFETY: it changes only this process, which does nothing else.
         unsafe { libc::umask(mask) };
         let (lock, other) = (
             open(dir),
@@ -255,7 +255,7 @@ fn masked(dir: &Path) {
     assert!(journal_of(dir).exists());
 }
 
-/// `cp -al` of the directory, while a handle is open there.
+/// Copies the directory with `cp -al` while a handle is open there.
 fn copy_by_links(from: &Path, to: &Path) {
     let copied = Command::new("cp").args(["-al"]).args([from, to]).status().unwrap();
     assert!(copied.success());
@@ -286,7 +286,7 @@ fn a_copy_by_hard_links_of_a_held_lock_is_held_until_the_release() {
     let other = open(&copy);
     assert_eq!(other.inspect().unwrap().state, State::Held);
     held.release().unwrap();
-    // Not at once, where another test starts a program just now, which has a copy of the descriptor until it begins.
+    // Not at once: if another test is just starting a program, that has a copy of the descriptor until its exec.
     until("it is nobody's", || other.inspect().unwrap().state == State::Abandoned);
     other.acquire().unwrap().release().unwrap();
     append(&lock, "after").unwrap();

@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
-/// What a child does in a directory.
+/// What a child does in its directory.
 type Part = fn(&Path);
 
 const PARTS: [&[(&str, Part)]; 6] = [
@@ -22,7 +22,7 @@ pub fn child(part: &str, dir: &Path) -> Command {
     under(&[], part, dir)
 }
 
-/// Runs a child by way of another program, and says so if that cannot do it here.
+/// Runs a child through another program; if that program does not work here, says so.
 pub fn run_under(before: &[&str], part: &str, dir: &Path) {
     let (program, arguments) = before.split_first().expect("a program");
     let available = Command::new(program).args(arguments).arg("true").output().unwrap();
@@ -32,7 +32,7 @@ pub fn run_under(before: &[&str], part: &str, dir: &Path) {
     }
 }
 
-/// A child by way of another program, which gets these arguments.
+/// A child that another program starts, which gets these arguments first.
 pub fn under(before: &[&str], part: &str, dir: &Path) -> Command {
     let exe = std::env::current_exe().unwrap();
     let mut command = match before {
@@ -48,7 +48,7 @@ pub fn under(before: &[&str], part: &str, dir: &Path) -> Command {
     command
 }
 
-/// Runs a child to its end, which must be a success.
+/// Runs a child to its end; it must succeed.
 #[track_caller]
 pub fn run(command: &mut Command) {
     let output = command.output().unwrap();

@@ -1,4 +1,4 @@
-//! The directory goes, and another one comes, while a handle is open.
+//! The directory disappears while a handle is open, and another one takes its place.
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -40,7 +40,7 @@ fn replace(dir: &Path) {
     fs::rename(new, dir).unwrap();
 }
 
-/// What `git clean -fdx` leaves of a directory with something tracked in it.
+/// Leaves what `git clean -fdx` leaves of a directory that has something tracked in it.
 fn empty(dir: &Path) {
     for entry in fs::read_dir(dir).unwrap() {
         let entry = entry.unwrap();
@@ -53,12 +53,12 @@ fn empty(dir: &Path) {
 
 fn mount_over(dir: &Path) {
     let dir = CString::new(dir.as_os_str().as_bytes()).unwrap();
-    // SAFETY: strings that live as long as the call.
+    // SAFETY: the strings live as long as the call.
     let mounted = unsafe { libc::mount(c"none".as_ptr(), dir.as_ptr(), c"tmpfs".as_ptr(), 0, std::ptr::null()) };
     assert_eq!(mounted, 0, "{}", std::io::Error::last_os_error());
 }
 
-/// Another program, which opens the path anew.
+/// Another program, which opens the path now.
 fn other(dir: &Path) -> Lock {
     let other = open(dir);
     stamp(&other, "other").unwrap();
@@ -110,7 +110,7 @@ fn is_told_of_its_loss(dir: &Path, event: Event) {
     until("its hold is lost", || is_lost(held.refresh()));
     assert!(is_lost(append(&watcher, "lost")));
     assert!(is_lost(held.release().map_err(Into::into)));
-    assert!(lock_of(dir).exists(), "the other's lock stands");
+    assert!(lock_of(dir).exists(), "the other's lock is still there");
     others.release().unwrap();
     append(&watcher, "after").unwrap();
     assert_eq!(entries(dir), ["other", "after"]);
@@ -186,7 +186,7 @@ fn a_directory_that_nobody_makes_again_is_made_by_the_next_acquire() {
     until("it is told", || {
         append(&obedient, "LOST").is_err_and(|error| error.code() == -libc::ENOENT)
     });
-    assert!(!dir.exists(), "it was told not to make any");
+    assert!(!dir.exists(), "it was opened with no_create");
     append(&lock, "after").unwrap();
     assert_eq!(entries(&dir), ["after"]);
     append(&obedient, "too").unwrap();
@@ -241,7 +241,7 @@ fn an_acquire_that_was_started_goes_on_where_the_path_leads() {
     });
     assert!(lock_of(&dir).exists());
     held.unwrap().release().unwrap();
-    assert!(lock_of(&old(&dir)).exists(), "the other's stands");
+    assert!(lock_of(&old(&dir)).exists(), "the other's lock is still there");
 }
 
 // -------------------------------------------------------------------------------------- relative, open_at, chroot
@@ -279,7 +279,7 @@ fn opened_beneath_a_deep_directory(_scene: &Path) {
     }
     let lock = open(Path::new("place"));
     let held = lock.acquire().unwrap();
-    std::thread::sleep(Duration::from_millis(1_100)); // longer than a path would be believed
+    std::thread::sleep(Duration::from_millis(1_100)); // longer than a path is trusted
     held.refresh().unwrap();
     held.release().unwrap();
     append(&lock, "a").unwrap();
@@ -294,7 +294,7 @@ fn a_handle_on_a_descriptor_stays_with_it_and_is_told_when_it_is_removed() {
     stamp(&lock, "before").unwrap();
     move_away(&dir);
     fs::create_dir(&dir).unwrap();
-    std::thread::sleep(Duration::from_millis(1_100)); // longer than a path would be believed
+    std::thread::sleep(Duration::from_millis(1_100)); // longer than a path is trusted
     append(&lock, "after").unwrap();
     assert_eq!(entries(&old(&dir)), ["before", "after"]);
     assert!(!journal_of(&dir).exists());
@@ -328,7 +328,7 @@ fn in_another_root(scene: &Path) {
     let hold = held.acquire().unwrap();
     std::os::unix::fs::chroot(&jail).unwrap();
     std::env::set_current_dir("/").unwrap();
-    std::thread::sleep(Duration::from_millis(1_100)); // longer than a path is believed
+    std::thread::sleep(Duration::from_millis(1_100)); // longer than a path is trusted
     hold.refresh().unwrap();
     append(&held, "held").unwrap();
     hold.release().unwrap();

@@ -1,5 +1,5 @@
-//! Another program has a lease on the lock or the journal, as a file server has for its clients: a process that opens the file is
-//! told to wait until it is given back.
+//! Another program has a lease on the lock or the journal, as a file server has for its clients: a process that opens
+//! the file has to wait until the lease is given back.
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
@@ -11,22 +11,22 @@ use jlock::ErrorKind;
 
 use crate::scene::{LONG, Scene, append, entries, journal_of, lock_of, open, options, stamp, until};
 
-/// A lease for writing: nobody else may have the file open.
+/// A write lease, which means that nobody else may have the file open.
 struct Leased(File);
 
 impl Leased {
     fn take(path: &Path) -> Leased {
-        // A request to give it back is a signal, which by default ends a process.
-        // SAFETY: it is ignored from now on, in all of this test program.
+        // Whoever wants the file makes the kernel send a signal, which by default ends the process.
+        // SAFETY: the signal is ignored from now on, in this whole test program.
         unsafe { libc::signal(libc::SIGIO, libc::SIG_IGN) };
         let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
-        // Another test that starts a program just now has copies of our descriptors until it begins.
+        // If another test is just starting a program, that has copies of our descriptors until its exec.
         until("nobody else has it open", || set_lease(&file, libc::F_WRLCK).is_ok());
         Leased(file)
     }
 
     fn is_wanted(&self) -> bool {
-        // SAFETY: a command without an argument. While somebody waits it says what the lease is to become.
+        // SAFETY: a command without an argument. While somebody waits, it returns what the lease is to become.
         unsafe { libc::fcntl(self.0.as_raw_fd(), libc::F_GETLEASE) != libc::F_WRLCK }
     }
 
@@ -43,11 +43,11 @@ fn set_lease(file: &File, kind: i32) -> std::io::Result<()> {
     }
 }
 
-/// Gives it back as soon as somebody wants it.
+/// Gives the lease back as soon as somebody wants it.
 fn give_back_when_asked(leased: &Leased, over: &AtomicBool) {
     let begun = Instant::now();
     while !leased.is_wanted() && !over.load(Ordering::Relaxed) && begun.elapsed() < LONG {
-        std::thread::sleep(Duration::from_millis(1)); // the kernel would tell by a signal
+        std::thread::sleep(Duration::from_millis(1)); // the kernel would report it only by a signal
     }
     leased.give_back();
 }
@@ -99,7 +99,7 @@ fn a_lease_that_is_kept_is_named_and_ends_with_the_time_out() {
     assert_eq!(entries(&scene.0), ["before", "after"]);
 }
 
-/// A dead holder's: a living one's is open, and nobody gets a lease on it.
+/// A dead holder's lock: a living holder has it open, and then nobody can get a lease on it.
 fn leave_dead(scene: &Scene) {
     let (other, lock) = (scene.dir("other"), lock_of(&scene.0));
     let holder = open(&other);

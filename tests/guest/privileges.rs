@@ -28,11 +28,11 @@ pub const PARTS: &[crate::scene::Part] = &[
     ("append", |dir| append(&open(dir), "users").unwrap()),
 ];
 
-/// Longer than a parked stamp is fresh and a path is believed.
+/// Longer than a parked stamp counts as fresh, and than a path is trusted.
 const LATER: Duration = Duration::from_millis(1_200);
 
 fn become_user(user: u32) {
-    // SAFETY: it changes the user of this process, all of its threads.
+    // SAFETY: it changes the user of all threads of this process.
     let rc = unsafe { libc::setgid(user) | libc::setuid(user) };
     assert_eq!(rc, 0, "{}", std::io::Error::last_os_error());
 }
@@ -43,7 +43,7 @@ fn act_as(user: u32) {
     assert_eq!(rc, 0, "{}", std::io::Error::last_os_error());
 }
 
-/// A user's directory.
+/// A directory that belongs to the user.
 fn users(scene: &Scene) -> std::path::PathBuf {
     let dir = scene.dir("d");
     chown(&dir, Some(USER), Some(USER)).unwrap();
@@ -220,7 +220,7 @@ fn failing_keepalive(dir: &Path) {
     refuse_everywhere(&[libc::SYS_utimensat, libc::SYS_pwrite64], libc::EPERM);
     let mut appended = Ok(());
     until("an append reports it", || {
-        appended = append(&lock, "held"); // which sets no times by itself
+        appended = append(&lock, "held"); // which sets no times of its own
         appended.is_err()
     });
     let error = appended.unwrap_err();
@@ -232,7 +232,7 @@ fn failing_keepalive(dir: &Path) {
 
 // ---------------------------------------------------------------------------------- root in a user's directory
 
-/// What a user finds there afterwards.
+/// Whether all that root left there belongs to the user.
 fn users_files_alone(dir: &Path) -> bool {
     fs::read_dir(dir)
         .unwrap()

@@ -1,4 +1,4 @@
-//! Where no `flock` says whether a holder lives, its process does: what /proc and the kernel say of it.
+//! Where no `flock` says whether a holder is alive, its process does: what /proc and the kernel report about it.
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn hold(dir: &Path) {
     }
 }
 
-/// A process that holds the lock of a directory, and ends with the test.
+/// A process that holds the lock of a directory and is killed at the end of the test.
 struct Holder(Child);
 
 impl Holder {
@@ -41,7 +41,7 @@ impl Drop for Holder {
     }
 }
 
-/// A container whose first process waits for nobody.
+/// As in a container whose first process does not reap its children.
 #[test]
 fn a_killed_holder_that_nobody_has_reaped_is_dead() {
     let scene = Scene::new();

@@ -1,5 +1,5 @@
-//! Every system call that the library makes is refused for good, is slow, or is interrupted all the time: each function
-//! comes to its end in time, with what it was asked for or with an error that names what failed, and nothing is left half
+//! Each system call that the library makes is refused for good, is slow, or is interrupted all the time. Every function
+//! still ends in time, with what it was asked for or with an error that names what failed, and nothing is left half
 //! done.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +22,7 @@ macro_rules! calls {
     ($($call:ident)*) => { [$((stringify!($call), libc::$call)),*] };
 }
 
-/// The calls that a sandbox may refuse without ending the C library, and with it the program.
+/// The calls that a sandbox can refuse without bringing down the C library, and with it the program.
 const CALLS: [(&str, libc::c_long); 47] = calls! {
     SYS_openat SYS_newfstatat SYS_statx SYS_fstat SYS_flock SYS_fcntl SYS_linkat SYS_unlinkat SYS_mkdirat SYS_renameat
     SYS_renameat2 SYS_ftruncate SYS_pread64 SYS_pwrite64 SYS_read SYS_write SYS_utimensat SYS_fchmod SYS_fchown
@@ -32,7 +32,8 @@ const CALLS: [(&str, libc::c_long); 47] = calls! {
     SYS_rt_sigprocmask SYS_rt_sigpending SYS_rt_sigtimedwait SYS_clone3 SYS_sched_getaffinity SYS_mprotect
 };
 
-/// What else it makes, without which no program lives (memory, threads and their locks), or what cannot fail by its contract.
+/// The library's other calls: those without which no program can live (memory, threads and their locks), and those that
+/// never fail.
 const VITAL: [&str; 15] = [
     "close",
     "getpid",
@@ -59,7 +60,8 @@ const ERRNOS: [(&str, i32); 3] = [
 
 // -------------------------------------------------------------------------------------------------------- filters
 
-/// From now on these calls fail so, in this thread and in those that it starts; `everywhere`: in all of this process.
+/// From now on these calls fail with `errno`, in this thread and those that it starts, or, with `everywhere`, in the
+/// whole process.
 fn filter(calls: &[libc::c_long], errno: i32, everywhere: bool) {
     const OF_THE_PROCESS: libc::c_ulong = 1; // SECCOMP_FILTER_FLAG_TSYNC
     let statement = |code: u32, k: u32, jt: u8| libc::sock_filter {
@@ -68,7 +70,7 @@ fn filter(calls: &[libc::c_long], errno: i32, everywhere: bool) {
         jf: 0,
         k,
     };
-    let load = statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0); // the number of the call
+    let load = statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0); // the call's number
     let mut code = vec![load];
     for (before, call) in calls.iter().enumerate() {
         let to_refusal = u8::try_from(calls.len() - before).expect("few");
@@ -87,7 +89,7 @@ fn filter(calls: &[libc::c_long], errno: i32, everywhere: bool) {
         filter: code.as_mut_ptr(),
     };
     let flags = if everywhere { OF_THE_PROCESS } else { 0 };
-    // SAFETY: a program that lives as long as the calls.
+    // SAFETY: the program outlives the calls.
     let rc = unsafe {
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         libc::syscall(
@@ -106,7 +108,7 @@ pub fn refuse_everywhere(calls: &[libc::c_long], errno: i32) {
 
 // --------------------------------------------------------------------------------------------------- in the child
 
-/// Where the child says what happened: memory that both have, since it may not be able to write.
+/// Where the child reports what happened: in shared memory, since it may not be able to write.
 struct Report(*mut u8);
 
 const ROOM: usize = 64 * 1024;
@@ -118,7 +120,7 @@ impl Report {
             .write(true)
             .open(dir.join("report"))
             .unwrap();
-        // SAFETY: our own mapping, of a file of that size.
+        // SAFETY: the mapping is new, and of a file of that size.
         let at = unsafe {
             rustix::mm::mmap(
                 std::ptr::null_mut(),
@@ -141,7 +143,7 @@ impl Report {
         }
         text += END;
         assert!(text.len() < ROOM);
-        // SAFETY: it fits, and nobody else writes there.
+        // SAFETY: the text fits, and nobody else writes there.
         unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), self.0, text.len()) };
     }
 }
@@ -182,11 +184,11 @@ fn refused(dir: &Path) {
     let mut calls = vec![call];
     #[cfg(target_arch = "x86_64")]
     if call == libc::SYS_openat {
-        calls.push(libc::SYS_open); // its older form
+        calls.push(libc::SYS_open); // the older form of the call
     }
     filter(&calls, errno, false);
     report.write(&Steps::run(dir, handles));
-    // SAFETY: the test's own end may need what is refused.
+    // SAFETY: it ends at once. An ordinary exit of the test may need the calls that are refused.
     unsafe { libc::_exit(0) };
 }
 
@@ -204,10 +206,10 @@ extern "C" fn count(_signal: i32) {
     INTERRUPTIONS.fetch_add(1, Ordering::Relaxed);
 }
 
-/// A timer of this thread's, whose signal interrupts what it finds.
+/// Starts a timer of this thread, whose signal interrupts any system call that is in progress.
 fn interrupt_every(period: Duration) {
     let nanoseconds = libc::c_long::from(period.subsec_nanos());
-    // SAFETY: structs of the C library's, all zero and then filled.
+    // SAFETY: the C library's structs, zeroed and then filled in.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = count as extern "C" fn(i32) as usize; // without SA_RESTART
@@ -230,11 +232,11 @@ fn interrupt_every(period: Duration) {
     }
 }
 
-/// Between two calls that nothing else makes.
+/// Runs all steps between two marks: calls that nothing else makes.
 fn traced(dir: &Path) {
     let mark = || {
         let name = CString::new("jlock:mark").unwrap();
-        // SAFETY: a string. That there is no such file is no matter.
+        // SAFETY: the string outlives the call. It does not matter that the file does not exist.
         unsafe { libc::access(name.as_ptr(), libc::F_OK) };
     };
     mark();
@@ -245,8 +247,8 @@ fn traced(dir: &Path) {
 
 // -------------------------------------------------------------------------------------------------------- judging
 
-/// What no function may exceed. In time by the clock on the wall there must be room for a machine that is busy with other
-/// things; to compute for long is to spin.
+/// The limits for each function. The one on elapsed time leaves room for a machine that is busy with other things.
+/// Using much CPU time means spinning.
 fn are_in_time(done: &[Done], what: &str) {
     const BUSY: Duration = Duration::from_secs(8);
     const SPIN: Duration = Duration::from_millis(500);
@@ -260,7 +262,7 @@ fn are_in_time(done: &[Done], what: &str) {
     }
 }
 
-/// What the functions complain of, with those together that say the same.
+/// The complaints of the functions; functions with the same complaint are listed together.
 fn complaints(done: &[Done]) -> String {
     let mut by_text: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for done in done {
@@ -281,7 +283,7 @@ fn slowest(done: &[Done]) -> u128 {
     done.iter().map(|done| done.took.as_millis()).max().unwrap_or(0)
 }
 
-/// Runs a part in a child, which comes to its end.
+/// Runs a part in a child, and waits for its end.
 fn in_a_child(part: &str, settings: &[(&str, String)], what: &str) -> Vec<Done> {
     let scene = Scene::new();
     let stage = Stage::set(&scene.0);
@@ -301,14 +303,14 @@ fn in_a_child(part: &str, settings: &[(&str, String)], what: &str) -> Vec<Done> 
             }
         }
     };
-    let done = told(&scene.0).unwrap_or_else(|| panic!("{what}: {status}, and nothing is told"));
+    let done = told(&scene.0).unwrap_or_else(|| panic!("{what}: {status}, and it reported nothing"));
     are_in_time(&done, what);
     let struck = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stage.strike(&done, what)));
     assert!(struck.is_ok(), "{what}: {}", complaints(&done));
     done
 }
 
-/// Runs them a few at a time: most of what they do is wait. All failures are told, not the first alone.
+/// Runs several at a time, since they mostly wait. All failures are printed, not only the first.
 fn each<T: Sync>(all: &[T], run: impl Fn(&T) -> String + Sync) {
     let next = AtomicUsize::new(0);
     let failed = AtomicUsize::new(0);
@@ -326,12 +328,12 @@ fn each<T: Sync>(all: &[T], run: impl Fn(&T) -> String + Sync) {
             });
         }
     });
-    assert_eq!(failed.into_inner(), 0, "as told above");
+    assert_eq!(failed.into_inner(), 0, "see above");
 }
 
 #[test]
 fn a_call_that_is_refused_for_good_ends_nothing_and_halves_nothing() {
-    let only = std::env::var("JLOCK_REFUSE").ok(); // one call alone, to look into it
+    let only = std::env::var("JLOCK_REFUSE").ok(); // one call only, to investigate it
     let mut all = Vec::new();
     for (name, call) in CALLS {
         for (errno_name, errno) in ERRNOS {
@@ -406,7 +408,7 @@ fn a_timer_that_interrupts_every_call_delays_and_breaks_nothing() {
 
 // ----------------------------------------------------------------------------------------------------------- slow
 
-/// One call takes so long, each time, as on a file system that sleeps.
+/// Each time, the call takes this long, as on a file system that has to wake up.
 struct Slow {
     call: &'static str,
     seen: &'static std::sync::Mutex<BTreeSet<&'static str>>,

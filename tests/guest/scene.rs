@@ -1,4 +1,4 @@
-//! A directory for one test, and what a test looks at from outside.
+//! A directory for a test, and what a test looks at from outside.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use jlock::{Entry, Lock, Options, Snapshot};
 
-/// Longer than anything here takes on a machine that is busy with other things.
+/// Longer than anything here takes, even on a machine that is busy with other things.
 pub const LONG: Duration = Duration::from_secs(60);
 pub const SETTLE: Duration = Duration::from_millis(20);
 
@@ -27,7 +27,7 @@ impl Scene {
         self.0.join(name)
     }
 
-    /// A directory in it.
+    /// A directory inside the scene.
     pub fn dir(&self, name: &str) -> PathBuf {
         let path = self.path(name);
         fs::create_dir(&path).unwrap();
@@ -66,7 +66,7 @@ pub fn lock_of(dir: &Path) -> PathBuf {
     dir.join("changes.journal.lock")
 }
 
-/// A directory beside `dir`, whose lock has the stamp that stands in `dir`, and says that there is no flock.
+/// A directory beside `dir` whose lock has the same stamp, but says that there is no flock.
 pub fn without_flock(dir: &Path) -> PathBuf {
     let stamp = fs::read_to_string(lock_of(dir)).unwrap();
     let without = dir.join("without");
@@ -79,7 +79,7 @@ pub fn journal_of(dir: &Path) -> PathBuf {
     dir.join("changes.journal")
 }
 
-/// The journal's lines below its header; none where there is no journal.
+/// The journal's lines below its header; empty if there is no journal.
 pub fn entries(dir: &Path) -> Vec<String> {
     let content = fs::read_to_string(journal_of(dir)).unwrap_or_default();
     content.lines().skip(1).map(str::to_owned).collect()
@@ -90,13 +90,13 @@ pub fn changed(snapshot: &Snapshot) -> Vec<String> {
     paths.map(|path| String::from_utf8(path.to_vec()).unwrap()).collect()
 }
 
-/// Waits for a condition.
+/// Waits until a condition holds.
 #[track_caller]
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
         assert!(begun.elapsed() < LONG, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(5)); // nothing tells of all that is waited for here
+        std::thread::sleep(Duration::from_millis(5)); // not everything that is waited for here gives a signal
     }
 }
 
@@ -108,5 +108,5 @@ pub fn is_root() -> bool {
     is_root
 }
 
-/// A part of a test that runs in a separate process, by its name; it is given a directory.
+/// A part of a test that runs in a separate process: its name, and a function that is given a directory.
 pub type Part = (&'static str, fn(&std::path::Path));

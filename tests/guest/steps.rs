@@ -1,4 +1,4 @@
-//! Every function of the interface, one after another, each with what it says and how long it takes.
+//! Calls every function of the interface, one after another, and notes what each reports and how long it takes.
 
 use std::ffi::CString;
 use std::fmt::Display;
@@ -17,13 +17,13 @@ pub const TIMEOUT: Duration = Duration::from_millis(60);
 #[derive(Clone, Debug)]
 pub struct Done {
     pub function: String,
-    /// What it says; `None`: nothing to complain of.
+    /// The error; `None` if it succeeded.
     pub complaint: Option<String>,
     pub took: Duration,
     pub computed: Duration,
 }
 
-/// Where they work: a free lock, one that lives, and a dead holder's.
+/// Where the functions work: a free lock, a living holder's, and a dead holder's.
 pub struct Stage<'s> {
     dir: &'s Path,
     holder: Option<Lock>,
@@ -36,14 +36,14 @@ impl<'s> Stage<'s> {
             stamp(&open(place), "before").unwrap();
         }
         let holder = open(&places[1]);
-        std::mem::forget(holder.acquire().unwrap()); // until the stage is struck
-        // A stamp without a living `flock` is a dead holder's.
+        std::mem::forget(holder.acquire().unwrap()); // released when the stage is struck
+        // A stamp without a living `flock` looks like a dead holder's.
         std::fs::copy(lock_of(&places[1]), lock_of(&places[2])).unwrap();
         let holder = Some(holder);
         Stage { dir, holder }
     }
 
-    /// A peer that comes afterwards finds whole entries, and can acquire the lock.
+    /// A peer that comes afterwards finds whole entries and can acquire the lock.
     pub fn strike(mut self, done: &[Done], what: &str) {
         self.holder = None;
         for place in ["free", "held", "dead"] {
@@ -54,7 +54,7 @@ impl<'s> Stage<'s> {
                     "{what}: {place}: half an entry: {entry:?}"
                 );
             }
-            // The lock of one who could not even read which boot this is has to be so old.
+            // If a holder could not even read the boot id, its lock is taken over only when it is stale.
             let after = Options::new().settle(SETTLE).stale(Duration::from_millis(300));
             let appended = append(&after.open(&dir).unwrap(), "afterwards");
             assert!(appended.is_ok(), "{what}: {place}: {appended:?}");
@@ -66,7 +66,7 @@ impl<'s> Stage<'s> {
         for append in appends.filter(|append| append.complaint.is_none()) {
             assert!(
                 there.contains(&path_of(&append.function)),
-                "{what}: {} was promised",
+                "{what}: {} was acknowledged",
                 append.function
             );
         }
@@ -86,7 +86,7 @@ fn is_whole(entry: &str) -> bool {
     entry.ends_with("/whole")
 }
 
-/// Handles that were opened before anything was refused.
+/// Handles that were opened before any call was refused.
 #[derive(Default)]
 pub struct Handles {
     free: Option<Lock>,
@@ -123,7 +123,7 @@ fn computed() -> Duration {
 }
 
 impl Steps<'_> {
-    /// All of them. What depends on something that failed is left out.
+    /// Runs all steps, except those that depend on something that failed.
     pub fn run(stage: &Path, handles: Handles) -> Vec<Done> {
         let mut steps = Steps {
             stage,
@@ -232,7 +232,7 @@ impl Steps<'_> {
     }
 }
 
-/// A success there is that nobody may have.
+/// The function must fail with `errno`, or with another error: success would mean that two hold the lock.
 fn expecting(result: Result<()>, errno: i32) -> Result<()> {
     match result {
         Ok(()) => panic!("it acquired a lock that is held"),
@@ -241,7 +241,7 @@ fn expecting(result: Result<()>, errno: i32) -> Result<()> {
     }
 }
 
-/// As an event loop does.
+/// Does what an event loop does.
 fn poll(lock: &Lock) -> Result<()> {
     let fd = lock.wait_fd()?;
     let mut started = lock.start_acquire(TIMEOUT)?;
@@ -251,7 +251,7 @@ fn poll(lock: &Lock) -> Result<()> {
             events: libc::POLLIN,
             revents: 0,
         };
-        // SAFETY: one descriptor, and its place.
+        // SAFETY: one descriptor, which outlives the call.
         unsafe { libc::poll(&mut ready, 1, 5) };
         if started.poll()?.is_some() {
             return Ok(());
@@ -267,9 +267,9 @@ unsafe extern "C" {
 fn probe(stage: &Path) -> std::result::Result<(), String> {
     let dir = CString::new(stage.join("free").as_os_str().as_bytes()).unwrap();
     let mut place = std::mem::MaybeUninit::<jlock::abi::jlock_place>::zeroed();
-    // SAFETY: a string, and room of the size that is given.
+    // SAFETY: the string outlives the call, and the place has the size that is given.
     let rc = unsafe { jlock_probe(dir.as_ptr(), place.as_mut_ptr(), size_of::<jlock::abi::jlock_place>()) };
-    // SAFETY: a static text.
+    // SAFETY: the text is static.
     let text = unsafe { std::ffi::CStr::from_ptr(jlock_strerror(rc)) };
     match rc {
         0 => Ok(()),

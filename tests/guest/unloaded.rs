@@ -1,4 +1,4 @@
-//! The library as a plugin loads it, and unloads it while the library's thread runs.
+//! The library as a plugin that is unloaded while the library's own thread runs.
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
@@ -12,7 +12,7 @@ use crate::scene::{Scene, lock_of, until};
 
 pub const PARTS: &[crate::scene::Part] = &[("unloaded", unloaded)];
 
-/// The one that cargo made for this test, or the one that `make install` would install.
+/// The library that cargo built for this test, or the one that `make install` would install.
 fn built() -> PathBuf {
     let exe = std::env::current_exe().unwrap();
     exe.with_file_name("libjlock.so")
@@ -38,7 +38,7 @@ fn both_shared_libraries_are_linked_to_stay() {
 }
 
 fn symbol(library: *mut c_void, name: &CStr) -> *mut c_void {
-    // SAFETY: a library that is loaded, and a name.
+    // SAFETY: the library is loaded.
     let symbol = unsafe { libc::dlsym(library, name.as_ptr()) };
     assert!(!symbol.is_null(), "{name:?}");
     symbol
@@ -48,7 +48,7 @@ type Init = unsafe extern "C" fn(*mut jlock_options, usize);
 type Open = unsafe extern "C" fn(*const c_char, *const jlock_options, usize, *mut *mut c_void) -> i32;
 type Acquire = unsafe extern "C" fn(*mut c_void) -> i32;
 
-/// Leaves a handle open, with a keepalive that has something to do.
+/// Leaves a handle open whose keepalive has something to do.
 fn hold(library: *mut c_void, path: &CStr) {
     // SAFETY: the functions have these types.
     unsafe {
@@ -69,9 +69,9 @@ fn unloaded(dir: &Path) {
     let file = std::env::var("JLOCK_LIBRARY").unwrap();
     let file = CString::new(file).unwrap();
     let path = CString::new(dir.as_os_str().as_bytes()).unwrap();
-    // In a thread that ends: its thread-local variables would keep the library loaded.
+    // In a thread that ends, because its thread-local variables would keep the library loaded.
     let loaded = std::thread::spawn(move || {
-        // SAFETY: a string.
+        // SAFETY: the string outlives the call.
         let library = unsafe { libc::dlopen(file.as_ptr(), libc::RTLD_NOW) };
         assert!(!library.is_null(), "{file:?}");
         hold(library, &path);
@@ -85,14 +85,14 @@ fn unloaded(dir: &Path) {
         let last = sign();
         until("the keepalive goes on", || sign() > last);
     }
-    // SAFETY: a child that ends at once: the handlers that the library has set still stand.
+    // SAFETY: the child exits at once. It runs the fork handlers that the library has set.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
         // SAFETY: in a forked child.
         unsafe { libc::_exit(0) };
     }
     let mut status = 0;
-    // SAFETY: a place for the status.
+    // SAFETY: the status has room.
     assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
     assert_eq!(status, 0);
 }

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Brings the shipped peer, @optave/codegraph, unmodified and pinned, into node_modules here.
+# Fetches the shipped peer, @optave/codegraph, pinned and unmodified, into node_modules here.
 #
-# Only journal.js and its logger are run, and these import nothing but Node's own modules, so none of the package's
-# dependencies is installed. peer.sha512 pins the tarball and the files that are run: with all of them in place and
-# unmodified there is nothing to do, so this is cheap to call before every test, also by several at once.
+# Only journal.js and its logger are run. They import nothing but Node's own modules, so none of the package's
+# dependencies is installed. peer.sha512 pins the tarball and the files that are run. If all of them are in place and
+# unmodified, there is nothing to do, so every test may call this first, even several at once.
 set -eu
 
 package=@optave/codegraph
@@ -16,12 +16,12 @@ cd "$(dirname "$0")"
 present() { sha512sum --check --status $sums 2>/dev/null; }
 
 present && exit
-command -v npm >/dev/null || { echo "fetch-peer.sh: npm is needed to bring $package@$version" >&2; exit 1; }
+command -v npm >/dev/null || { echo "fetch-peer.sh: npm is needed to fetch $package@$version" >&2; exit 1; }
 
 mkdir -p "$scope"
 exec 9>"$scope/.fetching"
 flock 9
-present && exit    # another one brought it while this one waited
+present && exit    # another process fetched it while this one waited
 
 scratch=$(mktemp -d "$scope/fetch.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT

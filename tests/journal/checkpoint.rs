@@ -1,4 +1,4 @@
-//! A checkpoint drops what the snapshot held, whatever the lines look like, and says whether it did.
+//! A checkpoint drops what the snapshot contained, whatever the lines look like, and returns whether it did.
 
 use std::fs::{self, File};
 use std::os::fd::AsFd;
@@ -43,11 +43,11 @@ fn it_notices_a_change_of_any_byte_that_was_seen() {
             let snapshot = lock.journal().read().unwrap();
             let mut content = fs::read(scratch.journal()).unwrap();
             content[header + at] ^= 1;
-            fs::write(scratch.journal(), &content).unwrap(); // the same file
+            fs::write(scratch.journal(), &content).unwrap(); // still the same file
             let told = format!("byte {at} of {lines:?}");
             assert!(!lock.journal().checkpoint(&snapshot, 1).unwrap(), "{told}");
             let kept = fs::read(scratch.journal()).unwrap();
-            let kept = kept.strip_suffix(b"\n").unwrap_or(&kept); // a last line is completed
+            let kept = kept.strip_suffix(b"\n").unwrap_or(&kept); // the last line was completed
             let all = content.strip_suffix(b"\n").unwrap_or(&content);
             assert!(kept.ends_with(&all[header..]), "{told}");
         }
@@ -79,7 +79,7 @@ fn it_leaves_nul_bytes_at_the_end_behind() {
 #[test]
 fn a_new_journal_has_no_flock() {
     let scratch = Scratch::new();
-    let lock = Options::new().sync(true).open(&scratch.0).unwrap(); // keeps what it wrote open
+    let lock = Options::new().sync(true).open(&scratch.0).unwrap(); // it keeps open what it wrote
     let is_free = || {
         let journal = File::open(scratch.journal()).unwrap();
         rustix::fs::flock(journal.as_fd(), rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok()
@@ -131,7 +131,7 @@ fn a_kill_while_it_brings_something_over_leaves_no_half_path() {
     let (journal, old) = (scratch.journal(), scratch.0.join("old"));
     fs::hard_link(&journal, &old).unwrap();
     let (mut renamed, text) = (false, late.clone());
-    // Of the write that brings it over, the kernel makes the first page.
+    // The kernel completes the first page of the write that brings it over.
     let killed_within = move |call: &'static str| match call {
         "renameat" => {
             renamed = true;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use jlock::{Entry, Lock};
 
-/// What a child does, in a directory: `append`, `stamp` or `checkpoint`, with what was read first; `read`.
+/// What a child does in its directory: `append`, `stamp`, `header`, `read`, or a `checkpoint` of what it has just read.
 pub fn child(dir: &Path, what: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "child::does_as_it_is_told", "--ignored", "--nocapture"]);
@@ -14,7 +14,7 @@ pub fn child(dir: &Path, what: &str) -> Command {
     command
 }
 
-/// The code of the error that the child met, or 0, and its message. A child that a signal ends is a failure.
+/// The child's error code, or 0, and the message. A child that is ended by a signal is a failure.
 pub fn run(command: &mut Command) -> (i32, String) {
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,4 +1,4 @@
-//! Files and memory that cannot be had.
+//! Limits on file sizes and memory.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -11,7 +11,7 @@ use jlock::Entry;
 use crate::child::{child, run};
 use crate::scratch::{HEADER, Scratch, append_raw};
 
-/// With such a limit from its start on.
+/// The command with such a limit from its start.
 fn limited(mut command: Command, resource: u32, limit: u64) -> Command {
     let limit = libc::rlimit64 {
         rlim_cur: limit,
@@ -53,16 +53,16 @@ fn a_file_that_may_not_grow_so_far_is_an_error_and_no_signal() {
 fn a_journal_beyond_the_address_space_is_an_error() {
     let scratch = Scratch::with("a\n");
     let journal = File::options().write(true).open(scratch.journal()).unwrap();
-    journal.set_len(4 << 30).unwrap(); // takes no room
+    journal.set_len(4 << 30).unwrap(); // takes no space
     let told = run(&mut limited(child(&scratch.0, "read"), libc::RLIMIT_AS, 2 << 30));
     assert_eq!(told.0, -libc::ENOMEM, "{told:?}");
 }
 
-/// A control group of this much memory, below this process's own.
+/// A control group with this much memory, below that of this process.
 struct Group(PathBuf);
 
 impl Group {
-    /// `None`: there is none to be made here, as anybody but root finds.
+    /// `None` if a control group cannot be made here; only root can.
     fn new(bytes: u64) -> Option<Group> {
         let mine = fs::read_to_string("/proc/self/cgroup").ok()?;
         let own = |line: &str| {
@@ -98,7 +98,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // The kernel may not be done with those who were in it.
+        // The kernel may not be finished with the processes that were in it.
         while fs::remove_dir(&self.0).is_err_and(|error| error.kind() == std::io::ErrorKind::ResourceBusy) {
             std::thread::yield_now();
         }
@@ -132,7 +132,7 @@ fn a_journal_beyond_the_memory_is_rewritten_and_not_read() {
 
 #[test]
 fn a_checkpoint_of_a_journal_that_has_grown_beyond_the_memory_keeps_what_came() {
-    // Nothing is limited here: what is checked is that the streamed copy is exact, over many pieces.
+    // Nothing is limited here: the test checks that the streamed copy is exact over many pieces.
     let scratch = Scratch::with("seen\n");
     let lock = scratch.open();
     let snapshot = lock.journal().read().unwrap();
@@ -144,13 +144,13 @@ fn a_checkpoint_of_a_journal_that_has_grown_beyond_the_memory_keeps_what_came() 
     assert!(scratch.entries() == format!("{lines}new\n"));
 }
 
-/// Somebody has lengthened it by mistake: no power cut leaves so much.
+/// Somebody must have lengthened the journal by mistake, since a power cut does not leave this much.
 #[test]
 fn a_tail_of_nul_bytes_that_takes_too_long_to_look_through_is_an_error() {
     let scratch = Scratch::with("a\n");
     let journal = File::options().write(true).open(scratch.journal()).unwrap();
     let long = 2 << 30;
-    journal.set_len(long).unwrap(); // takes no room
+    journal.set_len(long).unwrap(); // takes no space
     let lock = scratch.open();
     let append = || lock.journal().append([Entry::changed("b")]);
     let error = append().unwrap_err();

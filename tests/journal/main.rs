@@ -1,4 +1,4 @@
-//! The journal's own tests: what it does to files that are odd, large, damaged or another user's.
+//! The journal's own tests: how it treats files that are odd, large, damaged or another user's.
 
 mod checkpoint;
 mod child;

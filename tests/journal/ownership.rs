@@ -1,4 +1,4 @@
-//! A new journal belongs to whom the old one belonged to, and gives the same rights.
+//! A new journal has the owner and the rights of the old one.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -15,7 +15,7 @@ const OTHER: u32 = 4712;
 const GROUP: u32 = 4713;
 const ACL: &str = "system.posix_acl_access";
 
-/// Whether this is root's test run.
+/// Whether root runs this test.
 fn is_root() -> bool {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root {
@@ -67,7 +67,7 @@ fn what_root_rewrites_stays_the_users() {
         give(&scratch, USER, mode);
         let lock = scratch.open();
         let inode = scratch.inode();
-        let _old = std::fs::File::open(scratch.journal()).unwrap(); // that nobody gets its number
+        let _old = std::fs::File::open(scratch.journal()).unwrap(); // so that its inode number is not reused
         lock.journal().append_stamped([Entry::changed("b")], 7).unwrap();
         lock.journal().checkpoint(&lock.journal().read().unwrap(), 8).unwrap();
         lock.journal().write_header(9).unwrap();
@@ -121,8 +121,8 @@ fn who_cannot_give_it_back_does_not_take_it() {
     if !is_root() {
         return;
     }
-    // The owner is in the group, like everybody who shares a directory by it. A stranger could not give the new one that group, and
-    // so would let the group do what the others may.
+    // The owner is in the group, like everybody who shares a directory through it. A stranger could not give the new
+    // journal that group, so its members would get the rights of others.
     let cases = [(0o664, GROUP, 0), (0o666, GROUP, 0), (0o646, OTHER, -libc::EPERM)];
     for (mode, group, code) in cases {
         let scratch = Scratch::with("a\n");

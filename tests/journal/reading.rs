@@ -1,4 +1,4 @@
-//! Half a path of an append on its way is not given out; the last line of a journal at rest is.
+//! A reader never sees half a path of an append in progress, but it sees the last line of a journal at rest.
 
 use std::fs::{self, File};
 use std::process::Command;
@@ -25,7 +25,7 @@ fn dead_pid() -> u32 {
     child.id()
 }
 
-/// What is read of a journal whose last line lacks its newline, beside such a lock.
+/// What a reader finds in a journal whose last line lacks its newline, beside this lock.
 fn read_beside(lock: Option<String>) -> Vec<String> {
     let scratch = Scratch::with("whole\nsrc/ma");
     if let Some(lock) = lock {

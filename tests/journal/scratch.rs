@@ -1,4 +1,4 @@
-//! A directory for one test, and what a test does to it from outside.
+//! A directory for a test, and what a test does to it from outside.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -21,7 +21,7 @@ impl Scratch {
         Scratch(path)
     }
 
-    /// With a journal of this content below its header.
+    /// A directory with a journal that has this content below its header.
     pub fn with(entries: &str) -> Scratch {
         let scratch = Scratch::new();
         fs::write(scratch.journal(), format!("{HEADER}{entries}")).unwrap();
@@ -44,7 +44,7 @@ impl Scratch {
         fs::read_to_string(self.journal()).unwrap()
     }
 
-    /// What stands below the header.
+    /// The content below the header.
     pub fn entries(&self) -> String {
         let content = self.content();
         content[content.find('\n').unwrap() + 1..].to_owned()

@@ -1,4 +1,4 @@
-//! Something happens at a system call.
+//! Lets something happen at a system call.
 
 use jlock::seam::{self, Hook, Verdict};
 
@@ -10,7 +10,7 @@ impl<A: FnMut(&'static str) -> Verdict> Hook for Script<A> {
     }
 }
 
-/// Asks `act` before each call that `run` makes.
+/// Calls `act` before each system call that `run` makes.
 pub fn script<T>(act: impl FnMut(&'static str) -> Verdict + 'static, run: impl FnOnce() -> T) -> T {
     seam::install(Script(act));
     let result = run();
@@ -18,7 +18,7 @@ pub fn script<T>(act: impl FnMut(&'static str) -> Verdict + 'static, run: impl F
     result
 }
 
-/// Once, before the first call of this name.
+/// Acts once, before the first call of this name.
 pub fn at(call: &'static str, act: impl FnOnce() + 'static) -> impl FnMut(&'static str) -> Verdict + 'static {
     let mut act = Some(act);
     move |now| {
