@@ -1,17 +1,16 @@
-//! The lock protocol, searched: every interleaving of library peers and shipped peers, one system call a
-//! step, each peer crashing wherever it likes.
+//! A search of the lock protocol: every interleaving of library peers and shipped peers, one system call a step, where
+//! each peer may crash at any point.
 //!
 //! `cargo test --test model -- --nocapture` prints the states searched and the counterexamples; `JLOCK_PROVE=1` or
-//! `JLOCK_MODEL_FULL=1` widens the bounds (about 2 GB and several minutes).
+//! `JLOCK_MODEL_FULL=1` searches further (about 2 GB and several minutes).
 //!
-//! Three kinds of test: what holds; what is found as soon as one protection is taken away; and where the
-//! guarantees end. A step that touches only what no other peer can see (making a parked file, closing a
-//! private descriptor) goes with its neighbour. The settle is modelled by what it promises: it does not
-//! end while a shipped peer that had opened the lock before the claim's write has yet to rename over it,
-//! or to unlink it. Time is what `freezes` says: 30 s pass at once, longer than every threshold, wherever the peers
-//! stand. A peer that is stopped longer than the others is one that takes no step before and after. PIDs are not used
-//! again. A lock with a PID and nothing else is judged as one with a shipped stamp, a lock that was cut short as an
-//! empty one.
+//! There are three kinds of test: what holds; what is found as soon as one protection is taken away; and where the
+//! guarantees end. A step that touches only what no other peer can see (making a parked file, closing a private
+//! descriptor) is joined to the step next to it. The settle is modelled by what it promises: it does not end while a
+//! shipped peer that opened the lock before the claim's write has yet to rename over it or unlink it. Time is
+//! modelled by `freezes`: 30 s pass at once, longer than every threshold, wherever the peers are. A peer that is
+//! stopped longer than the others is one that takes no step before and after. PIDs are not used again. A lock with a
+//! PID and nothing else is judged like one with a shipped stamp, a lock that was cut short like an empty one.
 
 mod model {
     pub mod journal;
@@ -28,13 +27,13 @@ use model::journal::{Journal, LOST, TORN};
 use model::lock::{Claim, DOUBLE, GivesUp, LIBS, Lateness, Lease, Lock, REMOVED, STALE, STUCK, State, UNTOLD};
 use model::search::{Model, Step, Trace, search_for};
 
-/// Whether to search further than is affordable each time.
+/// Whether to search further than there is time for on each run.
 fn full() -> bool {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| value != "0");
     is_set("JLOCK_MODEL_FULL") || is_set("JLOCK_PROVE")
 }
 
-/// Searches `model` for `wanted` faults and prints how many states there were.
+/// Searches `model` for the `wanted` faults, and prints how many states there were.
 fn look<M: Model + Debug>(model: &M, wanted: &[&str]) -> Option<Trace> {
     let start = Instant::now();
     let outcome = search_for(model, |fault| wanted.contains(&fault));
@@ -64,7 +63,7 @@ fn finds<M: Model + Debug>(model: &M, fault: &str) -> Trace {
 
 // What holds.
 
-/// P1, at the full bound; and that a peer that comes after always gets the lock.
+/// P1 at the full bound; and a peer that comes afterwards always gets the lock.
 #[test]
 fn library_peers_exclude_each_other_whatever_crashes() {
     for corpse in [false, true] {
@@ -80,7 +79,7 @@ fn library_peers_exclude_each_other_whatever_crashes() {
     }
 }
 
-/// P1, wherever a peer stands when it is stopped for longer than every threshold.
+/// P1, wherever a peer is stopped for longer than every threshold.
 #[test]
 fn library_peers_exclude_each_other_wherever_they_are_stopped() {
     let (libs, freezes) = if full() { (4, 2) } else { (3, 1) };
@@ -131,7 +130,7 @@ fn without_leases_library_peers_and_a_shipped_peer_exclude_each_other_as_well() 
     }
 }
 
-/// P2 with a shipped peer whose PID looks gone: that it has its lock open says that it lives.
+/// P2 with a shipped peer whose PID looks gone: having the lock open shows that it is alive.
 #[test]
 fn a_shipped_peer_in_another_pid_namespace_is_not_robbed() {
     let (libs, acquisitions, crashes) = if full() { (3, 2, 3) } else { (2, 1, 2) };
@@ -147,8 +146,8 @@ fn a_shipped_peer_in_another_pid_namespace_is_not_robbed() {
     }
 }
 
-/// P3 with a shipped peer to which all library peers look gone, so that it steals each lock it finds: whom it robs is
-/// told, and the others exclude each other. (A theft between the two calls of a release is not seen.)
+/// P3 with a shipped peer to which all library peers look gone, so that it steals every lock it finds: the peers that
+/// it robs are told, and the others exclude each other. (A theft between the two calls of a release is not noticed.)
 #[test]
 fn a_shipped_peer_that_sees_no_pid_robs_holders_and_they_are_told() {
     let with = Lock {
@@ -169,7 +168,7 @@ fn a_shipped_peer_that_sees_no_pid_robs_holders_and_they_are_told() {
     );
 }
 
-/// P2, when a shipped peer is started where another one ended or crashed.
+/// P2 when a shipped peer is started where another one ended or crashed.
 #[test]
 fn shipped_peers_that_follow_one_another_are_as_good_as_one() {
     let bounds: &[(usize, u8)] = if full() { &[(4, 2)] } else { &[(3, 1), (2, 2)] };
@@ -184,8 +183,8 @@ fn shipped_peers_that_follow_one_another_are_as_good_as_one() {
     }
 }
 
-/// P3: a library holder stopped for more than 30 s, by whom it may, is robbed at most, is told, and removes nothing. A
-/// shipped one is not even robbed, nor is a peer that is stopped anywhere but in its hold.
+/// P3: if a library holder is stopped for more than 30 s, the worst is that it is robbed; then it is told, and removes
+/// nothing. A shipped holder is not even robbed, nor is a peer that is stopped anywhere but in its hold.
 #[test]
 fn a_robbed_holder_is_told_and_removes_nothing() {
     let (libs, acquisitions, crashes) = if full() { (3, 2, 3) } else { (3, 1, 2) };
@@ -207,7 +206,7 @@ fn a_robbed_holder_is_told_and_removes_nothing() {
     });
 }
 
-/// Every acknowledged library entry stays, with appends and rewrites on both sides, and crashes.
+/// Every acknowledged entry of a library peer survives appends and rewrites on both sides, and crashes.
 #[test]
 fn no_acknowledged_entry_is_lost() {
     holds(&Journal {
@@ -229,7 +228,7 @@ fn no_acknowledged_entry_is_lost() {
     });
 }
 
-/// The same with a holder that is stopped, or claimed what another left.
+/// The same with a holder that is stopped, or that claimed what another left.
 #[test]
 fn no_acknowledged_entry_is_lost_by_a_holder_that_is_stopped() {
     holds(&Journal {
@@ -244,7 +243,8 @@ fn no_acknowledged_entry_is_lost_by_a_holder_that_is_stopped() {
     });
 }
 
-/// Half an append of a holder that was killed is taken back before anybody goes on, even if others are killed on the way.
+/// When a holder is killed in an append, the half that it wrote is taken back before anybody goes on, even if others
+/// are killed while they do that.
 #[test]
 fn what_a_killed_append_left_is_taken_back() {
     let with = Journal {
@@ -269,7 +269,7 @@ fn what_a_killed_append_left_is_taken_back() {
     finds(&without, TORN);
 }
 
-// What shipped peers do to each other: nobody else can help them.
+// What shipped peers do to each other, which nobody else can prevent.
 
 #[test]
 fn two_shipped_peers_steal_a_lock_between_its_creation_and_its_stamp() {
@@ -283,7 +283,7 @@ fn two_shipped_peers_steal_a_lock_between_its_creation_and_its_stamp() {
     assert!(trace.has("S", "empty, PID 0"));
 }
 
-/// From the lock of a dead holder, so that no stamp is ever missing: the second rename comes late.
+/// They start with a dead holder's lock, so no stamp is ever missing: the second rename comes too late.
 #[test]
 fn two_shipped_peers_both_steal_a_dead_lock() {
     let trace = finds(
@@ -297,14 +297,14 @@ fn two_shipped_peers_both_steal_a_dead_lock() {
     assert!(!trace.has("S", "empty, PID 0"));
 }
 
-// What each protection is for: with it all is well, without it the search finds why it is there.
+// What each protection is for: with it nothing is found; without it the search shows why it is there.
 
 fn needs(with: &Lock, without: &Lock, fault: &str) -> Trace {
     holds(with);
     finds(without, fault)
 }
 
-/// Among library peers alone the `flock` would do: it is the shipped peer that takes an empty lock for stale.
+/// Among library peers the `flock` alone would do, but a shipped peer takes an empty lock to be stale.
 #[test]
 fn without_the_parked_stamp_a_shipped_peer_steals_the_empty_lock() {
     let with = Lock::new(2, 1);
@@ -316,16 +316,16 @@ fn without_the_parked_stamp_a_shipped_peer_steals_the_empty_lock() {
     });
 }
 
-/// Judging by PID alone, two contenders claim the same corpse, the second after the first has settled.
+/// If they judge by PID alone, two contenders claim the same corpse, the second after the first has settled.
 #[test]
 fn without_flock_two_contenders_claim_one_corpse() {
     let with = Lock::new(3, 0);
     needs(&with, &Lock { flock: false, ..with }, DOUBLE);
 }
 
-/// With `flock` nobody claims a live library peer's lock in place. Without it (or where the kernel can lose it, as
-/// on NFS) a holder stopped for too long is robbed through its own inode, and the identity check alone says that
-/// all is well: there a release must read the stamp, too.
+/// With `flock`, nobody claims a living library peer's lock in place. Without it (or where the kernel can lose it, as
+/// on NFS), a holder that was stopped for too long is robbed within its own inode, and the check of identity alone
+/// would find nothing wrong. So there a release must read the stamp too.
 #[test]
 fn without_flock_the_identity_of_the_file_does_not_tell_a_holder_that_it_was_robbed() {
     let with = Lock {
@@ -335,12 +335,12 @@ fn without_flock_the_identity_of_the_file_does_not_tell_a_holder_that_it_was_rob
     needs(&with, &Lock { flock: false, ..with }, UNTOLD);
 }
 
-/// The `flock` was had on a file that had been released and let go of; the path names somebody's live lock.
-/// To a claim that replaces the lock this is fatal.
+/// The contender got the `flock` of a file that had been released meanwhile, and the path names somebody's live lock.
+/// That is fatal to a claim that replaces the lock.
 ///
-/// A claim in place is safe without the re-check: it writes into an orphan, and the check after the settle
-/// says so. There the re-check only saves waiting a settle for nothing. It stays, because one rule for both
-/// ways to claim is simpler, and since it costs one `fstatat` on a path that is taken after a crash only.
+/// A claim in place is safe without the check: it writes into an orphan, and the check after the settle notices.
+/// There the check only saves a useless settle. It stays because one rule for both kinds of claim is simpler, and
+/// because it costs one `fstatat` on a path that is taken only after a crash.
 #[test]
 fn without_the_recheck_a_claim_by_exchange_or_rename_hits_a_live_lock() {
     for claim in [Claim::Exchange, Claim::Rename] {
@@ -392,8 +392,8 @@ fn without_settle_a_shipped_peer_renames_over_a_claimed_lock() {
     assert!(trace.has("S", "rename(tmp, lock)"));
 }
 
-/// The same at the other end: a shipped peer that held for more than 30 s has seen its own nonce, is
-/// robbed, and unlinks what is the robber's lock now. So `settle_ms` bounds this step of it, too.
+/// The same at the other end: a shipped peer that held for more than 30 s has seen its own nonce, is robbed, and
+/// unlinks what has become the robber's lock. So `settle_ms` must be longer than this step of it, too.
 #[test]
 fn a_settle_shorter_than_a_shipped_release_lets_it_unlink_a_claimed_lock() {
     let with = Lock {
@@ -412,7 +412,7 @@ fn a_settle_shorter_than_a_shipped_release_lets_it_unlink_a_claimed_lock() {
     assert!(trace.has("S", "unlink(lock)"));
 }
 
-/// Seen only when a holder has been robbed, which takes a stop of more than 30 s: P3.
+/// This shows only if a holder was robbed, which takes a stop of more than 30 s: P3.
 #[test]
 fn a_release_without_the_identity_check_removes_the_robbers_lock() {
     let with = Lock {
@@ -438,7 +438,7 @@ fn a_release_without_the_identity_check_removes_the_robbers_lock() {
     );
 }
 
-/// That a shipped peer has its lock open says that it lives, whether it is stopped or in another PID namespace.
+/// The shipped peer has its lock open, which shows that it is alive, whether it is stopped or in another PID namespace.
 #[test]
 fn without_the_lease_a_shipped_peer_is_robbed_that_is_stopped_or_cannot_be_seen() {
     let stopped = Lock {
@@ -460,8 +460,8 @@ fn without_the_lease_a_shipped_peer_is_robbed_that_is_stopped_or_cannot_be_seen(
     }
 }
 
-/// A contender is stopped between the lease that it was granted and its look at the lock's age. Meanwhile the shipped peer
-/// opens the lock that it has just stolen, and holds.
+/// A contender gets the lease, and is stopped before it looks at the lock's age. Meanwhile the shipped peer opens the
+/// lock that it has just stolen, and holds it.
 #[test]
 fn a_lease_that_is_asked_for_before_the_age_robs_a_shipped_peer() {
     let with = Lock {
@@ -476,8 +476,8 @@ fn a_lease_that_is_asked_for_before_the_age_robs_a_shipped_peer() {
     assert!(trace.has("S", "open(lock, r+): holds"));
 }
 
-/// A shipped peer has its lock open throughout, but for the time between the rename that steals it and the open. Within
-/// its PID namespace it is known to live.
+/// A shipped peer has its lock open all the time, except between the rename that steals it and the open. Peers in its
+/// own PID namespace see that it is alive.
 #[test]
 fn without_a_second_look_a_shipped_peer_of_another_namespace_is_robbed_as_it_steals() {
     let with = Lock {
@@ -492,8 +492,8 @@ fn without_a_second_look_a_shipped_peer_of_another_namespace_is_robbed_as_it_ste
     holds(&Lock { foreign: false, ..once });
 }
 
-/// A claimant, or a peer that has linked, is stopped for 30 s before it holds: its lock is old when acquire returns, and the
-/// next shipped peer takes it.
+/// A claimant, or a peer that has linked, is stopped for 30 s before it holds. So its lock is old when acquire
+/// returns, and the next shipped peer takes it.
 #[test]
 fn whoever_was_stopped_while_it_acquired_settles_again() {
     let with = Lock {
@@ -512,7 +512,7 @@ fn whoever_was_stopped_while_it_acquired_settles_again() {
     finds(&linked, STALE);
 }
 
-/// To ask before the last look at the lock is too early.
+/// If the claimant checks before its last look at the lock, it is too early.
 #[test]
 fn whether_it_is_late_a_claimant_asks_last() {
     let with = Lock {
@@ -528,7 +528,7 @@ fn whether_it_is_late_a_claimant_asks_last() {
     needs(&with, &first, DOUBLE);
 }
 
-/// A claimant whose time is over may have been judged by its age: whatever it makes room for is stolen.
+/// A claimant whose time is over may have been judged by its age, so a lock that it makes room for would be stolen.
 #[test]
 fn a_late_claimant_that_gives_up_leaves_a_corpse_and_removes_nothing() {
     let with = Lock {
@@ -545,7 +545,8 @@ fn a_late_claimant_that_gives_up_leaves_a_corpse_and_removes_nothing() {
     assert!(trace.has("L", "its time is over"));
 }
 
-/// A release that is stopped as it settles may be judged anew: it would make room for a lock that is then renamed over.
+/// A release that is stopped while it settles may be judged again: it would make room for a lock that is then renamed
+/// over.
 #[test]
 fn a_release_that_is_stopped_as_it_settles_settles_again() {
     let with = Lock {
@@ -560,8 +561,8 @@ fn a_release_that_is_stopped_as_it_settles_settles_again() {
     needs(&with, &once, DOUBLE);
 }
 
-/// Without leases, a hold of an empty lock moves to the parked file, by a rename over what it claimed. If it was stopped
-/// before that, a shipped peer's lock may stand there.
+/// Where there are no leases, a hold of an empty lock moves to the parked file, by a rename over what it claimed. If
+/// it was stopped before that, the name may be a shipped peer's lock by now.
 #[test]
 fn a_hold_that_moves_to_the_parked_file_first_asks_whether_it_is_late() {
     let with = Lock {
@@ -580,8 +581,8 @@ fn a_hold_that_moves_to_the_parked_file_first_asks_whether_it_is_late() {
 
 // Where the guarantees end.
 
-/// A shipped peer that is stopped between stealing a lock and opening it has nothing to show that it lives but its PID and
-/// the lock's age.
+/// While a shipped peer is stopped between stealing a lock and opening it, only its PID and the lock's age show that
+/// it is alive.
 #[test]
 fn a_shipped_peer_that_is_stopped_as_it_steals_is_robbed() {
     let with = Lock {
@@ -598,10 +599,10 @@ fn a_shipped_peer_that_is_stopped_as_it_steals_is_robbed() {
     assert!(trace.has("S", "rename(tmp, lock)"));
 }
 
-/// P2 has a hole that no step of a library peer can close: L1's lock is opened by the shipped peer, then
-/// released, and L1's process ends before the shipped peer asks whether it is alive. By then L2 has the
-/// lock, by a link, on a free path, with nothing to settle for. With that ending excluded (and no other),
-/// P2 holds: `library_peers_and_a_shipped_peer_exclude_each_other_whatever_crashes`.
+/// P2 has a hole that no step of a library peer can close. The shipped peer opens L1's lock; L1 releases it, and its
+/// process ends before the shipped peer asks whether it is alive. By then L2 has the lock: it linked it onto a free
+/// path, so there was nothing to settle for. If that ending (and no other) is excluded, P2 holds:
+/// `library_peers_and_a_shipped_peer_exclude_each_other_whatever_crashes`.
 #[test]
 fn a_holder_that_releases_and_ends_under_a_shipped_peers_eyes_leaves_the_next_one_open_to_theft() {
     let with = Lock {
@@ -613,8 +614,8 @@ fn a_holder_that_releases_and_ends_under_a_shipped_peers_eyes_leaves_the_next_on
     assert!(!trace.has("L", "pwrite"), "nobody claims anything");
 }
 
-/// What the journal keeps even in that hole: an entry is acknowledged only after a look at the lock that
-/// follows its write, and is written again when the lock was lost.
+/// Even in that hole, the journal keeps its entries: an entry is acknowledged only after a look at the lock that
+/// follows the write, and is written again if the lock was lost.
 #[test]
 fn the_hole_costs_no_acknowledged_entry_where_entries_are_appended() {
     let lock = Lock {
@@ -637,17 +638,17 @@ fn the_hole_costs_no_acknowledged_entry_where_entries_are_appended() {
     });
 }
 
-/// In the hole, locks are lost: that is not what is asked here.
+/// In the hole, locks are lost; this test asks only about entries.
 fn holds_its_entries(journal: &Journal) {
     let trace = look(journal, &[LOST]);
     assert!(trace.is_none(), "{}", trace.unwrap());
 }
 
-/// Two things that it does cost. A robbed library peer that rewrites the journal (a new file and a rename)
-/// puts back what it had read before others committed, if all of that comes between its last look at the
-/// lock and its rename. And when the theft falls between the two calls of a release, `unlinkat` removes
-/// the thief's lock: the next library peer holds beside it, sees its own lock in place, acknowledges, and
-/// the shipped peer's rewrite drops the entry.
+/// The hole does cost entries in two cases. A robbed library peer that rewrites the journal (a new file and a rename)
+/// puts back what it read before others committed, if all of that falls between its last look at the lock and its
+/// rename. And if the theft falls between the two calls of a release, `unlinkat` removes the thief's lock: the next
+/// library peer holds beside the thief, sees its own lock in place, acknowledges, and the shipped peer's rewrite
+/// drops the entry.
 #[test]
 fn the_hole_can_cost_entries_to_a_robbed_rewriter_and_to_a_theft_within_a_release() {
     let lock = Lock {
@@ -671,7 +672,7 @@ fn the_hole_can_cost_entries_to_a_robbed_rewriter_and_to_a_theft_within_a_releas
     assert!(finds(&release, LOST).has("L", "unlinkat(lock)"));
 }
 
-/// P3 has the same gap: a holder that is stopped for more than 30 s, right between the two calls of its release.
+/// P3 has the same gap: a holder is stopped for more than 30 s exactly between the two calls of its release.
 #[test]
 fn a_holder_stopped_within_its_release_removes_the_robbers_lock() {
     let with = Lock {
@@ -689,8 +690,8 @@ fn a_holder_stopped_within_its_release_removes_the_robbers_lock() {
     );
 }
 
-/// Where there are no leases, a shipped peer that is stopped for more than 5 s between creating its lock and stamping it
-/// looks dead, and believes that it holds the lock whenever it goes on. That is two holders by itself; it also removes
+/// Where there are no leases, a shipped peer that is stopped for more than 5 s between creating its lock and stamping
+/// it looks dead, but believes that it holds the lock when it goes on. That alone makes two holders. It also removes
 /// the lock of the peer that came after, if it goes through a whole hold between two calls of a claimant.
 #[test]
 fn without_leases_a_shipped_peer_stopped_before_its_stamp_cannot_be_made_safe() {
@@ -724,10 +725,10 @@ fn without_leases_a_shipped_peer_stopped_before_its_stamp_cannot_be_made_safe() 
     );
 }
 
-/// A claim by exchange is safe among library peers, but not beside a shipped peer: when that one has
-/// renamed over the corpse just before, the exchange takes a live lock out, and until it is put back
-/// another peer may take what stands in for it: after a crash of the claimant, or a release of the lock
-/// that is out. It is for corpses that cannot be written to, and P2 does not cover it.
+/// A claim by exchange is safe among library peers, but not beside a shipped peer. If that one has just renamed over
+/// the corpse, the exchange takes out a live lock, and until it is put back another peer may take what is in its
+/// place: after a crash of the claimant, or after a release of the lock that is out. Such a claim is for corpses that
+/// cannot be written to, and P2 does not cover it.
 #[test]
 fn a_claim_by_exchange_can_take_out_the_lock_of_a_shipped_peer() {
     let lock = Lock {
@@ -740,9 +741,9 @@ fn a_claim_by_exchange_can_take_out_the_lock_of_a_shipped_peer() {
     finds(&Lock { crashes: 0, ..lock }, STUCK);
 }
 
-/// So an empty lock, left by a shipped peer that crashed before its stamp, is better claimed in place,
-/// settled, and only then replaced by the parked file, out of reach of its maker: once it has borne a
-/// live stamp for so long, no shipped peer is about to replace it.
+/// So an empty lock, left by a shipped peer that crashed before its stamp, is better claimed in place, settled, and
+/// only then replaced by the parked file, where its maker cannot reach it. Once it has had a live stamp for that
+/// long, no shipped peer is about to replace it.
 #[test]
 fn an_empty_lock_claimed_by_exchange_is_open_to_the_next_shipped_peer() {
     let with = Lock {
@@ -792,7 +793,8 @@ fn mended_peers_exclude_each_other_and_all_others() {
     mended_peers_hold(|lock| Lock { timely: false, ..lock });
 }
 
-/// Without one, it is by settling alone: nobody may take longer from reading a corpse to writing to it than others settle.
+/// Without one, only the settle protects them: nobody may take longer from reading a corpse to writing to it than
+/// others settle.
 #[test]
 fn without_flock_mended_peers_exclude_each_other_as_long_as_nobody_is_stopped_within_a_claim() {
     let without = |lock| Lock {
@@ -810,7 +812,8 @@ fn without_flock_mended_peers_exclude_each_other_as_long_as_nobody_is_stopped_wi
     }
 }
 
-/// P3: the worst that happens to a fixed holder that is stopped for 30 s is that it is robbed; it learns of it, and removes nothing.
+/// P3: the worst that happens to a fixed holder that is stopped for 30 s is that it is robbed. It is told, and
+/// removes nothing.
 #[test]
 fn a_robbed_mended_holder_is_told_and_removes_nothing() {
     for flock_command in [true, false] {
@@ -824,7 +827,7 @@ fn a_robbed_mended_holder_is_told_and_removes_nothing() {
     }
 }
 
-/// It may be robbed in its own file, which the file's identity does not tell it.
+/// It may be robbed within its own file, which the file's identity does not show.
 #[test]
 fn a_mended_release_has_to_look_at_the_stamp_too() {
     let with = Lock {
@@ -840,7 +843,8 @@ fn a_mended_release_has_to_look_at_the_stamp_too() {
     finds(&without, REMOVED);
 }
 
-/// A stamp that is never missing does not do it: with the takeover by rename put back, two take over one stale lock.
+/// It is not enough that the stamp is never missing: if the takeover is by rename as before, two take over one stale
+/// lock.
 #[test]
 fn a_mended_peer_that_renames_over_a_stale_lock_is_not_mended() {
     let with = Lock {
@@ -863,7 +867,7 @@ fn a_mended_peer_that_renames_over_a_stale_lock_is_not_mended() {
     holds(&with);
 }
 
-/// As for library peers: a shipped peer that read the dead stamp before the claim renames over it after.
+/// As with library peers: a shipped peer reads the dead stamp before the claim, and renames over it afterwards.
 #[test]
 fn without_settle_a_shipped_peer_renames_over_a_lock_that_a_mended_one_claimed() {
     let with = Lock {
@@ -875,7 +879,7 @@ fn without_settle_a_shipped_peer_renames_over_a_lock_that_a_mended_one_claimed()
     assert!(trace.has("S", "rename(tmp, lock)"));
 }
 
-/// Mended peers make nobody else safe: two as shipped, beside them, still rob each other, and them.
+/// Fixed peers protect nobody else: two unfixed ones beside them still rob each other, and them.
 #[test]
 fn one_peer_as_shipped_is_the_limit_for_mended_peers_too() {
     finds(
@@ -889,7 +893,7 @@ fn one_peer_as_shipped_is_the_limit_for_mended_peers_too() {
 
 // The search itself.
 
-/// The search without its reductions: every peer and every end of a process on its own.
+/// The search without its reductions: every peer, and every end of a process, counts by itself.
 #[derive(Debug)]
 struct Unreduced(Lock);
 
@@ -926,7 +930,7 @@ impl Model for Unreduced {
     }
 }
 
-/// To take identical peers for one another, and a process that nobody remembers for ended, hides nothing.
+/// Treating identical peers as one, and a process that nobody remembers as ended, hides nothing.
 #[test]
 fn the_reductions_change_no_verdict() {
     let base = Lock {

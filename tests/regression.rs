@@ -1,4 +1,4 @@
-//! Faults that reviews and searches found, each as a test that failed before it was fixed.
+//! Faults found by reviews and searches, each with a test that failed before the fix.
 
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -37,7 +37,7 @@ impl Scratch {
         self.0.join("changes.journal.lock")
     }
 
-    /// Where waiters line up.
+    /// The waiters' directory.
     fn line(&self) -> PathBuf {
         self.0.join("changes.journal.lock.line")
     }
@@ -73,7 +73,7 @@ fn append_raw(path: &Path, text: &str) {
         .unwrap();
 }
 
-/// What a shipped peer does that judged the lock stale.
+/// Does what a shipped peer does that has judged the lock to be stale.
 fn steal(scratch: &Scratch) {
     let tmp = scratch.0.join("thief");
     fs::write(&tmp, "1\n1-0123456789abcdef\n").unwrap();
@@ -82,12 +82,12 @@ fn steal(scratch: &Scratch) {
 
 type Act = Box<dyn FnMut(&'static str, usize) -> Verdict>;
 
-/// Asks `act` at each call, with its number, and lets the wall clock be moved.
+/// Calls `act` at each system call, with the call's number, and lets the test move the wall clock.
 struct Script {
     act: Act,
     number: usize,
     ahead_ms: Rc<Cell<i64>>,
-    /// How often it paused: nobody else has the lock here, so only to settle.
+    /// How often it paused. Nobody else has the lock here, so it was always to settle.
     slept: Rc<Cell<usize>>,
 }
 
@@ -124,7 +124,7 @@ fn script<T>(clock: &Clock, act: impl FnMut(&'static str, usize) -> Verdict + 's
     result
 }
 
-/// Once, at the `nth` call of this name.
+/// Acts once, at the `nth` call of this name.
 fn at(call: &'static str, nth: usize, mut act: impl FnMut() -> Verdict) -> impl FnMut(&'static str, usize) -> Verdict {
     let mut seen = 0;
     move |now, _| {
@@ -198,7 +198,7 @@ fn an_acquire_that_fails_after_its_link_holds_nothing() {
             frozen = true;
             Verdict::Proceed
         }
-        // Neither of the ways to give a sign of life.
+        // Both ways to give a sign of life fail.
         "utimensat" | "pwrite64" if frozen => Verdict::Fail(5),
         _ => Verdict::Proceed,
     };
@@ -214,7 +214,7 @@ fn a_stamp_that_aged_before_its_link_is_renewed() {
     let clock = Clock::default();
     let (ahead, touched) = (Rc::clone(&clock.ahead_ms), Rc::new(Cell::new(false)));
     let seen = Rc::clone(&touched);
-    // The parked file is made by this acquire: its stamp is written, then the process stands still.
+    // This acquire makes the parked file: its stamp is written, and then the process stops.
     let frozen_after_the_stamp = move |call: &'static str, _| {
         match call {
             "fstat" => ahead.set(33_000),
@@ -243,7 +243,8 @@ fn a_stamp_that_aged_at_its_link_is_settled() {
     assert_eq!(clock.slept.get(), 1);
 }
 
-/// A process that is stopped, once, for so long while it settles. Its clocks go on as it sleeps, which takes no time.
+/// A process that is stopped once, for this long, while it settles. Its clocks advance during its sleeps, which take
+/// no time.
 struct Stopped {
     for_ms: i64,
     ahead_ms: Rc<Cell<i64>>,
@@ -278,8 +279,8 @@ impl Hook for Stopped {
     }
 }
 
-/// A dead holder's lock is claimed by a process that is stopped for 31 s while it settles. What becomes of its acquire, how
-/// often it settled, and how old the lock is then.
+/// A process claims a dead holder's lock, and is stopped for 31 s while it settles. Returns the result of its
+/// acquire, how often it settled, and how old the lock is then.
 fn claim_while_stopped(timeout: Option<Duration>) -> (jlock::Result<()>, usize, i64) {
     let scratch = Scratch::new();
     let lock = Options::new()
@@ -307,7 +308,7 @@ fn claim_while_stopped(timeout: Option<Duration>) -> (jlock::Result<()>, usize, 
     let (times, age_ms) = (settled.get(), age_ms());
     let result = acquired.map(|held| held.release().unwrap());
     if result.is_err() {
-        // It is left for the next one.
+        // It is left for the next peer.
         let next = lock.acquire_for(None).unwrap();
         assert!(next.recovered().unwrap());
         next.release().unwrap();
@@ -367,7 +368,7 @@ fn a_sweep_that_looks_at_a_new_journal_does_not_fail_the_rewrite() {
     let (looked_at, sweeper) = (Rc::new(RefCell::new(None)), Rc::clone(&scratch));
     let keep = Rc::clone(&looked_at);
     let a_sweep_has_it = at("flock", 1, move || {
-        // The one that is empty is the new one.
+        // The empty one is the new one.
         let new = private_files(&sweeper.0)
             .into_iter()
             .find(|path| fs::metadata(path).unwrap().len() == 0);
@@ -376,7 +377,7 @@ fn a_sweep_that_looks_at_a_new_journal_does_not_fail_the_rewrite() {
         keep.replace(Some(file));
         Verdict::Proceed
     });
-    // One digit becomes thirteen: a rewrite.
+    // One digit becomes thirteen, which takes a rewrite.
     let stamped = script(&Clock::default(), a_sweep_has_it, || {
         lock.journal()
             .append_stamped([Entry::changed("after")], 1_700_000_000_000)
@@ -475,7 +476,7 @@ fn those_who_inspect_do_not_keep_a_try_from_taking_over() {
             threads.spawn(move || {
                 while !over.load(Ordering::Relaxed) {
                     inspector.inspect().unwrap();
-                    std::thread::sleep(Duration::from_micros(50)); // not all the time
+                    std::thread::sleep(Duration::from_micros(50)); // leaves some time between the looks
                 }
             });
         }
@@ -514,9 +515,9 @@ fn a_forked_child_has_no_descriptor_of_the_library_whatever_other_threads_do() {
     assert_eq!(leaks, 0, "of 1000 children");
 }
 
-/// Forks, and has the child look through its descriptors with system calls alone.
+/// Forks, and lets the child look through its descriptors with nothing but system calls.
 fn child_has_descriptor_beneath(path: &[u8]) -> bool {
-    // SAFETY: the child calls only what is async-signal-safe, and leaves by _exit.
+    // SAFETY: the child calls only async-signal-safe functions, and ends with _exit.
     unsafe {
         let child = libc::fork();
         if child == 0 {
@@ -528,7 +529,7 @@ fn child_has_descriptor_beneath(path: &[u8]) -> bool {
                 }
                 let mut target = [0u8; 256];
                 let len = libc::readlink(name.as_ptr().cast(), target.as_mut_ptr().cast(), target.len());
-                // The directory itself, or what is in it.
+                // The directory itself, or something in it.
                 let ends = len >= path.len() as isize && matches!(target[path.len()], 0 | b'/');
                 if ends && target[..path.len()] == *path {
                     libc::_exit(1);
@@ -554,7 +555,7 @@ fn memory_that_cannot_be_had_is_an_error_and_not_an_abort() {
                 rlim_cur: in_use() + (megabytes << 20),
                 rlim_max: libc::RLIM_INFINITY,
             };
-            // SAFETY: a limit of this process's own.
+            // SAFETY: it limits only this process.
             assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
             for error in [
                 lock.journal().read().map(drop).err(),
@@ -580,7 +581,7 @@ fn memory_that_cannot_be_had_is_an_error_and_not_an_abort() {
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
 }
 
-/// This process's address space in bytes.
+/// The size of this process's address space, in bytes.
 fn in_use() -> u64 {
     let pages = fs::read_to_string("/proc/self/statm").unwrap();
     pages.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096
@@ -636,7 +637,7 @@ fn a_kill_leaves_all_of_an_append_or_nothing() {
         let size = || fs::metadata(scratch.journal()).map_or(0, |journal| journal.len());
         let before = size();
         wait_until("it writes", || size() > before);
-        std::thread::sleep(Duration::from_micros(round * 97)); // the moment of the kill is meant to be any
+        std::thread::sleep(Duration::from_micros(round * 97)); // so that the kills come at many different moments
         writer.kill().unwrap();
         writer.wait().unwrap();
         let cut = scratch.journal().exists() && !scratch.content().ends_with('\n');
@@ -662,12 +663,13 @@ fn a_kill_leaves_all_of_an_append_or_nothing() {
 
 // --------------------------------------------------------------------------------------------------- the line of waiters
 
-/// A thread that plays a process: the handles of one process wait in a queue in its memory, and only the first lines up.
+/// A thread that plays a process: within one process, handles wait in a queue in memory, and only the first one lines
+/// up.
 struct Process<B> {
     number: u64,
     before: B,
     ahead_ms: i64,
-    /// What passes by its wall clock with each pause.
+    /// How far its wall clock advances with each pause.
     pause_ms: i64,
     /// How often it went to sleep.
     pauses: &'static AtomicU32,
@@ -691,7 +693,7 @@ impl<B: FnMut(&'static str) -> Verdict> Hook for Process<B> {
     }
 }
 
-/// What counts its pauses.
+/// Returns the counter of its pauses.
 fn be_a_process(before: impl FnMut(&'static str) -> Verdict + 'static) -> &'static AtomicU32 {
     be_a_process_of(before, 0)
 }
@@ -713,11 +715,11 @@ fn undisturbed(_call: &'static str) -> Verdict {
     Verdict::Proceed
 }
 
-/// After so long a waiter looks again anyway: it has to be woken before.
+/// After this time a waiter looks again anyway, so it has to be woken earlier.
 const RARELY: Duration = Duration::from_secs(40);
 const SOON: Duration = Duration::from_secs(20);
 
-/// A process that waits for the lock, and releases it once it has it.
+/// A process that waits for the lock and releases it once it has it.
 fn waiter<'s>(scope: &'s Scope<'s, '_>, scratch: &'s Scratch) -> ScopedJoinHandle<'s, ()> {
     scope.spawn(|| {
         be_a_process(undisturbed);
@@ -745,7 +747,7 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// Holds the lock while `disturb` happens to those who wait for it; then all of them get it, soon.
+/// Holds the lock while `disturb` does something to the waiters; after the release all of them must get it soon.
 fn disturb_waiters(disturb: impl for<'s> FnOnce(&'s Scope<'s, '_>, &'s Scratch, &mut Vec<ScopedJoinHandle<'s, ()>>)) {
     let scratch = Scratch::new();
     let holder = scratch.open();
@@ -770,7 +772,7 @@ fn a_waiter_keeps_its_place_in_line_however_long_it_waits() {
         let (told, hears) = mpsc::channel();
         let scratch = &scratch;
         let waiting = scope.spawn(move || {
-            // A parked stamp is renewed when it is a second old: with each pause.
+            // A parked stamp is renewed when it is a second old: here, at each pause.
             told.send(be_a_process_of(undisturbed, 1_100)).unwrap();
             let lock = Options::new().retry(Duration::from_millis(1)).open(&scratch.0).unwrap();
             lock.acquire_for(Duration::from_secs(60)).map(drop)
@@ -812,7 +814,7 @@ fn waiters_that_came_one_after_the_other_are_served_in_that_order() {
     assert_eq!(served.into_inner().unwrap(), [0, 1, 2, 3, 4]);
 }
 
-/// A thread of the one process of this test, which tells when it goes to sleep, and sleeps until it may go on.
+/// A thread of this test's one process, which reports when it goes to sleep, and sleeps until it is told to go on.
 struct Sleeper {
     number: u64,
     clock: Duration,
@@ -832,16 +834,16 @@ impl Hook for Sleeper {
     }
     fn pause(&mut self, _call: &'static str, until: Duration) -> bool {
         self.clock = self.clock.max(until);
-        let _ = self.sleeps.send(()); // the test may have heard enough
+        let _ = self.sleeps.send(()); // the test may have stopped listening
         self.goes_on.recv().is_ok()
     }
 }
 
-/// How many inotify watches of this process are on a file.
+/// How many inotify watches this process has on a file.
 fn watches_on(file: &Path) -> usize {
     let inode = format!(" ino:{:x} ", fs::metadata(file).unwrap().ino());
     let descriptors = fs::read_dir("/proc/self/fdinfo").unwrap();
-    // A descriptor of another test may be closed meanwhile.
+    // Meanwhile another test may close a descriptor.
     let watching = descriptors.filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok());
     watching
         .flat_map(|info| info.lines().map(str::to_owned).collect::<Vec<_>>())
@@ -849,8 +851,8 @@ fn watches_on(file: &Path) -> usize {
         .count()
 }
 
-/// Acquires in a thread, on these clocks, and returns once it sleeps. Then each message to the thread ends a sleep, and each
-/// message from it says that it sleeps again.
+/// Acquires in a thread, on these clocks, and returns once it sleeps. Each message to the thread then ends a sleep,
+/// and each message from it says that it sleeps again.
 fn sleeper<'s>(
     scope: &'s Scope<'s, '_>,
     scratch: &'s Scratch,
@@ -886,7 +888,7 @@ fn whoever_lines_up_watches_the_one_before_it_from_the_start() {
                 Duration::from_secs(1_000 + number),
             ));
         }
-        // The release wakes the first alone.
+        // The release wakes only the first.
         let watched = [vec![scratch.lock()], tickets(&scratch)].concat();
         let watches: Vec<usize> = watched.iter().map(|file| watches_on(file)).collect();
         assert_eq!(watches, [1, 1, 1, 1, 0]);
@@ -923,7 +925,7 @@ fn waiters_whose_tickets_were_removed_are_served() {
             waiting.push(waiter(scope, scratch));
             expect_waiters(scratch, count);
         }
-        // The middle one's: the last waits behind it.
+        // Also the middle one's, for whom the last one waits.
         fs::remove_file(&tickets(scratch)[1]).unwrap();
         fs::remove_file(&tickets(scratch)[0]).unwrap();
     });
@@ -957,7 +959,7 @@ fn a_handle_that_lined_up_in_a_directory_that_was_removed_lines_up_again() {
             for _ in 0..2 {
                 lock.acquire_for(Duration::from_secs(60)).unwrap().release().unwrap();
                 says.send(()).unwrap();
-                held.recv().unwrap(); // before it waits again
+                held.recv().unwrap(); // goes on when told to wait again
             }
         });
         expect_waiters(scratch, 1);
@@ -973,9 +975,9 @@ fn a_handle_that_lined_up_in_a_directory_that_was_removed_lines_up_again() {
     });
 }
 
-/// Has this thread be somebody whom the modes of files stop, which they do not do with root.
+/// Makes this thread a user whom file permissions restrict, as they do not restrict root.
 fn be_nobody() {
-    // SAFETY: of this thread alone.
+    // SAFETY: it changes only this thread.
     unsafe { libc::setfsuid(65_534) };
 }
 
@@ -1026,7 +1028,7 @@ fn where_nobody_may_line_up_all_are_served() {
     }
 }
 
-/// A process that dies in line, and its ticket.
+/// Lets a process die in line, and returns its ticket.
 fn die_in_line(scratch: &Scratch) -> PathBuf {
     let before = tickets(scratch);
     let dies = || {
@@ -1060,7 +1062,7 @@ fn a_dead_waiters_ticket_holds_nobody_up_and_is_removed_by_those_behind_it() {
                 waiting.push(scope.spawn(move || {
                     be_a_process(undisturbed);
                     let lock = Options::new().retry(RARELY).open(&scratch.0).unwrap();
-                    // It parks its stamp, and sweeps, before the other one dies.
+                    // It parks its stamp and sweeps before the other one dies.
                     lock.try_acquire().unwrap_err();
                     parked.send(()).unwrap();
                     goes.recv().unwrap();
@@ -1090,8 +1092,8 @@ fn a_waiter_that_may_not_be_looked_at_is_nobody_to_wait_for() {
         let first = waiter(scope, &scratch);
         expect_waiters(&scratch, 1);
         let second = scope.spawn(|| {
-            // Others' parked stamps may not be opened: they belong to another user, whose umask is 077. Whoever has a
-            // ticket lists the line, and opens the latest before its own.
+            // Others' parked stamps may not be opened: they belong to another user, whose umask is 077. With its
+            // ticket, a waiter lists the line and opens the last stamp before its own.
             let (mut links, mut has_listed) = (0, false);
             be_a_process(move |call| {
                 let is_theirs = links > 1 && has_listed && call == "openat";

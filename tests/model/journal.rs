@@ -1,4 +1,4 @@
-//! The journal under the lock: which acknowledged entries survive.
+//! The journal under the lock: which acknowledged entries survive?
 
 use super::library::At as Lib;
 use super::lock::{self, Bits, LIBS, Lock, Pid, SHIPS, name, ship_pid};
@@ -9,7 +9,7 @@ use super::{library, shipped};
 pub const LOST: &str = "an acknowledged entry is lost";
 pub const TORN: &str = "a library peer goes on with a journal that a dead one has cut";
 
-/// The entries of one journal, a bit each: one for every acquisition of every library peer.
+/// The entries of a journal, as bits: one for each acquisition of each library peer.
 type Entries = u8;
 
 fn entry(peer: usize, left: u8) -> Entries {
@@ -19,11 +19,11 @@ fn entry(peer: usize, left: u8) -> Entries {
 #[derive(Copy, Clone, PartialEq, Eq)]
 enum At {
     Start,
-    /// Has opened the journal to append to it.
+    /// Has opened the journal for appending.
     Bound,
-    /// Has written, and has yet to see that what it wrote to is the journal.
+    /// Has written, and has yet to check that it wrote to what is still the journal.
     Wrote,
-    /// Has read the journal, and is to put a new one in its place.
+    /// Has read the journal, and will put a new one in its place.
     Read,
     /// Has seen that the lock is still its own, and is about to rename.
     Checked,
@@ -36,7 +36,7 @@ const ALL: [At; 6] = [At::Start, At::Bound, At::Wrote, At::Read, At::Checked, At
 #[derive(Copy, Clone)]
 struct Writer {
     at: At,
-    /// The file it has open is still the journal.
+    /// Whether the file that it has open is still the journal.
     current: bool,
     copy: Entries,
 }
@@ -54,18 +54,19 @@ pub struct State {
     acknowledged: Entries,
     /// Its last writer was killed in the middle of a write.
     torn: bool,
-    /// The library peers, then the shipped ones.
+    /// The library peers, followed by the shipped ones.
     writers: [Writer; LIBS + SHIPS],
 }
 
-/// Every library acquisition commits one entry, and again when it turns out that the lock was lost; shipped
-/// peers read the journal and rename a new one over it.
+/// Each acquisition of a library peer commits an entry, again if the lock turns out to have been lost. Shipped peers
+/// read the journal and rename a new one over it.
 #[derive(Copy, Clone, Debug)]
 pub struct Journal {
     pub lock: Lock,
     /// Library peers may also rewrite the journal (a new file and a rename) instead of appending to it.
     pub rewrites: bool,
-    /// Each append crosses a page, where a kill can cut it: its writer notes it in the lock, in a postscript.
+    /// Each append crosses a page boundary, where a kill can cut it, so its writer notes it in a postscript of the
+    /// lock.
     pub notes: bool,
 }
 
@@ -94,7 +95,7 @@ impl Journal {
         let writer = state.writers[peer];
         let noted = state.lock.inode(state.lock.libs[peer].own()).note;
         match writer.at {
-            // What the claimed lock says of its dead holder comes before all else.
+            // What the claimed lock says about its dead holder comes before anything else.
             At::Start if noted && state.torn => emit("ftruncate(journal): takes back what was cut", |state, _| {
                 state.torn = false;
             }),
@@ -159,7 +160,7 @@ impl Journal {
                 ..*state
             };
             next.writers[peer] = IDLE;
-            // The kernel ends the write of a killed process between two pages.
+            // When a process is killed, the kernel ends its write between two pages.
             if self.notes && state.writers[peer].at == At::Bound && state.lock.inode(before.own()).note {
                 emit(Step {
                     by: step.by,
@@ -193,7 +194,7 @@ impl Journal {
                 } else if lib.at == Lib::Close {
                     lib.left = before.left + 1;
                 } else {
-                    // Lost: the same entry again, under a new lock.
+                    // Lost: the same entry is written again, under a new lock.
                     lib.left = before.left;
                     lib.at = Lib::Link;
                 }
@@ -381,7 +382,7 @@ impl Model for Journal {
         if state.acknowledged & !state.journal != 0 {
             return Some(LOST);
         }
-        // With the journal open to append to it, nobody looks for notes any more.
+        // Once the journal is open for appending, nobody looks for notes any more.
         let goes_on = |peer: usize| state.lock.libs[peer].holds() && state.writers[peer].at == At::Bound;
         (state.torn && (0..LIBS).any(goes_on)).then_some(TORN)
     }

@@ -1,5 +1,6 @@
-//! A library peer, one system call a step; and a fixed one (`docs/codegraph-lock.js`), which does the same except for this: its
-//! own file has no `flock`, so that it is judged by its PID; a corpse's `flock` it has only where there is a flock(1).
+//! A library peer, one system call a step; and a fixed one (`docs/codegraph-lock.js`), which differs in two ways: its
+//! own file has no `flock`, so it is judged by its PID, and it can take a corpse's `flock` only where there is a
+//! flock(1).
 
 use super::lock::{
     Claim, Content, File, GivesUp, Inode, LIBS, Lateness, Lease, Lib, Lock, NO_PID, NONE, Pid, REMOVED, SHIPS, STALE,
@@ -93,7 +94,7 @@ pub const DEAD: Lib = Lib {
 };
 
 impl At {
-    /// Has read a corpse and not yet written to it, nor thought better of it.
+    /// Has read a corpse, and has neither written to it yet nor changed its mind.
     pub fn claims(self) -> bool {
         matches!(
             self,
@@ -101,7 +102,7 @@ impl At {
         )
     }
 
-    /// Sleeps until others have done what they were about to.
+    /// Sleeps until others have done what they were about to do.
     fn settles(self) -> bool {
         matches!(
             self,
@@ -116,13 +117,13 @@ impl Lib {
         if self.fd == NONE { self.park } else { self.fd }
     }
 
-    /// Holds, and has not been robbed for its silence.
+    /// Holds, and has not been robbed for giving no sign of life.
     pub fn holds(&self) -> bool {
         self.at == At::Hold && !self.robbed
     }
 }
 
-/// Everything the kernel closes when a process ends. Its files stay.
+/// Closes everything that the kernel closes when a process ends. Its files stay.
 pub fn die(state: &mut State, peer: usize) {
     for inode in &mut state.inodes {
         if inode.flock == peer as Pid {
@@ -136,7 +137,7 @@ pub fn die(state: &mut State, peer: usize) {
     };
 }
 
-/// Lets go of the file it opened as a contender (or claimed).
+/// Closes the file that it opened as a contender (or claimed).
 fn close(state: &mut State, peer: usize) {
     let fd = std::mem::replace(&mut state.libs[peer].fd, NONE);
     if fd != NONE && fd != state.libs[peer].park && state.inode(fd).flock == peer as Pid {
@@ -144,8 +145,8 @@ fn close(state: &mut State, peer: usize) {
     }
 }
 
-/// Has a parked file with its own name again. The file is private until it is linked, so making
-/// it is no separate step.
+/// Makes sure that it has a parked file under its own name. The file is private until it is linked, so making it is
+/// not a step of its own.
 fn park(state: &mut State, peer: usize, config: &Lock) {
     let pid = peer as Pid;
     let lib = state.libs[peer];
@@ -178,7 +179,7 @@ fn again(state: &mut State, peer: usize, config: &Lock) {
     state.libs[peer].at = At::Link;
 }
 
-/// Done with one acquisition.
+/// Ends one acquisition.
 fn finish(state: &mut State, peer: usize, config: &Lock) {
     again(state, peer, config);
     let lib = &mut state.libs[peer];
@@ -214,7 +215,7 @@ pub fn end(config: &Lock, state: &State, peer: usize, emit: &mut impl FnMut(Step
     });
 }
 
-/// Its next system call; or the one that the time decides on.
+/// Takes its next system call, or another one if time decides so.
 pub fn go(config: &Lock, state: &State, peer: usize, emit: &mut impl FnMut(Step<State>)) {
     let lib = &state.libs[peer];
     if matches!(lib.at, At::Done | At::Dead) || lib.at.settles() && lib.waits != 0 {
@@ -239,7 +240,7 @@ pub fn go(config: &Lock, state: &State, peer: usize, emit: &mut impl FnMut(Step<
     emit(next, what, fault);
     let mut other = *state;
     match lib.at {
-        // Before the link, unless it was stopped in between.
+        // Before the link, unless it was stopped between the two.
         At::Link if lib.park != NONE && !lib.mended && state.inode(lib.park).aged => {
             other.inode_mut(lib.park).aged = false;
             emit(other, "futimens(parked)", None);
@@ -260,21 +261,21 @@ pub fn go(config: &Lock, state: &State, peer: usize, emit: &mut impl FnMut(Step<
     }
 }
 
-/// Gives up the file that is its lock, whatever stands at the lock's name by now, and starts over.
+/// Gives up the file that is its lock, whatever has the lock's name by now, and starts over.
 fn leave(config: &Lock, state: &mut State, peer: usize) {
     let lib = &mut state.libs[peer];
     lib.nameless |= lib.own() == lib.park;
     again(state, peer, config);
 }
 
-/// It holds the lock; unless it was stopped for so long that a shipped peer may have judged it by its age.
+/// It holds the lock, unless it was stopped for so long that a shipped peer may have judged it by its age.
 fn begin(config: &Lock, state: &mut State, peer: usize) {
     let late = state.inode(state.libs[peer].own()).aged;
     let asks = config.lateness == Lateness::Last;
     state.libs[peer].at = if late && asks { At::Touch } else { At::Hold };
 }
 
-/// Takes the peer's next step in `state`; says what it was, and whether it must never happen.
+/// Takes the peer's next step in `state`; returns what it was, and the fault if it must never happen.
 fn take(config: &Lock, state: &mut State, peer: usize) -> (&'static str, Option<&'static str>) {
     let lib = state.libs[peer];
     let mut fault = None;
@@ -313,7 +314,7 @@ fn link(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     match state.lock {
         NONE if lib.mended => {
             lib.at = At::Hold;
-            lib.nameless = true; // its private name goes at once
+            lib.nameless = true; // its private name is removed at once
             state.lock = lib.park;
             let park = lib.park;
             state.inode_mut(park).aged = false;
@@ -331,7 +332,7 @@ fn link(config: &Lock, state: &mut State, peer: usize) -> &'static str {
             state.libs[peer].at = At::Stamp;
             "open(lock, O_CREAT|O_EXCL) and flock"
         }
-        // Whatever linkat returns, the path decides: only this peer can have put it there.
+        // Whatever linkat returns, the path decides: only this peer can have put the file there.
         file if file == lib.park => {
             begin_linked(config, state, peer);
             "linkat(parked, lock) = EEXIST, yet the lock is its own parked file"
@@ -343,7 +344,7 @@ fn link(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     }
 }
 
-/// A link is no settle: a peer that checks before its last look checks here as well.
+/// A link needs no settle, but a peer that checks before its last look checks here as well.
 fn begin_linked(config: &Lock, state: &mut State, peer: usize) {
     let lateness = match config.lateness {
         Lateness::Never => Lateness::Never,
@@ -354,7 +355,7 @@ fn begin_linked(config: &Lock, state: &mut State, peer: usize) {
 
 fn contend(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     let lib = state.libs[peer];
-    // A fixed peer looks too, but only to save itself a settle.
+    // A fixed peer looks too, but only to save a settle.
     let judge = if config.recheck && !lib.mended {
         At::Recheck
     } else {
@@ -427,7 +428,7 @@ fn judge(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     }
 }
 
-/// What there is to be known of the holder of a lock without a library stamp.
+/// What can be known about the holder of a lock without a library stamp.
 fn weigh(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     let lib = state.libs[peer];
     let inode = state.inode(lib.fd);
@@ -445,7 +446,7 @@ fn weigh(config: &Lock, state: &mut State, peer: usize) -> &'static str {
             again(state, peer, config);
             "kill(holder, 0) = 0, and younger than 30 s: waits"
         }
-        // With the flock its file would be a living library peer's no more.
+        // With the `flock` in hand, it would know that the file is no living library peer's.
         (At::Ask, Content::Stamp(pid))
             if lib.mended && !config.flock_command && state.alive(pid) && is_library(state, pid) =>
         {
@@ -505,7 +506,7 @@ fn claim(config: &Lock, state: &mut State, peer: usize) {
     let lib = state.libs[peer];
     let wanted = if lib.mended { config.mended_claim } else { config.claim };
     let is_empty = matches!(state.inode(lib.fd).content, Content::Empty(_));
-    // Where there are leases, nobody has an empty lock open who could still stamp it.
+    // Where there are leases, nobody who could still stamp an empty lock has it open.
     let beyond_reach = config.leases() || lib.mended || !config.parked;
     let at = match wanted {
         Claim::InPlace if is_empty && config.parked && !lib.mended && !config.empties_in_place => At::Exchange,
@@ -535,7 +536,7 @@ fn claim_in_place(config: &Lock, state: &mut State, peer: usize) -> &'static str
     let stamp = Content::Stamp(peer as Pid);
     match lib.at {
         At::Write | At::WriteEmpty => {
-            // What ftruncate then cuts off lies behind a whole stamp: nobody's decision depends on it.
+            // What ftruncate then cuts off comes after a whole stamp, so nobody's decision depends on it.
             let inode = state.inode_mut(lib.fd);
             *inode = Inode {
                 content: stamp,
@@ -676,7 +677,7 @@ fn back(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     what
 }
 
-/// A sign of life, and then a wait for peers that judged by the time before it.
+/// Gives a sign of life, and then waits for peers that judged by its age before that.
 fn settle_late(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     let own = state.libs[peer].own();
     match state.libs[peer].at {
@@ -725,14 +726,15 @@ fn release(config: &Lock, state: &mut State, peer: usize, fault: &mut Option<&'s
     "fstatat(lock): not its own: LOST"
 }
 
-/// What only a fixed peer has to check, because it may be robbed in its own file.
+/// Only a fixed peer has to check this, because it may be robbed within its own file.
 fn stamp_is_own(state: &State, peer: usize) -> bool {
     let lib = state.libs[peer];
     !lib.mended || state.inode(lib.own()).content == Content::Stamp(peer as Pid)
 }
 
 fn unlink(config: &Lock, state: &mut State, peer: usize, fault: &mut Option<&'static str>) -> &'static str {
-    // A claim in its own file that has not settled yet is no lock: its maker will miss it, and start over.
+    // A claim in its own file that has not settled yet is no lock: its maker will notice that it is gone, and start
+    // over.
     let robbed = !stamp_is_own(state, peer) && state.held_by_another(peer);
     if state.lock != state.libs[peer].own() || robbed {
         *fault = Some(REMOVED);

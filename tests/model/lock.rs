@@ -10,7 +10,7 @@ pub const UNTOLD: &str = "a holder that was robbed is not told at its release";
 pub const STUCK: &str = "nobody holds the lock, yet all wait: for 30 s, or for good";
 pub const STALE: &str = "acquire reports a hold whose sign of life is already late";
 
-/// A file, by its number among those that anybody can still reach.
+/// A file, by its number among those that somebody can still reach.
 pub type File = u8;
 pub const NONE: File = 15;
 const FILES: usize = 12;
@@ -30,9 +30,9 @@ pub enum Content {
     /// Created by this process, and not stamped yet.
     Empty(Pid),
     Stamp(Pid),
-    /// A shipped peer's stamp from an earlier attempt: the PID is its own, the nonce no longer.
+    /// A shipped peer's stamp from an earlier attempt: the PID is its own, the nonce no longer is.
     Old(Pid),
-    /// A stamp of a process that is gone.
+    /// The stamp of a process that is gone.
     Alien,
 }
 
@@ -41,9 +41,10 @@ pub struct Inode {
     pub content: Content,
     /// The library peer that holds its flock, or `NO_PID`.
     pub flock: Pid,
-    /// Modified longer ago than a shipped peer waits before it steals.
+    /// Last modified longer ago than a shipped peer waits before it steals.
     pub aged: bool,
-    /// A postscript stands behind the stamp: a holder's note of an append on its way. Only the journal's model uses it.
+    /// The stamp is followed by a postscript: a holder's note of an append in progress. Only the journal's model uses
+    /// it.
     pub note: bool,
 }
 
@@ -64,17 +65,17 @@ pub struct Lib {
     pub park: File,
     /// Whether the parked file has lost its own name.
     pub nameless: bool,
-    /// The lock as a contender opened it; once claimed in place, the lock held.
+    /// The lock as a contender opened it; once claimed in place, the lock that it holds.
     pub fd: File,
-    /// What an exchange left under the name of the parked file; stays there when the peer dies.
+    /// What an exchange left under the name of the parked file. It stays there when the peer dies.
     pub out: File,
-    /// Whom the settle still waits for, a bit each: the shipped peers, then the library peers.
+    /// Whom the settle still waits for, as bits: the shipped peers, then the library peers.
     pub waits: u8,
     /// A shipped peer whose lock was fixed in place (`docs/codegraph-lock.js`).
     pub mended: bool,
-    /// 30 s passed during its hold, in which it gave no sign of life.
+    /// 30 s passed during its hold without a sign of life.
     pub late: bool,
-    /// And so somebody may have robbed it: it holds only by its own account.
+    /// So it may have been robbed: only the peer itself still thinks that it holds.
     pub robbed: bool,
 }
 
@@ -82,9 +83,9 @@ pub struct Lib {
 pub struct Ship {
     pub at: shipped::At,
     pub left: u8,
-    /// The file it reads, is about to stamp or to rename, or has open for writing while it holds.
+    /// The file that it reads, that it is about to stamp or rename, or that it has open for writing while it holds.
     pub fd: File,
-    /// Held its lock for longer than peers allow that cannot see that it lives.
+    /// It has held its lock for longer than is allowed by peers that cannot see that it is alive.
     pub late: bool,
 }
 
@@ -106,7 +107,7 @@ pub enum Claim {
     Rename,
 }
 
-/// When a claimant that has settled asks whether its sign of life is late.
+/// When a claimant that has settled checks whether its sign of life is late.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Lateness {
     Never,
@@ -116,26 +117,26 @@ pub enum Lateness {
     Last,
 }
 
-/// How a library peer uses the kernel's word on whether anybody has a lock without a library stamp open for writing
+/// How a library peer asks the kernel whether anybody has a lock without a library stamp open for writing
 /// (`F_SETLEASE`).
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Lease {
-    /// There are none in this place.
+    /// This place has no leases.
     Missing,
     /// It does not ask.
     Ignored,
     /// It asks before it looks at PID and age.
     First,
-    /// It asks after all else, so that nothing it knows is newer.
+    /// It asks last, so that nothing it knows is newer.
     Last,
 }
 
-/// What a claimant whose timeout is over does when it has settled and is late again.
+/// What a claimant does that has settled and is late again when its timeout is over.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum GivesUp {
-    /// It lets the lock's `flock` go.
+    /// It gives up the lock's `flock`.
     LeavesACorpse,
-    /// It removes the lock, if that is its own.
+    /// It removes the lock, if it is its own.
     Unlinks,
 }
 
@@ -146,48 +147,48 @@ pub struct Lock {
     pub ships: usize,
     /// Shipped peers with a fixed lock.
     pub mended: usize,
-    /// The fixed peers find a flock(1), with which they take the kernel's lock on a corpse.
+    /// The fixed peers find a flock(1), and use it to take a corpse's `flock`.
     pub flock_command: bool,
     /// Nobody is stopped for longer than a settle between reading a corpse and writing to it.
     pub timely: bool,
-    /// How a fixed peer claims a corpse: as it should, or as it did before.
+    /// How a fixed peer claims a corpse: as it should, or as it used to.
     pub mended_claim: Claim,
-    /// A fixed peer's release looks at the stamp as well as the file.
+    /// A fixed peer's release looks at the stamp as well as at the file.
     pub mended_stamp: bool,
     /// The second shipped peer starts only when the first is gone.
     pub in_turn: bool,
     pub acquisitions: u8,
     pub crashes: u8,
-    /// How often 30 s pass, which is longer than every threshold, while all peers stand where they are: a peer that is stopped
-    /// longer than the others takes no step before or after. With fixed peers, only a live holder is stopped.
+    /// How often 30 s pass, which is longer than every threshold, while no peer moves. A peer that is stopped longer
+    /// than the others takes no step before or after. With fixed peers, only a live holder is stopped.
     pub freezes: u8,
-    /// They may pass beside a shipped peer between the two calls of a release, `fstatat` and `unlinkat`.
+    /// With a shipped peer, they may also pass between the two calls of a release, `fstatat` and `unlinkat`.
     pub freezes_in_release: bool,
-    /// Without leases, between the creation and the stamp of a shipped peer's lock (5 s will do).
+    /// Without leases, they may also pass between the creation and the stamp of a shipped peer's lock (5 s are enough).
     pub freezes_in_create: bool,
-    /// Between a shipped peer's rename of its lock and its opening it.
+    /// They may also pass between a shipped peer's rename of its lock and its open.
     pub freezes_in_steal: bool,
-    /// Starts with the lock of a process that is gone.
+    /// The search starts with the lock of a process that is gone.
     pub corpse: bool,
     pub claim: Claim,
-    /// An empty lock is claimed in place too; where there are no leases, it is then replaced by the parked file, with a
-    /// settle after each. Else it is claimed by exchange.
+    /// An empty lock is claimed in place too. Where there are no leases, it is then replaced by the parked file, with
+    /// a settle after each. Otherwise it is claimed by exchange.
     pub empties_in_place: bool,
-    /// The lock is linked with its stamp in it; otherwise it is created, and then stamped.
+    /// The lock is linked with its stamp in it; otherwise it is created first and stamped afterwards.
     pub parked: bool,
     pub flock: bool,
     pub lease: Lease,
-    /// A lock that nobody has open and whose PID is gone, or that has none, is judged once more after a settle.
+    /// A lock that nobody has open, and whose PID is gone or missing, is judged once more after a settle.
     pub confirm: bool,
-    /// The PIDs of shipped peers look gone to library peers, which live in another PID namespace.
+    /// The PIDs of shipped peers look gone to library peers, which are in another PID namespace.
     pub foreign: bool,
     /// The PIDs of library peers look gone to shipped peers.
     pub blind: bool,
-    /// After the `flock`, the path must still name the file that it was had on.
+    /// After the `flock`, the path must still name the file that was locked.
     pub recheck: bool,
     /// A claimant waits for the shipped peers that opened the lock before its claim.
     pub settle: bool,
-    /// When a peer that has settled, or linked, checks whether its sign of life is late, and settles again if so.
+    /// When a peer that has settled, or linked, checks whether its sign of life is late; if so, it settles again.
     pub lateness: Lateness,
     /// A release that was stopped while it settled settles again.
     pub releases_settle_again: bool,
@@ -196,14 +197,14 @@ pub struct Lock {
     pub moves_in_time: bool,
     /// A claimant in place carries the dead holder's postscript over behind its own stamp.
     pub carries: bool,
-    /// The settle is longer than what a shipped peer takes from reading its own lock to unlinking it.
+    /// The settle is longer than a shipped peer takes from reading its own lock to unlinking it.
     pub settle_covers_release: bool,
-    /// A release looks whether the lock is still its own.
+    /// A release checks whether the lock is still its own.
     pub identity: bool,
     /// Others may act between the two calls of a release, `fstatat` and `unlinkat`.
     pub torn_release: bool,
-    /// A library process may end while a shipped peer, having opened its lock, which has been released
-    /// since, has yet to ask whether its PID is alive.
+    /// A library process may end while a shipped peer has opened its lock, which was released since, and has yet to ask
+    /// whether its PID is alive.
     pub hole: bool,
 }
 
@@ -290,8 +291,8 @@ impl State {
         }
     }
 
-    /// The shipped peers, a bit each, between opening the lock and renaming over it; or, with `releases`,
-    /// between opening it and unlinking it.
+    /// The shipped peers, as bits, that are between opening the lock and renaming over it; or, with `releases`, between
+    /// opening it and unlinking it.
     pub fn deciding(&self, releases: bool) -> u8 {
         let mut mask = 0;
         for (number, ship) in self.ships.iter().enumerate() {
@@ -301,25 +302,26 @@ impl State {
         mask
     }
 
-    /// The library peers, a bit each behind those of the shipped ones, between reading a corpse and writing to it.
+    /// The library peers, as bits behind those of the shipped ones, that are between reading a corpse and writing to
+    /// it.
     pub fn claiming(&self) -> u8 {
         let claims = |lib: &Lib| u8::from(lib.at.claims());
         (0..LIBS).fold(0, |mask, peer| mask | claims(&self.libs[peer]) << (SHIPS + peer))
     }
 
-    /// The shipped peers, a bit each, between renaming their lock into place and opening it for writing.
+    /// The shipped peers, as bits, that are between renaming their lock into place and opening it for writing.
     pub fn reopening(&self) -> u8 {
         let reopens = |number: usize| u8::from(self.ships[number].at.reopens()) << number;
         (0..SHIPS).fold(0, |mask, number| mask | reopens(number))
     }
 
-    /// Whether somebody has this file open for writing. Library peers are not asked after: they have the `flock`.
+    /// Whether somebody has this file open for writing. Library peers do not count: they have the `flock`.
     pub fn is_open_for_writing(&self, file: File) -> bool {
         let by_mended = |lib: &Lib| lib.mended && (lib.park == file || lib.fd == file);
         self.ships.iter().any(|ship| ship.at.writes() && ship.fd == file) || self.libs.iter().any(by_mended)
     }
 
-    /// Whether anybody but library peer `peer` holds the lock, and was not itself stopped for too long.
+    /// Whether anybody but library peer `peer` holds the lock and was not itself stopped for too long.
     pub fn held_by_another(&self, peer: usize) -> bool {
         let libs = self
             .libs
@@ -329,7 +331,7 @@ impl State {
         libs || self.ships.iter().any(|ship| ship.at == shipped::At::Hold && !ship.late)
     }
 
-    /// Takes shipped peer `ship` out of what the settles wait for.
+    /// Removes shipped peer `ship` from what the settles wait for.
     pub fn decided(&mut self, ship: usize) {
         for lib in &mut self.libs {
             lib.waits &= !(1 << ship);
@@ -343,8 +345,8 @@ impl State {
         }
     }
 
-    /// Whether some shipped peer has opened a lock of `pid` that is the lock no more and has not yet
-    /// asked whether `pid` is alive.
+    /// Whether some shipped peer has opened a lock of `pid` that is no longer the lock, and has yet to ask whether
+    /// `pid` is alive.
     pub fn asked_after(&self, pid: Pid) -> bool {
         self.ships
             .iter()
@@ -379,7 +381,7 @@ impl State {
         }
     }
 
-    /// Gives the library peers the order `order` and the files the order in which they are reached.
+    /// Puts the library peers into the order `order`, and the files into the order in which they are reached.
     fn renamed(&self, order: [usize; LIBS]) -> State {
         let mut pids: [Pid; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
         for (new, old) in order.into_iter().enumerate() {
@@ -428,15 +430,15 @@ impl State {
         next
     }
 
-    /// The same state, with nothing in it that nobody can reach.
+    /// The same state without anything that nobody can reach.
     pub fn with_files_renumbered(&self) -> State {
         let mut state = *self;
         state.sweep();
         state.renamed([0, 1, 2, 3])
     }
 
-    /// What tells one library peer from another, whatever their names: identical peers with different
-    /// signs end up in the same order. Equal signs may hide a difference; then a state is searched twice.
+    /// What distinguishes one library peer from another, apart from names: identical peers with different signs
+    /// always end up in the same order. Equal signs may hide a difference; then a state is searched twice.
     fn sign(&self, peer: usize) -> u64 {
         let lib = &self.libs[peer];
         let pid = peer as Pid;
@@ -487,8 +489,8 @@ impl State {
         sign
     }
 
-    /// One representative for all states that differ only in the names of library peers and files, and
-    /// the peers' order in it. `more` is what else tells peers apart.
+    /// One representative for all states that differ only in the names of library peers and files, and the peers'
+    /// order in it. `more` is what else distinguishes peers.
     pub fn canonical(&self, more: [u64; LIBS]) -> (State, [usize; LIBS]) {
         let mut state = *self;
         state.sweep();
@@ -504,7 +506,7 @@ impl State {
         (state.renamed(order), order)
     }
 
-    /// Whether anything but itself can still tell a peer that is done from one that is dead.
+    /// Whether anybody but the peer itself can still tell whether it is done or dead.
     fn remembered(&self, peer: usize) -> bool {
         let pid = peer as Pid;
         let mut found = false;
@@ -541,14 +543,14 @@ impl State {
                 .all(|ship| matches!(ship.at, S::Create | S::Done | S::Dead | S::Unborn))
     }
 
-    /// Whether a newcomer would wait for good, nobody holding the lock.
+    /// Whether a newcomer would wait forever although nobody holds the lock.
     fn stuck(&self) -> bool {
         if self.lock == NONE || !self.quiet() {
             return false;
         }
         let inode = self.inode(self.lock);
         match inode.flock {
-            // A lock that a shipped peer has let go of, but not removed, is stale only after 30 s.
+            // A lock that a shipped peer has closed but not removed becomes stale only after 30 s.
             NO_PID => match inode.content {
                 Content::Stamp(pid) | Content::Old(pid) => {
                     let by_pid = self.libs.get(pid as usize).is_none_or(|lib| lib.mended);
@@ -670,7 +672,7 @@ pub fn name(pid: Pid) -> &'static str {
     ["L1", "L2", "L3", "L4", "S1", "S2"][pid as usize]
 }
 
-/// 30 s pass, if the configuration and the state allow it.
+/// Lets 30 s pass, if the configuration and the state allow it.
 pub fn pass(config: &Lock, state: &State, emit: &mut impl FnMut(Step<State>)) {
     if state.freezes == 0 {
         return;
@@ -693,7 +695,7 @@ pub fn pass(config: &Lock, state: &State, emit: &mut impl FnMut(Step<State>)) {
     }
 }
 
-/// Everybody stands still, wherever he is; but a shipped peer not where the protocol promises nothing then.
+/// Everybody stops where they are. But a shipped peer is not stopped where the protocol promises nothing about it.
 fn all_age(config: &Lock, state: &State) -> Option<State> {
     use {library::At as L, shipped::At as S};
     let frozen_beyond_help = state.ships.iter().any(|ship| {
@@ -712,7 +714,7 @@ fn all_age(config: &Lock, state: &State) -> Option<State> {
     }
     for lib in next.libs.iter_mut().filter(|lib| lib.at == L::Hold) {
         lib.late = true;
-        // Without a flock, others take it for dead.
+        // Without a flock, others take it to be dead.
         lib.robbed |= !config.flock;
     }
     for ship in &mut next.ships {
@@ -850,7 +852,7 @@ impl<const N: usize> Bits<N> {
         }
     }
 
-    /// The postscripts, which only the journal's model knows of.
+    /// The postscripts, which only the journal's model uses.
     pub fn push_notes(&mut self, state: &State) {
         for inode in &state.inodes {
             self.push(inode.note.into(), 1);
@@ -863,7 +865,7 @@ impl<const N: usize> Bits<N> {
         }
     }
 
-    /// Fields never straddle two words, which keeps both ways to one shift.
+    /// Fields never straddle two words, so that one shift is enough in both directions.
     fn place(&mut self, width: usize) -> (usize, usize) {
         if self.used % 64 + width > 64 {
             self.used += 64 - self.used % 64;

@@ -1,7 +1,7 @@
-//! A breadth-first search of every state a model can reach.
+//! A breadth-first search of every state that a model can reach.
 //!
-//! States are kept whole and compared exactly (no hash compaction), so "no fault" is a statement about
-//! all of them; breadth first, so a fault comes with one of its shortest traces.
+//! States are kept whole and compared exactly, without hash compaction, so "no fault" is a statement about all of them.
+//! Since the search is breadth-first, a fault comes with one of its shortest traces.
 
 use std::fmt;
 
@@ -10,13 +10,13 @@ pub struct Step<S> {
     pub by: &'static str,
     pub what: &'static str,
     pub next: S,
-    /// Set when the step itself is what must never happen.
+    /// Set if the step itself must never happen.
     pub fault: Option<&'static str>,
 }
 
 pub trait Model {
     type State: Copy;
-    /// A state, packed: what the search stores and compares.
+    /// A packed state: what the search stores and compares.
     type Packed: Copy + Eq + AsRef<[u64]>;
 
     fn start(&self) -> Self::State;
@@ -43,7 +43,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Whether some step of the trace reads `what`, done by a peer whose name starts with `by`.
+    /// Whether some step of the trace reads `what` and was taken by a peer whose name starts with `by`.
     pub fn has(&self, by: &str, what: &str) -> bool {
         self.lines.iter().any(|(b, w, _)| b.starts_with(by) && w.contains(what))
     }
@@ -58,7 +58,7 @@ impl fmt::Display for Trace {
     }
 }
 
-/// Searches all of `model`, up to the first fault that is `wanted`; the others are steps like any.
+/// Searches all of `model` up to the first fault that is `wanted`; steps with other faults count like any step.
 pub fn search_for<M: Model>(model: &M, wanted: impl Fn(&str) -> bool) -> Outcome {
     let fault_of = |step: &Step<M::State>| {
         step.fault
@@ -107,8 +107,8 @@ pub fn search_for<M: Model>(model: &M, wanted: impl Fn(&str) -> bool) -> Outcome
     }
 }
 
-/// Walks `path` again. With `names` nobody is renamed, so that each peer keeps its name throughout the trace: that fails
-/// where two peers are told apart by nothing that the model looks at to order them.
+/// Walks `path` again. With `names`, nobody is renamed, so each peer keeps its name throughout the trace. That fails
+/// if two peers differ only in something that the model does not look at when it orders them.
 fn retrace<M: Model>(
     model: &M,
     path: &[M::Packed],
@@ -140,7 +140,7 @@ fn retrace<M: Model>(
     Some(Trace { fault, lines })
 }
 
-/// Every state met, each with the one it was first reached from; found again through an open hash table
+/// Every state that was found, each with the one from which it was first reached. They are in an open hash table,
 /// whose slots hold half of the hash and the state's number plus one.
 struct Seen<P> {
     states: Vec<P>,

@@ -23,7 +23,7 @@ pub enum At {
     Unlink,
     Done,
     Dead,
-    /// Starts when the other one is dead.
+    /// Starts when the other shipped peer is dead.
     Unborn,
 }
 
@@ -56,27 +56,27 @@ pub const DEAD: Ship = Ship {
 };
 
 impl At {
-    /// Has opened the lock, and may yet rename over it or unlink it for what it read.
+    /// Has opened the lock, and may still rename over it or unlink it because of what it read.
     pub fn decides(self) -> bool {
         self.releases() || self.asks() || matches!(self, At::Stat | At::WriteTmp | At::Rename)
     }
 
-    /// Has a lock open for writing: its own.
+    /// Has a lock open for writing, which is its own.
     pub fn writes(self) -> bool {
         matches!(self, At::Stamp | At::Hold)
     }
 
-    /// Has renamed its lock into place and not yet opened it for writing.
+    /// Has renamed its lock into place, and not opened it for writing yet.
     pub fn reopens(self) -> bool {
         matches!(self, At::OpenBack | At::ReadBack | At::Reopen)
     }
 
-    /// Has opened its own lock to unlink it.
+    /// Has opened its own lock in order to unlink it.
     pub fn releases(self) -> bool {
         matches!(self, At::ReadOwn | At::Unlink)
     }
 
-    /// Has opened the lock and not yet asked whether its holder is alive.
+    /// Has opened the lock, and not asked yet whether its holder is alive.
     pub fn asks(self) -> bool {
         matches!(self, At::Read | At::Ask)
     }
@@ -143,7 +143,7 @@ fn create(state: &mut State, ship: usize) -> &'static str {
     let peer = &mut state.ships[ship];
     if peer.at == At::Stamp {
         peer.at = At::Hold;
-        let fd = peer.fd; // stays open for as long as it holds
+        let fd = peer.fd; // stays open while it holds
         renonce(state, ship);
         let inode = state.inode_mut(fd);
         inode.content = Content::Stamp(pid);
@@ -161,7 +161,7 @@ fn create(state: &mut State, ship: usize) -> &'static str {
     "open(lock, O_CREAT|O_EXCL)"
 }
 
-/// What it stamped before bears another nonce than what it stamps now.
+/// What it stamped before has another nonce than what it stamps now.
 fn renonce(state: &mut State, ship: usize) {
     for inode in &mut state.inodes {
         if inode.content == Content::Stamp(ship_pid(ship)) {
@@ -230,8 +230,8 @@ fn steal(config: &Lock, state: &mut State, ship: usize) -> &'static str {
     what
 }
 
-/// The holder of what it renames over is robbed: after 30 s without a sign of life; or, by a peer that cannot see its PID, at
-/// any time from its claim on. Any other theft breaks a promise.
+/// The holder of the lock that it renames over is robbed: after 30 s without a sign of life, or, if the shipped peer
+/// cannot see its PID, at any time after its claim. Any other theft breaks a promise.
 fn rob(config: &Lock, state: &mut State) {
     let lock = state.lock;
     let flock = if lock == NONE { NO_PID } else { state.inode(lock).flock };

@@ -1,4 +1,4 @@
-//! A dead holder's lock is taken over: what of it is kept, and what of others is left alone.
+//! Taking over a dead holder's lock: what is kept of it, and what is left alone because it belongs to others.
 
 use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
@@ -13,7 +13,7 @@ const EIO: i32 = 5;
 const EINVAL: i32 = 22;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A lock that is nobody's stamp, and older than 30 s.
+/// A lock that has no stamp and is older than 30 s.
 fn foreign(scratch: &Scratch, world: &World) {
     fs::write(scratch.lock(), "what is this?\n").unwrap();
     world.age(&scratch.lock(), 40 * SECOND);
@@ -32,7 +32,7 @@ fn a_claim_that_cannot_be_written_leaves_the_lock_as_it_was() {
         .set_modified(then)
         .unwrap();
     let lock = scratch.open();
-    // The clock is the system's: one of the test's would set the file's time.
+    // By the system's clock: with a clock of the test's, the library would set the file's time.
     let failed = crate::scene::at_real_time(once(At::Before("ftruncate"), 1, || Verdict::Fail(EIO)), || {
         lock.acquire().map(drop)
     });
@@ -42,7 +42,7 @@ fn a_claim_that_cannot_be_written_leaves_the_lock_as_it_was() {
     assert!(modified <= then, "{modified:?} instead of {then:?}");
 }
 
-/// A journal that a killed append has cut, and the note of it in the dead holder's lock.
+/// A journal that a killed append has cut, and the dead holder's note of it in its lock.
 fn torn(scratch: &Scratch) -> String {
     let stamp = scratch.dead_stamp();
     let before = "a/whole/path\n";
@@ -79,7 +79,8 @@ fn a_note_of_a_finished_append_is_not_acted_upon() {
     assert_eq!(scratch.content(), journal);
 }
 
-/// The claimant is stopped after its claim has settled, and robbed; and the thief's successor has appended when it acquires.
+/// The claimant is stopped after its claim has settled, and is robbed. When it acquires, the thief's successor has
+/// appended.
 #[test]
 fn a_note_of_a_claim_that_was_lost_is_forgotten() {
     let (scratch, world) = (Scratch::new(), World::new());
@@ -97,7 +98,7 @@ fn a_note_of_a_claim_that_was_lost_is_forgotten() {
                     fs::remove_file(dir.lock()).unwrap();
                 }
             }
-            // It looks at its lock, and then for the private file of the dead.
+            // It looks at its lock, and then for the dead holder's private file.
             At::Before("newfstatat") => {
                 looks += 1;
                 if pauses == 1 && looks == 2 {
@@ -111,7 +112,7 @@ fn a_note_of_a_claim_that_was_lost_is_forgotten() {
     let held = world.run(robbed, || lock.acquire()).unwrap();
     assert_eq!(world.pauses.get(), 2);
     assert_eq!(scratch.content(), format!("{HEADER}a/whole/path\nanother\n"));
-    assert!(!held.recovered().unwrap(), "nobody died who held this one");
+    assert!(!held.recovered().unwrap(), "this lock's holder did not die");
     held.release().unwrap();
 }
 
@@ -138,7 +139,7 @@ fn a_corpse_that_was_replaced_is_not_exchanged() {
     assert!(scratch.private_files().is_empty(), "{:?}", scratch.private_files());
 }
 
-/// The process stands still before its exchange: an old lock must not appear, which a shipped peer takes at once.
+/// The process stops before its exchange. It must not put an old lock there, which a shipped peer would take at once.
 #[test]
 fn an_old_stamp_is_renewed_before_it_is_exchanged() {
     let (scratch, world) = (Scratch::new(), World::new());
@@ -161,8 +162,8 @@ fn an_old_stamp_is_renewed_before_it_is_exchanged() {
     assert!(world.calls().contains(&"renameat2"));
 }
 
-/// A shipped peer's lock comes to stand there within the exchange, and is put back; also if what was put in its place is
-/// gone by then, and then over nobody.
+/// A shipped peer's lock gets into the exchange, and is put back. If our own lock is gone from the name by then, it
+/// is put back without overwriting anybody's.
 #[test]
 fn a_live_lock_that_was_exchanged_goes_back() {
     for comes_another in [false, true] {
@@ -189,7 +190,7 @@ fn a_live_lock_that_was_exchanged_goes_back() {
         assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
         let stands = fs::read_to_string(scratch.lock()).unwrap();
         assert_eq!(stands == LIVING, !comes_another, "{stands}");
-        // What could not go back is not ours to remove.
+        // What could not be put back is not ours to remove.
         let is_theirs = |path: &std::path::PathBuf| fs::read_to_string(path).unwrap() == LIVING;
         assert_eq!(scratch.private_files().iter().any(is_theirs), comes_another);
     }
@@ -231,7 +232,7 @@ fn a_claim_removes_nobody_elses_private_file() {
 
 // ------------------------------------------------------------------------------------------------- to another inode
 
-/// Where there are no leases, an empty lock is left for another inode, which must not look old as it appears.
+/// Where there are no leases, a hold of an empty lock moves to another inode, which must not look old when it appears.
 #[test]
 fn an_old_stamp_is_renewed_before_it_is_moved() {
     let (scratch, world) = (Scratch::new(), World::new());
@@ -256,7 +257,7 @@ fn an_old_stamp_is_renewed_before_it_is_moved() {
     assert!(world.calls().contains(&"renameat"));
 }
 
-/// A shipped peer has judged the claim by its age.
+/// A shipped peer judges the claim by its age, and steals it.
 #[test]
 fn nothing_is_moved_over_a_lock_that_may_be_anothers() {
     let (scratch, world) = (Scratch::new(), World::new());
@@ -272,7 +273,7 @@ fn nothing_is_moved_over_a_lock_that_may_be_anothers() {
                 settled = true;
                 clock.pass(31 * SECOND);
             }
-            // The sign of life of what is to be moved there.
+            // The sign of life given to the file that is to be moved there.
             At::Before("utimensat") if settled && !stolen => {
                 stolen = true;
                 dir.steal();

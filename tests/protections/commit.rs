@@ -1,4 +1,4 @@
-//! What is written to the journal, and what is not, when the lock is lost, a call fails or a process is killed.
+//! What is written to the journal, and what is not, if the lock is lost, a call fails or a process is killed.
 
 use std::cell::RefCell;
 use std::fs;
@@ -40,7 +40,7 @@ fn a_call_that_lost_its_lock_is_done_again() {
     let mut written = 0;
     let robbed = move |at| {
         match at {
-            // After the last look at the journal, before the one at the lock.
+            // After the last look at the journal, and before the one at the lock.
             At::After("newfstatat") if written == 1 => {
                 written = 2;
                 dir.steal();
@@ -71,7 +71,7 @@ fn nul_bytes_are_not_taken_away_under_a_hold_that_was_lost() {
     assert!(held.release().is_err());
 }
 
-/// The stamp cannot be put, and meanwhile something has happened.
+/// Stamping fails, and at the same moment something else happens.
 fn fail_to_stamp(scratch: &Scratch, meanwhile: impl FnOnce() + 'static) -> jlock::Error {
     let world = World::new();
     let lock = world.parked(scratch);
@@ -103,7 +103,7 @@ fn an_undo_takes_nothing_from_one_who_takes_no_lock() {
     assert_eq!(scratch.content(), format!("{HEADER}before\nours\ntheirs\n"));
 }
 
-/// The header must not promise entries that are gone, if the process is killed in the middle.
+/// If the process is killed halfway, the header must not promise entries that are gone.
 #[test]
 fn an_undo_takes_the_stamp_back_first() {
     let (scratch, world) = (Scratch::with("before\n"), World::new());
@@ -151,7 +151,7 @@ fn a_kill_between_entries_and_stamp_leaves_the_older_stamp() {
     panic!("it has more calls than that");
 }
 
-/// codegraph's native engine does so, without the lock.
+/// codegraph's native engine does this, without the lock.
 #[test]
 fn a_journal_that_was_replaced_under_an_append_gets_it_too() {
     let (scratch, world) = (Scratch::with("before\n"), World::new());
@@ -171,7 +171,7 @@ fn a_note_that_could_not_be_taken_away_is_taken_away_before_the_next_append() {
     fs::write(scratch.journal(), format!("{HEADER}{filler}\n")).unwrap();
     let lock = scratch.open();
     let held = lock.acquire().unwrap();
-    // The second one takes the note away.
+    // The second append takes the note away.
     let stays = once(At::Before("ftruncate"), 2, || Verdict::Fail(EIO));
     world.run(stays, || append(&lock, "across/the/page")).unwrap();
     let noted = |content: &str| content.contains("append=");
@@ -228,7 +228,7 @@ fn what_is_synced_is_the_journal_that_stands() {
     assert_eq!((made("fdatasync"), made("fsync")), (2, 2));
 }
 
-/// The number of the journal whose name is known to be on disk is given to another, once it is gone.
+/// When the journal whose name is known to be on disk is gone, another one gets its inode number.
 #[test]
 fn a_journal_that_has_an_old_ones_number_has_its_name_made_durable() {
     let (scratch, world) = (Scratch::new(), World::new());
@@ -236,7 +236,7 @@ fn a_journal_that_has_an_old_ones_number_has_its_name_made_durable() {
     let other = scratch.open();
     append(&lock, "a").unwrap();
     for round in 0..20 {
-        // The file system gives the number of the first away for the second.
+        // The file system gives the first one's number to the second.
         other.journal().write_header(STAMP_MS + round).unwrap();
         other.journal().write_header(STAMP_MS + round).unwrap();
         world.quietly(|| append(&lock, "b")).unwrap();
@@ -246,7 +246,7 @@ fn a_journal_that_has_an_old_ones_number_has_its_name_made_durable() {
 
 // ------------------------------------------------------------------------------------------------- limits
 
-/// The limit on the size of files, for this process.
+/// The limit on file sizes, for this process.
 struct Limited(rustix::process::Rlimit);
 
 impl Limited {
@@ -269,7 +269,7 @@ impl Drop for Limited {
     }
 }
 
-/// Nobody sees half an entry, and no kill leaves one.
+/// Nobody ever sees half an entry, and no kill leaves one.
 #[test]
 fn what_would_go_beyond_the_limit_is_not_begun() {
     let (scratch, world) = (Scratch::new(), World::new());
@@ -281,7 +281,7 @@ fn what_would_go_beyond_the_limit_is_not_begun() {
     let too_long = world.quietly(|| append(&lock, "a/longer/path"));
     assert_eq!(too_long.unwrap_err().code(), -27);
     assert!(!world.calls().contains(&"write"), "{:?}", world.calls());
-    // The header gets more digits: a new file.
+    // The header gets more digits, which takes a new file.
     let rewritten = world.quietly(|| stamp(&lock, "a"));
     assert_eq!(rewritten.unwrap_err().code(), -27);
     assert!(!world.calls().contains(&"pwrite64"), "{:?}", world.calls());

@@ -1,4 +1,4 @@
-//! A process that stands still: whose sign of life is late, and what becomes of a hold that is lost.
+//! A process that stops: its sign of life is late, or its hold is lost.
 
 use std::fs;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::scene::{At, Dir, LIVING, Scratch, World, meanwhile, once};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A stamp is as old as its file, though its owner stands still after it has written it.
+/// A stamp is as old as its file, even if its owner stops after writing it.
 #[test]
 fn a_stamp_that_was_written_long_ago_is_renewed_before_it_is_linked() {
     let (scratch, world) = (Scratch::new(), World::new());
@@ -28,7 +28,7 @@ fn a_stamp_that_was_written_long_ago_is_renewed_before_it_is_linked() {
     assert!(world.calls().contains(&"linkat"));
 }
 
-/// The same of a stamp that is renewed.
+/// The same for a stamp that is renewed.
 #[test]
 fn a_stamp_that_was_renewed_long_ago_settles() {
     let (scratch, world) = (Scratch::new(), World::new());
@@ -44,7 +44,7 @@ fn a_stamp_that_was_renewed_long_ago_settles() {
     assert_eq!(world.pauses.get(), 1);
 }
 
-/// And of a hold's sign of life.
+/// The same for a hold's sign of life.
 #[test]
 fn a_sign_of_life_is_as_old_as_the_file_says() {
     let (scratch, world) = (Scratch::new(), World::new());
@@ -57,20 +57,20 @@ fn a_sign_of_life_is_as_old_as_the_file_says() {
     world.quietly(|| held.release()).unwrap();
 }
 
-/// And of a claim.
+/// The same for a claim.
 #[test]
 fn a_claim_is_as_old_as_its_file() {
     let (scratch, world) = (Scratch::new(), World::new());
     fs::write(scratch.lock(), scratch.dead_stamp()).unwrap();
     let lock = world.quietly(|| scratch.open());
     let clock = world.clone();
-    // Nothing is parked, and so the one write is the claim's.
+    // Nothing is parked, so the only write is the claim's.
     let stops = meanwhile(At::After("ftruncate"), 1, move || clock.pass(31 * SECOND));
     world.run(stops, || lock.acquire_for(None).unwrap().release()).unwrap();
     assert_eq!(world.pauses.get(), 2);
 }
 
-/// Nobody can tell how long it has been silent, but for a clock that was corrected by a little.
+/// After that, nobody knows how long it has been silent; only a small correction of the clock makes no difference.
 #[test]
 fn a_clock_that_was_set_back_makes_a_hold_late() {
     for (back_ms, settles) in [(2_000, 1), (500, 0)] {
@@ -98,8 +98,8 @@ fn a_clock_that_was_set_back_makes_a_link_late() {
     }
 }
 
-/// An acquire whose link was late, which has a second's time; what is done while it settles, and after. Then another handle
-/// can have the lock, while this one lives.
+/// Makes a link late in an acquire that has a timeout of a second, with `settling` while it settles and `after` when
+/// it has returned. Then another handle must get the lock while this one still exists. Returns the acquire's error.
 fn link_late(
     scratch: &Scratch,
     world: &World,
@@ -142,12 +142,12 @@ fn a_late_link_that_is_given_up_is_free_to_be_claimed() {
     );
 }
 
-/// A link to the lock as it stands, to be put back.
+/// Makes a second link to the present lock, so that it can be put back.
 fn keep(dir: &Dir) {
     fs::hard_link(dir.lock(), dir.0.join("kept")).unwrap();
 }
 
-/// As an exchange does, of somebody who then dies.
+/// As if somebody who had exchanged it and then died had put it back.
 fn put_back(dir: &Dir) {
     fs::rename(dir.0.join("kept"), dir.lock()).unwrap();
 }
@@ -197,7 +197,7 @@ fn the_next_hold_does_not_say_since_when_the_last_was_held() {
     held.release().unwrap();
 }
 
-/// A disk that fails, say. The handle lives, and its stamp stands at the lock's name.
+/// For example because the disk fails. The handle still exists, and its stamp still has the lock's name.
 #[test]
 fn a_lock_that_could_not_be_released_is_left_as_a_dead_holders() {
     let (scratch, world) = (Scratch::new(), World::new());
@@ -212,7 +212,7 @@ fn a_lock_that_could_not_be_released_is_left_as_a_dead_holders() {
     held.release().unwrap();
 }
 
-/// Else it would be taken before its holder knows of it.
+/// Otherwise the lock would be taken before its holder knows of it.
 #[test]
 fn a_late_link_gives_a_sign_of_life() {
     let (scratch, world) = (Scratch::new(), World::new());
@@ -224,7 +224,7 @@ fn a_late_link_gives_a_sign_of_life() {
     world.quietly(|| held.release()).unwrap();
 }
 
-/// A shipped peer judged the lock by its age, and renames while its holder settles.
+/// A shipped peer has judged the lock by its age, and renames over it while its holder settles.
 #[test]
 fn a_hold_that_is_taken_away_while_it_settles_is_lost() {
     let (scratch, world) = (Scratch::new(), World::new());

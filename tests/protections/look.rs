@@ -1,4 +1,4 @@
-//! A look at a lock that changes under one's eyes, and at what is none.
+//! Looking at a lock that changes meanwhile, and at something that is not a lock.
 
 use std::fs;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use rustix::fs::inotify;
 
 use crate::scene::{At, LIVING, Scratch, World, inode, make_fifo, meanwhile};
 
-/// Between a contender's open and its `flock` the holder releases and closes its handle, and another takes the lock: the
-/// `flock` is free of a file that is the lock no more.
+/// Between a contender's open and its `flock`, the holder releases the lock and closes its handle, and somebody else
+/// takes it. The `flock` is then free on a file that is no longer the lock.
 #[test]
 fn a_lock_that_was_replaced_under_a_contenders_eyes_is_not_judged_by_the_old_one() {
     let (scratch, world) = (Scratch::new(), World::new());
@@ -27,7 +27,7 @@ fn a_lock_that_was_replaced_under_a_contenders_eyes_is_not_judged_by_the_old_one
     });
     let tried = world.run(replaced, || contender.try_acquire().map(drop));
     assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
-    assert_eq!(scratch.private_files(), parked, "a claim was begun");
+    assert_eq!(scratch.private_files(), parked, "no claim was begun");
 }
 
 /// Whether anybody opens this file while `run` runs.
@@ -68,7 +68,7 @@ fn a_fifo_that_comes_to_the_locks_name_is_refused() {
     assert_eq!(tried.unwrap_err().kind(), ErrorKind::NotLock);
 }
 
-/// The stamp of a library peer that ran under another kernel. Nobody has its `flock`, here.
+/// A library peer's stamp from another boot. Nobody here has its `flock`.
 fn try_beside_another_boot(locks_age: Duration, boots_age: Duration) -> jlock::Result<()> {
     let (scratch, world) = (Scratch::new(), World::new());
     let text = "4711\n4711-0123456789abcdef\njlock/1 boot=another pidns=1 start=1 host=h\n";
@@ -101,7 +101,7 @@ fn a_lock_without_a_boot_id_may_be_another_kernels() {
     assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
-/// How `try_acquire` ends beside a living holder, if so many `flock`s fail with `EIO`.
+/// How `try_acquire` ends beside a living holder if this many `flock`s fail with `EIO`.
 fn try_where_the_server_forgot(failures: u32, network: bool) -> jlock::Result<()> {
     const ENOSYS: i32 = 38;
     let (scratch, world) = (Scratch::new(), World::new());
@@ -128,7 +128,7 @@ fn try_where_the_server_forgot(failures: u32, network: bool) -> jlock::Result<()
 
 const EIO: i32 = 5;
 
-/// As two mounts of one NFS server in one kernel do now and then: it forgets what the one of them has open.
+/// This happens with two mounts of one NFS server in one kernel: the server forgets what one of them has open.
 #[test]
 fn a_lock_that_the_server_forgot_to_be_open_is_opened_anew() {
     let tried = try_where_the_server_forgot(3, true);
@@ -139,7 +139,7 @@ fn a_lock_that_the_server_forgot_to_be_open_is_opened_anew() {
     }
 }
 
-/// Nobody but us has touched the file, and the kernel says nothing else than that we have made it.
+/// Nobody but us has touched the file, and the name shows that our link was made, whatever the kernel reported.
 #[test]
 fn a_link_that_was_made_and_reported_as_failed_holds() {
     for errno in [5, 17] {
@@ -170,7 +170,8 @@ fn a_parked_stamp_that_is_gone_is_parked_anew() {
     lock.acquire().unwrap().release().unwrap();
 }
 
-/// A sweep, or a contender once it is the lock, takes a file with content and without a `flock` for a dead one's.
+/// A sweep takes a file with content and without a `flock` to be a dead peer's; so does a contender once it is the
+/// lock.
 #[test]
 fn a_private_file_is_flocked_before_it_has_content() {
     let (scratch, world) = (Scratch::new(), World::new());
@@ -193,7 +194,7 @@ fn a_shipped_peer_that_lives_is_waited_for() {
     assert_eq!(scratch.open().try_acquire().unwrap_err().kind(), ErrorKind::WouldBlock);
 }
 
-/// A sweep looks at it just then, and takes it for nobody's.
+/// A sweep is just looking at the file, and takes it to be a dead peer's.
 #[test]
 fn a_private_file_that_somebody_has_locked_is_given_up() {
     let (scratch, world) = (Scratch::new(), World::new());
@@ -215,7 +216,7 @@ fn a_private_file_that_somebody_has_locked_is_given_up() {
     held.release().unwrap();
 }
 
-/// Of a shipped peer nobody knows since when.
+/// Nobody knows how long a shipped peer has held its lock.
 #[test]
 fn it_is_said_for_how_long_a_library_peer_has_held() {
     let scratch = Scratch::new();
@@ -227,7 +228,8 @@ fn it_is_said_for_how_long_a_library_peer_has_held() {
     assert_eq!(lock.inspect().unwrap().held, None);
 }
 
-/// Whoever has given up is nobody to wait for, though its handle is open still; and whoever may use the directory may line up.
+/// Nobody waits for a waiter that has given up, even if its handle is still open; and whoever may use the directory
+/// may line up.
 #[test]
 fn a_wait_that_is_over_holds_nobody_up() {
     use std::os::unix::fs::PermissionsExt;
@@ -265,6 +267,6 @@ fn a_wait_that_is_over_holds_nobody_up() {
     };
     let parked = world.run(waits, || second.acquire_for(time).map(drop));
     assert_eq!(parked.unwrap_err().kind(), ErrorKind::TimedOut);
-    assert_eq!(looked.get(), Some(true), "it waited before it had looked at the lock");
+    assert_eq!(looked.get(), Some(true), "it looks at the lock before it waits");
     held.release().unwrap();
 }

@@ -1,7 +1,8 @@
-//! Protections that matter for an instant, each in the one schedule in which it does: something happens at a system call, or
-//! between two, and the test says what must not come of it. `tests/mutants` takes each of them out, and a test here turns red.
+//! Protections that matter only for an instant, each in the one schedule where it does: something happens at a system
+//! call or between two, and the test says what must not come of it. `tests/mutants` takes each protection out, and
+//! then a test here turns red.
 //!
-//! What matters among several peers, in schedules that nobody has thought of, is for `tests/stepped`.
+//! Schedules of several peers that nobody has thought of are left to `tests/stepped`.
 
 mod claim;
 mod commit;

@@ -1,4 +1,4 @@
-//! A file system that is not known to be local: what it does is tried, and not believed.
+//! A file system that is not known to be local: what it does is tried out, not trusted.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::scene::{At, Dir, Scratch, World, at_real_time, open_file_at};
 const ENOSYS: i32 = 38;
 const EOPNOTSUPP: i32 = 95;
 
-/// A handle that cannot find out what file system this is.
+/// A handle that cannot find out which file system this is.
 fn open(dir: &Dir, options: &Options) -> Lock {
     let unknown = |at| match at {
         At::Before("fstatfs") => Verdict::Fail(ENOSYS),
@@ -22,7 +22,7 @@ fn open(dir: &Dir, options: &Options) -> Lock {
     at_real_time(unknown, || options.open(&dir.0)).unwrap()
 }
 
-/// At the first call of this name after the first link.
+/// Acts once, at the first call of this name after the first link.
 fn after_the_link(call: &'static str, act: impl FnOnce() + 'static) -> impl FnMut(At) -> Verdict + 'static {
     let (mut linked, mut act) = (false, Some(act));
     move |at| {
@@ -68,7 +68,7 @@ fn a_flock_that_does_not_reach_is_not_relied_on() {
     held.release().unwrap();
 }
 
-/// A file server may lock so: nobody could look at such a lock.
+/// A file server may lock like this; then nobody could look at such a lock.
 #[test]
 fn a_file_that_cannot_be_read_under_a_flock_is_refused() {
     const EACCES: i32 = 13;
@@ -87,7 +87,7 @@ fn a_file_that_cannot_be_read_under_a_flock_is_refused() {
     assert!(!scratch.lock().exists());
 }
 
-/// A contender that took us for dead has written its stamp over ours.
+/// A contender that thought we were dead has written its stamp over ours.
 #[test]
 fn a_hold_that_was_written_over_where_there_is_no_flock_is_lost() {
     let (scratch, world) = (Scratch::new(), World::new());
@@ -131,7 +131,7 @@ const EPERM: i32 = 1;
 const EINVAL: i32 = 22;
 const ENOLCK: i32 = 37;
 
-/// Neither hard links nor an exclusive rename; and perhaps no `flock`.
+/// A place with neither hard links nor an exclusive rename, and perhaps without `flock`.
 fn lacks_all(flock: bool) -> impl FnMut(At) -> Verdict + 'static {
     move |at| match at {
         At::Before("linkat") => Verdict::Fail(EPERM),
@@ -160,7 +160,7 @@ fn where_neither_is_exclusive_the_lock_is_made_in_its_place() {
     }
 }
 
-/// Nothing is parked whose stamp would say so.
+/// No stamp is parked that could say so.
 #[test]
 fn a_claim_says_that_there_is_no_flock() {
     let (scratch, world) = (Scratch::new(), World::new());
@@ -175,7 +175,7 @@ fn a_claim_says_that_there_is_no_flock() {
     });
 }
 
-/// The new lock is another's by the time that its `flock` is tried: a contender looks at it.
+/// A contender looks at the new lock just before its `flock` is tried, so the `flock` is taken by then.
 #[test]
 fn a_lock_that_a_contender_looks_at_as_it_is_made_is_left() {
     let (scratch, world) = (Scratch::new(), World::new());
@@ -197,7 +197,7 @@ fn a_lock_that_a_contender_looks_at_as_it_is_made_is_left() {
     assert!(looked_at.take().is_some() && !scratch.lock().exists());
 }
 
-/// A file server says so of locks that it does not have; here it is something else.
+/// A file server returns this error if it has no locks; on a local file system it means something else.
 #[test]
 fn locks_that_cannot_be_had_are_an_error_on_a_local_file_system_alone() {
     let none = |at| match at {
@@ -220,7 +220,7 @@ fn locks_that_cannot_be_had_are_an_error_on_a_local_file_system_alone() {
     );
 }
 
-/// The same of a stamp that is renewed before its link.
+/// The same for a stamp that is renewed before its link.
 #[test]
 fn a_stamp_whose_time_is_not_set_is_renewed_by_writing() {
     let (scratch, world) = (Scratch::new(), World::new());
@@ -240,7 +240,7 @@ fn a_stamp_whose_time_is_not_set_is_renewed_by_writing() {
     assert!(world.calls().contains(&"linkat"));
 }
 
-/// FUSE takes it for done, and does nothing.
+/// FUSE reports success, and does nothing.
 #[test]
 fn a_time_that_is_not_set_is_set_by_writing() {
     let scratch = Scratch::new();
@@ -278,8 +278,8 @@ impl jlock::seam::Hook for SetBack {
     }
 }
 
-/// A holder whose `flock` says nothing here, 1 s after its last sign of life; its stamp says this of it instead of what a
-/// process here would say.
+/// Tries to acquire beside a holder that gave its last sign of life 1 s ago and whose `flock` says nothing here. Its
+/// stamp is that of a process of this machine, except for the fields in `otherwise`.
 fn try_beside(pid: u32, otherwise: &[(&str, &str)]) -> jlock::Result<()> {
     let scratch = Scratch::new();
     let stamp = scratch.dead_stamp();
@@ -348,7 +348,7 @@ fn leave_corpse(scratch: &Scratch) {
     fs::write(scratch.lock(), text).unwrap();
 }
 
-/// Others of this process and of any other take what was given up for a dead holder's.
+/// Other handles take a lock that was given up to be a dead holder's, in this process as in any other.
 fn expect_free(scratch: &Scratch) {
     let next = scratch.open();
     let held = next.try_acquire().expect("nobody holds it");
@@ -423,7 +423,7 @@ fn a_claim_that_cannot_be_decided_is_free_where_the_pid_decides() {
     });
 }
 
-/// It judged by the corpse, as we did.
+/// The rival judged by the corpse, as we did.
 #[test]
 fn a_rivals_stamp_is_left_alone_by_whoever_gives_up() {
     let (scratch, world) = (Scratch::new(), World::new());

@@ -1,11 +1,11 @@
-//! A header that is written while it is read promises nothing that the entries do not hold.
+//! A header that is written during a read promises nothing that the entries read do not contain.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 
 use crate::scene::{At, HEADER, Scratch, World, append_raw, meanwhile};
 
-/// Longer than any header: each look at one is one read.
+/// Longer than any header, so that each look at the header is a single read.
 const LONG: &str = "a/path/that/is/longer/than/all/that/a/reader/looks/at/to/find/the/header\n";
 
 fn header(timestamp_ms: u64) -> String {
@@ -17,7 +17,7 @@ fn write_header(path: &std::path::Path, timestamp_ms: u64) {
     file.write_all_at(header(timestamp_ms).as_bytes(), 0).unwrap();
 }
 
-/// The first look sees the digits half written.
+/// The first read sees the digits half written.
 #[test]
 fn a_header_that_is_written_while_it_is_read_is_read_as_a_whole() {
     let (scratch, world) = (Scratch::new(), World::new());
@@ -31,7 +31,7 @@ fn a_header_that_is_written_while_it_is_read_is_read_as_a_whole() {
     assert_eq!(snapshot.timestamp(), 1_700_000_001_000.0);
 }
 
-/// After the journal's size was looked at, somebody appends and stamps.
+/// Somebody appends and stamps after the reader has looked at the journal's size.
 #[test]
 fn a_header_that_is_written_after_the_entries_were_counted_does_not_count() {
     let (scratch, world) = (Scratch::with(LONG), World::new());

@@ -1,4 +1,5 @@
-//! A new journal in place of the old: what it must be before it takes its name, and what must not be lost under it.
+//! A new journal in place of the old one: what must be true before it takes the name, and what must not be lost with
+//! the old one.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +15,7 @@ fn checkpoint(lock: &Lock) -> jlock::Result<bool> {
     lock.journal().checkpoint(&snapshot, STAMP_MS)
 }
 
-/// After a power cut the name must not lead to less than it did.
+/// After a power cut, the name must not lead to less than before.
 #[test]
 fn a_rewrite_is_on_disk_before_its_rename() {
     let (scratch, world) = (Scratch::with("before\n"), World::new());

@@ -1,4 +1,4 @@
-//! A directory for one test, a clock of its own, and what happens at which system call.
+//! A directory and clocks for a test, and what happens at which system call.
 
 use std::cell::{Cell, RefCell};
 use std::fs::{self, File, OpenOptions};
@@ -14,12 +14,12 @@ use jlock::seam::{self, Hook, Verdict};
 use jlock::{Lock, Options};
 
 pub const HEADER: &str = "# codegraph-journal v1 1700000000000\n";
-/// A lock whose holder lives: every user may ask after process 1.
+/// A lock whose holder is alive: process 1, which every user may ask about.
 pub const LIVING: &str = "1\n1-0123456789abcdef\n";
-/// The settle time of every handle here. No time passes in it.
+/// The settle time of every handle here, which takes no real time.
 pub const SETTLE: Duration = Duration::from_millis(100);
 
-/// Where the wall clock stands when the monotonic one shows 0.
+/// What the wall clock shows when the monotonic one shows 0.
 const EPOCH: Duration = Duration::from_secs(1_600_000_000);
 
 /// A directory with a journal and its lock.
@@ -52,14 +52,14 @@ impl Dir {
         files
     }
 
-    /// The private file of the one handle here.
+    /// The private file of the only handle.
     pub fn private_file(&self) -> PathBuf {
         let files = self.private_files();
         assert_eq!(files.len(), 1, "{files:?}");
         files[0].clone()
     }
 
-    /// Another file with this content takes a name's place. Its inode number.
+    /// Puts another file with this content in place of `path`, and returns its inode number.
     pub fn replace(&self, path: &Path, content: &str) -> u64 {
         let new = self.0.join("new");
         fs::write(&new, content).unwrap();
@@ -67,7 +67,7 @@ impl Dir {
         inode(path)
     }
 
-    /// What a shipped peer does that judged the lock stale.
+    /// Does what a shipped peer does that has judged the lock to be stale.
     pub fn steal(&self) -> u64 {
         self.replace(&self.lock(), LIVING)
     }
@@ -80,7 +80,7 @@ impl Dir {
         Options::new().settle(SETTLE)
     }
 
-    /// A library peer's stamp, whose process is dead: nobody has its `flock`.
+    /// The stamp of a library peer whose process is dead, so nobody has its `flock`.
     pub fn dead_stamp(&self) -> String {
         let lock = self.open();
         let held = lock.acquire().unwrap();
@@ -90,7 +90,7 @@ impl Dir {
     }
 }
 
-/// A [`Dir`] that ends with the test.
+/// A [`Dir`] that is removed when the test ends.
 pub struct Scratch(Dir);
 
 impl Scratch {
@@ -106,7 +106,7 @@ impl Scratch {
         self.0.clone()
     }
 
-    /// With a journal of this content below its header.
+    /// A directory with a journal that has this content below its header.
     pub fn with(entries: &str) -> Scratch {
         let scratch = Scratch::new();
         fs::write(scratch.journal(), format!("{HEADER}{entries}")).unwrap();
@@ -141,13 +141,14 @@ pub fn make_fifo(path: &Path) {
     rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
 }
 
-/// This process's open file that has this path, as its owner has it: what is done to it is done to the owner's.
+/// This process's open file with this path. It is the owner's descriptor, so whatever is done to it happens to the
+/// owner.
 pub fn open_file_at(path: &Path) -> BorrowedFd<'static> {
     let numbers = fs::read_dir("/proc/self/fd").unwrap();
     let numbers = numbers.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
     let wanted = |number: &i32| fs::read_link(format!("/proc/self/fd/{number}")).is_ok_and(|open| open == path);
     let number = { numbers }.find(wanted).expect("it is open");
-    // SAFETY: a test uses it before its owner closes it.
+    // SAFETY: tests use it only before its owner closes it.
     unsafe { BorrowedFd::borrow_raw(number) }
 }
 
@@ -156,18 +157,18 @@ pub fn open_file_at(path: &Path) -> BorrowedFd<'static> {
 pub enum At {
     Before(&'static str),
     After(&'static str),
-    /// While it waits, and how long does not matter.
+    /// During a wait, however long it is.
     Pause,
 }
 
-/// Clocks that go on only when a test says so, or when the library waits; and the calls that it has made.
+/// Clocks that advance only when a test says so or the library waits; and the calls that the library has made.
 #[derive(Clone)]
 pub struct World {
     now: Rc<Cell<Duration>>,
     pub pauses: Rc<Cell<usize>>,
     calls: Rc<RefCell<Vec<&'static str>>>,
     boot_ms: Rc<Cell<Option<i64>>>,
-    /// By how much the wall clock was set back.
+    /// How far the wall clock was set back.
     back: Rc<Cell<Duration>>,
 }
 
@@ -190,7 +191,7 @@ impl World {
         EPOCH + self.now.get() - self.back.get()
     }
 
-    /// Somebody sets the wall clock back.
+    /// Sets the wall clock back, as an administrator might.
     pub fn set_back(&self, time: Duration) {
         self.back.set(time);
     }
@@ -203,7 +204,7 @@ impl World {
         self.boot_ms.set(Some(ms));
     }
 
-    /// Gives a file an age.
+    /// Makes a file look this old.
     pub fn age(&self, path: &Path, age: Duration) {
         let then = SystemTime::UNIX_EPOCH + self.since_1970() - age;
         File::options()
@@ -221,7 +222,8 @@ impl World {
         self.since_1970().saturating_sub(modified)
     }
 
-    /// What happens while `run` runs: `act` is asked at each moment, and what it returns before a call becomes of that.
+    /// Runs `run`, and calls `act` at each moment of it; what `act` returns before a call decides what becomes of the
+    /// call.
     pub fn run<T>(&self, act: impl FnMut(At) -> Verdict + 'static, run: impl FnOnce() -> T) -> T {
         self.calls.borrow_mut().clear();
         seam::install(Script {
@@ -233,7 +235,7 @@ impl World {
         result
     }
 
-    /// A handle, opened by these clocks, that has parked its stamp and swept.
+    /// A handle on these clocks that has parked its stamp and swept.
     pub fn parked(&self, dir: &Dir) -> Lock {
         self.quietly(|| {
             let lock = dir.open();
@@ -242,7 +244,7 @@ impl World {
         })
     }
 
-    /// Nothing happens.
+    /// Runs `run` without disturbing it.
     pub fn quietly<T>(&self, run: impl FnOnce() -> T) -> T {
         self.run(|_| Verdict::Proceed, run)
     }
@@ -252,7 +254,7 @@ impl World {
         self.calls.borrow().clone()
     }
 
-    /// Where in the last run this call was made first.
+    /// The position of this call's first occurrence in the last run.
     #[track_caller]
     pub fn place_of(&self, call: &str) -> usize {
         let calls = self.calls();
@@ -261,7 +263,7 @@ impl World {
     }
 }
 
-/// Once, at the `nth` of these moments.
+/// Acts once, at the `nth` of these moments.
 pub fn once(at: At, nth: usize, act: impl FnOnce() -> Verdict + 'static) -> impl FnMut(At) -> Verdict + 'static {
     let (mut seen, mut act) = (0, Some(act));
     move |now| {
@@ -273,7 +275,7 @@ pub fn once(at: At, nth: usize, act: impl FnOnce() -> Verdict + 'static) -> impl
     }
 }
 
-/// As [`once`], for what does not change what becomes of the call.
+/// Like [`once`], for an `act` that leaves the call itself alone.
 pub fn meanwhile(at: At, nth: usize, act: impl FnOnce() + 'static) -> impl FnMut(At) -> Verdict + 'static {
     once(at, nth, move || {
         act();
@@ -316,7 +318,7 @@ impl Hook for Script {
     }
 }
 
-/// As [`World::run`], by the system's clocks.
+/// Like [`World::run`], but with the system's clocks.
 pub fn at_real_time<T>(act: impl FnMut(At) -> Verdict + 'static, run: impl FnOnce() -> T) -> T {
     struct Plain(Box<dyn FnMut(At) -> Verdict>);
     impl Hook for Plain {

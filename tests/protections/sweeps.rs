@@ -1,4 +1,4 @@
-//! A sweep takes what the dead have left, and nothing else.
+//! A sweep removes what the dead have left, and nothing else.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -10,14 +10,14 @@ use crate::scene::{At, Dir, Scratch, World, make_fifo, meanwhile};
 
 const NONCE: &str = "1-0123456789abcdef";
 
-/// Another handle comes, and looks for leftovers.
+/// Another handle comes and looks for leftovers.
 fn sweep(dir: &Dir) {
     dir.open().acquire().unwrap().release().unwrap();
 }
 
-/// A private file with a library peer's stamp, whose PID lives.
+/// A private file with a library peer's stamp; the PID is alive.
 fn stamped(scratch: &Scratch, dir: &Scratch) -> PathBuf {
-    // In another directory, or the sweep would have been made already.
+    // The stamp is made in another directory: making it here would use up this second's sweep.
     let stamp = dir.dead_stamp();
     let private = scratch.private(NONCE);
     fs::write(&private, stamp).unwrap();
@@ -65,7 +65,7 @@ fn a_fifo_is_not_opened() {
     assert!(rustix::io::read(&queue, &mut [0; 4096]).is_err(), "it was opened");
 }
 
-/// However many handles are opened meanwhile.
+/// However many handles are opened in that second.
 #[test]
 fn a_process_sweeps_once_a_second() {
     let (scratch, other, world) = (Scratch::new(), Scratch::new(), World::new());
@@ -82,7 +82,7 @@ fn a_process_sweeps_once_a_second() {
     });
 }
 
-/// Whatever somebody keeps beside the tickets.
+/// Somebody keeps something else beside the tickets.
 #[test]
 fn what_is_no_ticket_stays() {
     let scratch = Scratch::new();
@@ -98,7 +98,7 @@ fn what_is_no_ticket_stays() {
     assert!(!ticket.exists() && other.exists());
 }
 
-/// It may be about to rename it, unless it is old.
+/// While it is young, its owner may be about to rename it.
 #[test]
 fn a_living_shipped_peers_file_stays_as_long_as_it_is_young() {
     let world = World::new();
