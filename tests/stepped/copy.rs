@@ -1,5 +1,5 @@
-//! A copy of the library's steps to acquire and release, short and plain, for seeding bugs into: those that lock
-//! libraries have had. Without one it must be as safe as the library.
+//! A short and plain copy of the steps by which the library acquires and releases, in which bugs are planted that lock
+//! libraries have had. Without a bug it must be as safe as the library.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek};
@@ -14,26 +14,26 @@ use crate::world::{Died, SETTLE, Seat};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
-    /// Release unlinks the lock without asking whose it is.
+    /// Release unlinks the lock without checking whose it is.
     NoIdentityCheck,
     /// A claimed lock is held at once.
     NoSettle,
-    /// The lock is linked first and stamped then.
+    /// The lock is linked first and stamped afterwards.
     StampAfterLink,
 }
 
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// A lock that is older may have been judged by its age.
+/// A lock that is older than this may have been judged by its age.
 const LATE: Duration = Duration::from_secs(15);
 
-/// Lives a library peer's life.
+/// Acts as a library peer.
 pub fn live(seat: &Seat, bug: Option<Bug>, ops: &[Op]) -> Result<(), Died> {
     let mut peer = Copy::park(seat, bug)?;
     for op in ops {
         peer.run(*op)?;
     }
     seat.step("unlink: own tmp")?;
-    let _ = fs::remove_file(&peer.tmp); // swept already, perhaps
+    let _ = fs::remove_file(&peer.tmp); // it may have been swept already
     Ok(())
 }
 
@@ -110,7 +110,7 @@ impl<'s> Copy<'s> {
         self.release(&held).map(drop)
     }
 
-    /// The inode that is the lock as long as it is ours.
+    /// Returns the inode that is the lock while it is ours.
     fn acquire(&mut self) -> Result<Option<File>, Died> {
         let start = self.seat.state().now;
         loop {
@@ -121,7 +121,7 @@ impl<'s> Copy<'s> {
                 if self.bug == Some(Bug::StampAfterLink) {
                     self.stamp("write: lock")?;
                 }
-                let own = self.parked.try_clone().expect("a descriptor more");
+                let own = self.parked.try_clone().expect("another descriptor");
                 if let Some(held) = self.in_time(own)? {
                     return Ok(Some(held));
                 }
@@ -154,7 +154,7 @@ impl<'s> Copy<'s> {
         corpse.read_to_string(&mut content).expect("a stamp is text");
         let of_library = content.lines().nth(2).is_some_and(|line| line.starts_with("jlock/1 "));
         if !of_library {
-            return Ok(None); // a shipped peer's: that part is not copied
+            return Ok(None); // a shipped peer's; that part is not copied
         }
         self.seat.step("write: lock")?;
         corpse.rewind().expect("a regular file");
@@ -170,7 +170,7 @@ impl<'s> Copy<'s> {
         Ok(self.is_lock(&corpse)?.then_some(corpse))
     }
 
-    /// Settles again for as long as its sign of life is old. `None`: somebody has taken it.
+    /// Settles again as long as its sign of life is old. Returns `None` if somebody has taken the lock.
     fn in_time(&self, held: File) -> Result<Option<File>, Died> {
         loop {
             let now = self.seat.state().system_time();
@@ -194,7 +194,7 @@ impl<'s> Copy<'s> {
         Ok(fs::symlink_metadata(&self.lock).is_ok_and(|lock| lock.ino() == own.ino()))
     }
 
-    /// `false`: it was taken away.
+    /// Returns `false` if the lock was taken away.
     fn release(&mut self, held: &File) -> Result<bool, Died> {
         if self.bug != Some(Bug::NoIdentityCheck) && !self.is_lock(held)? {
             return Ok(false);

@@ -12,8 +12,8 @@ use crate::oracle::Standing;
 use crate::scenario::{Op, Place};
 use crate::world::{Before, Died, Seat};
 
-/// Calls that no other peer could tell the moment of: they look at nothing that another changes, and change nothing.
-/// All others are scheduled, also those that are not known here.
+/// Calls whose exact moment no other peer can notice: they look at nothing that others change, and change nothing
+/// that others see. All other calls are scheduled, also those that are unknown here.
 const ALONE: [&str; 10] = [
     "getrandom",
     "fstatfs",
@@ -26,22 +26,22 @@ const ALONE: [&str; 10] = [
     "fdatasync",
     "fsync",
 ];
-/// Calls that a waiting peer is woken by.
+/// Calls that wake a waiting peer.
 const WAKING: [&str; 3] = ["unlinkat", "renameat", "renameat2"];
-/// Calls that a lock is won by.
+/// Calls that can win a lock.
 const WINNING: [&str; 4] = ["linkat", "pwrite64", "renameat", "renameat2"];
-/// How late a short sleep ends at the latest. Any sleep may; this one spares steps.
+/// How late a short sleep ends at most. Any sleep may end late; delaying only short ones saves steps.
 const LATE: Duration = Duration::from_millis(200);
 const EMFILE: i32 = 24;
 const ESRCH: i32 = 3;
 const EINVAL: i32 = 22;
 const EOPNOTSUPP: i32 = 95;
 
-/// Has the world schedule each call of this thread's library.
+/// Lets the world schedule each call of this thread's library.
 pub struct Stepper {
     seat: Seat,
     place: Place,
-    /// How it stood before the call that is being made, if that removes or replaces something.
+    /// The state before the call that is being made, if it removes or replaces something.
     changing: Option<Before>,
 }
 
@@ -55,7 +55,7 @@ impl Stepper {
         }
     }
 
-    /// Whether a certain process lives: the one that stamped the lock, or the shipped peer that made a private file.
+    /// Whether a process is alive: the one that stamped the lock, or the shipped peer that made a private file.
     fn lives(&self) -> bool {
         let state = self.seat.state();
         let lives = |owner: Option<usize>| owner.is_some_and(|owner| state.is_alive(owner));
@@ -66,7 +66,7 @@ impl Stepper {
         }
     }
 
-    /// What the place does not offer.
+    /// The error of a call that this place does not support.
     fn lacks(&self, call: &str) -> Option<i32> {
         match call {
             "flock" if !self.place.flock => Some(EOPNOTSUPP),
@@ -75,13 +75,13 @@ impl Stepper {
         }
     }
 
-    /// Others may run before a call is made.
+    /// Lets others run before a call is made.
     fn schedule(&self, call: &'static str) -> Verdict {
         match call {
-            // To close a real queue takes the kernel 10 ms. The world wakes who sleeps, as it would.
+            // The kernel takes 10 ms to close a real queue. Without one, the world wakes sleepers as the queue would.
             "inotify_init1" => Verdict::Fail(EMFILE),
             _ if ALONE.contains(&call) => Seat::verdict(self.seat.step_alone()),
-            // All stamps bear the PID of this process; the nonce says whose it would be.
+            // All stamps have the PID of this process; the nonce says whose it stands for.
             "kill" => match Seat::verdict(self.seat.step(call)) {
                 Verdict::Proceed if !self.lives() => Verdict::Fail(ESRCH),
                 verdict => verdict,
@@ -149,7 +149,7 @@ impl Hook for Stepper {
         true
     }
 }
-/// Lives a library peer's life.
+/// Acts as a library peer.
 pub fn live(seat: &Seat, ops: &[Op]) -> Result<(), Died> {
     seam::install(Stepper::new(seat.clone()));
     let lived = Life::open(seat).and_then(|life| ops.iter().try_for_each(|op| life.run(*op)));
@@ -220,7 +220,7 @@ impl<'s> Life<'s> {
         match (standing, released) {
             (Some(Standing::Robbed), Ok(())) => {
                 self.seat
-                    .violate("a robbed holder was told that all was well".to_owned());
+                    .violate("a robbed holder was told that it still holds".to_owned());
                 Err(Died)
             }
             (_, released) => self.accept("release", released.map_err(Into::into)).map(drop),
@@ -258,7 +258,7 @@ impl<'s> Life<'s> {
     fn checkpoint(&self) -> Result<(), Died> {
         let snapshot = match self.lock.journal().read() {
             Ok(snapshot) => snapshot,
-            // There is none yet, or nobody has stamped it.
+            // There is no journal yet, or nobody has stamped it.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -281,7 +281,7 @@ impl<'s> Life<'s> {
         self.accept("checkpoint", written).map(drop)
     }
 
-    /// Whether it succeeded. What may fail is a wait that takes too long, and what is done under a hold that was lost.
+    /// Whether it succeeded. A wait that takes too long may fail, and so may anything under a hold that was lost.
     fn accept(&self, what: &str, result: jlock::Result<()>) -> Result<bool, Died> {
         let Err(error) = result else { return Ok(true) };
         match error.kind() {
@@ -296,7 +296,7 @@ impl<'s> Life<'s> {
     }
 }
 
-/// Nothing else may fail, unless because the peer is dead.
+/// Nothing else may fail, unless the peer is dead.
 fn fail(seat: &Seat, what: &str, error: &jlock::Error) -> Died {
     if !seam::is_dead() {
         seat.violate(format!("peer {}: {what}: {error:?}", seat.me));
@@ -304,8 +304,8 @@ fn fail(seat: &Seat, what: &str, error: &jlock::Error) -> Died {
     Died
 }
 
-/// With everybody gone: the lock can be acquired within its timeout, an append goes into the journal, and nothing is left
-/// behind. In the world's time, with nobody else to run.
+/// When everybody is gone, the lock can be acquired within its timeout, an append goes into the journal, and nothing
+/// is left behind. This runs in the world's time, with nobody else to run.
 pub fn aftermath(seat: &Seat) -> jlock::Result<()> {
     seam::install(Alone { seat: seat.clone() });
     let done = (|| {
@@ -323,7 +323,7 @@ pub fn aftermath(seat: &Seat) -> jlock::Result<()> {
 /// A lock that a shipped peer's death left empty is taken over when it is 5 s old.
 const AFTERMATH: Duration = Duration::from_millis(5500);
 
-/// Once everything that stands there is old: opens and closes, which sweeps.
+/// Waits until everything there is old, then opens and closes a handle, which sweeps.
 pub fn sweep(seat: &Seat) -> jlock::Result<()> {
     seat.state().now += Duration::from_secs(31);
     seam::install(Alone { seat: seat.clone() });
@@ -332,7 +332,7 @@ pub fn sweep(seat: &Seat) -> jlock::Result<()> {
     swept
 }
 
-/// Nobody else is there: calls are made, and sleeps are over at once.
+/// Nobody else is there, so calls are simply made, and sleeps end at once.
 struct Alone {
     seat: Seat,
 }
@@ -379,8 +379,8 @@ impl Hook for Counting {
     }
 }
 
-/// What is read once a process is read before any schedule: which steps are made must not depend on which is first. What is
-/// known already, and may not be known yet if another stage looked at the same moment, shows in the number of calls.
+/// Reads whatever is read only once per process before any schedule runs, since the steps must not depend on which
+/// schedule is first. If another stage is doing the same at this moment, that shows in the number of calls.
 pub fn warm_up(dir: &Path) -> jlock::Result<()> {
     let mut before = None;
     loop {

@@ -1,5 +1,5 @@
-//! The real code, one system call at a time: our scheduler lets one of several peers run at a time, from one
-//! system call to the next, on a real directory, and makes sure that no schedule is left out, or draws them from a seed.
+//! The real code, one system call at a time. Our scheduler lets one of several peers run at a time, from one system
+//! call to the next, on a real directory. It goes through all schedules within a bound, or draws them from a seed.
 //!
 //! | what | where |
 //! | --- | --- |
@@ -8,14 +8,14 @@
 //! | the threads and the directory that it all happens in | `stage.rs` |
 //! | who takes part and what they do | `scenario.rs`, `library.rs`, `shipped.rs` |
 //! | what must be true | `oracle.rs` |
-//! | bugs, to see that they are found | `copy.rs` |
-//! | when the protections matter | `protections.rs` |
+//! | bugs that must be found | `copy.rs` |
+//! | where the protections matter | `protections.rs` |
 //! | a panic at each call | `panics.rs` |
 //! | what all this has found | `regressions.rs` |
 //!
-//! Random schedules are drawn from the same seeds each time; `JLOCK_SEED=S` draws others, and `JLOCK_PROVE=1` more of them.
-//! `JLOCK_STEPPED_SCHEDULES=N` runs so many, `JLOCK_STEPPED_SEED=S` one of them again, and `JLOCK_STEPPED_DIR=PATH` all of
-//! it on another file system.
+//! Random schedules are drawn from the same seeds each time; `JLOCK_SEED=S` draws others, and `JLOCK_PROVE=1` more of
+//! them. `JLOCK_STEPPED_SCHEDULES=N` runs N schedules, `JLOCK_STEPPED_SEED=S` runs one of them again, and
+//! `JLOCK_STEPPED_DIR=PATH` runs everything on another file system.
 
 mod copy;
 mod library;
@@ -63,7 +63,7 @@ fn prove() -> bool {
 
 // --------------------------------------------------------------------------------- every schedule within a bound
 
-/// No schedule of these, with so many preemptions and crashes at most, breaks a promise.
+/// Within these bounds on preemptions and crashes, no schedule of these scenarios breaks a promise.
 fn none_breaks(preemptions: usize, crashes: usize, scenarios: &[Scenario]) {
     let bound = Bound {
         crashes,
@@ -217,9 +217,9 @@ fn no_schedule_of_a_long_hold_breaks_a_promise() {
 
 // ------------------------------------------------------------------------------------------------ random schedules
 
-/// As many as `make test` has time for.
+/// The number for which `make test` has time.
 const SCHEDULES: u64 = 10_000;
-/// As many as `make prove` runs at least.
+/// The number that `make prove` runs at least.
 const SCHEDULES_TO_PROVE: u64 = 100_000;
 
 fn number_from(variable: &str) -> Option<u64> {
@@ -231,7 +231,7 @@ fn number_from(variable: &str) -> Option<u64> {
     )
 }
 
-/// Plays scenarios drawn from one seed after the other on all processors, up to the first violation.
+/// Plays scenarios drawn from one seed after another, on all processors, up to the first violation.
 fn roll(seeds: std::ops::Range<u64>, draw: fn(&mut Random) -> Scenario) -> Result<Tally, (u64, Scenario, Violation)> {
     let next = AtomicU64::new(seeds.start);
     let player = || {
@@ -260,12 +260,12 @@ fn roll(seeds: std::ops::Range<u64>, draw: fn(&mut Random) -> Scenario) -> Resul
     })
 }
 
-/// Each `JLOCK_SEED` has seeds of its own for as many schedules as anybody runs.
+/// Each `JLOCK_SEED` has seeds of its own, for more schedules than anybody runs.
 fn first_seed() -> u64 {
     number_from("JLOCK_SEED").unwrap_or(0) << 24
 }
 
-/// None of so many random schedules breaks a promise. One that does is told with its seed.
+/// None of this many random schedules breaks a promise. If one does, its seed is printed.
 fn none_of_many_breaks(share: u64, draw: fn(&mut Random) -> Scenario) -> Tally {
     let schedules =
         number_from("JLOCK_STEPPED_SCHEDULES").unwrap_or(if prove() { SCHEDULES_TO_PROVE } else { SCHEDULES });
@@ -303,7 +303,7 @@ fn no_random_schedule_breaks_a_promise() {
 
 // -------------------------------------------------------------------------------------------------- the known hole
 
-/// Library processes end whenever they like.
+/// Library processes may end at any time.
 const ENDING: Rules = Rules {
     nobody_ends_while_judged: false,
     ..Rules::STRICT
@@ -324,8 +324,8 @@ fn a_process_that_ends_while_a_shipped_peer_judges_it_can_cost_the_next_holder_i
     expect_found(&scenario, &DOUBLE);
 }
 
-/// Where a theft in the instant that stays falls between its victim's last look and the call that relies on it, the victim
-/// removes the thief's lock or replaces its journal. Nothing else may come of it: the oracle knows whose theft fell where.
+/// If a theft in the instant that stays falls between its victim's last look and the call that relies on it, the victim
+/// removes the thief's lock or replaces its journal. That must be the worst; the oracle knows when each theft happened.
 #[test]
 fn even_then_no_acknowledged_entry_is_lost() {
     let tally = none_of_many_breaks(5, |random| {
@@ -363,7 +363,7 @@ fn a_release_without_the_identity_check_is_no_part_of_the_known_hole() {
         ..ENDING
     };
     expect_found(&scenario, &[ANOTHERS]);
-    // With it, such thefts are forgiven, also between a victim's last look and its unlink.
+    // With the check, such thefts are forgiven, also between a victim's last look and its unlink.
     scenario.peers[2] = library(&[Hold]);
     scenario.focus = Some(&["kill 0", "works", "unlinkat"]);
     let mut stage = Stage::new();
@@ -375,9 +375,9 @@ fn a_release_without_the_identity_check_is_no_part_of_the_known_hole() {
 
 // ---------------------------------------------------------------------------------------------------- seeded bugs
 
-/// What two holders look like, to the first or to the second.
+/// How two holders show themselves, to the first or to the second.
 const DOUBLE: [&str; 2] = ["two holders", "a hold of another's lock"];
-/// What comes before that, if nobody looks whose lock it is.
+/// What comes before that if nobody checks whose lock it is.
 const ANOTHERS: &str = "removes a lock that is not its own";
 
 /// Some schedule with at most two preemptions leads to this.
@@ -401,7 +401,7 @@ fn expect_found(scenario: &Scenario, what: &[&str]) {
     }
 }
 
-/// Where each of the bugs can show.
+/// A scenario in which each of the bugs can show.
 fn for_bug(bug: Option<Bug>, which: Bug) -> Scenario {
     match which {
         Bug::NoSettle => Scenario::new(

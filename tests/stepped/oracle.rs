@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-/// One entry that somebody appends.
+/// An entry that some peer appends.
 struct Entry {
     path: String,
     begun: usize,
@@ -13,7 +13,7 @@ struct Entry {
 /// A hold that its holder knows of.
 struct Hold {
     peer: usize,
-    /// When its acquire, or its last refresh, made its last call.
+    /// The step of the last call of its acquire or of its last refresh.
     since: usize,
     standing: Standing,
 }
@@ -22,34 +22,34 @@ struct Hold {
 pub enum Standing {
     /// Nobody else may hold.
     Good,
-    /// A shipped peer took it away, in a way that PROTOCOL.md lists.
+    /// A shipped peer took it away in one of the ways that PROTOCOL.md lists.
     Robbed,
-    /// It is a thief's, whose own lock its victim has removed: others may hold as well.
+    /// The hold of a thief whose own lock was removed by its victim, so others may hold as well.
     Undone,
 }
 
 /// A theft that PROTOCOL.md lists.
 #[derive(Clone, Copy)]
 struct Theft {
-    /// When the thief judged the lock: what begins later is not what it judged.
+    /// When the thief judged the lock: it did not judge anything that began later.
     judged: usize,
-    /// When it renamed its own over it.
+    /// When the thief renamed its own lock over it.
     done: usize,
-    /// In *the instant that stays*: the victim could not see it coming.
+    /// The theft is in *the instant that stays*: the victim could not see it coming.
     in_the_instant: bool,
 }
 
-/// A time in which two wrote the journal, each believing that it was alone.
+/// A time in which two peers wrote the journal, each believing that it was alone.
 struct Clash {
     from: usize,
-    /// `None`: it goes on.
+    /// `None` while it goes on.
     to: Option<usize>,
 }
 
 #[derive(Default)]
 pub struct Oracle {
     holds: Vec<Hold>,
-    /// The shipped peer has judged this peer's lock stale by its age, at this moment.
+    /// The shipped peer judged this peer's lock to be stale by its age, at this step.
     judged_by_age: Option<(usize, usize)>,
     /// When each peer was last robbed.
     thefts: HashMap<usize, Theft>,
@@ -67,15 +67,16 @@ pub struct Oracle {
     pub held: usize,
     pub timeouts: usize,
     pub robbed: usize,
-    /// Locks of a thief's that its victim removed, and journals that it replaced.
+    /// How often a victim removed a thief's lock or replaced its journal.
     pub undone_count: usize,
 }
 
 impl Oracle {
-    /// Somebody's acquire returns, which began and made its last call then. `is_own`: its stamp stands in the lock.
+    /// A peer's acquire returns. It began at `began`, and made its last call at `since`. `is_own` says that its stamp
+    /// is in the lock.
     pub fn enter(&mut self, peer: usize, since: usize, began: usize, is_own: bool) -> Result<Standing, String> {
         self.held += 1;
-        // Once its link is made, an acquire leaves the line without another look at the lock.
+        // Once it has made its link, an acquire leaves the line without another look at the lock.
         let in_the_instant = |theft: &Theft| theft.in_the_instant && theft.done >= began && !is_own;
         let standing = match self.thefts.get(&peer) {
             Some(theft) if theft.judged >= since || in_the_instant(theft) => Standing::Robbed,
@@ -91,11 +92,11 @@ impl Oracle {
         Ok(standing)
     }
 
-    /// Its sign of life was renewed: what a shipped peer judged before counts no more.
+    /// The peer renewed its sign of life, so what a shipped peer judged before no longer counts.
     pub fn renew(&mut self, peer: usize, since: usize) -> Result<(), String> {
         match self.holds.iter_mut().find(|hold| hold.peer == peer) {
             Some(hold) if hold.standing == Standing::Robbed => Err(format!(
-                "peer {peer}: a robbed holder refreshed, and was told that all was well"
+                "peer {peer}: a robbed holder refreshed, and was told that it still holds"
             )),
             Some(hold) => {
                 hold.since = since;
@@ -105,7 +106,7 @@ impl Oracle {
         }
     }
 
-    /// It releases: from now on others may hold it.
+    /// The peer releases: from now on others may hold.
     pub fn leave(&mut self, peer: usize) -> Option<Standing> {
         let at = self.holds.iter().position(|hold| hold.peer == peer)?;
         let standing = self.holds.swap_remove(at).standing;
@@ -113,20 +114,20 @@ impl Oracle {
         Some(standing)
     }
 
-    /// Whether this peer may be told that it lost a hold that it acquired later than this.
+    /// Whether this peer may be told that it lost a hold that it acquired after `since`.
     pub fn may_be_lost(&self, peer: usize, since: usize) -> bool {
         self.thefts.get(&peer).is_some_and(|theft| theft.done >= since)
     }
 
-    /// A shipped peer renames over the lock of this one, which it has judged by its age; or else it must not have been held,
-    /// which will show.
+    /// A shipped peer renames over this peer's lock, which it has judged by its age. If it has not, nobody must have
+    /// held the lock; other checks will notice.
     pub fn steal(&mut self, victim: usize, now: usize) {
         if let Some((_, judged)) = self.judged_by_age.filter(|(by_age, _)| *by_age == victim) {
             self.rob(victim, judged, now, false);
         }
     }
 
-    /// A shipped peer renames over, or removes, the lock of this one, and nobody could have prevented it.
+    /// A shipped peer renames over this peer's lock, or removes it, and nobody could have prevented that.
     pub fn steal_in_the_instant(&mut self, victim: usize, now: usize) {
         self.rob(victim, now, now, true);
     }
@@ -145,20 +146,20 @@ impl Oracle {
         }
     }
 
-    /// Its age says that this peer's lock is stale; `None`: whatever it judged before is done with.
+    /// The shipped peer judges this peer's lock to be stale by its age; `None` if its last judgement no longer counts.
     pub fn judge_by_age(&mut self, victim: Option<usize>, now: usize) {
         self.judged_by_age = victim.map(|victim| (victim, now));
     }
 
-    /// Whether this peer was robbed in the instant that stays after this moment, when it last looked.
+    /// Whether this peer was robbed in the instant that stays, after it last looked.
     fn is_unaware(&self, peer: usize, looked: usize) -> bool {
         let theft = self.thefts.get(&peer);
         theft.is_some_and(|theft| theft.in_the_instant && theft.done > looked)
     }
 
-    /// A peer removes the lock of another, `owner`. That must not be, unless it was robbed in the instant that stays between
-    /// its last look, then, and this. From now on others may hold beside that owner, which learns of it if it is no shipped
-    /// peer.
+    /// A peer removes the lock of another one, `owner`. That is forbidden, unless the peer was robbed in the instant
+    /// that stays between its last look and now. From now on others may hold beside the owner, who is told of it
+    /// unless it is a shipped peer.
     pub fn remove_anothers(
         &mut self,
         peer: usize,
@@ -188,7 +189,7 @@ impl Oracle {
         self.undone == Some(peer)
     }
 
-    /// The thief whose lock was removed has done.
+    /// The thief whose lock was removed is finished.
     pub fn settle_accounts(&mut self, peer: usize, now: usize) {
         if self.undone == Some(peer) {
             self.undone = None;
@@ -198,7 +199,7 @@ impl Oracle {
         }
     }
 
-    /// A peer replaces the journal although the lock is not its own: as [`remove_anothers`](Self::remove_anothers).
+    /// A peer replaces the journal although the lock is not its own: see [`remove_anothers`](Self::remove_anothers).
     pub fn replace_anothers(&mut self, peer: usize, looked: usize, now: usize) -> Result<(), String> {
         if !self.is_unaware(peer, looked) {
             return Err(format!(
@@ -215,7 +216,7 @@ impl Oracle {
 
     // ------------------------------------------------------------------------------------------------- the journal
 
-    /// An append begins; what it is to be acknowledged by.
+    /// An append begins; returns the number by which it is acknowledged.
     pub fn append(&mut self, path: String, now: usize) -> usize {
         self.entries.push(Entry {
             path,

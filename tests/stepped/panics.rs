@@ -1,4 +1,4 @@
-//! A bug in the library stays inside: a panic at any call becomes `JLOCK_EPANIC`, and the next peer finds the lock.
+//! A bug in the library stays inside: a panic at any call becomes `JLOCK_EPANIC`, and the next peer can use the lock.
 
 use std::cell::Cell;
 use std::ffi::{CString, c_char, c_int, c_void};
@@ -10,7 +10,7 @@ use std::rc::Rc;
 use jlock::abi::{JLOCK_CHANGED, JLOCK_EPANIC, jlock_entry, jlock_options};
 use jlock::seam::{self, Hook, Verdict};
 
-/// struct jlock, as C knows it.
+/// struct jlock, as seen from C.
 type Handle = *mut c_void;
 
 unsafe extern "C" {
@@ -25,7 +25,7 @@ unsafe extern "C" {
     fn jlock_write_header(lock: Handle, timestamp_ms: i64) -> c_int;
 }
 
-/// Panics at the call of this number, and counts them.
+/// Panics at the call with this number, and counts the calls.
 struct Fuse {
     at: usize,
     calls: Rc<Cell<usize>>,
@@ -34,7 +34,7 @@ struct Fuse {
 impl Hook for Fuse {
     fn before(&mut self, call: &'static str) -> Verdict {
         if call == "close" {
-            return Verdict::Proceed; // of a descriptor's owner, which is being dropped: it cannot fail
+            return Verdict::Proceed; // made while a descriptor's owner is dropped: it cannot fail
         }
         let number = self.calls.replace(self.calls.get() + 1);
         match number == self.at {
@@ -44,14 +44,14 @@ impl Hook for Fuse {
     }
 }
 
-/// An open handle, closed at the end.
+/// An open handle, which is closed at the end.
 struct Open(Handle);
 
 impl Open {
     fn new(dir: &Path) -> Open {
         let dir = CString::new(dir.as_os_str().as_bytes()).expect("no NUL");
         let mut handle = ptr::null_mut();
-        // SAFETY: a string, no options, and a place for the handle.
+        // SAFETY: the string outlives the call, there are no options, and the handle has a place.
         let rc = unsafe { jlock_open(dir.as_ptr(), ptr::null(), 0, &mut handle) };
         assert_eq!(rc, 0);
         Open(handle)
@@ -65,7 +65,7 @@ impl Open {
             kind: JLOCK_CHANGED,
             reserved: 0,
         };
-        // SAFETY: an open handle, and one entry.
+        // SAFETY: the handle is open, and there is one entry.
         unsafe {
             match stamp {
                 None => jlock_append(self.0, &entry, 1),
@@ -75,7 +75,7 @@ impl Open {
     }
 
     fn acquire_and_release(&self) -> c_int {
-        // SAFETY: an open handle.
+        // SAFETY: the handle is open.
         unsafe {
             match jlock_acquire(self.0) {
                 0 => jlock_release(self.0),
@@ -85,19 +85,19 @@ impl Open {
     }
 
     fn write_header(&self) -> c_int {
-        // SAFETY: an open handle.
+        // SAFETY: the handle is open.
         unsafe { jlock_write_header(self.0, 1_700_000_000_000) }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        // SAFETY: opened by `new`, and not used any more.
+        // SAFETY: `new` opened it, and it is not used any more.
         unsafe { jlock_close(self.0) };
     }
 }
 
-/// Has `act` panic at each of its calls in turn. How many there were.
+/// Makes `act` panic at each of its calls in turn. Returns how many calls there were.
 fn at_each_call(act: impl Fn(&Open) -> c_int) -> usize {
     let dir = std::env::temp_dir().join(format!(
         "jlock-panics-{}-{:?}",
@@ -120,10 +120,10 @@ fn at_each_call(act: impl Fn(&Open) -> c_int) -> usize {
             return at;
         }
         assert_eq!(rc, JLOCK_EPANIC, "at call {at}");
-        // SAFETY: an open handle.
+        // SAFETY: the handle is open.
         assert_eq!(unsafe { jlock_refresh(victim.0) }, JLOCK_EPANIC, "after call {at}");
         assert_eq!(victim.append(None), JLOCK_EPANIC, "after call {at}");
-        // SAFETY: an open handle.
+        // SAFETY: the handle is open.
         assert_eq!(unsafe { jlock_cancel(victim.0) }, JLOCK_EPANIC, "after call {at}");
         drop(victim);
         let next = Open::new(&dir);
@@ -134,7 +134,8 @@ fn at_each_call(act: impl Fn(&Open) -> c_int) -> usize {
     unreachable!("there are no more numbers")
 }
 
-/// And files without content, made just before the panic: they might have an owner on its way, until they are old.
+/// Empty files that were made just before the panic may be left too: until they are old, their owner might still be
+/// about to write to them.
 fn assert_only_the_journal_is_left(dir: &Path, at: usize) {
     for entry in std::fs::read_dir(dir).expect("the directory can be read") {
         let path = entry.expect("an entry").path();
@@ -150,7 +151,7 @@ fn assert_only_the_journal_is_left(dir: &Path, at: usize) {
 
 #[test]
 fn a_panic_at_any_call_is_contained_and_the_next_peer_finds_the_lock() {
-    // What is expected is not worth printing.
+    // These panics are expected, and not worth printing.
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         let expected = info

@@ -1,21 +1,21 @@
-//! One at a time is what the peers' threads run, so they stay on one CPU: to hand over to another takes three times as
-//! long. Stages that play at the same time get different ones.
+//! Only one peer's thread runs at a time, so all stay on one CPU: handing over to another CPU takes three times as
+//! long. Stages that play at the same time get different CPUs.
 
 use std::sync::{Mutex, PoisonError};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// The CPUs that are taken, one entry a stage.
+/// The CPUs that are taken, with one entry for each stage.
 static TAKEN: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 
-/// This thread, and those that it starts, stay on one CPU as long as this lives.
+/// While this exists, this thread and those that it starts stay on one CPU.
 pub struct Pin {
     cpu: usize,
     before: CpuSet,
 }
 
 impl Pin {
-    /// `None`: the system does not let us. Then it only takes longer.
+    /// Returns `None` if the system does not allow it; then everything only takes longer.
     pub fn new() -> Option<Pin> {
         let before = sched_getaffinity(None).ok()?;
         let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,6 +37,6 @@ impl Drop for Pin {
         if let Some(at) = taken.iter().position(|cpu| *cpu == self.cpu) {
             taken.swap_remove(at);
         }
-        let _ = sched_setaffinity(None, &self.before); // as it was, if it may be
+        let _ = sched_setaffinity(None, &self.before); // restored if possible
     }
 }

@@ -1,5 +1,5 @@
-//! The schedules in which the protocol's protections matter. Each of these turns red when one of them is taken out of the
-//! library: `tests/mutants/README.md` says which.
+//! The schedules in which the protocol's protections matter. Each test here turns red when one of them is taken out
+//! of the library: `tests/mutants/README.md` says which.
 
 use crate::scenario::Op::{Append, Hold, HoldAppend, HoldFor, HoldRefreshed, Stamped, Wait};
 use crate::scenario::{Before, Op, Place, Scenario};
@@ -7,14 +7,14 @@ use crate::schedule::Bound;
 use crate::world::{CREATED, Rules};
 use crate::{library, ms, none_breaks_within, prove, shipped};
 
-/// A shipped peer that comes just before the end of a stop of 31 s: what the stopped process touched before it is older than
-/// 30 s by now, and what the shipped peer decides on is still to be done when that process goes on.
+/// A shipped peer that comes just before the end of a stop of 31 s. What the stopped process touched before the stop
+/// is older than 30 s by now, and when the process goes on, the shipped peer has yet to act on its decision.
 fn latecomer(after_ms: u64, op: Op) -> Vec<Op> {
     vec![Wait(ms(after_ms)), op]
 }
 
 const AT_ONCE: u64 = 30_950;
-/// The same, if the stop began after a settle.
+/// The same if the stop began after a settle.
 const AFTER_SETTLE: u64 = 31_050;
 
 fn with_stop(preemptions: usize) -> Bound {
@@ -51,7 +51,7 @@ fn no_schedule_with_a_stop_before_a_hold_breaks_a_promise() {
     );
 }
 
-/// Whoever settles again is stopped again.
+/// A peer that settles again is stopped again.
 #[test]
 fn no_schedule_with_two_stops_breaks_a_promise() {
     let bound = Bound {
@@ -68,7 +68,7 @@ fn no_schedule_with_two_stops_breaks_a_promise() {
     );
 }
 
-/// The same in a hold: a holder that is robbed learns of it, and commits nothing to a journal that the thief replaces.
+/// The same in a hold: a holder that is robbed is told, and commits nothing to a journal that the thief replaces.
 #[test]
 fn no_schedule_with_a_stop_in_a_hold_breaks_a_promise() {
     let beside = |name, own: Op| {
@@ -104,8 +104,8 @@ fn no_schedule_with_a_stop_in_a_hold_breaks_a_promise() {
     none_breaks_within(with_stop(1), &[refresh]);
 }
 
-/// A shipped peer has judged a lock by its age when the holder goes on, and releases it; the next holder must not find the
-/// lock free before the shipped peer has done what it decided on.
+/// A shipped peer has judged a lock by its age when the holder goes on and releases it. The next holder must not find
+/// the lock free before the shipped peer has acted on its decision.
 #[test]
 fn no_schedule_with_a_release_after_a_stop_breaks_a_promise() {
     let peers = vec![
@@ -124,8 +124,8 @@ fn no_schedule_with_a_release_after_a_stop_breaks_a_promise() {
     none_breaks_within(with_stop(if prove() { 2 } else { 1 }), &[scenario]);
 }
 
-/// Where there are no leases, a lock that its creator has not stamped for 5 s is claimed; and when the creator goes on, it
-/// must not find its own nonce in a library peer's lock, and remove it.
+/// Where there are no leases, a lock that its creator has not stamped for 5 s is claimed. When the creator goes on,
+/// it must not find its own nonce in a library peer's lock, and remove it.
 #[test]
 fn no_schedule_with_a_late_creator_has_two_library_peers_hold() {
     let peers = vec![
@@ -148,7 +148,7 @@ fn no_schedule_with_a_late_creator_has_two_library_peers_hold() {
     none_breaks_within(with_stop(0), &[scenario]);
 }
 
-/// Two library peers, one of them stopped: P1.
+/// Two library peers, one of which is stopped: P1.
 #[test]
 fn no_schedule_with_a_stop_among_library_peers_breaks_a_promise() {
     let two = |name, before| {
@@ -166,7 +166,7 @@ fn no_schedule_with_a_stop_among_library_peers_breaks_a_promise() {
     );
 }
 
-/// A holder is killed within an append that crosses a page, and then the peer that claims its lock is killed as well.
+/// A holder is killed within an append that crosses a page boundary; then the peer that claims its lock is killed too.
 #[test]
 fn no_schedule_with_a_torn_append_breaks_a_promise() {
     let bound = Bound {
@@ -222,7 +222,7 @@ fn no_schedule_in_which_the_clock_is_set_breaks_a_promise() {
     );
 }
 
-/// Where there is no `flock`, those who claim one corpse are told apart by what stands in it when they have settled.
+/// Where there is no `flock`, peers that claim the same corpse are told apart by what is in it after they have settled.
 #[test]
 fn no_schedule_without_flock_breaks_a_promise() {
     let without = |name, before| Scenario {
@@ -245,8 +245,8 @@ fn no_schedule_without_flock_breaks_a_promise() {
     );
 }
 
-/// A contender has opened the lock of a holder that releases it and closes its handle. So the `flock` is free of a file that
-/// is the lock no more, while another is.
+/// A contender has opened the lock of a holder, which then releases it and closes its handle. So the `flock` is free
+/// on a file that is no longer the lock, while another file is.
 #[test]
 fn no_schedule_with_a_release_under_a_contenders_eyes_breaks_a_promise() {
     let holds = HoldFor(ms(10));
@@ -258,7 +258,7 @@ fn no_schedule_with_a_release_under_a_contenders_eyes_breaks_a_promise() {
     none_breaks_within(Bound::preemptions(if prove() { 3 } else { 2 }), &[scenario]);
 }
 
-/// A contender stands between its look at a lock and its `flock`, while the holder notes an append and is killed in it.
+/// A contender stops between its look at a lock and its `flock`, while the holder notes an append and is killed in it.
 #[test]
 fn no_schedule_with_an_append_torn_under_a_contenders_eyes_breaks_a_promise() {
     let bound = Bound {

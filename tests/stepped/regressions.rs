@@ -1,4 +1,4 @@
-//! What the schedules have found, each by itself.
+//! What the schedules have found, one test for each.
 
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -32,7 +32,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Sweeps, as a shipped peer does when the files are old, just before the first call of this name.
+/// Sweeps just before the first call of this name, as a shipped peer does when the files are old.
 struct SweepBefore {
     call: &'static str,
     dir: PathBuf,
@@ -42,7 +42,7 @@ struct SweepBefore {
 impl Hook for SweepBefore {
     fn before(&mut self, call: &'static str) -> Verdict {
         if call == "fcntl" {
-            return Verdict::Fail(22); // no leases here: else it would be claimed without leaving its inode
+            return Verdict::Fail(22); // no leases: with them, the claim would stay in its inode
         }
         if call == self.call && !self.swept {
             self.swept = true;
@@ -66,7 +66,7 @@ fn a_parked_stamp_that_is_swept_during_a_claim_is_parked_again() {
     let scratch = Scratch::new("swept-claim");
     let empty = File::create(scratch.0.join("changes.journal.lock")).expect("a lock without a stamp");
     let old = SystemTime::now() - Duration::from_secs(6);
-    empty.set_modified(old).expect("one's own file takes a time");
+    empty.set_modified(old).expect("the file's time can be set");
     let lock = Lock::open(&scratch.0).expect("it opens");
     seam::install(SweepBefore {
         call: "renameat",
@@ -75,21 +75,21 @@ fn a_parked_stamp_that_is_swept_during_a_claim_is_parked_again() {
     });
     let released = lock.acquire().and_then(|guard| Ok(guard.release()?));
     seam::uninstall();
-    released.expect("it is claimed all the same");
+    released.expect("it is claimed nevertheless");
 }
 
-/// Keeps its own time, and is frozen for half a minute in each of the first sleeps.
+/// Keeps its own time, and is frozen for half a minute in each of its first sleeps.
 struct Frozen {
     now: Duration,
     freezes: usize,
     touched: Duration,
-    /// The call that nothing can take back.
+    /// The call that cannot be undone.
     relying: &'static str,
-    /// How long there had been no sign of life when it was first made.
+    /// For how long there had been no sign of life when that call was first made.
     silent: Rc<Cell<Option<Duration>>>,
 }
 
-/// Runs `act` with a lock that is held, and to all appearances has been for long: how silent it was at that call.
+/// Runs `act` with a lock that seems to have been held for long, and returns how long it had been silent at that call.
 fn silence_before(relying: &'static str, act: impl FnOnce(&Lock, Guard<'_>) -> jlock::Result<()>) -> Duration {
     let scratch = Scratch::new(relying);
     let lock = Lock::open(&scratch.0).expect("it opens");
@@ -154,8 +154,8 @@ fn a_holder_that_was_silent_for_long_settles_before_it_replaces_the_journal() {
     assert!(silent < Duration::from_secs(1), "{silent:?} without a sign of life");
 }
 
-/// A wait leaves its inotify queue for the next one of the process. The simulated processes share none with each other, nor
-/// with another test: else a schedule would be another one when it is played again.
+/// A wait leaves its inotify queue to the process's next wait. The simulated processes must share none with each
+/// other, nor with another test, or a schedule would differ when it is played again.
 #[test]
 fn what_waits_elsewhere_in_the_process_changes_no_schedule() {
     let scratch = Scratch::new("waits");
@@ -169,7 +169,7 @@ fn what_waits_elsewhere_in_the_process_changes_no_schedule() {
                 waiter
                     .acquire_for(Duration::from_millis(1))
                     .expect_err("it is held all the time");
-                std::thread::sleep(Duration::from_millis(1)); // in which its queue is free
+                std::thread::sleep(Duration::from_millis(1)); // meanwhile its queue is free
             }
         });
         let peers = vec![crate::library(&[Op::Hold]), crate::library(&[Op::Hold])];

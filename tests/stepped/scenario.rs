@@ -13,13 +13,13 @@ use crate::world::Rules;
 pub enum Op {
     /// Acquires, does something, releases.
     Hold,
-    /// Holds for so long, without a sign of life.
+    /// Holds for this long, without a sign of life.
     HoldFor(Duration),
-    /// Holds for so long after each of two refreshes.
+    /// Holds for this long after each of two refreshes.
     HoldRefreshed(Duration),
-    /// Appends under its own hold.
+    /// Appends under a hold of its own.
     HoldAppend,
-    /// Does nothing for so long.
+    /// Does nothing for this long.
     Wait(Duration),
     Append,
     Stamped,
@@ -33,28 +33,28 @@ pub enum Peer {
     Library(Vec<Op>),
     /// A shipped peer.
     Shipped(Vec<Op>),
-    /// A copy of the library's steps, with a bug or without.
+    /// A copy of the library's steps, with or without a bug.
     Copy(Option<Bug>, Vec<Op>),
 }
 
-/// What stands at the lock's name in the beginning.
+/// What has the lock's name at the beginning.
 #[derive(Clone, Copy, Debug)]
 pub enum Before {
     Free,
-    /// A library peer's lock, and its parked name, whose process is dead.
+    /// The lock of a library peer whose process is dead, with its parked name.
     LibraryCorpse,
     ShippedCorpse,
-    /// Nothing in it, for 6 s.
+    /// An empty lock, 6 s old.
     Empty,
-    /// No stamp, for 31 s.
+    /// A lock without a stamp, 31 s old.
     Foreign,
-    /// No lock, and a journal whose header is stamped anew by a rewrite only.
+    /// No lock, and a journal whose header can be stamped only by a rewrite.
     Journal,
-    /// No lock, and a journal that the next append takes over the end of a page.
+    /// No lock, and a journal that the next append takes across a page boundary.
     AlmostPage,
 }
 
-/// What the file system offers.
+/// What the file system supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     pub flock: bool,
@@ -75,8 +75,8 @@ pub struct Scenario {
     pub peers: Vec<Peer>,
     pub rules: Rules,
     pub place: Place,
-    /// Others run only before these calls, or when a peer cannot go on: that leaves few schedules, so that they can stray
-    /// far. `None`: before each call.
+    /// Others run only before these calls, or when a peer cannot go on. That leaves few schedules, which can then
+    /// stray far. `None` means before each call.
     pub focus: Option<&'static [&'static str]>,
 }
 
@@ -92,7 +92,7 @@ impl Scenario {
         }
     }
 
-    /// Two to four handles and, every other time, a shipped peer; what they do and find is drawn.
+    /// Two to four handles and, every other time, a shipped peer. What they do and find is drawn.
     pub fn drawn(random: &mut Random) -> Scenario {
         let hold = |ms| Op::HoldFor(Duration::from_millis(ms));
         let with_headers = random.below(4) == 0;
@@ -119,20 +119,20 @@ impl Scenario {
             Before::LibraryCorpse,
             Before::ShippedCorpse,
             Before::Empty,
-            // What a kill cuts, a shipped peer that comes next leaves as it is.
+            // A shipped peer that comes next would leave what a kill has cut.
             if with_shipped { Before::Free } else { Before::AlmostPage },
-            // A claim by exchange that hits a live lock puts it back: for an instant its holder sees it gone. Only a
-            // shipped peer can bring that about, by stealing the foreign lock in the very instant before.
+            // A claim by exchange that hits a live lock puts it back: for an instant its holder sees the lock gone.
+            // Only a shipped peer can cause that, by stealing the foreign lock at exactly the wrong moment.
             if with_shipped { Before::Free } else { Before::Foreign },
         ]);
         let mut scenario = Scenario::new("drawn", before, peers);
-        // What stands there without a stamp is only known by its age.
+        // A lock without a stamp can be judged only by its age.
         scenario.rules.clocks =
             !with_shipped && matches!(before, Before::Free | Before::LibraryCorpse | Before::AlmostPage);
         scenario
     }
 
-    /// What the trace calls the peers, and the one that comes when they are gone.
+    /// What the trace calls the peers, and the one that comes afterwards.
     pub fn names(&self) -> Vec<String> {
         let name = |(number, peer): (usize, &Peer)| match peer {
             Peer::Library(_) => format!("library {number}"),
@@ -144,7 +144,7 @@ impl Scenario {
     }
 }
 
-/// Above the kernel's largest PID: nobody has it.
+/// Above the kernel's largest PID, so nobody has it.
 const DEAD_PID: i32 = 4_194_304;
 
 impl Before {
@@ -178,9 +178,9 @@ impl Before {
     }
 }
 
-/// Of a process of this boot and PID namespace: so far as that counts, its death can be seen.
+/// The third line of a stamp of this boot and PID namespace, by which the process's death can be seen.
 fn third_line(place: Place) -> String {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default(); // then only the flock counts
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default(); // if empty, only flock counts
     let namespace = fs::metadata("/proc/self/ns/pid").map_or(0, |meta| meta.ino());
     let flock = if place.flock { "" } else { " flock=none" };
     format!("jlock/1 boot={} pidns={namespace} start=1 host=h{flock}", boot.trim())

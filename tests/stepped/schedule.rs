@@ -1,37 +1,37 @@
-//! Decides who moves next: every schedule within a bound, or one drawn from a seed.
+//! Decides who moves next: in every schedule within a bound, or in one drawn from a seed.
 
 use std::time::Duration;
 
 /// What the world offers at each system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// The peer that ran last goes on, or, when it cannot, this one does.
+    /// The peer that ran last goes on, or, if it cannot, this one does.
     Go(usize),
-    /// This one runs, although the last could go on.
+    /// This one runs, although the last one could go on.
     Preempt(usize),
     /// Time passes until this sleeper wakes, although others could run.
     Wake(usize),
     /// This one dies.
     Crash(usize),
-    /// Everybody is frozen for so long.
+    /// Everybody is frozen for this long.
     Freeze(Duration),
-    /// This one is stopped where it stands, while the others go on and time passes.
+    /// This one is stopped where it is, while the others go on and time passes.
     Stop(usize),
     /// This one dies in the middle of the write that it is about to make.
     Tear(usize),
-    /// The wall clock is set: by so many milliseconds, while the monotonic clock goes on.
+    /// The wall clock is set by this many milliseconds, while the monotonic clock goes on.
     Clock(i64),
 }
 
 pub trait Chooser: Send {
-    /// One of the choices, which are never empty. `so_far` stands for all that has happened until now. `None`: the choices
-    /// that were made before have led to another place this time.
+    /// Picks one of the choices, of which there is always at least one. `so_far` stands for everything that has
+    /// happened until now. Returns `None` if the earlier choices have led to another place this time.
     fn choose(&mut self, choices: &[Choice], so_far: u64) -> Option<Choice>;
 }
 
 // ------------------------------------------------------------------------------------------------- every schedule
 
-/// How far from running each peer to its end the schedules may stray.
+/// How far the schedules may stray from running each peer to its end.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bound {
     pub preemptions: usize,
@@ -50,7 +50,7 @@ impl Bound {
         }
     }
 
-    /// What is left of the budget that pays for a choice; `None`: it costs nothing.
+    /// What is left of the budget that pays for a choice; `None` if the choice costs nothing.
     fn budget(&mut self, choice: Choice) -> Option<&mut usize> {
         match choice {
             Choice::Go(_) => None,
@@ -64,8 +64,8 @@ impl Bound {
     }
 }
 
-/// Walks through all schedules within a bound, depth first. Each run repeats the decisions of the last but for the last
-/// one that could have been another.
+/// Goes through all schedules within a bound, depth first. Each run repeats the decisions of the one before, up to
+/// the last decision that can still be changed.
 pub struct Explorer {
     bound: Bound,
     path: Vec<Decision>,
@@ -73,7 +73,7 @@ pub struct Explorer {
     left: Bound,
 }
 
-/// Which of how many, and what had happened until then.
+/// Which choice was made, among how many, and what had happened until then.
 struct Decision {
     chosen: usize,
     count: usize,
@@ -90,7 +90,7 @@ impl Explorer {
         }
     }
 
-    /// Goes on to the next schedule. `false`: that was the last one.
+    /// Goes on to the next schedule. Returns `false` if that was the last one.
     pub fn advance(&mut self) -> bool {
         assert_eq!(self.depth, self.path.len(), "the same decisions led to an early end");
         self.depth = 0;
@@ -159,10 +159,11 @@ impl Random {
     }
 }
 
-/// A schedule drawn from a seed. How restless it is, and how deadly, is drawn first: races differ in what finds them.
+/// A schedule drawn from a seed. How restless and how deadly it is is drawn first, since different races need
+/// different schedules.
 pub struct Dice {
     random: Random,
-    /// Of 1000 decisions, how many stray in each way.
+    /// How many of 1000 decisions stray in each way.
     preempt: usize,
     wake: usize,
     freeze: usize,
@@ -170,8 +171,8 @@ pub struct Dice {
     clock: usize,
     crash: usize,
     crashes_left: usize,
-    /// The wall clock is set once at most: when it is set back and forth, a file that was written to in between bears a time
-    /// that nobody can make sense of.
+    /// The wall clock is set at most once: if it were set back and forth, a file written to in between would have a
+    /// time that makes no sense to anybody.
     clocks_left: usize,
 }
 

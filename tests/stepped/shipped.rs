@@ -1,4 +1,5 @@
-//! A shipped peer: journal.js of @optave/codegraph 3.11.2, one system call at a time. The functions bear its names.
+//! A shipped peer: journal.js of @optave/codegraph 3.11.2, one system call at a time. The functions have the names
+//! from there.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -19,13 +20,13 @@ struct Shipped<'s> {
     journal_tmp: PathBuf,
 }
 
-/// Its lock, which it has open for writing as long as it holds.
+/// Its lock, which it has open for writing while it holds.
 struct Held {
     nonce: String,
     file: File,
 }
 
-/// Lives a shipped peer's life.
+/// Acts as a shipped peer.
 pub fn live(seat: &Seat, ops: &[Op]) -> Result<(), Died> {
     let dir = &seat.world.dir;
     let peer = Shipped {
@@ -148,7 +149,7 @@ impl Shipped<'_> {
             return Ok(false);
         };
         self.step("kill 0")?;
-        // All peers live in this process; the nonce tells whose PID it would be.
+        // All peers live in this process; the nonce says whose PID it stands for.
         let owner = owner_of(&content);
         Ok(pid == std::process::id() && owner.is_some_and(|owner| self.seat.state().is_alive(owner)))
     }
@@ -170,7 +171,7 @@ impl Shipped<'_> {
             state.judging.holds = Some(stamped);
         }
         if fs::rename(&tmp, &self.lock).is_err() {
-            let _ = fs::remove_file(&tmp); // as it does
+            let _ = fs::remove_file(&tmp); // failures are ignored there too
             self.seat.state().let_go(self.seat.me);
             return Ok(None);
         }
@@ -202,14 +203,14 @@ impl Shipped<'_> {
         {
             self.step("unlink: lock")?;
             self.rob_by_release();
-            let _ = fs::remove_file(&self.lock); // as it does
+            let _ = fs::remove_file(&self.lock); // failures are ignored there too
             self.seat.changed();
         }
         self.seat.state().let_go(self.seat.me);
         Ok(())
     }
 
-    /// Its own lock was removed between its last look and this, and it is about to remove the next holder's.
+    /// Its own lock was removed after its last look, and it is about to remove the next holder's.
     fn rob_by_release(&self) {
         let mut state = self.seat.state();
         let (owner, now) = (state.lock_owner(), state.steps);
@@ -222,7 +223,7 @@ impl Shipped<'_> {
         self.step("readdir")?;
         let entries = fs::read_dir(self.dir).expect("the directory can be read");
         let mut names: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
-        names.sort(); // in which order they come is the file system's affair
+        names.sort(); // the file system lists them in any order
         for path in names {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if !name.starts_with("changes.journal.lock.") || !name.ends_with(".tmp") {
@@ -233,7 +234,7 @@ impl Shipped<'_> {
             let modified = fs::metadata(&path).and_then(|meta| meta.modified());
             if modified.is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age > SHIPPED_STALE)) {
                 self.step("unlink: a tmp")?;
-                let _ = fs::remove_file(&path); // as it does
+                let _ = fs::remove_file(&path); // failures are ignored there too
             }
         }
         Ok(())
@@ -303,7 +304,7 @@ impl Shipped<'_> {
         self.step("write: journal tmp")?;
         self.seat.write(&mut file, content);
         self.step("rename: journal tmp to journal")?;
-        let _ = fs::rename(&self.journal_tmp, &self.journal); // as it does: a failure is logged
+        let _ = fs::rename(&self.journal_tmp, &self.journal); // there a failure is only logged
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Where scenarios are played: in a separate directory, with a thread for each peer that is used again for each schedule.
+//! Where scenarios are played: in a directory of its own, with a thread for each peer, reused for each schedule.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,12 +12,12 @@ use crate::schedule::{Bound, Choice, Chooser, Dice, Explorer, Random};
 use crate::world::{Seat, World};
 use crate::{copy, library, shipped};
 
-/// As many peers as a scenario may have.
+/// The largest number of peers in a scenario.
 const PEERS: usize = 5;
 
 pub struct Stage {
     world: Arc<World>,
-    /// What each thread plays; `None`: it ends.
+    /// What each thread plays; at `None` it ends.
     cast: Arc<Mutex<Option<Vec<Peer>>>>,
     threads: Vec<JoinHandle<()>>,
     _pin: Option<Pin>,
@@ -34,7 +34,7 @@ pub struct Tally {
     pub acknowledged: usize,
     pub timeouts: usize,
     pub robbed: usize,
-    /// What victims did that could not know of it yet.
+    /// What victims did before they could know of the theft.
     pub undone: usize,
 }
 
@@ -61,7 +61,7 @@ impl std::fmt::Display for Tally {
     }
 }
 
-/// A schedule that led to something that must never be.
+/// A schedule that led to something forbidden.
 #[derive(Debug)]
 pub struct Violation {
     pub what: String,
@@ -75,7 +75,7 @@ impl Violation {
 }
 
 impl Stage {
-    /// On a file system in memory, where there is one.
+    /// On a file system in memory, if there is one.
     pub fn new() -> Stage {
         Stage::on(&std::env::var_os("JLOCK_STEPPED_DIR").map_or_else(in_memory, PathBuf::from))
     }
@@ -148,7 +148,7 @@ impl Stage {
         self.play(scenario, Box::new(Dice::new(random, crashes)))
     }
 
-    /// What happened the last time, step by step.
+    /// What happened in the last schedule, step by step.
     pub fn trace(&self, scenario: &Scenario) -> String {
         self.world.trace(&scenario.names())
     }
@@ -162,14 +162,14 @@ impl Stage {
         if clean {
             self.expect_only(&["changes.journal"])?;
         }
-        // Nobody is at this place any more; its number is no peer's.
+        // No peer has this number.
         let seat = Seat {
             world: Arc::clone(&self.world),
             me: scenario.peers.len(),
         };
-        library::aftermath(&seat).map_err(|error| format!("with everybody gone: {error:?}"))?;
+        library::aftermath(&seat).map_err(|error| format!("after everybody is gone: {error:?}"))?;
         self.check_journal()?;
-        library::sweep(&seat).map_err(|error| format!("to sweep: {error:?}"))?;
+        library::sweep(&seat).map_err(|error| format!("sweeping: {error:?}"))?;
         match self.world.state().has_crashed_shipped() {
             true => self.expect_only(&["changes.journal", "changes.journal.tmp"]),
             false => self.expect_only(&["changes.journal"]),
@@ -234,7 +234,7 @@ impl Drop for Stage {
     }
 }
 
-/// A peer's thread: plays its part whenever its first turn comes.
+/// A peer's thread: plays its part each time its first turn comes.
 fn play(seat: &Seat, cast: &Mutex<Option<Vec<Peer>>>) {
     loop {
         seat.world.await_turn(seat.me);
@@ -247,7 +247,7 @@ fn play(seat: &Seat, cast: &Mutex<Option<Vec<Peer>>>) {
                 Peer::Library(ops) => library::live(seat, ops),
                 Peer::Shipped(ops) => shipped::live(seat, ops),
                 Peer::Copy(bug, ops) => copy::live(seat, *bug, ops),
-            }; // dead or alive, it is done
+            }; // dead or alive, it is finished
         }));
         if lived.is_err() {
             seat.violate(format!("peer {} panicked", seat.me));
@@ -257,7 +257,7 @@ fn play(seat: &Seat, cast: &Mutex<Option<Vec<Peer>>>) {
     }
 }
 
-/// The explorer goes on where it was, from one schedule to the next.
+/// The explorer continues from one schedule to the next.
 struct Shared(Arc<Mutex<Explorer>>);
 
 impl Chooser for Shared {

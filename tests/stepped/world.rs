@@ -1,8 +1,8 @@
-//! The scheduler: of all peers one runs at a time, from one system call to the next. Time is the world's own, and files
-//! bear it: nothing depends on how fast the machine is, so that a schedule can be run again.
+//! The scheduler: of all peers one runs at a time, from one system call to the next. Time is the world's own, and
+//! files have that time. Nothing depends on the speed of the machine, so a schedule can be run again.
 //!
-//! What it must not do, because the protocol promises nothing then, stands in [`State::may_pass`] and
-//! [`State::may_end`].
+//! [`State::may_pass`] and [`State::may_end`] say what it must not do because the protocol promises nothing in that
+//! case.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -23,36 +23,37 @@ use crate::scenario::{Place, Scenario};
 use crate::schedule::{Choice, Chooser};
 
 pub const SETTLE: Duration = Duration::from_millis(100);
-/// A shipped peer takes a lock that is older for dead.
+/// A shipped peer takes a lock that is older than this to be dead.
 pub const SHIPPED_STALE: Duration = Duration::from_secs(30);
-/// A library peer settles again when its sign of life is older.
+/// A library peer settles again if its sign of life is older than this.
 const LATE: Duration = Duration::from_secs(29);
-/// A private file's mtime is not renewed before it is older.
+/// A private file's mtime is renewed only once it is older than this.
 const FRESH: Duration = Duration::from_secs(1);
 /// A shipped peer that stamps its lock later than this after creating it has lost it.
 const STAMPED_WITHIN: Duration = Duration::from_secs(5);
-/// What a library peer does because it has just seen that the lock is its own: nothing can take back such a call.
+/// Calls that a library peer makes because it has just seen that the lock is its own; they cannot be undone.
 const RELYING: [&str; 2] = ["unlinkat", "renameat"];
-/// A shipped peer takes a lock that is 30 s old; a library peer takes its own for lost, until it has settled, at 29 s.
+/// A shipped peer takes a lock that is 30 s old; a library peer gives its own up for lost at 29 s, until it has
+/// settled.
 const RELYING_WITHIN: Duration = Duration::from_secs(1);
-/// How long everybody is frozen at a time: past each of the ages that the protocol knows.
+/// How long everybody is frozen at a time: past each of the ages that the protocol uses.
 const FREEZES: [Duration; 4] = [
     Duration::from_secs(6),
     Duration::from_secs(16),
     Duration::from_millis(29_500),
     Duration::from_secs(31),
 ];
-/// What a shipped peer stands before that has created a lock and not stamped it yet.
+/// The call that comes next for a shipped peer that has created a lock and not stamped it yet.
 pub const CREATED: &str = "write: lock";
-/// How long a stopped process is: longer than every threshold.
+/// How long a process is stopped: longer than every threshold.
 const STOPPED: Duration = Duration::from_secs(31);
 /// By how much the wall clock is set.
 const CLOCKS_MS: [i64; 2] = [3_600_000, -3_600_000];
-/// The kernel ends the write of a killed process where a page of the file ends.
+/// When a process is killed, the kernel ends its write at the end of a page of the file.
 const PAGE: u64 = 4096;
-/// Where the wall clock stands when the monotonic one shows 0: long ago, so that no file bears a time of the machine's.
+/// What the wall clock shows when the monotonic one shows 0: long ago, so that no file has a time of the machine's.
 const EPOCH_MS: i64 = 1_600_000_000_000;
-/// No schedule takes so many steps, unless it goes in circles.
+/// No schedule takes this many steps, unless it goes round in circles.
 const MANY_STEPS: usize = 20_000;
 /// Whose turn it is when all peers are gone.
 const NOBODY: usize = usize::MAX;
@@ -60,17 +61,18 @@ const NOBODY: usize = usize::MAX;
 /// What the scheduler must respect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// No library process ends between a shipped peer's reading its lock and asking whether it lives, after having
-    /// released in between: the shipped peer would take the next holder for dead. Nobody can promise exclusion then.
+    /// No library process releases and ends between the moment when a shipped peer reads its lock and the moment when
+    /// that peer asks whether it is alive: the shipped peer would take the next holder to be dead, and nobody can
+    /// promise exclusion then.
     pub nobody_ends_while_judged: bool,
-    /// Where it happens nevertheless, it is held against nobody. What it leads to is: see `Oracle`.
+    /// If that happens nevertheless, nobody is blamed for it. `Oracle` says what it may lead to.
     pub forgives_the_instant: bool,
-    /// Time passes only when nobody can go on: a peer that runs is never slower than a settle.
+    /// Time passes only when nobody can go on, so a peer that runs is never slower than a settle.
     pub prompt: bool,
     /// The wall clock may be set.
     pub clocks: bool,
-    /// A shipped peer may be stopped between creating a lock and stamping it. It believes that it holds that lock whenever it
-    /// goes on, so its holds do not count.
+    /// A shipped peer may be stopped between creating a lock and stamping it. When it goes on, it always believes
+    /// that it holds the lock, so its holds do not count.
     pub late_creator: bool,
 }
 
@@ -89,7 +91,7 @@ enum Phase {
     Ready,
     Asleep {
         until: Duration,
-        /// It also wakes when the directory changes, as a wait that inotify ends.
+        /// It also wakes when the directory changes, like a wait that inotify ends.
         since: Option<u64>,
     },
     Gone,
@@ -98,41 +100,41 @@ enum Phase {
 struct Peer {
     phase: Phase,
     shipped: bool,
-    /// Since when it has stood before a call that relies on the lock's being its own.
+    /// Since when it has been about to make a call that relies on the lock being its own.
     relying: Option<Duration>,
-    /// The call that it stands before.
+    /// The call that it is about to make.
     call: &'static str,
     /// Until when it is stopped.
     stopped: Duration,
-    /// It is about to write to the journal, which has this size, and may be cut off on the way.
+    /// It is about to write to the journal, which has this size, and the write may be cut off.
     tearing: Option<u64>,
-    /// It was.
+    /// The write was cut off.
     torn: bool,
     begun: bool,
     doomed: bool,
     /// The step at which it began what it is doing.
     since: usize,
-    /// When it began what it is doing, or was about to refresh, by the wall clock: its lock is no older.
+    /// When it began what it is doing, or was about to refresh, by the wall clock: its lock is not older.
     signed_ms: i64,
-    /// Its stamp has stood in the lock since it began what it is doing.
+    /// Its stamp has been in the lock at some time since it began what it is doing.
     won: bool,
-    /// It has given up although it had won the lock, and left that.
+    /// It gave up although it had won the lock, and left the lock behind.
     gave_up: bool,
-    /// Its last call but for those that close a file: which step that was, and the wall clock then.
+    /// Its last call, apart from those that close a file: the step, and the wall clock at that time.
     acted: (usize, i64),
-    /// It has done all it wanted, and its process is about to end.
+    /// It has done all that it was to do, and its process is about to end.
     ending: bool,
     crashed: bool,
 }
 
-/// What the shipped peer is in the middle of, by the moment at which it began.
+/// What the shipped peer is in the middle of, by the time at which that began.
 #[derive(Debug, Default)]
 pub struct Judging {
-    /// From opening the lock to read it until it has renamed, or left it alone.
+    /// From opening the lock in order to read it until it has renamed over it or left it alone.
     pub lock: Option<Duration>,
-    /// Whose lock that is: it has not asked yet whether that process lives.
+    /// Whose lock that is, as long as it has not asked whether that process is alive.
     pub owner: Option<usize>,
-    /// That process has released it and ended meanwhile: the instant that stays.
+    /// That process has released the lock and ended meanwhile: the instant that stays.
     pub ended: bool,
     /// From creating a lock to stamping it.
     pub unstamped: Option<Duration>,
@@ -140,7 +142,7 @@ pub struct Judging {
     pub holds: Option<Duration>,
 }
 
-/// How it stands before a call that removes or replaces something.
+/// The state before a call that removes or replaces something.
 pub struct Before {
     /// When the peer made its last call.
     looked: usize,
@@ -169,13 +171,13 @@ pub struct State {
     chooser: Option<Box<dyn Chooser>>,
     menu: Vec<Choice>,
     trace: Trace,
-    /// Stands for all of the trace.
+    /// Stands for the whole trace.
     so_far: DefaultHasher,
-    /// What happened in the schedule before.
+    /// The trace of the schedule before.
     trace_before: Trace,
 }
 
-/// Who did what when.
+/// Who did what, and when.
 type Trace = Vec<(usize, Duration, Cow<'static, str>)>;
 
 /// The number of the peer that drew this nonce.
@@ -219,7 +221,7 @@ impl State {
         EPOCH_MS + self.clock_ms + self.now.as_millis() as i64
     }
 
-    /// A nonce's random part: says who drew it.
+    /// The random part of a nonce, which says who drew it.
     pub fn nonce(&mut self, peer: usize) -> u64 {
         self.nonces += 1;
         ((peer as u64 + 1) << 32) | self.nonces
@@ -231,7 +233,7 @@ impl State {
         self.trace.push((peer, self.now, what));
     }
 
-    /// Something that is not the schedule's had a part in it: then nothing would be said to be explored.
+    /// Something outside the schedule had an influence, so the exploration would prove nothing.
     fn stray(&mut self) {
         let differ = self
             .trace
@@ -244,7 +246,7 @@ impl State {
         ));
     }
 
-    /// Something that must never be: the schedule ends here.
+    /// Something forbidden has happened: the schedule ends here.
     pub fn violate(&mut self, what: String) {
         if self.violation.is_none() {
             self.violation = Some(what);
@@ -268,7 +270,7 @@ impl State {
             .any(|peer| peer.shipped && !matches!(peer.phase, Phase::Gone))
     }
 
-    /// The shipped peer is about to rename over, or to remove, the lock that stands there.
+    /// The shipped peer is about to rename over the present lock, or to remove it.
     pub fn steal(&mut self) {
         let Some(victim) = self.lock_owner() else { return };
         match self.judging.ended && self.rules.forgives_the_instant {
@@ -277,8 +279,9 @@ impl State {
         }
     }
 
-    /// The shipped peer has found that the lock which stands there is older than 30 s. It may take it if its holder has given
-    /// no sign of life for so long: a lock is no older than that, but for the second in which a sign is not renewed.
+    /// The shipped peer has found that the present lock is older than 30 s. It may take it if its holder has given no
+    /// sign of life for that long. (A lock is no older than that, apart from the second for which a sign is not
+    /// renewed.)
     pub fn judge_by_age(&mut self) {
         let is_silent = |owner: &usize| {
             let signed = self.peers.get(*owner).map(|peer| peer.signed_ms);
@@ -288,13 +291,13 @@ impl State {
         self.oracle.judge_by_age(victim, self.steps);
     }
 
-    /// This peer made a call that removes or replaces something, before which the lock and the journal were these.
+    /// This peer made a call that removes or replaces something; `before` is what the lock and the journal were.
     fn check_change(&mut self, peer: usize, before: &Before) {
         let now = self.steps;
         let checked = match (before.owner, self.lock_owner_if_any()) {
             (Some(owner), None) if owner != Some(peer) => {
                 let shipped = self.peers.iter().position(|it| it.shipped);
-                // One that is not stamped yet is a shipped peer's.
+                // A lock that is not stamped yet is a shipped peer's.
                 let owner = owner.or(shipped.filter(|_| self.judging.unstamped.is_some()));
                 let is_shipped = owner.is_some() && owner == shipped;
                 self.oracle.remove_anothers(peer, before.looked, now, owner, is_shipped)
@@ -321,7 +324,7 @@ impl State {
         self.oracle.settle_accounts(peer, self.steps);
     }
 
-    /// Whether somebody ran out of time while it settled, and left its lock for the next one (PROTOCOL.md, *Settle*).
+    /// Whether somebody ran out of time while it settled, and left its lock to the next peer (PROTOCOL.md, *Settle*).
     pub fn has_given_up(&self) -> bool {
         self.peers.iter().any(|peer| peer.gave_up)
     }
@@ -330,30 +333,30 @@ impl State {
         self.peers.iter().any(|peer| peer.shipped && peer.crashed)
     }
 
-    /// The wall clock, as files bear it.
+    /// The wall clock, as files show it.
     pub fn system_time(&self) -> SystemTime {
         system_time(self.realtime_ms())
     }
 
-    /// Whose stamp stands in the lock.
+    /// Whose stamp is in the lock.
     pub fn lock_owner(&self) -> Option<usize> {
         self.lock_owner_if_any().flatten()
     }
 
-    /// As [`lock_owner`](Self::lock_owner); `None`: there is no lock.
+    /// Like [`lock_owner`](Self::lock_owner), but `None` if there is no lock.
     pub fn lock_owner_if_any(&self) -> Option<Option<usize>> {
         let text = fs::read_to_string(self.dir.join("changes.journal.lock")).ok()?;
         Some(owner_of(&text))
     }
 
-    /// Whether the lock's last sign of life was too old to rely on it when the wall clock showed this.
+    /// Whether the lock's last sign of life was too old to be relied on when the wall clock showed this.
     fn was_lock_old(&self, then_ms: i64) -> bool {
         let modified = fs::metadata(self.dir.join("changes.journal.lock")).and_then(|meta| meta.modified());
         modified.is_ok_and(|at| system_time(then_ms).duration_since(at).is_ok_and(|age| age > LATE))
     }
 
-    /// Whether so much time may have passed: the shipped peer renames within the settle time of reading (P2), stamps
-    /// within 5 s of creating and holds no lock for more than 30 s; and beside one, no library peer is frozen for a
+    /// Whether this much time may pass. The shipped peer renames within the settle time after reading (P2), stamps
+    /// within 5 s after creating, and holds no lock for more than 30 s. Beside one, no library peer is frozen for a
     /// second between its last look at the lock and the call that relies on it.
     fn may_pass(&self, to: Duration) -> bool {
         let judging = &self.judging;
@@ -377,16 +380,16 @@ impl State {
             || self.lock_owner() == Some(peer)
     }
 
-    /// Whether a peer may be stopped where it stands. The protocol promises nothing when a shipped one is, and, beside one,
-    /// when a library peer is between its last look at the lock and the call that relies on it.
+    /// Whether a peer may be stopped where it is. The protocol promises nothing if a shipped peer is stopped, or if,
+    /// beside one, a library peer is stopped between its last look at the lock and the call that relies on it.
     fn may_stop(&self, peer: usize) -> bool {
         let it = &self.peers[peer];
         let is_late_creator = self.rules.late_creator && it.call == CREATED;
         it.begun && (!it.shipped || is_late_creator) && !it.ending && it.relying.is_none() && self.is_able(peer)
     }
 
-    /// Whether the wall clock may be set: not while a shipped peer holds the lock, which would then look older than 30 s, nor
-    /// beside one while a peer relies on its last look.
+    /// Whether the wall clock may be set: not while a shipped peer holds the lock, which would then look older than
+    /// 30 s, and, beside one, not while a peer relies on its last look.
     fn may_set_clock(&self) -> bool {
         let at_peace = self.judging.holds.is_none() && self.judging.unstamped.is_none();
         self.rules.clocks && at_peace && self.peers.iter().all(|peer| peer.relying.is_none())
@@ -403,7 +406,7 @@ impl State {
         }
     }
 
-    /// Who sleeps, or is stopped, and until when.
+    /// Who sleeps or is stopped, and until when.
     fn sleepers(&self) -> impl Iterator<Item = (usize, Duration)> {
         self.peers.iter().enumerate().filter_map(|(peer, it)| match it.phase {
             // A change wakes it, but not while it is stopped.
@@ -430,7 +433,7 @@ impl State {
         }
     }
 
-    /// Whose turn it is. `None`: everybody is gone.
+    /// Whose turn it is; `None` if everybody is gone.
     fn decide(&mut self) -> Option<usize> {
         loop {
             if self.peers.iter().all(|peer| matches!(peer.phase, Phase::Gone)) {
@@ -513,7 +516,7 @@ impl State {
                 menu.extend(self.sleepers().filter(wakes).map(|(peer, _)| Choice::Wake(peer)));
             }
             let crashes = |p: &usize| self.peers[*p].begun && self.is_alive(*p) && self.may_end(*p);
-            // Nobody takes back what was cut if a shipped peer comes first.
+            // If a shipped peer comes first, nobody takes back what was cut.
             let tears = |p: &usize| !self.has_shipped() && crashes(p) && self.peers[*p].tearing.is_some();
             menu.extend(everyone.clone().filter(crashes).map(Choice::Crash));
             menu.extend(everyone.clone().filter(tears).map(Choice::Tear));
@@ -543,7 +546,7 @@ impl State {
         choice
     }
 
-    /// The steps, a line each.
+    /// The steps, one a line.
     fn trace(&self, names: &[String]) -> String {
         let mut text = String::new();
         for (peer, now, what) in &self.trace {
@@ -584,13 +587,13 @@ impl World {
         self.state.lock().unwrap_or_else(PoisonError::into_inner) // only the peer whose turn it is changes it
     }
 
-    /// The threads of the peers, and the one that waits for them.
+    /// Sets the threads of the peers, and the one that waits for them.
     pub fn set_threads(&self, peers: Vec<Thread>, director: Thread) {
         let unset = self.threads.set((peers, director));
         assert!(unset.is_ok(), "a world has one set of threads");
     }
 
-    /// Everything from the beginning, with these peers: which of them are shipped ones?
+    /// Starts everything from the beginning with these peers; `shipped` says which of them are shipped ones.
     pub fn reset(&self, shipped: impl Iterator<Item = bool>, scenario: &Scenario) {
         let mut state = self.state();
         let trace_before = std::mem::take(&mut state.trace);
@@ -623,7 +626,7 @@ impl World {
         self.state().place
     }
 
-    /// Runs all peers to their ends.
+    /// Runs all peers until they end.
     pub fn run(&self, chooser: Box<dyn Chooser>) {
         let first = {
             let mut state = self.state();
@@ -641,7 +644,7 @@ impl World {
         peer.map_or(director, |peer| &peers[peer]).unpark();
     }
 
-    /// Outside of any schedule.
+    /// Gives a peer its turn outside of any schedule.
     pub fn give_turn(&self, peer: usize) {
         self.pass_to(Some(peer));
     }
@@ -664,7 +667,7 @@ pub struct Seat {
     pub me: usize,
 }
 
-/// This peer is dead, and does nothing more.
+/// The peer is dead and does nothing more.
 #[derive(Debug)]
 pub struct Died;
 
@@ -677,8 +680,8 @@ impl Seat {
         self.state().peers[self.me].begun = true;
     }
 
-    /// As [`step`](Self::step), before a call that writes to the end of the journal: it may be cut off on the way. `true`: it
-    /// is, and this peer dies of it.
+    /// Like [`step`](Self::step), before a call that writes to the end of the journal. Returns `true` if the write is
+    /// cut off, and this peer dies of it.
     pub fn step_to_write(&self, call: &'static str) -> Result<bool, Died> {
         let size = fs::metadata(self.world.dir.join("changes.journal")).map(|meta| meta.len());
         self.state().peers[self.me].tearing = size.ok();
@@ -694,7 +697,7 @@ impl Seat {
         }
     }
 
-    /// Before a system call: others may run first.
+    /// To be called before a system call: lets others run first.
     pub fn step(&self, call: &'static str) -> Result<(), Died> {
         self.yield_turn(|state| {
             let relies = RELYING.contains(&call) && state.is_shipped_alive();
@@ -708,7 +711,7 @@ impl Seat {
         }
         state.steps += 1;
         if state.steps == MANY_STEPS {
-            state.violate("does not come to an end".to_owned());
+            state.violate("it never ends".to_owned());
         }
         state.note(self.me, call);
         if call != "close" {
@@ -717,7 +720,7 @@ impl Seat {
         Ok(())
     }
 
-    /// A call that no other peer could tell the moment of.
+    /// A call whose exact moment no other peer can notice.
     pub fn step_alone(&self) -> Result<(), Died> {
         match self.state().peers[self.me].doomed {
             true => Err(Died),
@@ -725,12 +728,12 @@ impl Seat {
         }
     }
 
-    /// After a call that changed the directory.
+    /// To be called after a call that changed the directory.
     pub fn changed(&self) {
         self.state().changes += 1;
     }
 
-    /// Sleeps until then; if `until_change`, also no longer than until somebody changes the directory.
+    /// Sleeps until then, or, with `until_change`, until somebody changes the directory.
     pub fn sleep(&self, until: Duration, until_change: bool) {
         self.yield_turn(|state| {
             let since = until_change.then_some(state.changes);
@@ -739,7 +742,7 @@ impl Seat {
         });
     }
 
-    /// The process is about to end by itself, if it has not died.
+    /// The process is about to end by itself, unless it is dead.
     pub fn end(&self) {
         if !self.state().peers[self.me].doomed {
             self.yield_turn(|state| state.peers[self.me].ending = true);
@@ -797,12 +800,12 @@ impl Seat {
         (it.since, it.signed_ms, it.won) = (since, signed_ms, false);
     }
 
-    /// This peer was about to refresh at this time by the wall clock, and has done so.
+    /// This peer has refreshed, which it was about to do at this time by the wall clock.
     pub fn sign(&self, at_ms: i64) {
         self.state().peers[self.me].signed_ms = at_ms;
     }
 
-    /// It ran out of time.
+    /// This peer ran out of time.
     pub fn time_out(&self) {
         let mut state = self.state();
         state.oracle.timeouts += 1;
@@ -810,14 +813,14 @@ impl Seat {
         it.gave_up |= it.won;
     }
 
-    /// After a call that may have won the lock.
+    /// To be called after a call that may have won the lock.
     pub fn look_whether_won(&self) {
         let mut state = self.state();
         let won = state.lock_owner() == Some(self.me);
         state.peers[self.me].won |= won;
     }
 
-    /// Before a call that removes or replaces something.
+    /// To be called before a call that removes or replaces something.
     pub fn before_change(&self, looked: usize) -> Before {
         let state = self.state();
         Before {
@@ -858,7 +861,7 @@ impl Seat {
         let entered = match state.oracle.enter(self.me, since, began, is_own) {
             Ok(Standing::Good) if !is_own => Err("acquire reports a hold of another's lock".to_owned()),
             Ok(Standing::Good) if !shipped && is_old => {
-                Err("acquire reports a hold of a lock that is old already".to_owned())
+                Err("acquire reports a hold of a lock that is already old".to_owned())
             }
             entered => entered.map(drop),
         };
@@ -888,7 +891,7 @@ impl Seat {
         state.oracle.leave(self.me)
     }
 
-    /// An entry to append: its path, and its number.
+    /// A new entry to append: its path and its number.
     pub fn new_entry(&self) -> (String, usize) {
         let mut state = self.state();
         let path = format!("peer-{}/entry-{}", self.me, state.steps);
@@ -906,10 +909,10 @@ impl Seat {
 
     // --------------------------------------------------------------------------------- for peers without the seam
 
-    /// A file that was created or written to bears the world's time.
+    /// Gives a file that was created or written to the world's time.
     pub fn written(&self, file: &File) {
         file.set_modified(self.state().system_time())
-            .expect("one's own file takes a time");
+            .expect("the file's time can be set");
     }
 
     pub fn write(&self, file: &mut File, content: &str) {
@@ -917,7 +920,7 @@ impl Seat {
         self.written(file);
     }
 
-    /// What the seam answers for a step.
+    /// What the seam is to return for a step.
     pub fn verdict(step: Result<(), Died>) -> Verdict {
         match step {
             Ok(()) => Verdict::Proceed,

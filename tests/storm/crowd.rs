@@ -1,4 +1,4 @@
-//! The processes of a storm: started, stopped, killed, waited for; none outlives its test.
+//! The processes of a storm: they are started, stopped, killed and waited for, and none outlives its test.
 
 use std::fs::File;
 use std::io::Write;
@@ -34,7 +34,7 @@ impl Process {
         kill_process(pid, signal).expect("a child that we have not reaped");
     }
 
-    /// Ends it with SIGKILL, wherever it is.
+    /// Kills it with SIGKILL, wherever it is.
     pub fn kill(mut self) {
         self.child.kill().expect("a child of ours");
         self.child.wait().expect("a child of ours");
@@ -44,20 +44,20 @@ impl Process {
         self.child.try_wait().expect("a child of ours").is_some()
     }
 
-    /// As the kernel says: the letter after the name in /proc/PID/stat.
+    /// Whether the kernel says so: the letter after the name in /proc/PID/stat.
     pub fn is_stopped(&self) -> bool {
         let stat =
             std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("a child that we have not reaped");
         stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
     }
 
-    /// A line for its standard input, which is a pipe.
+    /// Writes a line to its standard input, which is a pipe.
     pub fn tell(&mut self, line: &str) {
         let input = self.child.stdin.as_mut().expect("a pipe");
         input.write_all(format!("{line}\n").as_bytes()).expect("it reads");
     }
 
-    /// Its standard input, if it was given one, ends here.
+    /// Ends its standard input, if it was given one.
     pub fn close_input(&mut self) {
         self.child.stdin.take();
     }
@@ -69,7 +69,7 @@ impl Process {
                 return status;
             }
             assert!(begun.elapsed() < PATIENCE, "{} does not end", self.name);
-            std::thread::sleep(Duration::from_millis(2)); // there is no wait with a timeout
+            std::thread::sleep(Duration::from_millis(2)); // std has no wait with a timeout
         }
     }
 
@@ -82,13 +82,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Only a failed test leaves one running. If it has ended meanwhile, so much the better.
+        // Only a failed test leaves one running. It may have ended meanwhile, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Has a writer's acknowledgements, which it prints, go to its log, and its paths come from a file.
+/// Sends a writer's acknowledgements, which it prints, to its log, and takes its paths from a file.
 pub fn redirect(command: &mut Command, log: &Path, paths: &Path) {
     let log = File::options().append(true).create(true).open(log).expect("a log");
     command
@@ -96,7 +96,7 @@ pub fn redirect(command: &mut Command, log: &Path, paths: &Path) {
         .stdout(Stdio::from(log));
 }
 
-/// A deterministic sequence, by its seed. (Xorshift: Marsaglia 2003.)
+/// A deterministic sequence from a seed. (Xorshift: Marsaglia 2003.)
 pub struct Dice(u64);
 
 impl Dice {
@@ -104,7 +104,7 @@ impl Dice {
         Dice(seed | 1)
     }
 
-    /// From `low` up to, and without, `high`.
+    /// From `low` up to `high`, which is excluded.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

@@ -1,4 +1,4 @@
-//! The library's own peers, alone and beside the peer as it is shipped.
+//! The library's own peers, alone and beside a shipped peer.
 
 use std::fs;
 use std::path::Path;
@@ -78,7 +78,7 @@ fn beside_a_shipped_peer(stamp_every: u32) {
     let job = Job::Append {
         count: 1,
         stamp_every,
-        pause_us: 1_000, // the shipped peer looks once in 25 ms only: it is to find the lock free now and then
+        pause_us: 1_000, // the shipped peer looks only every 25 ms, and must find the lock free sometimes
         until_stop: true,
         locked: true,
     };
@@ -100,7 +100,7 @@ fn beside_a_shipped_peer(stamp_every: u32) {
     let among = oracle::among_others(&scene, "shipped");
     assert!(
         among >= 30,
-        "only {among} of the shipped peer's entries stand among the others'"
+        "only {among} of the shipped peer's entries are among the others'"
     );
     expect_readers_agree(&scene, audit.acknowledged);
     assert_eq!(oracle::leftovers(&scene), []);
@@ -116,7 +116,7 @@ fn beside_a_shipped_peer_every_stamped_entry_is_there() {
     beside_a_shipped_peer(1);
 }
 
-/// The library's reader and the shipped one find the same, which is all of it.
+/// The library's reader and the shipped one find the same entries, and all of them.
 fn expect_readers_agree(root: &Path, count: usize) {
     let lock = Lock::open(worker::journal_dir(root)).expect("the lock opens");
     let snapshot = lock.journal().read().expect("a journal");

@@ -1,12 +1,13 @@
-//! Many processes on one journal, killed and stopped at random; and oracles that share nothing with the library.
+//! Many processes on one journal, some of them killed and stopped at random, and oracles that share nothing with the
+//! library.
 //!
-//! Processes are this binary again (`worker.rs`), the shipped peer, and the example writers: those in C and Python, and
-//! with `JLOCK_PROVE=1`, under which the bounds are larger, in all languages.
+//! The processes are this binary again (`worker.rs`), the shipped peer, and the example writers: those in C and
+//! Python and, with `JLOCK_PROVE=1`, which also makes the bounds larger, those in all languages.
 //!
 //! | in the crowd | file |
 //! | --- | --- |
-//! | the library, and the peer as it is shipped | `library.rs` |
-//! | somebody who has stopped | `stopped.rs` |
+//! | the library, and the shipped peer | `library.rs` |
+//! | a process that was stopped | `stopped.rs` |
 //! | two implementations, written from PROTOCOL.md alone | `second.rs` |
 //! | the shipped peer with its lock fixed | `mended.rs` |
 //! | the second implementation, with a sentence of PROTOCOL.md misread | `wrong.rs` |

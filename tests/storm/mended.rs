@@ -1,5 +1,6 @@
-//! The shipped peer with its lock fixed (`docs/codegraph-lock.js`): many of them, beside library peers and one peer as it
-//! is shipped, killed at random, before the storms' oracles. Once as it is, and once where there is no flock(1).
+//! The shipped peer with its lock fixed (`docs/codegraph-lock.js`): several of them, beside library peers and one
+//! unfixed shipped peer, are killed at random, and judged by the storms' oracles; once with a flock(1), and once
+//! without.
 
 use std::fs::{self, File};
 use std::ops::Deref;
@@ -17,14 +18,14 @@ use crate::weather::{Make, Slot};
 use crate::worker::{journal_dir, log_path};
 use crate::writers::{self, repository, succeed};
 
-/// Whether the fixed peer finds a flock(1), or has to do without it.
+/// Whether the fixed peer finds a flock(1) or has to do without it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Flock {
     There,
     Missing,
 }
 
-/// A scene with copies of the shipped module: `shipped`, `mended` and `adopted`.
+/// A scene with copies of the shipped module: `shipped`, `fixed` and `adopted`.
 struct Copies(Scene);
 
 impl Deref for Copies {
@@ -47,7 +48,7 @@ impl Copies {
         Copies(scene)
     }
 
-    /// One that holds by the lock of the copy `module`, so often; or, without a count, until it is killed.
+    /// A process that holds with the lock of the copy `module`, `count` times or, without a count, until it is killed.
     fn holder(&self, flock: Flock, module: &str, name: &str, count: Option<u32>) -> Process {
         let mut command = node(flock);
         command.arg(repository("tests/mended/holder.mjs"));
@@ -72,7 +73,7 @@ fn node(flock: Flock) -> Command {
     command
 }
 
-/// Its path, which it is found by even where there is none to look in.
+/// The path of node, by which it is found even where PATH leads nowhere.
 fn node_itself() -> PathBuf {
     let path = std::env::var_os("PATH").expect("a path");
     let mut candidates = std::env::split_paths(&path).map(|dir| dir.join("node"));
@@ -111,7 +112,7 @@ fn without_flock_they_exclude_each_other_too() {
     exclude(Flock::Missing);
 }
 
-/// What the same oracles say of the lock as it is shipped: sooner or later, two hold it.
+/// The same oracles judge the lock as it is shipped: sooner or later, two peers hold it at once.
 #[test]
 fn unmended_peers_do_not_exclude_each_other() {
     let overlaps = |round: u32| {
@@ -129,14 +130,14 @@ fn shipped_alone() -> Exclusion {
     let holders: Vec<Process> = peers.iter().map(holder).collect();
     kill_holders(&scene, 4, |name| scene.holder(Flock::There, "shipped", name, None));
     for holder in holders {
-        holder.wait(); // one that finds no marker to remove fails
+        holder.wait(); // it fails if it finds no marker to remove
     }
     Exclusion::judge(&scene, &peers)
 }
 
 // --------------------------------------------------------------------------------------------------------- storms
 
-/// A writer through the journal module with the fixed lock.
+/// A writer that uses the journal module with the fixed lock.
 fn mended(flock: Flock, count: u32) -> Make {
     let program = move |root: &Path| {
         let mut command = node(flock);
@@ -152,7 +153,7 @@ fn storm(flock: Flock) {
     let mut victims = writers::library_only(2);
     victims.extend(Slot::several("mended", 3, || mended(flock, 60)));
     let storm = expect_kills_lose_nothing(&scene, kills, "mended", victims);
-    // The last one killed is not replaced; the others have finished.
+    // The last one that was killed is not replaced; the others have finished.
     assert!(count_acknowledged(&scene, &storm, "mended") >= 120);
 }
 
@@ -168,7 +169,7 @@ fn without_flock_kills_lose_nothing_either() {
 
 // --------------------------------------------------------------------------------------------------------- adopted
 
-/// Whether a writer through the adopting module can write an entry that only codegraph's own code takes.
+/// Whether a writer that uses the adopting module can write an entry that only codegraph's own code accepts.
 fn writes_what_the_library_refuses(scene: &Copies) -> bool {
     let mut command = node(Flock::There);
     command.env("CODEGRAPH_JOURNAL", journal_of(scene, "adopted"));
@@ -185,17 +186,17 @@ fn where_the_library_is_missing_the_adopting_module_falls_back() {
     let scene = Copies::new();
     assert!(writes_what_the_library_refuses(&scene));
     if proving() {
-        // Only there is the package for Node known to be installed.
+        // Only then is the package for Node sure to be installed.
         let modules = scene.join("adopted/node_modules");
         fs::create_dir(&modules).expect("a directory");
         symlink(repository("examples/node"), modules.join("jlock")).expect("a link");
-        assert!(!writes_what_the_library_refuses(&scene), "not the library");
+        assert!(!writes_what_the_library_refuses(&scene), "it does not use the library");
     }
 }
 
 // --------------------------------------------------------------------------------------------------------- robbed
 
-/// Makes the fixed module write, and robs it while it does. Returns how often it wrote, and the journal.
+/// Lets the fixed module write, and robs it meanwhile. Returns how often it wrote, and the journal.
 fn robbed(call: &str) -> (u32, String) {
     let scene = Copies::new();
     let journal = journal_dir(&scene).join("changes.journal");
@@ -212,15 +213,16 @@ fn robbed(call: &str) -> (u32, String) {
     (writes, fs::read_to_string(journal).expect("a journal"))
 }
 
-/// A writer that is robbed (in "the instant that stays", say) does again what it did, and takes no entry from the robber.
+/// A writer that is robbed (for example in "the instant that stays") repeats what it did, and takes no entry from the
+/// robber.
 #[test]
 fn a_robbed_writer_loses_nothing_and_takes_nothing() {
     let journal = |lines: &str| format!("# codegraph-journal v1 {lines}");
     assert_eq!(robbed("append"), (2, journal("1700000000000\ntheirs\nours\n")));
     assert_eq!(robbed("stamp"), (2, journal("1800000000000\ntheirs\nours\n")));
-    // A header below the first line is passed over, and so is what stands there twice.
+    // A header below the first line is skipped, and so is a line that occurs twice.
     let twice = journal("1700000000000\ntheirs\n# codegraph-journal v1 0\nours\nours\n");
     assert_eq!(robbed("create"), (3, twice));
-    // Which leaves nothing below it, whoever wrote that before.
+    // A header leaves nothing below it, whoever wrote that.
     assert_eq!(robbed("header"), (2, journal("1800000000000\n")));
 }

@@ -1,4 +1,4 @@
-//! What finds out that something went wrong. None of it uses the library.
+//! Finds out whether something went wrong, without using the library.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -8,16 +8,16 @@ use crate::worker;
 
 // ------------------------------------------------------------------------------------------------------ exclusion
 
-/// What three oracles saw of a number of workers' holds.
+/// What three oracles saw of the workers' holds.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Exclusion {
     pub holds: usize,
-    /// A marker, made with `O_EXCL` in the critical section, that stood already.
+    /// How often the marker, which is made with `O_EXCL` in the critical section, existed already.
     pub clashes: usize,
-    /// Holds that the counter, which each reads, increments and writes, does not know. (Two who write it at once can also
-    /// make it too large.)
+    /// How many holds are missing from the counter, which each worker reads, increments and writes. (Two that write
+    /// it at the same time can also make it too large.)
     pub uncounted: i64,
-    /// Intervals, of the monotonic clock, each in its worker's own log, that begin before another has ended.
+    /// How many intervals on the monotonic clock, which each worker logs for itself, begin before another has ended.
     pub overlaps: usize,
 }
 
@@ -35,7 +35,7 @@ impl Exclusion {
     }
 }
 
-/// The workers' holds, and how many of them found a marker.
+/// The workers' holds, and how many of them found the marker.
 fn logged(root: &Path, workers: &[String]) -> (Vec<(u64, u64)>, usize) {
     let mut intervals = Vec::new();
     let mut clashes = 0;
@@ -45,14 +45,14 @@ fn logged(root: &Path, workers: &[String]) -> (Vec<(u64, u64)>, usize) {
             match line.split(' ').collect::<Vec<_>>()[..] {
                 ["clash"] => clashes += 1,
                 ["held", start, end] => intervals.push((nanoseconds(start), nanoseconds(end))),
-                _ => panic!("{line}: nothing that a worker says"),
+                _ => panic!("{line}: no worker prints that"),
             }
         }
     }
     (intervals, clashes)
 }
 
-/// The longest time, from `begun` on, in which none of the workers held.
+/// The longest time after `begun` in which none of the workers held.
 pub fn longest_wait(root: &Path, workers: &[String], begun: u64) -> Duration {
     let (mut intervals, _) = logged(root, workers);
     intervals.sort_unstable();
@@ -100,12 +100,12 @@ fn overlaps(mut intervals: Vec<(u64, u64)>) -> usize {
 
 // -------------------------------------------------------------------------------------------------------- journal
 
-/// What a journal holds of what its writers were told that it holds.
+/// How a journal compares with what its writers were told.
 #[derive(Debug, Default)]
 pub struct Audit {
     pub acknowledged: usize,
     pub lost: Vec<String>,
-    /// Lines that no writer wrote so.
+    /// Lines that no writer wrote like this.
     pub malformed: Vec<String>,
 }
 
@@ -151,16 +151,16 @@ impl Audit {
     }
 }
 
-/// What a writer's log says that it was told. (A killed one's last line may lack its end.)
+/// The entries that a writer's log says were acknowledged. (If it was killed, the last line may be cut.)
 pub fn acknowledged(root: &Path, name: &str) -> Vec<String> {
-    let log = std::fs::read_to_string(worker::log_path(root, name)).unwrap_or_default(); // killed before it had one
+    let log = std::fs::read_to_string(worker::log_path(root, name)).unwrap_or_default(); // none if killed too early
     let whole = log.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
     whole
         .filter_map(|line| line.strip_prefix("ack ").map(str::to_owned))
         .collect()
 }
 
-/// How many of a writer's entries stand between two of others: whether they wrote at the same time at all.
+/// How many of a writer's entries are between two of others, which shows whether they wrote at the same time at all.
 pub fn among_others(root: &Path, name: &str) -> usize {
     let journal = std::fs::read_to_string(worker::journal_dir(root).join("changes.journal")).expect("a journal");
     let own: Vec<bool> = journal.lines().skip(1).map(|line| line.starts_with(name)).collect();
@@ -174,7 +174,7 @@ fn is_header(line: &str) -> bool {
         .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// `WRITER/NUMBER.rs`: cut anywhere, it is none.
+/// Whether it is `WRITER/NUMBER.rs`, which is no longer true if it is cut anywhere.
 fn is_entry(line: &str, writers: &HashSet<&str>) -> bool {
     let Some((writer, number)) = line.strip_suffix(".rs").and_then(|rest| rest.split_once('/')) else {
         return false;
@@ -184,7 +184,7 @@ fn is_entry(line: &str, writers: &HashSet<&str>) -> bool {
 
 // ------------------------------------------------------------------------------------------------------ leftovers
 
-/// What stands beside the journal, with its size.
+/// What is in the directory besides the journal, with sizes.
 pub fn leftovers(root: &Path) -> Vec<(String, u64)> {
     let entries = std::fs::read_dir(worker::journal_dir(root)).expect("the directory stands");
     let named = entries.map(|entry| {

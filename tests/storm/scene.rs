@@ -17,7 +17,8 @@ use crate::weather::{Slot, Storm};
 use crate::worker::{self, Job, journal_dir, log_path};
 use crate::writers;
 
-/// A root for workers, with a journal and a counter. One at a time: storms are to disturb themselves, not each other.
+/// A root for workers, with a journal and a counter. There is only one at a time, so that storms do not disturb each
+/// other.
 pub struct Scene {
     root: Scratch,
     _alone: MutexGuard<'static, ()>,
@@ -44,19 +45,19 @@ impl Deref for Scene {
     }
 }
 
-/// Whether the bounds are the large ones.
+/// Whether the large bounds are wanted.
 pub fn proving() -> bool {
     std::env::var_os("JLOCK_PROVE").is_some()
 }
 
-/// Says a figure past the test harness, which keeps what a successful test prints to itself.
+/// Prints a figure past the test harness, which swallows the output of tests that succeed.
 pub fn say(figure: &str) {
     std::io::stderr()
         .write_all(format!("{figure}\n").as_bytes())
         .expect("stderr");
 }
 
-/// What decides who is killed, and after how long. (Where in its work that finds it is the machine's choice.)
+/// Decides who is killed, and after how long. (What the victim is doing then depends on the machine.)
 pub fn seed() -> u64 {
     let seed = std::env::var("JLOCK_SEED").map_or(1, |seed| seed.parse().expect("JLOCK_SEED: a number"));
     say(&format!("JLOCK_SEED={seed}"));
@@ -74,19 +75,19 @@ pub fn spawn_all(job: Job, root: &Path, names: &[String]) -> Vec<Process> {
     names.iter().map(spawn).collect()
 }
 
-/// Holders of the library's, under the lock.
+/// Starts holders of the library's, which take the lock.
 pub fn spawn_holders(root: &Path, names: &[String], count: u32) -> Vec<Process> {
     spawn_all(Job::Hold { count, locked: true }, root, names)
 }
 
-/// One of the library's that has acquired, and holds until its standard input ends.
+/// A library process that has acquired, and holds until its standard input ends.
 pub fn keeper(root: &Path, name: &str) -> Process {
     let keeper = Process::spawn(name, worker::command(Job::Keep, root, name).stdin(Stdio::piped()));
     wait_for_log(root, name, "acquired\n");
     keeper
 }
 
-/// Has one after the other acquire and die of it: by turns one of `other`'s, and one of the library's.
+/// Lets one process after another acquire and kills it, in turn one made by `other` and one of the library's.
 pub fn kill_holders(root: &Path, kills: u32, other: impl Fn(&str) -> Process) {
     for number in 0..kills {
         let name = format!("keeper-{number}");
@@ -109,13 +110,13 @@ pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < Duration::from_secs(300), "not after 300 s: {what}");
-        std::thread::sleep(Duration::from_millis(1)); // a file tells nobody
+        std::thread::sleep(Duration::from_millis(1)); // a file notifies nobody
     }
 }
 
 // -------------------------------------------------------------------------------------------------------- verdicts
 
-/// All the workers' holds, one after the other.
+/// Checks that all holds of the workers are there, one after the other.
 pub fn expect_exclusion(root: &Path, workers: &[String], holds: usize) {
     let expected = Exclusion {
         holds,
@@ -127,7 +128,7 @@ pub fn expect_exclusion(root: &Path, workers: &[String], holds: usize) {
     say(&format!("figure: holds, none of which overlap = {holds}"));
 }
 
-/// All that the storm's writers were told, in a journal that is whole.
+/// Checks that all entries that were acknowledged to the storm's writers are in the journal, and that it is intact.
 pub fn expect_nothing_lost(root: &Path, storm: &Storm) {
     let audit = Audit::of(root, &storm.names);
     say(&format!(
@@ -149,7 +150,8 @@ pub fn expect_nothing_lost(root: &Path, storm: &Storm) {
     ));
 }
 
-/// Has a storm rage among these, beside a peer as it is shipped, until so many are killed, three of them with this label.
+/// Lets a storm rage among these, beside a shipped peer, until `kills` are killed, at least three of them with this
+/// label.
 pub fn expect_kills_lose_nothing(root: &Path, kills: usize, label: &str, victims: Vec<Slot>) -> Storm {
     let shipped = Slot::new("shipped", writers::shipped(60, true));
     let mut storm = Storm::new(root, seed(), victims, vec![shipped]);
@@ -162,7 +164,7 @@ pub fn expect_kills_lose_nothing(root: &Path, kills: usize, label: &str, victims
     storm
 }
 
-/// How many entries the storm's writers with this label were told of.
+/// How many entries were acknowledged to the storm's writers with this label.
 pub fn count_acknowledged(root: &Path, storm: &Storm, label: &str) -> usize {
     let writers = storm.names.iter().filter(|name| name.starts_with(label));
     let count = writers.map(|name| oracle::acknowledged(root, name).len()).sum();
@@ -170,8 +172,8 @@ pub fn count_acknowledged(root: &Path, storm: &Storm, label: &str) -> usize {
     count
 }
 
-/// What the killed have left beside the journal, the next peer that comes removes, but for one thing: an empty private file
-/// whose PID lives may be somebody's who is about to write to it, so it goes only once it is old.
+/// The next peer that comes removes what the killed ones have left beside the journal, with one exception. An empty
+/// private file whose PID is alive may belong to somebody who is about to write to it, so it goes only once it is old.
 pub fn expect_nothing_left(root: &Path) {
     let dir = worker::journal_dir(root);
     for (name, size) in oracle::leftovers(root) {

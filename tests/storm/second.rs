@@ -1,5 +1,6 @@
-//! Implementations that were written from PROTOCOL.md alone, in Python (`tests/second`) and in Perl (`tests/third`), in one
-//! crowd with the library and a shipped peer: the document is complete if nothing is lost and nobody holds beside another.
+//! Implementations that were written from PROTOCOL.md alone, in Python (`tests/second`) and in Perl (`tests/third`),
+//! in one crowd with the library and a shipped peer. If nothing is lost and no two hold at once, the document is
+//! complete.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -15,13 +16,13 @@ use crate::weather::Slot;
 use crate::worker::{journal_dir, log_path};
 use crate::writers;
 
-/// An implementation, as the programs `storm` and `vectors` in its directory.
+/// An implementation, with the programs `storm` and `vectors` in its directory.
 #[derive(Clone, Copy)]
 struct Peer {
     name: &'static str,
     interpreter: &'static [&'static str],
     extension: &'static str,
-    /// How many writers are killed, if nothing is to be proved.
+    /// How many writers are killed, unless the large bounds are wanted.
     kills: usize,
 }
 
@@ -48,7 +49,7 @@ impl Peer {
         command
     }
 
-    /// A writer of so many entries in one life.
+    /// A writer that writes this many entries in its life.
     fn writer(self, root: &Path, name: &str, count: u32) -> Command {
         let mut command = self.command("storm");
         command.arg(journal_dir(root)).arg(name);
@@ -63,7 +64,7 @@ impl Peer {
         Process::spawn(name, command.stdout(log(root, name)))
     }
 
-    /// One that acquires, and waits to be killed.
+    /// A process that acquires and waits to be killed.
     fn holder_for_good(self, root: &Path, name: &str) -> Process {
         let mut command = self.command("storm");
         command.arg("--keep").arg(journal_dir(root)).stdin(Stdio::piped());
@@ -90,7 +91,7 @@ impl Peer {
 
     fn kills_lose_nothing_beside_the_library_and_a_shipped_peer(self) {
         let scene = Scene::new();
-        fs::remove_file(journal_dir(&scene).join("changes.journal")).expect("a journal"); // they make it
+        fs::remove_file(journal_dir(&scene).join("changes.journal")).expect("a journal"); // they create it themselves
         let (kills, mut victims) = if proving() {
             (400, writers::all_languages(&scene))
         } else {
@@ -104,7 +105,7 @@ impl Peer {
         self.expect_it_leaves_nothing(&scene);
     }
 
-    /// What killed writers leave beside the journal, even the last of all, the peer removes.
+    /// The peer removes what killed writers leave beside the journal, even the last of them.
     fn expect_it_leaves_nothing(self, root: &Path) {
         keeper(root, "last").kill();
         assert_eq!(oracle::leftovers(root).len(), 2, "the lock and its private file");
@@ -114,7 +115,7 @@ impl Peer {
     }
 
     fn keeps_the_test_vectors(self) {
-        let _alone = Scene::new(); // others' time is measured
+        let _alone = Scene::new(); // so that other storms do not disturb its times
         let run = self.command("vectors").arg(std::process::id().to_string()).output();
         let run = run.unwrap_or_else(|e| panic!("{} is needed: {e}", self.interpreter[0]));
         let said = [run.stdout, run.stderr].concat();

@@ -1,4 +1,4 @@
-//! Somebody who has stopped: a holder is waited for, a waiter is not.
+//! A process that is stopped: as a holder it is waited for, as a waiter it is not.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ fn a_stopped_holder_is_waited_for_and_named() {
     let mut holder = keeper(&scene, "keeper");
     holder.signal(Signal::STOP);
 
-    // However old it looks.
+    // However old the lock looks.
     let options = Options::new()
         .stale(Duration::from_millis(50))
         .timeout(Duration::from_millis(500));
@@ -30,7 +30,7 @@ fn a_stopped_holder_is_waited_for_and_named() {
 
     holder.signal(Signal::CONT);
     holder.close_input();
-    let held = contender.acquire_for(Duration::from_secs(10)).expect("it was let go");
+    let held = contender.acquire_for(Duration::from_secs(10)).expect("it was released");
     assert!(!held.recovered().expect("ours"));
     held.release().expect("ours");
     holder.expect_success();
@@ -68,7 +68,7 @@ fn a_stopped_waiter_holds_up_nobody_and_gets_the_lock_once_it_goes_on() {
     say(&format!(
         "longest time without a holder, behind a stopped waiter: {longest:?}"
     ));
-    assert!(longest < Duration::from_secs(20), "{longest:?}"); // else it would be until they give up, after 60 s
+    assert!(longest < Duration::from_secs(20), "{longest:?}"); // otherwise they would wait for 60 s
     assert!(stopped[0].is_stopped());
 
     stopped[0].signal(Signal::CONT);

@@ -1,4 +1,4 @@
-//! A storm: writers of finite lives, each replaced when it ends, which are killed and stopped at random.
+//! A storm: writers that end after a while and are then replaced, and that are killed and stopped at random.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::worker::log_path;
 /// Makes the command of a writer with this name, whose acknowledgements go to its log.
 pub type Make = Box<dyn Fn(&Path, &str) -> Command>;
 
-/// One place that is always taken by a writer.
+/// A place that is always taken by some writer.
 pub struct Slot {
     label: String,
     make: Make,
@@ -29,7 +29,7 @@ impl Slot {
         }
     }
 
-    /// So many, numbered behind the label.
+    /// Several places, numbered after the label.
     pub fn several(label: &str, count: u32, make: impl Fn() -> Make) -> Vec<Slot> {
         let one = |number| Slot::new(format!("{label}{number}"), make());
         (1..=count).map(one).collect()
@@ -43,7 +43,7 @@ pub struct Storm {
     victims: Vec<Slot>,
     /// Those that may not.
     others: Vec<Slot>,
-    /// Every writer that ever was.
+    /// Every writer that there has ever been.
     pub names: Vec<String>,
     pub killed: Vec<String>,
     pub stops: usize,
@@ -62,7 +62,7 @@ impl Storm {
         }
     }
 
-    /// After a moment, kills one that has begun to write, and replaces those that have ended.
+    /// After a moment, kills a writer that has begun to write, and replaces those that have ended.
     pub fn kill_one(&mut self) {
         let victim = self.choose();
         let process = self.victims[victim].process.take().expect("the chosen one runs");
@@ -70,7 +70,7 @@ impl Storm {
         process.kill();
     }
 
-    /// After a moment, stops one that has begun to write, and lets it go on after another.
+    /// After a moment, stops a writer that has begun to write, and lets it go on after another moment.
     pub fn stop_one(&mut self) {
         let victim = self.choose();
         let process = self.victims[victim].process.as_ref().expect("the chosen one runs");
@@ -85,7 +85,7 @@ impl Storm {
         self.killed.iter().filter(|name| name.starts_with(label)).count()
     }
 
-    /// No more of them are started; those that run finish what they have to do.
+    /// Starts no more writers; those that run finish their work.
     pub fn calm(&mut self) {
         for slot in self.victims.iter_mut().chain(&mut self.others) {
             if let Some(process) = slot.process.take() {
@@ -121,7 +121,7 @@ impl Storm {
 }
 
 impl Slot {
-    /// Whether it runs, as far as is known, and was told of an entry.
+    /// Whether it still runs, as far as is known, and has had an entry acknowledged.
     fn is_writing(&mut self, root: &Path) -> bool {
         let Some(process) = &mut self.process else { return false };
         let has_said = std::fs::metadata(log_path(root, &process.name)).is_ok_and(|log| log.len() > 0);

@@ -1,4 +1,4 @@
-//! What a process of a storm does. It is this test binary again, told by its environment what to be.
+//! What a process of a storm does. It is this test binary again; its environment tells it what to be.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -10,17 +10,17 @@ use jlock::{Entry, Lock, Options};
 
 use crate::oracle::monotonic_ns;
 
-/// A worker does one of these, in the order of its life.
+/// What a worker does in its life.
 #[derive(Clone, Copy, Debug)]
 pub enum Job {
-    /// Enters the critical section so often.
+    /// Enters the critical section this often.
     Hold { count: u32, locked: bool },
-    /// Appends at least so many entries, and goes on for as long as there is no file `stop`, if it is to wait for one.
+    /// Appends at least this many entries and, with `until_stop`, goes on until there is a file `stop`.
     Append {
         count: u32,
-        /// Every so manieth entry advances the header too; 0: none.
+        /// Every `stamp_every`th entry also advances the header; 0 for none.
         stamp_every: u32,
-        /// What else there is to do between two of them.
+        /// How long it pauses between two of them.
         pause_us: u64,
         until_stop: bool,
         locked: bool,
@@ -56,7 +56,7 @@ pub fn command(job: Job, root: &Path, name: &str) -> Command {
     let mut command = Command::new(exe);
     command.args(["worker", "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
     command.env(JOB, job.to_text()).env(ROOT, root).env(NAME, name);
-    command.stdout(Stdio::null()); // the test harness's own words
+    command.stdout(Stdio::null()); // drops the test harness's output
     command
 }
 
@@ -136,7 +136,7 @@ impl Job {
 
 struct Worker {
     lock: Lock,
-    /// Written to line by line, past any buffer: what a killed worker has said is said.
+    /// Written line by line without a buffer, so that what a killed worker has said is there.
     log: File,
     root: PathBuf,
     name: String,
@@ -165,7 +165,7 @@ impl Worker {
         self.say(log.trim_end());
     }
 
-    /// Counts one hold. `false`: somebody else is in here.
+    /// Counts one hold. Returns `false` if somebody else is in the critical section.
     fn critical_section(&self) -> bool {
         let marker = self.root.join("marker");
         let alone = match OpenOptions::new().write(true).create_new(true).open(&marker) {
@@ -177,8 +177,8 @@ impl Worker {
         let count: u32 = std::fs::read_to_string(&counter)
             .expect("a counter")
             .parse()
-            .unwrap_or(0); // empty: another one is writing it, which the oracles will say
-        std::thread::yield_now(); // so that everybody comes in who can
+            .unwrap_or(0); // empty: another is writing it, which the oracles will report
+        std::thread::yield_now(); // gives others a chance to come in
         std::fs::write(&counter, (count + 1).to_string()).expect("a counter");
         if alone {
             std::fs::remove_file(&marker).expect("our marker");
@@ -212,7 +212,7 @@ impl Worker {
         appended.expect("an append");
     }
 
-    /// As every program stamps that was written without a thought for others.
+    /// Stamps as every program would that was written without a thought for others.
     fn append_without_lock(&self, entry: &str) {
         let journal = journal_dir(&self.root).join("changes.journal");
         let own = self.root.join(format!("{}.new", self.name));

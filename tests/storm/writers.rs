@@ -1,4 +1,4 @@
-//! The writers of a storm: this library's, the shipped peer, and the examples in every language.
+//! The writers of a storm: this library, the shipped peer, and the examples in every language.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use crate::crowd::redirect;
 use crate::weather::{Make, Slot};
 use crate::worker::{self, Job, journal_dir, log_path};
 
-/// How many entries an example writes in one life.
+/// How many entries an example writes in its life.
 const PATHS: u32 = 400;
 
 /// This library, from Rust.
@@ -34,7 +34,7 @@ pub fn shipped(count: u32, stamped: bool) -> Make {
     shipped_by(|_| node(), count, stamped)
 }
 
-/// Its writer, run by this Node.
+/// The shipped peer's writer, run by this Node.
 pub fn shipped_by(program: impl Fn(&Path) -> Command + 'static, count: u32, stamped: bool) -> Make {
     let script = interop("shipped-writer.mjs");
     Box::new(move |root, name| {
@@ -58,7 +58,7 @@ fn node() -> Command {
     Command::new("node")
 }
 
-/// A script of tests/interop, once the shipped peer is there.
+/// A script of tests/interop, once the shipped peer has been fetched.
 fn interop(script: &str) -> PathBuf {
     fetch_peer();
     repository("tests/interop").join(script)
@@ -72,7 +72,7 @@ pub fn fetch_peer() {
 
 // ------------------------------------------------------------------------------------------------------ languages
 
-/// The example writers of the languages that need no other packages, and two of Rust.
+/// The example writers of the languages that need no other packages, and two in Rust.
 pub fn some_languages(root: &Path) -> Vec<Slot> {
     let mut slots = library_only(2);
     slots.push(c(root));
@@ -80,7 +80,7 @@ pub fn some_languages(root: &Path) -> Vec<Slot> {
     slots
 }
 
-/// The example writers, one of each language; one that cannot be run is an error.
+/// The example writers, one in each language; it is an error if one cannot be run.
 pub fn all_languages(root: &Path) -> Vec<Slot> {
     let go = build_go(root);
     let node = script("node", "examples/node/writer.mjs", &shared_object());
@@ -143,7 +143,7 @@ fn build_go(out: &Path) -> PathBuf {
     program
 }
 
-/// The library under test: the one that is named, otherwise the one that cargo made for this test.
+/// The library under test: the one that `JLOCK_LIBRARY` names, or else the one that cargo built for this test.
 pub fn shared_object() -> PathBuf {
     let built = || {
         let exe = std::env::current_exe().expect("this test has a path");
@@ -158,7 +158,7 @@ pub fn repository(path: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(path)
 }
 
-/// A file of `1.rs` to `COUNT.rs`, made once.
+/// A file with the lines `1.rs` to `COUNT.rs`, made once.
 pub fn paths(root: &Path, count: u32) -> PathBuf {
     let path = root.join(format!("{count}.paths"));
     if !path.exists() {

@@ -1,7 +1,7 @@
-//! Wrong implementations: the second one (`tests/second`), each time with one sentence of PROTOCOL.md misread as somebody
-//! may misread it. The test vectors catch each of them, or a storm, or a scene of a few steps.
+//! Wrong implementations: the second one (`tests/second`), each time with one sentence of PROTOCOL.md misread as
+//! somebody might misread it. Each of them is caught by the test vectors, by a storm, or by a scene of a few steps.
 //!
-//! They are what `tests/second` becomes if a passage or two are replaced. If one is not there any more, the test fails.
+//! They are made from `tests/second` by replacing a passage or two. If a passage is not there any more, the test fails.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -22,17 +22,17 @@ use crate::writers::repository;
 enum By {
     /// The test vector of this name.
     Vector(&'static str),
-    /// Something else, which says how; `None`: all is well.
+    /// Something else, which returns how it was caught, or `None` if nothing is wrong.
     Trial(fn(&Second) -> Option<String>),
 }
 
 struct Wrong {
-    /// What somebody made of it.
+    /// What somebody understood.
     misread: &'static str,
     /// The section of PROTOCOL.md.
     section: &'static str,
     file: &'static str,
-    /// Passages, and what stands there instead.
+    /// Passages, and what replaces them.
     changes: &'static [(&'static str, &'static str)],
     by: By,
 }
@@ -59,7 +59,7 @@ const WRONG: &[Wrong] = &[
         by: By::Vector("directories: a shipped peer that is gone"),
     },
     Wrong {
-        misread: "a dead holder's lock is replaced by renaming one's own over it, as a shipped peer does",
+        misread: "a dead holder's lock is replaced by renaming another over it, as a shipped peer does",
         section: "Claim",
         file: "peer.py",
         changes: &[(
@@ -113,7 +113,7 @@ const WRONG: &[Wrong] = &[
         by: By::Vector("directories: sweep: a shipped peer's, whose PID lives"),
     },
     Wrong {
-        misread: "white space is what Python takes for it",
+        misread: "white space is whatever Python counts as white space",
         section: "The journal",
         file: "journal.py",
         changes: &[("text(entry).strip(SPACE)", "text(entry).strip()")],
@@ -167,7 +167,7 @@ const WRONG: &[Wrong] = &[
         by: By::Trial(a_thiefs_lock_is_removed),
     },
     Wrong {
-        misread: "the postscript concerns nobody but who wrote it",
+        misread: "the postscript concerns only the peer that wrote it",
         section: "Claim",
         file: "evidence.py",
         changes: &[(
@@ -194,7 +194,7 @@ const WRONG: &[Wrong] = &[
     },
 ];
 
-/// A second implementation, in a directory of its own, beside the vectors.
+/// A copy of the second implementation in a directory of its own, beside the vectors.
 struct Second {
     place: PathBuf,
 }
@@ -219,7 +219,7 @@ impl Second {
         let mut text = fs::read_to_string(&file).expect("a file of the second implementation");
         for (passage, instead) in wrong.changes {
             let found = text.matches(passage).count();
-            assert_eq!(found, 1, "{}: {} has {passage:?} so often", wrong.misread, wrong.file);
+            assert_eq!(found, 1, "{}: {} has {passage:?} that many times", wrong.misread, wrong.file);
             text = text.replace(passage, instead);
         }
         fs::write(&file, text).expect("a copy");
@@ -228,7 +228,7 @@ impl Second {
     fn program(&self, script: &str) -> Command {
         let mut command = Command::new("python3");
         command.arg("-B").arg(self.place.join(script));
-        command.stderr(Stdio::null()); // a wrong one may say anything
+        command.stderr(Stdio::null()); // a wrong one may print anything
         command
     }
 
@@ -246,7 +246,7 @@ impl Second {
         Process::spawn(name, command.stdout(log))
     }
 
-    /// One that holds until its standard input ends.
+    /// A process that holds until its standard input ends.
     fn keeper(&self, root: &Path, name: &str) -> Process {
         let mut command = self.program("storm.py");
         command.arg("--keep").arg(journal_dir(root)).stdin(Stdio::piped());
@@ -256,7 +256,7 @@ impl Second {
         keeper
     }
 
-    /// One that appends what it is told.
+    /// A process that appends what it is told.
     fn writer(&self, root: &Path, name: &str) -> Process {
         let mut command = self.program("storm.py");
         command.arg(journal_dir(root)).arg(name).stdin(Stdio::piped());
@@ -267,7 +267,7 @@ impl Second {
 
 // --------------------------------------------------------------------------------------------------------- trials
 
-/// A storm of holders, beside the library's.
+/// A storm of its holders beside the library's.
 fn holders_overlap(second: &Second) -> Option<String> {
     let scene = Scene::new();
     let (peers, library) = (names("wrong", 3), names("library", 2));
@@ -277,7 +277,7 @@ fn holders_overlap(second: &Second) -> Option<String> {
         locked: true,
     };
     for name in &library {
-        // They complain that they are robbed.
+        // They print an error when they are robbed.
         let mut command = worker::command(job, &scene, name);
         holders.push(Process::spawn(name, command.stderr(Stdio::null())));
     }
@@ -291,7 +291,7 @@ fn holders_overlap(second: &Second) -> Option<String> {
     (!is_well).then(|| format!("{seen:?}, {failed} failed"))
 }
 
-/// The library's journal becomes another between two appends.
+/// The library replaces the journal between two appends.
 fn acknowledged_entries_are_lost(second: &Second) -> Option<String> {
     let scene = Scene::new();
     let log = |count: usize| wait_until_it_has_acknowledged(&scene, "wrong", count);
@@ -309,7 +309,7 @@ fn acknowledged_entries_are_lost(second: &Second) -> Option<String> {
     (!stands).then(|| "an entry is lost".to_owned())
 }
 
-/// Somebody holds, and another one comes.
+/// Somebody holds, and another peer comes.
 fn a_long_hold_is_broken(second: &Second) -> Option<String> {
     let scene = Scene::new();
     let mut keeper = second.keeper(&scene, "keeper");
@@ -327,7 +327,7 @@ fn a_long_hold_is_broken(second: &Second) -> Option<String> {
     }
 }
 
-/// A shipped peer renames its lock over one that it took for stale, and its holder releases.
+/// A shipped peer renames its lock over one that it thought was stale, and then the holder releases.
 fn a_thiefs_lock_is_removed(second: &Second) -> Option<String> {
     let scene = Scene::new();
     let mut keeper = second.keeper(&scene, "keeper");
@@ -342,7 +342,7 @@ fn a_thiefs_lock_is_removed(second: &Second) -> Option<String> {
     (!stands).then(|| "it removes the thief's lock".to_owned())
 }
 
-/// A library peer was killed in the midst of an append, which it had noted in its lock.
+/// A library peer was killed in the middle of an append that it had noted in its lock.
 fn a_killed_append_stays(second: &Second) -> Option<String> {
     let scene = Scene::new();
     let dir = journal_dir(&scene);
@@ -377,7 +377,7 @@ fn wait_until_it_has_acknowledged(root: &Path, name: &str, count: usize) {
 
 #[test]
 fn the_test_vectors_catch_wrong_implementations() {
-    let _alone = Scene::new(); // their settling is measured
+    let _alone = Scene::new(); // so that other storms do not disturb their settles
     let root = Scratch::new("wrong");
     std::thread::scope(|threads| {
         for (number, wrong) in WRONG.iter().enumerate() {
@@ -410,7 +410,7 @@ fn storms_and_scenes_catch_wrong_implementations_and_no_right_one() {
         assert_eq!(trial(&second), None, "as it is");
         second.misread(wrong);
         let caught = trial(&second);
-        let how = caught.unwrap_or_else(|| panic!("{}: nobody notices", wrong.misread));
+        let how = caught.unwrap_or_else(|| panic!("{}: it was not noticed", wrong.misread));
         say(&format!("{}: \"{}\": caught, {how}", wrong.section, wrong.misread));
     }
 }
