@@ -1,5 +1,5 @@
-//! The test vectors (`vectors/README.md`), which stand for PROTOCOL.md, through the library, the interfaces in C and C++,
-//! and the `jlock` command. (Python, Go and Node run them in their own tests.)
+//! Runs the test vectors (`vectors/README.md`), which stand for PROTOCOL.md, through the library, the C and C++
+//! interfaces, and the `jlock` command. (Python, Go and Node run them in their own tests.)
 
 #[path = "vectors/command.rs"]
 mod command;
@@ -14,7 +14,7 @@ mod program;
 #[path = "cli/scene.rs"]
 #[allow(
     dead_code,
-    reason = "the command's tests' tools, of which this test needs where the command is"
+    reason = "tools of the command's tests; this one only needs the command"
 )]
 mod scene;
 #[path = "abi/tools.rs"]
@@ -31,7 +31,7 @@ fn the_document_shows_one_of_them() {
     judge::expect_the_example_of_the_document();
 }
 
-/// A test for each file and interface.
+/// A test for each file and each interface.
 macro_rules! through {
     ($($interface:ident: $open:expr;)*) => {$(
         mod $interface {

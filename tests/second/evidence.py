@@ -1,4 +1,4 @@
-"""What stands in a lock, and whether its holder lives (PROTOCOL.md, *The stamp* and *Look*)."""
+"""What is in a lock, and whether its holder is alive (PROTOCOL.md, *The stamp* and *Look*)."""
 
 from __future__ import annotations  # Python 3.9
 
@@ -29,7 +29,7 @@ class Stamp(NamedTuple):
     fields: dict[str, str] = {}
 
     def known(self, field: str) -> str:
-        """Empty, if it is unknown."""
+        """The value of a field; empty if it is unknown."""
         value = self.fields.get(field, "")
         return "" if value == "0" else value
 
@@ -72,7 +72,7 @@ def slurp(path: str) -> str:
 
 
 def stat(pid: int | str) -> dict[int, str]:
-    """The fields from the third on, by their numbers."""
+    """The fields from the third on, by number."""
     return dict(enumerate(slurp(f"/proc/{pid}/stat").rpartition(")")[2].split(), 3))
 
 
@@ -81,7 +81,7 @@ def start_time(pid: int | str) -> str:
 
 
 def proc_is_ours() -> bool:
-    """Whether /proc is that of our PID namespace, so that its numbers mean what ours mean."""
+    """Whether /proc belongs to our PID namespace, so that its PIDs are ours."""
     above = re.search(r"^NStgid:\s+\d+[ \t]+\d", slurp("/proc/self/status"), re.MULTILINE)
     return slurp("/proc/self/stat").partition(" ")[0] == str(os.getpid()) and not above
 
@@ -93,7 +93,7 @@ def namespace(kind: str) -> int:
 
 
 def own_stamp(nonce: str) -> bytes:
-    """Without `since`, which only messages need."""
+    """Our stamp, without `since`, which only messages need."""
     boot, pidns, timens = slurp("/proc/sys/kernel/random/boot_id"), namespace("pid"), namespace("time")
     start, host = start_time("self"), socket.gethostname()
     marks = f"jlock/1 boot={boot} pidns={pidns} timens={timens} start={start} host={host}"
@@ -104,7 +104,7 @@ def own_stamp(nonce: str) -> bytes:
 
 
 class Verdict(NamedTuple):
-    """So many seconds until the holder is dead; and whether nobody has the lock open for writing."""
+    """The seconds until the holder counts as dead, and whether nobody has the lock open for writing."""
 
     left: float
     closed: bool = False
@@ -123,7 +123,7 @@ def gone(pid: int) -> bool:
 
 
 def read_lease(fd: int) -> bool | None:
-    """Whether nobody has the file open for writing; None, if the kernel does not say."""
+    """Whether nobody has the file open for writing; None if the kernel does not say."""
     try:
         fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
@@ -134,7 +134,7 @@ def read_lease(fd: int) -> bool | None:
 
 
 def judge(stamp: Stamp, fd: int, age: float, settle_s: float, stale_s: float) -> Verdict:
-    """Of a lock on a local file system, whose flock is ours."""
+    """Judges a lock on a local file system, whose flock we have."""
     old = Verdict(max(stale_s - age, 0))
     if stamp.kind == "library":
         return judge_library(stamp, os.fstat(fd).st_mtime, old)

@@ -1,4 +1,4 @@
-"""The journal's lines: what is written, and what is read (PROTOCOL.md, *The journal*)."""
+"""The journal's lines: how they are written and read (PROTOCOL.md, *The journal*)."""
 
 import os
 import re
@@ -10,7 +10,7 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|0[xX][0-9a-fA-F]+|0[
 
 
 class Malformed(ValueError):
-    """A header that is none, or an entry that would not read back as it was written."""
+    """An invalid header, or an entry that would not read back as it was written."""
 
 
 def text(content: bytes) -> str:
@@ -25,7 +25,7 @@ def line(path: bytes, deleted: bool = False) -> bytes:
 
 
 def sound(content: bytes) -> bytes:
-    """Without NULs at the end, which a power cut leaves, and the line that they cut."""
+    """The content without the NULs that a power cut leaves at the end, and without the line that they cut off."""
     if not content.endswith(b"\0"):
         return content
     content = content.rstrip(b"\0")
@@ -46,7 +46,7 @@ def read_header(fd: int) -> bytes:
 
 
 def number(literal: str) -> float:
-    """0, if it is no number or not a finite one."""
+    """The number; 0 if it is not a finite number."""
     if not NUMBER.fullmatch(literal):
         return 0
     try:
@@ -63,7 +63,7 @@ def read(fd: int) -> Journal:
         raise Malformed(f"no header: {header!r}")
     content = sound(os.pread(fd, 2**31 - 1, len(header)))
     if b"\0" in content:
-        raise Malformed("damaged: a NUL within")
+        raise Malformed("damaged: it contains a NUL")
     below = content.split(b"\n")[1:]
     trimmed = (text(entry).strip(SPACE).encode("utf-8", "surrogateescape") for entry in below)
     entries = dict.fromkeys(entry for entry in trimmed if entry and not entry.startswith(b"#"))

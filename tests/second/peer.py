@@ -1,7 +1,7 @@
 """A library peer in plain Python, written from PROTOCOL.md alone: it works if the document is complete.
 
-As a peer may (PROTOCOL.md, *What a peer may leave out*), it polls and does not line up, writes no notes and no `since`,
-neither refreshes nor forks, and works on local file systems that have hard links, flock and exchange.
+As *What a peer may leave out* in PROTOCOL.md allows, it polls instead of lining up, writes no notes and no `since`,
+neither refreshes nor forks, and works only on local file systems that have hard links, flock and exchange.
 """
 
 from __future__ import annotations  # Python 3.9
@@ -27,18 +27,18 @@ FRESH_S, LATE_LINK_S, LATE_S, CORRECTED_S, SWEEP_S = 1, 15, 29, 1, 1
 
 
 class Inode:
-    """One that is ours: a private file, or that through which we hold. The first descriptor has its flock."""
+    """A file of ours: a private one, or the one by which we hold. The first descriptor has its flock."""
 
     def __init__(self, name: str, stamp: bytes, *fds: int) -> None:
         self.name, self.stamp, self.fds, self.alive = name, stamp, fds, time.time()
         self.id = file_id(os.fstat(fds[0]))
 
     def is_late(self, than_s: float = LATE_S) -> bool:
-        """Whether a shipped peer may have judged by its age. (The wall clock may have been set back.)"""
+        """Whether a shipped peer may have judged it by its age. (The wall clock may have been set back.)"""
         return not -CORRECTED_S <= time.time() - self.alive < than_s
 
     def touch(self) -> None:
-        self.alive = time.time()  # before: older than it is, if anything
+        self.alive = time.time()  # taken before, so it is too old rather than too new
         os.utime(self.fds[0])
 
     def close(self) -> None:
@@ -91,7 +91,7 @@ class Peer:
             return None
 
     def make_private(self, content: bytes | None = None) -> Inode:
-        """A private file with that content, or with the stamp of its name."""
+        """Makes a private file with this content, or else with a stamp that has its name's nonce."""
         while True:
             nonce = f"{os.getpid()}-{secrets.token_hex(8)}"
             name = f"{self.lock}.{nonce}.tmp"
@@ -119,7 +119,7 @@ class Peer:
             self.parked = None if file is self.parked else self.parked
 
     def let_go(self, file: Inode) -> None:
-        """Leaves what may stand at the lock's name: it is a dead peer's, without its flock."""
+        """Leaves a file that may have the lock's name; without its flock, it looks like a dead peer's."""
         file.close()
         self.parked = None if file is self.parked else self.parked
 
@@ -155,7 +155,7 @@ class Peer:
         return self.settle(parked)
 
     def settle(self, file: Inode) -> bool:
-        """Whether we hold the lock, once everybody who read what stood there before has renamed over it."""
+        """Whether we hold the lock, after everybody who read what was there before has had time to rename over it."""
         while True:
             time.sleep(self.settle_s)
             if self.id_of(self.lock) != file.id or not os.pread(file.fds[0], PAGE, 0).startswith(file.stamp):
@@ -169,20 +169,21 @@ class Peer:
                 self.held = None
                 self.let_go(file)
                 raise self.timed_out(parse(file.stamp))
-            file.touch()  # frozen as it settled
+            file.touch()  # it was frozen while it settled
 
     def age_of(self, found: os.stat_result) -> float:
-        """By the wall clock, or as long as we have seen it so."""
+        """Its age by the wall clock, or at least the time for which we have seen it unchanged."""
         now, state = time.monotonic(), (file_id(found), found.st_mtime_ns)
         since = self.seen[2] if self.seen and self.seen[:2] == state else now
         self.seen = (*state, since)
         return max(time.time() - found.st_mtime, now - since, 0)
 
     def look(self) -> tuple[str, Stamp, int, bool]:
-        """`free`, `held` or `abandoned`; whose; of an abandoned lock the file with its flock; whether nobody has it open."""
+        """`free`, `held` or `abandoned`; the stamp; if abandoned, the file with its flock; whether nobody has it
+        open."""
         try:
             if not stat.S_ISREG(os.stat(self.lock, dir_fd=self.dir, follow_symlinks=False).st_mode):
-                raise OSError(errno.EINVAL, "no regular file", self.lock)  # not even to be opened
+                raise OSError(errno.EINVAL, "no regular file", self.lock)  # it must not even be opened
             fd = self.open(self.lock, os.O_RDONLY)
         except FileNotFoundError:
             return "free", Stamp("none"), -1, False
@@ -210,7 +211,7 @@ class Peer:
         except (FileNotFoundError, PermissionError):
             fds = (fd,)
         corpse = Inode("", b"", *fds)
-        if len(fds) == 1:  # not ours to write into
+        if len(fds) == 1:  # we may not write into it
             return self.exchange(corpse)
         if file_id(os.fstat(corpse.fds[1])) != corpse.id:
             corpse.close()
@@ -276,7 +277,7 @@ class Peer:
             return False
 
     def take_back(self, inode: int, before: int, after: int) -> None:
-        """Takes a killed writer's append back, if it was cut in two."""
+        """Takes back a killed writer's append if it was cut in two."""
         with contextlib.suppress(FileNotFoundError):
             fd = self.open(self.journal, os.O_RDWR)
             found = os.fstat(fd)
@@ -288,7 +289,7 @@ class Peer:
         return self.held is not None and self.id_of(self.lock) == self.held.id
 
     def release(self) -> bool:
-        """Whether it was ours to the end."""
+        """Releases the lock; returns whether it was ours to the end."""
         held, ours = self.held, self.holds()
         assert held, "the lock is not held"
         while ours and held.is_late():
@@ -309,9 +310,9 @@ class Peer:
         for name in os.listdir(self.dir):
             private = re.fullmatch(re.escape(self.lock) + r"\.(\d*).*\.tmp", name)
             if private:
-                with contextlib.suppress(OSError):  # gone, or no file that may be opened: not ours to judge
+                with contextlib.suppress(OSError):  # it is gone, or may not be opened: not ours to judge
                     self.sweep_one(name, int(private[1] or 0))
-        with contextlib.suppress(OSError):  # there is none, or somebody waits
+        with contextlib.suppress(OSError):  # there is no line, or somebody waits
             self.sweep_line(f"{self.lock}.line")
 
     def sweep_one(self, name: str, pid: int) -> None:
@@ -327,7 +328,7 @@ class Peer:
             os.close(fd)
 
     def sweep_line(self, line_dir: str) -> None:
-        """The tickets of the dead. (This peer takes none.)"""
+        """Removes the tickets of the dead. (This peer takes no tickets.)"""
         fd = os.open(line_dir, os.O_RDONLY | os.O_DIRECTORY | FLAGS, dir_fd=self.dir)
         tickets = os.listdir(fd)
         os.close(fd)
@@ -357,7 +358,7 @@ class Peer:
                 done = self.release()
 
     def write(self, lines: bytes, ms: int | None) -> bool:
-        """Whether it is in the journal; if not, that has become another meanwhile, or the lock is lost."""
+        """Whether the lines are in the journal; if not, the journal was replaced meanwhile, or the lock is lost."""
         try:
             fd = self.open(self.journal, os.O_RDWR | os.O_APPEND)
         except FileNotFoundError:
@@ -385,14 +386,14 @@ class Peer:
                     os.ftruncate(fd, size)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.journal)
             if header and digits:
-                fcntl.fcntl(fd, fcntl.F_SETFL, 0)  # not to append: pwrite would
+                fcntl.fcntl(fd, fcntl.F_SETFL, 0)  # without O_APPEND, since pwrite would append
                 os.pwrite(fd, digits, header.start(1))
             return self.id_of(self.journal) == file_id(os.fstat(fd))
         finally:
             os.close(fd)
 
     def replace(self, content: bytes, old: int | None = None, size: int = 0) -> bool:
-        """Makes the journal anew, in one step."""
+        """Replaces the journal in one step."""
         new = self.make_private(content)
         try:
             os.fdatasync(new.fds[0])

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The second implementation as the storms (../storm/second.rs) ask for it.
+"""The second implementation, with the interface that the storms (../storm/second.rs) expect.
 
-    storm.py DIR PREFIX < PATHS     appends PREFIX/path for each line, every tenth stamped; prints `ack ENTRY`
+    storm.py DIR PREFIX < PATHS     appends PREFIX/path for each line, stamps each tenth, and prints `ack ENTRY`
     storm.py --hold N DIR ROOT      holds N times, with ROOT/marker and ROOT/counter; prints `held START END` or `clash`
-    storm.py --keep DIR             holds until its standard input ends, or it is killed; prints `acquired`
+    storm.py --keep DIR             prints `acquired`, and holds until its standard input ends or it is killed
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the test vectors (../vectors) on the second implementation.
 
-    vectors.py LIVING       LIVING: a process that lives for as long
+    vectors.py LIVING       LIVING is the PID of a process that outlives this one
 """
 
 from __future__ import annotations  # Python 3.9
@@ -25,7 +25,7 @@ import peer
 Vector = dict[str, Any]
 
 VECTORS = pathlib.Path(__file__).parent.parent / "vectors"
-KNOWN = {  # here; anything else in them is a failure, so that it does not pass unnoticed
+KNOWN = {  # anything else in a vector is a failure, so that it does not go unnoticed
     "stamps": {"text", "base64", "kind", "pid", "nonce", "fields"},
     "journals": {"text", "base64", "timestamp", "changed", "deleted"},
     "entries": {"path", "kind", "line"},
@@ -100,7 +100,7 @@ def appends(vector: Vector) -> None:
         file, before = path / "changes.journal", unpack(vector["before"])
         if before is not None:
             file.write_bytes(before)
-        inode = before is not None and os.open(file, os.O_RDONLY)  # kept open, so that its number is nobody else's
+        inode = before is not None and os.open(file, os.O_RDONLY)  # kept open, so that its inode number is not reused
         writer.append(*map(unpack, vector["append"]), stamp_ms=vector.get("stamp"))
         equal(file.read_bytes(), unpack(vector["after"]))
         if "rewritten" in vector:
@@ -168,10 +168,10 @@ def look(contender: peer.Peer, here: Here, expected: Any) -> None:
 
 
 def acquire(contender: peer.Peer, lock: pathlib.Path, expected: str) -> bool:
-    """Whether it was acquired, as expected."""
+    """Whether it was acquired; checks that this was expected."""
     before = os.path.lexists(lock) and os.lstat(lock).st_ino
     if lock.is_file():
-        os.open(lock, os.O_RDONLY)  # kept open: no other gets its number
+        os.open(lock, os.O_RDONLY)  # kept open, so that its inode number is not reused
     was = lock.read_bytes() if lock.is_file() else b""
     begun = time.monotonic()
     try:
@@ -189,7 +189,7 @@ def acquire(contender: peer.Peer, lock: pathlib.Path, expected: str) -> bool:
         equal(before, False)
     else:
         equal("claims in place" if inode == before else "claims, and moves to another inode", expected)
-        assert took >= SETTLE_S, f"{took} s are no settling"
+        assert took >= SETTLE_S, f"{took} s are too short for a settle"
     stamp = evidence.parse(lock.read_bytes())
     equal((stamp.kind, stamp.pid), ("library", os.getpid()))
     contender.release()

@@ -1,9 +1,9 @@
 #!/usr/bin/perl
-# The peer as the storms (../storm/second.rs) ask for it.
+# The third implementation, with the interface that the storms (../storm/second.rs) expect.
 #
-#     storm.pl DIR PREFIX < PATHS     appends PREFIX/path for each line, every tenth stamped; prints `ack ENTRY`
+#     storm.pl DIR PREFIX < PATHS     appends PREFIX/path for each line, stamps each tenth, and prints `ack ENTRY`
 #     storm.pl --hold N DIR ROOT      holds N times, with ROOT/marker and ROOT/counter; prints `held START END` or `clash`
-#     storm.pl --keep DIR             holds until its standard input ends, or it is killed; prints `acquired`
+#     storm.pl --keep DIR             prints `acquired`, and holds until its standard input ends or it is killed
 
 use strict;
 use warnings;
@@ -39,7 +39,7 @@ sub hold {
         my $alone = sysopen my $marker, "$root/marker", O_CREAT | O_EXCL;
         print "clash\n" if !$alone;
         my $counted = Peer::slurp("$root/counter") || 0;
-        select undef, undef, undef, 0;    # so that others run who should not
+        select undef, undef, undef, 0;    # gives others a chance to run, which they must not
         open my $counter, '>', "$root/counter" or die "counter: $!\n";
         print $counter $counted + 1;
         close $counter or die "counter: $!\n";

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
-# Runs the test vectors (../vectors) on this peer.
+# Runs the test vectors (../vectors) on the third implementation.
 #
-#     vectors.pl LIVING       LIVING: a process that lives for as long
+#     vectors.pl LIVING       LIVING is the PID of a process that outlives this one
 
 use strict;
 use warnings;
@@ -20,7 +20,7 @@ my $VECTORS = abs_path("$FindBin::Bin/../vectors");
 my $LOCK = 'changes.journal.lock';
 my $SETTLE = 0.1;
 
-# Anything else in them is a failure, so that it does not pass unnoticed.
+# Anything else in a vector is a failure, so that it does not go unnoticed.
 my %KNOWN = (
     stamps => [qw(text base64 kind pid nonce fields)],
     journals => [qw(text base64 timestamp changed deleted)],
@@ -44,7 +44,7 @@ sub only {
     $known{$_} or die "$_: not known\n" for keys %$members;
 }
 
-sub bytes {    # that a value stands for
+sub bytes {    # the bytes that a value stands for
     my ($value) = @_;
     return join '', map { bytes($_) } @$value if ref $value eq 'ARRAY';
     if (ref $value eq 'HASH') {
@@ -100,7 +100,7 @@ sub entries {
 sub appends {
     my ($v, $peer) = @_;
     put('changes.journal', bytes($v->{before})) if defined $v->{before};
-    open my $old, '<', 'changes.journal';    # stays open, so that its number is no other file's
+    open my $old, '<', 'changes.journal';    # stays open, so that its inode number is not reused
     my @lines = map { Peer::line(changed => bytes($_)) } @{ $v->{append} };
     $peer->append(5, join('', @lines), $v->{stamp}) or die "not acquired\n";
     equal('journal', get('changes.journal'), bytes($v->{after}));
@@ -118,7 +118,7 @@ sub fill {
     return $text;
 }
 
-sub make {    # what must stay open for as long
+sub make {    # returns what must stay open meanwhile
     my ($file) = @_;
     only($file, @KNOWN_OF_FILES);
     my ($name, $type, @open) = (fill($file->{name}), $file->{type} // '');
@@ -155,10 +155,10 @@ sub names {
     return sort map { s{\A\./}{}r } @names;
 }
 
-sub check_acquire {    # whether it was acquired
+sub check_acquire {    # returns whether it was acquired
     my ($peer, $expected) = @_;
     my ($before, $was) = (Peer::id($LOCK), !-l $LOCK && -f _ ? get($LOCK) : '');
-    open my $old, '<', $LOCK if $was ne '';    # stays open, so that its number is no other file's
+    open my $old, '<', $LOCK if $was ne '';    # stays open, so that its inode number is not reused
     my $begun = Peer::mono();
     my $acquired = eval { $peer->acquire(0.3) };
     if (!$acquired) {
@@ -170,7 +170,7 @@ sub check_acquire {    # whether it was acquired
     my ($took, $after) = (Peer::mono() - $begun, Peer::id($LOCK));
     my $how = $before eq '' ? 'links' : $before eq $after ? 'claims in place' : 'claims, and moves to another inode';
     equal('acquire', $how, $expected);
-    die "$took s are no settling\n" if $how ne 'links' && $took < $SETTLE;
+    die "$took s are too short for a settle\n" if $how ne 'links' && $took < $SETTLE;
     my $s = Peer::parse(get($LOCK));
     equal('stamp', "$s->{kind} $s->{pid}", "library $$");
     $peer->release or die "lost\n";

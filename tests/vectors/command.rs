@@ -1,4 +1,4 @@
-//! The `jlock` command, as the test vectors need it: each call opens and closes by itself, as a shell's script has it.
+//! The `jlock` command, as the test vectors need it: each call opens and closes by itself, as in a shell script.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
@@ -16,7 +16,7 @@ use crate::scene::program;
 use crate::tools::tool;
 
 const EXIT_CONFLICT: Option<i32> = Some(1);
-const LEAST_ERROR: i32 = 64; // below, `status` says what it found
+const LEAST_ERROR: i32 = 64; // below that, `status` reports what it found
 const EXIT_DATA: i32 = 65;
 
 pub fn open(dir: &Path, timeout: Duration) -> Box<dyn Peer> {
@@ -30,7 +30,7 @@ pub fn open(dir: &Path, timeout: Duration) -> Box<dyn Peer> {
 struct Script {
     dir: PathBuf,
     timeout: Duration,
-    /// The `jlock run` that holds, or did so last; 0: none.
+    /// The PID of the `jlock run` that holds, or was the last to hold; 0 if there was none.
     holder: AtomicU32,
 }
 
@@ -41,7 +41,7 @@ impl Script {
         jlock
     }
 
-    /// Whether it succeeded, or else found that something is no journal or entry.
+    /// Returns `false` if it found that something is not a journal or an entry; panics at other failures.
     fn succeeds(output: &Output) -> bool {
         let code = output.status.code();
         assert!([Some(0), Some(EXIT_DATA)].contains(&code), "{output:?}");
@@ -76,7 +76,7 @@ impl Peer for Script {
             Json::Null => 0,
             pid => pid.number() as i32,
         };
-        // It runs in another process, which asks; the vectors mean the one that holds.
+        // The command that asks is a process of its own; the vectors mean the one that holds.
         let mine = state == "held" && pid > 0 && pid.unsigned_abs() == self.pid();
         Some(Holder {
             state: if mine { "mine" } else { state }.to_owned(),
@@ -98,7 +98,7 @@ impl Peer for Script {
             .and_then(|line| line.strip_prefix(b"# codegraph-journal v1 "));
         let timestamp = std::str::from_utf8(header.expect("a header")).expect("UTF-8");
         let (deleted, changed): (Vec<_>, Vec<_>) = lines
-            .filter(|line| !line.is_empty()) // after the last newline
+            .filter(|line| !line.is_empty()) // what follows the last newline
             .partition(|line| line.starts_with(b"DELETED "));
         Some(Read {
             timestamp: timestamp.parse().expect("a timestamp"),
@@ -122,7 +122,7 @@ impl Peer for Script {
             (other, None) => panic!("{other:?}: not in the vectors"),
         };
         if paths.iter().any(|path| path.contains(&0)) {
-            let input = self.dir.join("paths"); // no argument can have a NUL
+            let input = self.dir.join("paths"); // an argument cannot contain a NUL
             std::fs::write(&input, paths.join(&b'\n')).expect("paths");
             jlock.stdin(std::fs::File::open(&input).expect("paths"));
             jlock.arg("--stdin").arg(&self.dir);
@@ -147,7 +147,7 @@ impl Peer for Script {
             self.holder.store(child.id(), Ordering::Relaxed);
             held(self.inspect().expect("a holder"));
         }
-        let ended = child.wait().expect("it is ours"); // closes its standard input, which it waits for
+        let ended = child.wait().expect("it is ours"); // closes its standard input, for which it waits
         match (had, ended.code()) {
             (true, code) => {
                 assert_eq!(code, Some(0));

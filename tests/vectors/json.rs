@@ -1,4 +1,4 @@
-//! A reader of JSON (RFC 8259), as the test vectors need it: strict, and it panics at what it does not take.
+//! A reader of JSON (RFC 8259), as the test vectors need it: strict; it panics if it does not understand something.
 
 use std::collections::BTreeMap;
 
@@ -20,38 +20,38 @@ impl Json {
         value
     }
 
-    /// A member of an object; `Null`, if it has no such one.
+    /// A member of an object; `Null` if there is no such member.
     pub fn get(&self, key: &str) -> &Json {
         let Json::Object(members) = self else {
-            panic!("{self:?} is no object")
+            panic!("{self:?} is not an object")
         };
         members.get(key).unwrap_or(&Json::Null)
     }
 
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         let Json::Object(members) = self else {
-            panic!("{self:?} is no object")
+            panic!("{self:?} is not an object")
         };
         members.keys().map(String::as_str)
     }
 
     pub fn text(&self) -> &str {
         let Json::Text(text) = self else {
-            panic!("{self:?} is no string")
+            panic!("{self:?} is not a string")
         };
         text
     }
 
     pub fn number(&self) -> f64 {
         let Json::Number(number) = self else {
-            panic!("{self:?} is no number")
+            panic!("{self:?} is not a number")
         };
         *number
     }
 
     pub fn list(&self) -> &[Json] {
         let Json::List(values) = self else {
-            panic!("{self:?} is no array")
+            panic!("{self:?} is not an array")
         };
         values
     }
@@ -67,7 +67,7 @@ struct Reader<'t> {
 }
 
 impl Reader<'_> {
-    /// What comes next, after white space.
+    /// What comes next, after any white space.
     fn peek(&mut self) -> Option<u8> {
         let rest = self.text[self.at..].trim_start_matches([' ', '\t', '\n', '\r']);
         self.at = self.text.len() - rest.len();

@@ -1,4 +1,4 @@
-//! Runs the test vectors through one interface, and judges what came of it.
+//! Runs the test vectors through one interface, and judges the results.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -16,25 +16,25 @@ use crate::json::Json;
 use crate::tools::Scratch;
 
 pub const SETTLE: Duration = Duration::from_millis(100);
-/// How long an acquire is given that is to time out.
+/// The timeout of an acquire that is expected to time out.
 const TIMEOUT: Duration = Duration::from_millis(300);
-/// Any other: however busy the machine is, what is to be had is had.
+/// The timeout of any other: however busy the machine is, the lock must be acquired if it can be.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const LOCK: &str = "changes.journal.lock";
 const JOURNAL: &str = "changes.journal";
 
-/// A peer in one directory, through the interface that is under test. Dropped, it has closed.
+/// A peer in one directory, through the interface under test. Dropping it closes it.
 pub trait Peer {
-    /// `None`: refused.
+    /// `None` if it is refused.
     fn inspect(&self) -> Option<Holder>;
-    /// `None`: no header.
+    /// `None` if there is no header.
     fn read(&self) -> Option<Read>;
-    /// Whether the entries were taken, or else refused.
+    /// Whether the entries were accepted rather than refused.
     fn append(&self, kind: Kind, paths: &[Vec<u8>], stamp: Option<i64>) -> bool;
-    /// Acquires; if it is had, inspects, calls `held`, and releases.
+    /// Acquires; if that succeeds, inspects, calls `held`, and releases.
     fn hold(&self, held: &mut dyn FnMut(Holder)) -> Acquired;
-    /// Whose stamp it is while the lock is held.
+    /// Whose PID the stamp has while the lock is held.
     fn pid(&self) -> u32 {
         std::process::id()
     }
@@ -68,7 +68,7 @@ pub enum Acquired {
 
 // -------------------------------------------------------------------------------------------------------- the files
 
-/// What is known here of each file's vectors. Anything else in them is a failure, so that it does not pass unnoticed.
+/// What is known here of each file's vectors. Anything else in them is a failure, so that it does not go unnoticed.
 const KNOWN: [(&str, &[&str]); 5] = [
     ("appends.json", &["before", "append", "stamp", "after", "rewritten"]),
     ("directories.json", &["files", "lock", "acquire"]),
@@ -108,7 +108,7 @@ pub fn expect_the_example_of_the_document() {
     assert!(Json::parse(&text).list().contains(&Json::parse(example)), "{example}");
 }
 
-/// Runs them all, and then fails if one did.
+/// Runs all vectors, and fails at the end if one of them failed.
 fn run(file: &str, check: impl Fn(&Json, &Path)) {
     let text = fs::read_to_string(vectors_dir().join(file)).expect("test vectors");
     let vectors = Json::parse(&text);
@@ -187,7 +187,7 @@ fn inode(path: &Path) -> Option<u64> {
     fs::symlink_metadata(path).ok().map(|meta| meta.ino())
 }
 
-/// What stands in a directory; what stands below it, with the name of the directory that it stands in.
+/// The names in a directory; those in a subdirectory are prefixed with its name.
 fn names(dir: &Path) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for entry in fs::read_dir(dir).expect("the directory") {
@@ -225,7 +225,7 @@ pub fn stamps(open: Open) {
     });
 }
 
-/// As README of the test vectors says, for a lock of 10 s without a living PID.
+/// The kind as README of the test vectors defines it, for a lock 10 s old without a living PID.
 fn kind_of(holder: &Holder) -> &str {
     match (holder.peer.as_str(), holder.state.as_str()) {
         ("unknown", "abandoned") => "cut short",
@@ -258,7 +258,7 @@ pub fn entries(open: Open) {
         let kind = match vector.get("kind").text() {
             "changed" => Kind::Changed,
             "deleted" => Kind::Deleted,
-            other => panic!("{other}: no kind"),
+            other => panic!("{other}: no such kind"),
         };
         let path = bytes(vector.get("path")).expect("a path");
         let taken = open(dir, PATIENCE).append(kind, &[path], None);
@@ -277,7 +277,7 @@ pub fn appends(open: Open) {
         if let Some(before) = &before {
             fs::write(&journal, before).expect("a journal");
         }
-        let stood = before.map(|_| File::open(&journal).expect("the journal")); // so that its inode is no other's
+        let stood = before.map(|_| File::open(&journal).expect("the journal")); // keeps its inode number in use
         let paths: Vec<Vec<u8>> = vector.get("append").list().iter().filter_map(bytes).collect();
         let stamp = match vector.get("stamp") {
             Json::Null => None,
@@ -297,7 +297,7 @@ pub fn appends(open: Open) {
 
 // ---------------------------------------------------------------------------------------------------- directories
 
-/// With what the placeholders stand for.
+/// The text with the placeholders filled in.
 fn fill(text: &str) -> String {
     static HERE: LazyLock<[(&str, String); 6]> = LazyLock::new(|| {
         let living = std::os::unix::process::parent_id();
@@ -325,7 +325,7 @@ fn fill(text: &str) -> String {
         .fold(text.to_owned(), |text, (name, here)| text.replace(name, here))
 }
 
-/// Makes one file; what is returned keeps its `flock`, or keeps it open for writing.
+/// Makes one file. What is returned keeps its `flock`, or keeps it open for writing.
 fn make(dir: &Path, file: &Json) -> Option<File> {
     only(&KNOWN_OF_FILES, file);
     let path = dir.join(fill(file.get("name").text()));
@@ -356,7 +356,7 @@ fn make_other(path: &Path, kind: &str) {
         "symlink" => symlink("nowhere", path).expect("a symbolic link"),
         "directory" => fs::create_dir(path).expect("a directory"),
         "fifo" => mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a fifo"),
-        other => panic!("{other}: no type"),
+        other => panic!("{other}: no such type"),
     }
 }
 
@@ -410,11 +410,11 @@ fn timeout_for(expected: &str) -> Duration {
     }
 }
 
-/// Whether it was had, as expected.
+/// Whether the lock was acquired; checks that this was expected.
 fn acquire(peer: &dyn Peer, path: &Path, expected: &str) -> bool {
     let regular = |path: &&Path| fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file());
     let content = || Some(path).filter(regular).map(|path| fs::read(path).expect("the lock"));
-    let stood = Some(path).filter(regular).map(File::open); // kept open, so that its inode is no other's
+    let stood = Some(path).filter(regular).map(File::open); // kept open, so that its inode number is not reused
     let (before, read) = (inode(path), content());
     let begun = Instant::now();
     let mut how = "";
@@ -425,7 +425,7 @@ fn acquire(peer: &dyn Peer, path: &Path, expected: &str) -> bool {
             before if before == inode(path) => "claims in place",
             _ => "claims, and moves to another inode",
         };
-        assert!(before.is_none() || took >= SETTLE, "{took:?} are no settling");
+        assert!(before.is_none() || took >= SETTLE, "{took:?} are too short for a settle");
         assert_eq!((holder.state.as_str(), holder.peer.as_str()), ("mine", "library"));
         assert_eq!(holder.pid.unsigned_abs(), peer.pid());
     });

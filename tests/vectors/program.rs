@@ -1,4 +1,4 @@
-//! A program that does what it is told, a line at a time, through the interface in C or that in C++ (`../c/vectors.c`,
+//! A program that obeys commands, one a line, through the C or the C++ interface (`../c/vectors.c`,
 //! `../c/vectors.cpp`), as the test vectors need it.
 
 use std::cell::RefCell;
@@ -25,7 +25,7 @@ const FLAGS: [&str; 8] = [
 ];
 const SANITIZERS: [&str; 2] = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
 
-/// `JLOCK_VECTORS_C` is the program as it was compiled for another architecture, after what runs it there, in words.
+/// `JLOCK_VECTORS_C` is a command line with the program as compiled for another architecture, and what runs it there.
 pub fn open_c(dir: &Path, timeout: Duration) -> Box<dyn Peer> {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     match std::env::var("JLOCK_VECTORS_C") {
