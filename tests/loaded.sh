@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# loaded.sh COMMAND...: runs it beside eight busy loops and one that writes and syncs, and ends those.
+# loaded.sh COMMAND...: runs the command beside eight busy loops and one that writes and syncs, and then ends those.
 set -euo pipefail
 
 scratch=$(mktemp -d) loops=()
 end_loops() {
     local rc=$?
-    # One that somebody else has ended was no load.
+    # If one has been ended by somebody else, the load was incomplete.
     if ! kill "${loops[@]}"; then rc=1; fi
-    wait "${loops[@]}" 2>/dev/null || true # of a signal
+    wait "${loops[@]}" 2>/dev/null || true # they end by a signal
     rm -rf "$scratch"
     exit "$rc"
 }

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Says what was reached, and each line that was not and has no reason.
+"""Prints how much of src/ was reached, and each line that was not reached and has no reason.
 
     report.py LCOV REASONS
 
-REASONS has the reasons, each followed by the lines that have it: `FILE: LINE`, as the line stands there, without the white
-space around it. A line of it that stands nowhere any more, or is reached, is a failure too.
+REASONS has the reasons, each followed by the lines that it explains: `FILE: LINE`, with the text of the line,
+stripped of the white space around it. A listed line that no longer exists, or that was reached, is a failure too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Key = tuple[str, str]
 
 
 def read_lcov(path: str) -> tuple[dict[str, dict[int, int]], dict[str, dict[tuple[int, str], int]]]:
-    """How often each line of each file was run, and each way of each branch."""
+    """How often each line of each file was run, and each side of each branch."""
     lines: dict[str, dict[int, int]] = collections.defaultdict(dict)
     branches: dict[str, dict[tuple[int, str], int]] = collections.defaultdict(dict)
     name = ""
@@ -39,7 +39,7 @@ def read_lcov(path: str) -> tuple[dict[str, dict[int, int]], dict[str, dict[tupl
 
 
 def end_of_code(text: list[str]) -> int:
-    """Where the unit tests begin."""
+    """The line where the unit tests begin."""
     tests = [number for number, line in enumerate(text, 1) if line.startswith("#[cfg(test)]")]
     return tests[0] if tests else len(text) + 1
 
@@ -87,9 +87,9 @@ def main(lcov: str, reasons_file: str) -> int:
     print(f"src: lines {share(all_reached, all_lines)}, branches {share(all_taken, all_ways)}")
     print(f"figure: lines of src/ that no suite reaches, with a reason = {explained}")
     if unexplained:
-        print(f"{len(unexplained)} lines are not reached, and have no reason:", *unexplained, sep="\n")
+        print(f"{len(unexplained)} lines are not reached and have no reason:", *unexplained, sep="\n")
     if unused:
-        print("these have a reason, and are reached, or are not there:", *(": ".join(key) for key in sorted(unused)), sep="\n")
+        print("these have a reason but are reached or gone:", *(": ".join(key) for key in sorted(unused)), sep="\n")
     return 1 if unexplained or unused else 0
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# run.sh [SUITE...]: builds the suites in Rust, and the library that the others load, so that they count what they run;
-# runs them; and says what of src/ they reach. All suites, or these.
+# run.sh [SUITE...]: builds the Rust suites, and the library that other programs load, so that they count what they run;
+# runs them; and prints how much of src/ they reach. Without SUITE, all of them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tests/sanitize/toolchain.sh
@@ -10,11 +10,11 @@ out=$PWD/target/coverage
 rm -rf "$out/profiles"
 mkdir -p "$out/profiles"
 
-# Not: those that run no code of the library's in a process that ends by itself (model, header, layers, msrv, picture,
-# readme, installed, abi), or that run it elsewhere with other flags (sanitize).
+# Left out are suites that run none of the library's code in a process that exits by itself (model, header, layers,
+# msrv, picture, readme, installed, abi), and those that run it elsewhere with other flags (sanitize).
 [ $# -gt 0 ] || set -- capi cli cost differential fault guest journal protections regression stepped storm vectors
 
-tool() { # NAME: prints the path of this LLVM tool, of the LLVM that the compiler was made with
+tool() { # NAME: prints the path of this tool, from the LLVM that the compiler was built with
     local llvm name
     llvm=$(llvm_of "${RUSTC:-rustc}")
     for name in "$(rustc --print target-libdir)/../bin/$1" "$1-$llvm" "$1"; do
@@ -41,7 +41,8 @@ tests=(--lib)
 for suite; do tests+=(--test "$suite"); done
 LLVM_PROFILE_FILE=/dev/null cargo test --quiet --no-run --features seam "${tests[@]}"
 
-# A program in C does not begin to count by itself. So what it links is a script, which asks for that besides the archive.
+# A C program does not start counting by itself. So it links a linker script that asks for that as well as for the
+# archive.
 archive=$out/debug/deps/libjlock.a
 if head -c 7 "$archive" | grep -q '!<arch>'; then
     mkdir -p "$out/counted"
@@ -53,10 +54,10 @@ failed=()
 for suite in lib "$@"; do
     if [ "$suite" = lib ]; then which=(--lib); else which=(--test "$suite"); fi
     echo "run.sh: $suite"
-    # The counts are a file, too, which a process writes as it ends: not where files may not grow.
+    # A process writes its counts to a file when it exits, which must not be where files may not grow.
     cargo test --quiet --features seam "${which[@]}" -- --skip a_file_that_may_not_grow_so_far \
         >"$out/$suite.log" 2>&1 </dev/null || failed+=("$suite")
-    # Each process leaves one, and a storm has thousands.
+    # Each process leaves a file of counts, and a storm has thousands of processes.
     find "$out/profiles" -name '*.profraw' -size +0 >"$out/list"
     "$profdata" merge --sparse --failure-mode=all --input-files="$out/list" --output="$out/profiles/$suite.profdata" 2>"$out/merge.log" \
         || { cat "$out/merge.log" >&2; exit 1; }
@@ -66,7 +67,7 @@ done
 
 objects=("$out/debug/deps/libjlock.so")
 for suite in jlock "$@"; do
-    # The newest of each: cargo leaves the older ones.
+    # The newest of each: cargo keeps the older ones.
     program=$(find "$out/debug/deps" -maxdepth 1 -type f -executable -name "$suite-*" ! -name '*.so' -printf '%T@ %p\n' \
         | sort -rn | sed -n '1s/^[^ ]* //p')
     [ -z "$program" ] || objects+=(-object "$program")
@@ -74,6 +75,6 @@ done
 "$cov" export --format=lcov --instr-profile="$out/all.profdata" "${objects[@]}" --sources src >"$out/lcov.info"
 python3 tests/coverage/report.py "$out/lcov.info" tests/coverage/reasons.txt
 if [ ${#failed[@]} -gt 0 ]; then
-    echo "run.sh: these failed while they were counted, see $out/*.log: ${failed[*]}" >&2
+    echo "run.sh: these failed while they were being counted, see $out/*.log: ${failed[*]}" >&2
     exit 1
 fi

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Tries the library where `make cross` built it for: other architectures, and another C library.
+"""Tries the library as `make cross` built it: for other architectures, and for another C library.
 
-For each of them: which glibc it asks for; the claims of tests/c, one by one; a contained panic in the shared library; the
-test vectors. Then a crowd of processes of all of them on one journal, some of which are killed, with an oracle that sees
-whether two held at once and what was acknowledged. What does not run here runs under qemu-user.
+For each target: which glibc it asks for; the claims of tests/c, one by one; a contained panic in the shared library;
+the test vectors. Then processes of all targets form a crowd on one journal, in which some are killed, with an oracle
+that sees whether two held the lock at once and what was acknowledged. What cannot run here directly runs under
+qemu-user.
 
-What qemu-user cannot do is listed in `GAPS`, with the reason: such a claim must fail, or the list is wrong.
+What qemu-user cannot do is listed in `GAPS`, with the reason. A claim that is listed there must fail, or the list is
+wrong.
 """
 
 from __future__ import annotations
@@ -30,14 +32,14 @@ from places import Seen, audit, count  # noqa: E402
 
 BUILT = ROOT / "target/cross"
 PROGRAMS = ("options", "errors", "lock", "fork", "journal", "faults", "guest", "place", "names", "contained")
-# What contained.c defines in place of the C library.
+# The functions that contained.c defines in place of the C library's.
 WRAPPED = ("memchr", "malloc", "calloc", "realloc", "posix_memalign")
 CROWD_S = 900.0
 VECTOR_TESTS = 5
 
-# Claims that qemu-user refutes, not the library: where, and why.
+# Claims that fail because of qemu-user, not because of the library: on which targets, and why.
 EVERYWHERE = "aarch64 arm riscv64 s390x"
-NO_SECCOMP = "prctl(PR_SET_SECCOMP) is not implemented, by which the claim refuses or watches a system call"
+NO_SECCOMP = "prctl(PR_SET_SECCOMP) is not implemented, and the claim uses it to refuse or watch a system call"
 GAPS: dict[str, tuple[str, str]] = {
     "the_keepalive_thread_takes_no_signals": (EVERYWHERE, "/proc shows the signal mask of qemu-user's own thread"),
     "a_child_is_told_where_the_kernel_only_says_that_it_wipes_pages": (EVERYWHERE, NO_SECCOMP),
@@ -77,7 +79,8 @@ class Target:
         return BUILT / self.name / "tests"
 
     def compile(self, name: str, *sources: str, shared: bool = False, wrapped: tuple[str, ...] = ()) -> Path:
-        """With the archive inside, or with the shared library; for musl, the former is static through and through."""
+        """Compiles with the archive inside or with the shared library; for musl, the former is static through and
+        through."""
         self.programs.mkdir(parents=True, exist_ok=True)
         program = self.programs / name
         flags = ["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread"]
@@ -89,7 +92,7 @@ class Target:
         else:
             command = [f"{self.tools}-gcc"]
             system = ["-lpthread", "-ldl", "-lm"]
-        if self.name == "i686-gnu":  # what Debian has for cross-building is not where the system's loader stands
+        if self.name == "i686-gnu":  # Debian's cross-building libraries are not where the loader is
             lib = f"/usr/{self.tools}/lib"
             flags += [f"-Wl,--dynamic-linker={lib}/ld-linux.so.2", f"-Wl,-rpath,{lib}"]
         library = [str(self.shared), f"-Wl,-rpath,{self.dist}"] if shared else [str(self.archive(wrapped, flags))]
@@ -104,7 +107,7 @@ class Target:
         return program
 
     def archive(self, wrapped: tuple[str, ...], flags: list[str]) -> Path:
-        """The library, whose calls of these functions go to __wrap_NAME; and __real_NAME is what they are."""
+        """The library with its calls of these functions going to __wrap_NAME; __real_NAME is the original."""
         archive = self.dist / "libjlock.a"
         if not self.is_musl:
             flags += [f"-Wl,--wrap={name}" for name in wrapped]
@@ -141,14 +144,14 @@ def text(command: list[str]) -> str:
 
 
 def faults_of_the_file(target: Target) -> Iterator[str]:
-    """What the shared library asks of the system that loads it."""
+    """What is wrong with what the shared library asks of the system that loads it."""
     needs = re.findall(r"\(NEEDED\).*\[(.*)\]", text(["readelf", "--dynamic", "--wide", str(target.shared)]))
     asked = {
         tuple(int(number) for number in version.split("."))
         for version in re.findall(r"Name: GLIBC_([0-9.]+)", text(["readelf", "--version-info", "--wide", str(target.shared)]))
     }
     if target.is_musl:
-        if asked or needs != ["libc.so"]:  # which musl's loader takes for itself
+        if asked or needs != ["libc.so"]:  # musl's loader is libc.so itself
             yield f"it needs {needs} and asks for glibc's {sorted(asked)}"
         return
     oldest = ".".join(map(str, target.glibc))
@@ -163,7 +166,7 @@ def faults_of_the_file(target: Target) -> Iterator[str]:
 
 
 def prove(target: Target, program: Path, claim: str) -> str:
-    """Why it is refuted, or nothing."""
+    """Why the claim failed, or nothing."""
     with tempfile.TemporaryDirectory(prefix="jlock-cross-") as scratch:
         done = subprocess.run(
             [*target.command(program), claim, scratch], capture_output=True, text=True, errors="replace", check=False, timeout=120
@@ -180,7 +183,7 @@ def gap(target: Target, claim: str) -> str:
 
 
 def claims(target: Target) -> Iterator[tuple[str, str]]:
-    """Each claim, and why it is refuted."""
+    """Each claim, and why it failed."""
     compiled = []
     for name in PROGRAMS:
         wrapped = WRAPPED if name == "contained" else ()
@@ -208,7 +211,7 @@ def vectors(target: Target) -> str:
 
 
 def try_claims(target: Target) -> list[str]:
-    """What is wrong with it."""
+    """Tries all claims of one target, and returns what is wrong."""
     faults = [f"{target.name}: {fault}" for fault in faults_of_the_file(target)]
     proved = gaps = 0
     for claim, why in claims(target):
@@ -217,7 +220,7 @@ def try_claims(target: Target) -> list[str]:
             proved += not why
             gaps += bool(why)
         else:
-            faults.append(f"{target.name}: {claim}: {why or f'is proved, so it is no gap of qemu-user ({reason})'}")
+            faults.append(f"{target.name}: {claim}: {why or f'is proved, so it is not a gap of qemu-user ({reason})'}")
     size = target.shared.stat().st_size / 1000
     print(f"{target.name:13} {size:4.0f} KB, {proved} claims proved, {gaps} gaps of qemu-user", flush=True)
     return faults
@@ -225,7 +228,7 @@ def try_claims(target: Target) -> list[str]:
 
 def try_vectors(target: Target) -> list[str]:
     why = vectors(target)
-    print(f"{target.name:13} the vectors {'are refuted' if why else 'agree'}", flush=True)
+    print(f"{target.name:13} the vectors {'fail' if why else 'agree'}", flush=True)
     return [f"{target.name}: vectors: {why}"] if why else []
 
 
@@ -233,7 +236,7 @@ def try_vectors(target: Target) -> list[str]:
 
 
 class Member:
-    """One process of the crowd, started anew when it was killed."""
+    """One process of the crowd, which is started again when it was killed."""
 
     def __init__(self, name: str, command: list[str], oracle: Path, turns: int, at: Path) -> None:
         self.name, self.command, self.oracle, self.turns, self.at = name, command, oracle, turns, at
@@ -259,7 +262,7 @@ class Member:
 
 
 def crowd_of(workers: list[tuple[str, list[str]]], holds: int, scratch: Path) -> tuple[Seen, int]:
-    """Two processes of each, of which one is killed halfway; half of the turns are holds, and half are appends."""
+    """Two processes of each target, one of which is killed halfway; half of the turns are holds, half are appends."""
     oracle, place = scratch / "oracle", scratch / "place"
     for directory in (oracle, place):
         directory.mkdir()
@@ -274,7 +277,7 @@ def crowd_of(workers: list[tuple[str, list[str]]], holds: int, scratch: Path) ->
     try:
         while any(member.process.poll() is None for member in members):
             if time.monotonic() > end:
-                seen.unfinished = f"not over after {CROWD_S:g} s"
+                seen.unfinished = f"not finished after {CROWD_S:g} s"
                 break
             for member in members[::2]:
                 member.kill_when_halfway()
@@ -308,7 +311,7 @@ def faults_of_the_crowd(seen: Seen, holds: int, kills: int, expected_kills: int)
 
 
 def oracle_sees(worker: list[str], scratch: Path) -> bool:
-    """Whether the oracle would tell: of a process that holds while somebody else does, each hold is an overlap."""
+    """Whether the oracle would notice: if a process holds while another does, each of its holds is an overlap."""
     oracle = scratch / "blind"
     oracle.mkdir()
     with open(oracle / "held", "wb") as held:

@@ -1,11 +1,12 @@
-/* A bug in the shared library: it is contained there too, whose unwinder may be another than the program's. As in
- * contained.c, but a shared library cannot be linked with --wrap; it takes the program's memchr for the C library's. */
+/* A bug in the shared library is contained too, although its unwinder may not be the program's. This is contained.c's
+ * trick, but a shared library cannot be linked with --wrap: instead it takes the program's memchr for the C
+ * library's. */
 #include "../c/claim.h"
 
 static int lies;
 
 void *memchr(const void *from, int byte, size_t size) {
-  const volatile unsigned char *at = from; /* volatile: not to be seen as a memchr, and replaced by a call of it */
+  const volatile unsigned char *at = from; /* volatile, or the compiler replaces the loop with a call of memchr */
   if (lies) return (char *)from + size + 1;
   for (; size > 0; size--, at++)
     if (*at == (unsigned char)byte) return (void *)at;

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the library into the system, and runs each language's tests against it. In a separate root: see run.sh.
+# Installs the library into the system, and runs each language's tests against it. Meant for a root of its own: see
+# run.sh.
 set -eu
 cd "$(dirname "$0")/../.."
 

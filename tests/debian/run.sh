@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# run.sh [COMMAND…]: on a bare Debian, in a temporary root: the two commands of README, then each language's tests against
-# the installed library; or COMMAND alone, in the checkout there. As root, with network; all of it takes half an hour.
+# run.sh [COMMAND…]: on a bare Debian in a temporary root, runs the two commands of README and then each language's
+# tests against the installed library; or runs only COMMAND, in the checkout there. Needs root and a network, and
+# takes half an hour in full.
 #
-# The root is made by debootstrap, from the mirror and with the settings that apt has here. DEBIAN_ROOT names a directory
-# that is made once and then kept; DEBIAN_SUITE another release than stable; DEBIAN_BRINGS a directory that is copied to
+# debootstrap makes the root, from the mirror and with the settings that apt has here. DEBIAN_ROOT names a directory
+# that is made once and then kept; DEBIAN_SUITE a release other than stable; DEBIAN_BRINGS a directory that is copied to
 # /root/brought there.
 set -euo pipefail
 
@@ -12,10 +13,10 @@ if [ "${1:-}" != --inside ]; then
     if [ -z "${DEBIAN_ROOT:-}" ]; then
         DEBIAN_ROOT=$(mktemp -d)
         export DEBIAN_ROOT
-        # Processes that were killed may be at their last works.
+        # Processes that were killed may still be ending.
         trap 'until rm -rf --one-file-system "$DEBIAN_ROOT"; do sleep 1; done' EXIT
     fi
-    # Mounts and processes are the namespaces' own, and end with them, whatever happens.
+    # Mounts and processes belong to the namespaces and end with them, whatever happens.
     env --default-signal=INT,QUIT unshare --mount --pid --fork --kill-child -- "$0" --inside "$@" &
     trap 'kill -KILL $!; exit 1' INT TERM HUP
     wait $!
@@ -25,14 +26,14 @@ shift
 root=$DEBIAN_ROOT
 cd "$(dirname "$0")/../.."
 
-# The first of Debian's own archive; none is debootstrap's default.
+# The first of apt's sources that is Debian's own archive; debootstrap's default if there is none.
 mirror() {
     # shellcheck disable=SC2016 # apt's own variables
     apt-get indextargets --format '$(REPO_URI) $(LABEL)' 'Created-By: Packages' |
         sed -n 's|^\(https\?://[^ ]*\) Debian$|\1|p' | sort -u | head -n 1
 }
 
-# What the machine needs to reach its registries: names and proxies, certificates, apt's and npm's and pip's settings.
+# What the machine needs to reach its registries: names and proxies, certificates, settings of apt, npm and pip.
 settings() {
     cp /etc/resolv.conf /etc/hosts "$root/etc/"
     apt-config dump Acquire >"$root/etc/apt/apt.conf.d/90here"
@@ -46,7 +47,7 @@ settings() {
     done
 }
 
-# By debootstrap's own means, and nothing more than what the two commands take to be there.
+# By debootstrap's own means, with nothing more than the two commands expect to find.
 make_root() {
     local mirror said
     mirror=$(mirror)
@@ -69,11 +70,11 @@ mounts() {
 
 checkout=/root/jlock
 
-# Not chroot, which forbids user namespaces, and some tests make them.
+# Not chroot: it forbids user namespaces, which some tests make.
 # shellcheck disable=SC2016 # for the shell there
 become_root='cd "$0" && pivot_root . mnt && cd / && umount -l /mnt && exec "$@"'
 
-# Of the environment, only what says how to reach the registries.
+# From the environment, only what says how to reach the registries.
 inside() {
     local names
     names=$(compgen -e | grep -iE '^(https?|ftp|all|no)_proxy$|^(PIP_(INDEX|EXTRA_INDEX|CERT|PROXY|TRUSTED|DEFAULT)|NPM_CONFIG_|CARGO_(HTTP|NET|REGISTR|SOURCE)_)|^GO(PROXY|SUMDB|NOSUMDB|FLAGS|PRIVATE)$|_CA_|^SSL_CERT' || true)
@@ -83,7 +84,7 @@ inside() {
         TERM=dumb DEBIAN_FRONTEND=noninteractive unshare --mount sh -euc "$become_root" "$root" "$@"
 }
 
-# What is committed, without anything that was built here.
+# Only what is committed, nothing that was built here.
 clone() {
     mkdir -p "$root$checkout"
     [ -d "$root$checkout/.git" ] || git init -q "$root$checkout"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# run.sh TARBALL: the source tarball can be made again, byte for byte; it builds and installs where there is no network and
-# no other crates than its own.
+# run.sh TARBALL: checks that the source tarball can be made again, byte for byte, and that it builds and installs
+# without a network and without any crates but its own.
 set -euo pipefail
 
 tarball=$(realpath "$1")
@@ -15,9 +15,9 @@ fail() {
     exit 1
 }
 
-# Another umask, another directory, a later time.
+# Made again with another umask, in another directory, at a later time.
 (umask 077 && mk/dist.sh "$scratch/again/$name.tar.gz")
-cmp "$tarball" "$scratch/again/$name.tar.gz" || fail "made again, the tarball is another one"
+cmp "$tarball" "$scratch/again/$name.tar.gz" || fail "the tarball differs when it is made again"
 
 foreign=$(tar --list --gzip --file "$tarball" | grep -vE "^$name(/|\$)" || true)
 [ -z "$foreign" ] || fail "not below $name: $foreign"
@@ -25,10 +25,10 @@ for unwanted in target .git .ci node_modules; do
     ! tar --list --gzip --file "$tarball" "$name/$unwanted" >/dev/null 2>&1 || fail "$unwanted is in the tarball"
 done
 
-# Where it may be had, a network without a device; cargo is told not to look in any case.
+# If possible, in a network namespace without devices; in any case cargo is told to stay offline.
 alone=()
 for way in "unshare --net" "unshare --net --map-root-user"; do
-    # shellcheck disable=SC2206 # words
+    # shellcheck disable=SC2206 # it is to be split into words
     if $way true 2>/dev/null; then alone=($way) && break; fi
 done
 

@@ -1,6 +1,6 @@
-"""hold.py KIND FILE: takes a lock of this kind, says `held` or `busy`, and then does what its standard input says, line
-by line: `close` opens the file once more and closes it; `again` tries to take it twice; `fork` makes a child that stays,
-and says its PID; the end lets go. locks.py runs it."""
+"""hold.py KIND FILE: takes a lock of this kind, prints `held` or `busy`, and then obeys its standard input line by
+line: `close` opens the file once more and closes it; `again` tries to take the lock a second time; `fork` makes a
+child that stays, and prints its PID. At the end of input it releases the lock. locks.py runs it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Optional
 
 Release = Callable[[], object]
-SECONDS = 1.0  # given to those who must be given a time
+SECONDS = 1.0  # for kinds that need a timeout
 
 
 def take_flock(path: str) -> Release:
@@ -60,13 +60,13 @@ def take_excl(path: str) -> Release:
 
 
 def take_pid_file(path: str) -> Release:
-    """As it is written everywhere."""
+    """As it is commonly written."""
     while True:
         with contextlib.suppress(FileExistsError):
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             os.write(fd, f"{os.getpid()}\n".encode())
             os.close(fd)
-            return lambda: Path(path).unlink(missing_ok=True)  # it may have been robbed
+            return lambda: Path(path).unlink(missing_ok=True)  # the file may have been taken away
         try:
             os.kill(int(Path(path).read_text()), 0)
         except ProcessLookupError:

@@ -1,8 +1,8 @@
-"""Tries what the table of docs/which-lock.md says: every cell that is not in parentheses. `make test-locks` runs it;
+"""Checks the table of docs/which-lock.md by trial: every cell that is not in parentheses. `make test-locks` runs it;
 --show prints what was found, in the words of that table.
 
-A row is a kind of lock, with the programs that hold such a lock; a column is a trial, which answers in those words. All
-programs of one row must give the same answer."""
+A row is a kind of lock, with programs that hold such a lock. A column is a trial, whose result is one of the table's
+words. All programs of a row must give the same result."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-PATIENCE = 30.0  # for a reply that must come
+PATIENCE = 30.0  # for a reply that has to come
 SETTLE = 0.1  # settle_ms
 CALLS = {
     "x86_64": {7: "poll", 271: "poll", 72: "fcntl", 73: "flock"},
@@ -39,8 +39,8 @@ def python(kind: str) -> list[str]:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Row:
-    """`lock` is what stands at a lock's name, once it is held, beside the name that the program was given; `theft` the
-    system call by which it takes over from the dead."""
+    """`lock` is what the held lock is called, beside the name that the program was given; `theft` is the system call
+    by which it takes over from the dead."""
 
     name: str
     programs: list[list[str]]
@@ -81,7 +81,7 @@ ROWS = [
 
 
 class Program:
-    """A process that takes a lock in a directory, if it can."""
+    """A process that takes a lock in a directory if it can."""
 
     def __init__(self, command: list[str], directory: Path, under: list[str] | None = None) -> None:
         self.process = subprocess.Popen(
@@ -94,7 +94,7 @@ class Program:
     def line(self) -> str:
         assert self.process.stdout
         ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
-        assert ready, f"{self.process.args!r}: no answer"
+        assert ready, f"{self.process.args!r}: no reply"
         return self.process.stdout.readline().decode().strip()
 
     def held(self) -> bool:
@@ -118,7 +118,7 @@ class Program:
         self.process.wait(PATIENCE)
 
     def end(self) -> None:
-        """For one whose strace was killed: lets go, and waits for its end."""
+        """For a process whose strace was killed: makes it release the lock, and waits until it ends."""
         assert self.process.stdin and self.process.stdout
         self.process.stdin.close()
         self.process.stdout.read()
@@ -141,7 +141,7 @@ def started(command: list[str], directory: Path, under: list[str] | None = None)
 
 
 def taken(command: list[str], directory: Path) -> bool:
-    """Whether it can be acquired; lets go at once."""
+    """Whether the lock can be acquired; it is released at once."""
     with started(command, directory) as taker:
         held = taker.held()
         taker.release()
@@ -156,7 +156,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def leave_dead(command: list[str], directory: Path) -> int:
-    """A lock whose holder was killed; its PID."""
+    """Leaves a lock whose holder was killed, and returns its PID."""
     with started(command, directory) as holder:
         assert holder.held(), command
         return holder.kill()
@@ -188,7 +188,7 @@ def killed(row: Row, command: list[str], directory: Path) -> str:
         return "taken over 10 s later"
     assert taken(command, directory), command
     assert not row.settles or hand_over(row, directory) >= SETTLE
-    # The dead one's PID is another's now: this program's.
+    # The dead holder's PID is now that of a living process: this program.
     pid = leave_dead(command, directory)
     first, _, rest = lock.read_text().partition("\n")
     assert str(pid) == first.strip(), first
@@ -201,7 +201,7 @@ def killed(row: Row, command: list[str], directory: Path) -> str:
 
 
 def two_at_once(row: Row, command: list[str], directory: Path) -> str:
-    """One is stopped just before it takes over, until the other one has come."""
+    """One process is stopped just before it takes over, until another has come."""
     if not row.theft:
         return "no such thing" if killed(row, command, directory) == "free at once" else "neither gets it"
     leave_dead(command, directory)
@@ -223,7 +223,7 @@ def two_at_once(row: Row, command: list[str], directory: Path) -> str:
 
 
 def hand_over(row: Row, directory: Path) -> float:
-    """The time from the death of a holder to the hold of one who waits."""
+    """The time from the death of a holder until a waiter holds the lock."""
     [command] = row.waiting
     with started(command, directory) as holder:
         assert holder.held()
@@ -250,7 +250,7 @@ def waiter(row: Row, _: list[str], directory: Path) -> str:
 
 
 def will_be_woken(pid: int, lock: Path) -> bool:
-    """It sleeps in the system call that takes the lock, or polls a watch on it."""
+    """Whether it sleeps in the system call that takes the lock, or polls a watch on it."""
     call = Path(f"/proc/{pid}/syscall").read_text().split()[0]
     name = CALLS[os.uname().machine].get(int(call)) if call.isdigit() else None
     if name != "poll":
@@ -274,7 +274,7 @@ def who(row: Row, command: list[str], directory: Path) -> str:
 
 
 def forked(row: Row, command: list[str], directory: Path) -> str:
-    """The holder makes a child, and is killed. What does the child still hold?"""
+    """The holder forks a child and is killed. Does the child still hold the lock?"""
     if command[0] != sys.executable:
         return ""  # Go and Node do not fork
     with started(command, directory) as holder:
@@ -314,7 +314,7 @@ def tried(row: Row, column: str) -> str:
 
 
 def closing_lets_go(kind: str) -> bool:
-    """Whether closing the file, opened once more, lets its lock go."""
+    """Whether the lock is lost if the file is opened once more and closed."""
     with tempfile.TemporaryDirectory(prefix="jlock-locks-") as name, started(python(kind), Path(name)) as holder:
         assert holder.held()
         assert holder.ask("close") == "closed"
@@ -322,7 +322,7 @@ def closing_lets_go(kind: str) -> bool:
 
 
 def held_twice(kind: str) -> bool:
-    """Whether the process that holds it gets it once more, as another of its threads would."""
+    """Whether the holding process gets the lock a second time, as another of its threads would."""
     with tempfile.TemporaryDirectory(prefix="jlock-locks-") as name, started(python(kind), Path(name)) as holder:
         assert holder.held()
         return holder.ask("again") == "held"
@@ -339,19 +339,19 @@ def excludes(holder: list[str], taker: list[str], lock: str = "data.lock") -> bo
 def said() -> dict[str, bool]:
     fcntl, lockf, ofd, flock, excl = map(python, ("fcntl", "lockf", "ofd", "flock", "excl"))
     return {
-        "closing the file anywhere lets an fcntl lock go": closing_lets_go("fcntl") and closing_lets_go("lockf"),
-        "it does not let an OFD lock go, nor a flock": not closing_lets_go("ofd") and not closing_lets_go("flock"),
+        "closing the file anywhere drops an fcntl lock": closing_lets_go("fcntl") and closing_lets_go("lockf"),
+        "it drops neither an OFD lock nor a flock": not closing_lets_go("ofd") and not closing_lets_go("flock"),
         "fcntl and lockf do not exclude threads of one process": held_twice("fcntl") and held_twice("lockf"),
         "OFD locks and flock do": not held_twice("ofd") and not held_twice("flock"),
         "fcntl, lockf and OFD locks exclude each other": all(
             excludes(one, other) for one in (fcntl, lockf, ofd) for other in (fcntl, lockf, ofd)
         ),
         "flock and fcntl do not exclude each other": not excludes(flock, fcntl) and not excludes(fcntl, flock),
-        "filelock's FileLock and gofrs/flock exclude who calls flock": all(
+        "filelock's FileLock and gofrs/flock exclude a program that calls flock": all(
             excludes(one, flock) for one in (python("FileLock"), [GO, "flock"])
         ),
-        "an O_EXCL lockfile is no lock to who calls flock": not excludes(excl, flock),
-        "jlock excludes who makes the lock's name with O_EXCL": excludes(
+        "an O_EXCL lockfile does not exclude a program that calls flock": not excludes(excl, flock),
+        "jlock excludes a program that makes the lock's name with O_EXCL": excludes(
             python("jlock"), excl, lock="changes.journal.lock"
         ),
     }
@@ -390,7 +390,7 @@ def main() -> None:
         if cells.get((row, column)) != answer
     ]
     wrong += [
-        f"{row}; {column}: nobody tries {cell!r}"
+        f"{row}; {column}: no trial checks {cell!r}"
         for (row, column), cell in cells.items()
         if column in COLUMNS and (row, column) not in answers and not re.fullmatch(r"\(.*\)", cell)
     ]
@@ -398,7 +398,7 @@ def main() -> None:
     wrong += [f"not so: {claim}" for claim, true in claims.items() if not true]
     if wrong:
         sys.exit("\n".join(wrong))
-    print(f"docs/which-lock.md: {len(answers)} cells and {len(claims)} more claims tried")
+    print(f"docs/which-lock.md: {len(answers)} cells and {len(claims)} other claims checked")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Changes the code here and there, and sees whether any test turns red.
+"""Changes the code in many places, one at a time, and checks whether any test turns red.
 
-    all.py [--every N] [--tests T,…] [FILE…]   every change (or each Nth of them) in these files of src/, or in DEFAULT
+    all.py [--every N] [--tests T,…] [FILE…]   tries every change (or each Nth) in these files of src/, or in DEFAULT
     all.py --page                              puts the outcome into README.md, between its two markers
 
-All changes are compiled into one library (mutate.py). First each test runs alone, on the code as it is: it must pass, and says
-which functions it comes by. Then, for each change, those tests run that come by its function, the fastest first, until one
-fails or does not end. Outcomes are kept in target/mutants/all.jsonl; a run goes on where the last one of the same code ended.
-survivors.txt has the reasons for changes that no test notices.
+All changes are compiled into one library (mutate.py). First each test runs alone on the unchanged code: it must pass,
+and the functions that it reaches are recorded. Then, for each change, the tests that reach its function run, the
+fastest first, until one fails or hangs. Outcomes are kept in target/mutants/all.jsonl, and a run continues where the
+last one of the same code ended. survivors.txt has the reasons for changes that no test notices.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ BEGIN, END = "<!-- changes -->", "<!-- end of changes -->"
 DEFAULT = ["lock/*.rs", "journal.rs", "journal/*.rs", "sys/fork.rs", "capi/guard.rs", "capi/handle.rs", "capi/journal.rs", "capi/lock.rs"]
 OUTCOMES = tree.OUT / "all.jsonl"
 BASE = tree.OUT / "all-base.json"
-# In order of speed; of the last, the schedules that are drawn would take too long.
+# In order of speed. The random schedules of the last would take too long.
 TARGETS = ["lib", "protections", "journal", "cost", "capi", "regression", "guest", "vectors", "stepped"]
 LEFT_OUT = ("no_random_schedule", "every_claim_holds", "_valgrind", "contained::")
 # The vectors in other languages.
@@ -47,7 +47,7 @@ ELSEWHERE = ("c::", "cpp::", "shell::")
 # How many changes are built into one library.
 BATCH = 400
 JOBS = int(os.environ.get("JLOCK_JOBS", "2"))
-# Tests that come by a function, of which no more are run once so many seconds have gone by.
+# The tests that reach a function are run for about this many seconds altogether.
 ENOUGH = float(os.environ.get("JLOCK_MUTANT_SECONDS", "120"))
 
 
@@ -55,10 +55,10 @@ ENOUGH = float(os.environ.get("JLOCK_MUTANT_SECONDS", "120"))
 class Mutant:
     number: int
     file: str
-    # Which function of all.
+    # The function's number among all functions.
     place: int
     line: int
-    # By which it is known in another run, too.
+    # Its name, which stays the same from run to run.
     key: str
     version: many.Version
 
@@ -103,13 +103,13 @@ def list_tests(target: str, program: str) -> list[Test]:
 
 
 def measure(test: Test, program: str) -> bool:
-    """How long it takes, and by which functions it comes. `False`: it fails, with the code as it is."""
+    """Records how long it takes and which functions it reaches. `False` if it fails on the unchanged code."""
     reached = tree.OUT / f"reached-{threading.get_ident()}"
     reached.write_bytes(b"")
     reached.chmod(0o666)
     code, test.seconds, _ = many.run_tests(program, ["--exact", test.name], 900, {many.REACHED: str(reached)})
     if code != 0:
-        # A file more is open for a moment, which a test may notice.
+        # The record is one more open file for a moment, which a test may notice.
         code, test.seconds, _ = many.run_tests(program, ["--exact", test.name], 900, {})
     test.reaches = frozenset(int(number) for number in reached.read_text().split())
     reached.unlink()
@@ -129,7 +129,7 @@ def base(programs: dict[str, str], digest: str) -> list[Test]:
             passed = list(pool.map(lambda test: measure(test, program), found))
         failing = [test.name for test, has_passed in zip(found, passed) if not has_passed]
         if failing:
-            tree.say(f"{target}: fails with the code as it is, and is left out: {', '.join(failing)}")
+            tree.say(f"{target}: fails on the unchanged code, and is left out: {', '.join(failing)}")
         tests += [test for test, has_passed in zip(found, passed) if has_passed]
         tree.say(f"{target}: {len(found)} tests in {time.monotonic() - begun:.0f} s")
     known = [{**dataclasses.asdict(test), "reaches": sorted(test.reaches)} for test in tests]
@@ -138,7 +138,7 @@ def base(programs: dict[str, str], digest: str) -> list[Test]:
 
 
 def rounds(tests: list[Test]) -> Iterator[tuple[str, list[Test]]]:
-    """Those of one program at a time, and the fast ones first."""
+    """The tests of one program at a time, the fast ones first."""
     limits = [0.1, 0.5, 2.0, 8.0, 30.0, float("inf")]
     gone = 0.0
     for low, high in zip([0.0, *limits], limits):
@@ -177,7 +177,7 @@ def run(patterns: list[str], every: int, targets: list[str]) -> int:
     batches = -(-len(left) // BATCH)
     tests: list[Test] = []
     for batch in range(batches):
-        # Few of one function at a time: the compiler takes long over long functions.
+        # Only a few of the same function at a time: long functions take long to compile.
         some = left[batch::batches]
         versions = many.Many(files)
         for mutant in some:
@@ -198,7 +198,7 @@ def run(patterns: list[str], every: int, targets: list[str]) -> int:
 
 
 class Record:
-    """Keeps each outcome as soon as it is known."""
+    """Saves each outcome as soon as it is known."""
 
     def __init__(self, out: TextIO, head: dict[str, str]) -> None:
         self.out, self.head, self.guard = out, head, threading.Lock()
@@ -212,7 +212,7 @@ class Record:
 
 
 def digest_of_code() -> str:
-    """Of all that is compiled into the library: comments and tests change nothing of what was found."""
+    """The digest of all that is compiled into the library; comments and tests do not change what was found."""
     digest = hashlib.sha256()
     for name in sorted(tree.files()):
         if name.startswith("src/") and name.endswith(".rs"):
@@ -230,7 +230,7 @@ def digest_of_tests(targets: list[str]) -> str:
 
 
 def outcomes(code: str, tests: str) -> dict[str, dict[str, object]]:
-    """What is known of this code. What survived is tried again when there are other tests."""
+    """The known outcomes for this code. A change that survived is tried again if the tests have changed."""
     if not OUTCOMES.exists():
         return {}
     lines = [json.loads(line) for line in OUTCOMES.read_text().splitlines()]

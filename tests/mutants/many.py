@@ -1,7 +1,7 @@
-"""Many changed versions of the code in one library.
+"""Builds many versions of the code into one library.
 
-Each function becomes a `match` on the number of the version that is to run, with a copy of its body for each version that
-changes it. The number is read from the environment, once. So a thousand versions are built as fast as a few.
+Each function becomes a `match` on the number of the version that is to run, with a copy of its body for each version
+that changes it. The number is read once from the environment. So a thousand versions are built as fast as a few.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import tree
 CHOSEN, REACHED, RUN = "JLOCK_MUTANT", "JLOCK_MUTANT_REACHED", "JLOCK_MUTANT_RUN"
 
 CHOOSER = """
-/// Which version runs, and which functions are come by.
+/// Which version runs, and which functions are reached.
 #[doc(hidden)]
 #[allow(missing_docs, unsafe_code, clippy::all)]
 pub mod mutant {
@@ -78,11 +78,11 @@ pub mod mutant {
 
 @dataclasses.dataclass(frozen=True)
 class Version:
-    """A function's body in the version of this number."""
+    """A function's body in the version with this number."""
 
     number: int
     file: str
-    # Which function of the file.
+    # The function's number within the file.
     index: int
     body: str
 
@@ -99,14 +99,15 @@ class Many:
             self.first[file] = self.count
             self.count += len(self.functions[file])
         self.versions: dict[tuple[str, int], list[Version]] = {}
-        # The compiler refuses them.
+        # Those that the compiler rejects.
         self.refused: set[int] = set()
 
     def add(self, version: Version) -> None:
         self.versions.setdefault((version.file, version.index), []).append(version)
 
     def write(self) -> dict[str, list[tuple[int, int]]]:
-        """Writes all versions. For each file, at which line each begins, and which it is; 0 for none."""
+        """Writes all versions. Returns, for each file, the lines where versions begin, with their numbers (0 for
+        none)."""
         where: dict[str, list[tuple[int, int]]] = {}
         for file, source in self.sources.items():
             out, end = "", 0
@@ -129,7 +130,7 @@ class Many:
         return where
 
     def build(self) -> None:
-        """Leaves out what the compiler refuses."""
+        """Builds the library without the versions that the compiler rejects."""
         for _ in range(40):
             where = self.write()
             checked = tree.run(["cargo", "check", "--lib", "--features", "seam", "--message-format=json"], 1800)
@@ -140,7 +141,7 @@ class Many:
                 raise SystemExit(tree.said(checked))
             self.refused |= refused
             tree.say(f"{len(self.refused)} versions cannot be built")
-        raise SystemExit("the compiler refuses ever more versions")
+        raise SystemExit("the compiler keeps rejecting more versions")
 
 
 def refusals(output: str, where: dict[str, list[tuple[int, int]]]) -> Iterator[int]:
@@ -160,7 +161,7 @@ def refusals(output: str, where: dict[str, list[tuple[int, int]]]) -> Iterator[i
 
 
 def program(target: str) -> str:
-    """The test program of this target, built."""
+    """Builds the test program of this target, and returns its path."""
     which = ["--lib"] if target == "lib" else ["--test", target]
     built = tree.run(["cargo", "test", "--features", "seam", *which, "--no-run", "--message-format=json"], 3600)
     if not built.passed:
@@ -174,7 +175,7 @@ def program(target: str) -> str:
 
 
 def end_all(mark: str) -> None:
-    """Ends what a test has started and left: it has the mark in its environment."""
+    """Kills the processes that a test has left behind, which have the mark in their environment."""
     wanted = mark.encode()
     for entry in os.listdir("/proc"):
         if entry.isdigit() and int(entry) != os.getpid():
@@ -185,13 +186,13 @@ def end_all(mark: str) -> None:
                 continue
 
 
-# They compile programs in C, into one directory.
+# These compile C programs into one directory.
 COMPILING = ("capi", "fault")
 ALONE = threading.Lock()
 
 
 def run_tests(program: str, words: list[str], seconds: float, environment: dict[str, str]) -> tuple[int | None, float, str]:
-    """The exit code (`None`: it has not ended), how long it took, and what it said."""
+    """The exit code (`None` if it did not end), how long it took, and what it printed."""
     with ALONE if Path(program).name.startswith(COMPILING) else contextlib.nullcontext():
         return run_now(program, words, seconds, environment)
 
@@ -203,7 +204,7 @@ def run_now(program: str, words: list[str], seconds: float, environment: dict[st
     with log.open("wb") as out:
         process = subprocess.Popen(
             [program, *words],
-            # Where cargo runs the tests of the package.
+            # The directory in which cargo runs the package's tests.
             cwd=tree.TREE / "capi",
             env={**tree.ENVIRONMENT, **environment, RUN: value},
             stdin=subprocess.DEVNULL,

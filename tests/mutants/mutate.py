@@ -1,8 +1,9 @@
-"""Changes of Rust code, one at a time, as somebody might make them by mistake: a comparison, a condition, a call left out, a
-function that does nothing.
+"""Changes of Rust code, one at a time, as somebody might make them by mistake: a comparison, a condition, a call left
+out, a function that does nothing.
 
-All of them are compiled into one library: each function becomes a `match` on the number of the change that is to be tried,
-which is read from the environment, with one copy of its body for each. So a thousand changes are built as fast as one.
+All of them are compiled into one library: each function becomes a `match` on the number of the change that is to be
+tried, which is read from the environment, with a copy of its body for each. So a thousand changes are built as fast
+as one.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ KEYWORDS = {
     "as", "break", "const", "continue", "else", "extern", "fn", "for", "if", "impl", "in", "let", "loop", "match", "move",
     "mut", "pub", "ref", "return", "static", "struct", "trait", "type", "unsafe", "use", "where", "while",
 }  # fmt: skip
-# What each operator is mistaken for.
+# What each operator might be confused with.
 MISTAKES = {
     "==": ["!="],
     "!=": ["=="],
@@ -44,7 +45,7 @@ MISTAKES = {
     "|=": ["&="],
     "&=": ["|="],
 }
-# What a function of each type may return that does nothing.
+# What a function of each type may return if it does nothing.
 NOTHING = {
     "": ["()"],
     "bool": ["true", "false"],
@@ -86,7 +87,7 @@ class Change:
 class Function:
     name: str
     returns: str
-    # From its opening brace to behind its closing one.
+    # From its opening brace to just behind its closing brace.
     start: int
     end: int
     changes: tuple[Change, ...]
@@ -102,7 +103,7 @@ def tokens(source: str) -> list[Token]:
 
 
 def closing(found: list[Token], opening: int) -> int:
-    """The token that closes what this one opens."""
+    """The index of the token that closes what this one opens."""
     depth = 0
     for index in range(opening, len(found)):
         token = found[index]
@@ -110,11 +111,11 @@ def closing(found: list[Token], opening: int) -> int:
             depth += (token.text in OPENING) - (token.text in CLOSING)
             if depth == 0:
                 return index
-    raise ValueError("a bracket that nothing closes")
+    raise ValueError("a bracket that is never closed")
 
 
 def without_tests(found: list[Token]) -> list[Token]:
-    """Leaves out what is compiled for tests alone."""
+    """Leaves out what is compiled only for tests."""
     kept: list[Token] = []
     index = 0
     while index < len(found):
@@ -190,7 +191,7 @@ def changes_of_operators(source: str, body: list[Token]) -> Iterator[Change]:
     for before, token, after in zip(body, body[1:], body[2:]):
         if token.kind == "word" and token.text in ("true", "false"):
             other = "false" if token.text == "true" else "true"
-            # Patterns of a match stand before an arrow.
+            # Patterns of a match come before an arrow.
             if after.text not in ("=>", "|", "if") or before.text == "=>":
                 yield Change(token.start, token.end, other, f"{token.text} → {other}")
         if token.kind != "mark":
@@ -225,7 +226,7 @@ NOT_DELETED = {
 
 
 def statements(source: str, body: list[Token]) -> Iterator[Change]:
-    """Calls that are made for what they do."""
+    """Calls that are made for their effect."""
     for index in range(1, len(body) - 1):
         first = body[index]
         if body[index - 1].text not in ("{", "}", ";"):

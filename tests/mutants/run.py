@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""Takes each protection out of the code, and sees the tests turn red that are there to notice.
+"""Takes each protection out of the code, and checks that the tests that should notice turn red.
 
-    run.py [--each] [NAME…]   all patches, or these; the table is target/mutants/table.md
-    run.py --check            whether they all still apply
-    run.py --page             puts the table of the last whole run into README.md, between its two markers
+    run.py [--each] [NAME…]   tries all patches, or these; the table is target/mutants/table.md
+    run.py --check            checks that they all still apply
+    run.py --page             puts the table of the last full run into README.md, between its two markers
 
-A patch NAME.patch begins with a few lines: `taken out:` what; `promise:` which one hangs on it; `red:` the command that must
-fail then, which may stand there more than once. All commands are run on the code as it is first, and must pass.
+A patch NAME.patch begins with a few lines: `taken out:` says what; `promise:` which promise depends on it; `red:` is a
+command that must then fail, and may occur more than once. All commands are first run on the unchanged code, and must
+pass.
 
-All patches are built into one library (many.py), of which each test then runs one. With --each, and where a patch changes more
-than the bodies of functions, a tree is patched, built and tested by the very commands.
+All patches are built into one library (many.py), and each test runs one of its versions. With --each, or if a patch
+changes more than the bodies of functions, a tree is patched, built and tested with the commands as they are.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ HERE = Path(__file__).resolve().parent
 README = HERE / "README.md"
 TABLE = tree.OUT / "table.md"
 BEGIN, END = "<!-- patches -->", "<!-- end of patches -->"
-# A test that does not end has noticed, too; this is many times what the slowest takes.
+# A test that hangs has noticed too. This is many times what the slowest one takes.
 PATIENCE = 900.0
 JOBS = int(os.environ.get("JLOCK_JOBS", "2"))
 
@@ -92,7 +93,7 @@ def check(all_of_them: list[Patch]) -> int:
 
 
 def patched(patch: Patch) -> dict[str, str] | None:
-    """The patch's files with it. `None`: it does not apply."""
+    """The patch's files with the patch applied. `None` if it does not apply."""
     with tempfile.TemporaryDirectory(dir=tree.OUT) as place:
         for name in patch.files():
             tree.put(Path(place) / name, (tree.ROOT / name).read_bytes())
@@ -104,14 +105,14 @@ def patched(patch: Patch) -> dict[str, str] | None:
 
 
 def between(source: str, functions: list[mutate.Function]) -> str:
-    """What is in no function."""
+    """The text outside functions."""
     ends = [0, *(function.end for function in functions)]
     starts = [*(function.start for function in functions), len(source)]
     return "…".join(source[end:start] for end, start in zip(ends, starts))
 
 
 def add(versions: many.Many, number: int, files: dict[str, str]) -> bool:
-    """Adds a patch's functions. `False`: it changes more than their bodies."""
+    """Adds a patch's functions. `False` if it changes more than their bodies."""
     found = []
     for name, source in files.items():
         before, after = versions.functions[name], list(mutate.functions(source))
@@ -132,7 +133,7 @@ def program(target: str) -> str:
 
 
 def words(command: str) -> tuple[str, list[str]]:
-    """Which program a command runs, and which tests of it."""
+    """Which program a command runs, and which of its tests."""
     rest = shlex.split(command)[2:]
     if rest[:2] == ["--features", "seam"]:
         rest = rest[2:]
@@ -140,7 +141,7 @@ def words(command: str) -> tuple[str, list[str]]:
 
 
 def see_one(command: str, number: int) -> str:
-    """What the test does in the version of this number."""
+    """What the test does in the version with this number."""
     target, names = words(command)
     code, _, output = many.run_tests(program(target), names, PATIENCE, {many.CHOSEN: str(number)})
     return verdict(tree.Ran(code, output, 0.0))
@@ -158,7 +159,7 @@ def verdict(ran: tree.Ran) -> str:
 
 
 def see(command: str) -> str:
-    """What the test does: green, red, or why it cannot be said."""
+    """What the test does: green, red, or why that is unknown."""
     built = tree.run([*shlex.split(command), "--no-run"], PATIENCE)
     if not built.passed:
         return "does not compile\n" + tree.said(built)
@@ -190,7 +191,7 @@ Seen = list[tuple[str, str]]
 
 
 def run_all_in_one(chosen: list[Patch]) -> tuple[dict[str, Seen], list[Patch], list[str]]:
-    """What was seen of each; which are left; and which commands fail without a patch."""
+    """What was seen of each; which patches are left for --each; and which commands fail without a patch."""
     tree.use("one")
     files = sorted({name for patch in chosen for name in patch.files()})
     versions = many.Many(files)

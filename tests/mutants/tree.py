@@ -1,4 +1,4 @@
-"""A copy of the tree to break, built beside the others, and what is run in it."""
+"""A copy of the tree that may be broken, with builds of its own, and running commands in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 OUT = ROOT / "target" / "mutants"
 TREE = OUT / "tree"
 
-# What only the tests of the header and of the binary interface need takes longer to build than all else.
+# These are needed only for the tests of the header and of the ABI, and take longer to build than everything else.
 UNNEEDED = re.compile(r"^(cbindgen|ctest|syn) = .*\n", re.MULTILINE)
 
 ENVIRONMENT = {
@@ -24,15 +24,15 @@ ENVIRONMENT = {
     "CARGO_PROFILE_TEST_DEBUG": "0",
     "CARGO_TERM_COLOR": "never",
     "RUST_BACKTRACE": "0",
-    # Warnings of what is left unused.
+    # There are warnings about what a change leaves unused.
     "RUSTFLAGS": "--cap-lints allow",
-    # The copy lies within a repository, and is none of its directories.
+    # The copy is inside a repository, but does not belong to it.
     "GIT_CEILING_DIRECTORIES": str(OUT),
 }
 
 
 def files() -> list[str]:
-    """What is in the tree, committed or not."""
+    """The files of the tree, committed or not."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True
     )
@@ -40,7 +40,7 @@ def files() -> list[str]:
 
 
 def put(path: Path, content: bytes) -> None:
-    """Writes a file unless it is so already: cargo builds anew what is newer than what was built of it."""
+    """Writes a file unless it has this content already: cargo rebuilds whatever depends on a newer file."""
     if not path.exists() or path.read_bytes() != content:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -52,16 +52,16 @@ def original(name: str) -> bytes:
 
 
 def restore(names: list[str]) -> None:
-    """Has these files be as they are in the tree itself."""
+    """Restores these files to what they are in the tree itself."""
     for name in names:
-        # cargo leaves out of it what is not needed.
+        # cargo removes from it what is not needed.
         if name != "Cargo.lock" or not (TREE / name).exists():
             put(TREE / name, original(name))
             shutil.copymode(ROOT / name, TREE / name)
 
 
 def use(name: str) -> None:
-    """From now on the copy of this name, made or brought up to date, with builds of its own."""
+    """Selects the copy with this name, which is made or brought up to date, with builds of its own."""
     global TREE
     TREE = OUT / name
     ENVIRONMENT["CARGO_TARGET_DIR"] = str(OUT / f"build-{name}")
@@ -75,7 +75,7 @@ def use(name: str) -> None:
 
 
 class Ran:
-    """What became of a command."""
+    """The result of a command."""
 
     def __init__(self, code: int | None, output: str, seconds: float) -> None:
         self.code, self.output, self.seconds = code, output, seconds
@@ -94,7 +94,7 @@ class Ran:
 
 
 def run(command: list[str], seconds: float, environment: dict[str, str] | None = None) -> Ran:
-    """Runs a command in the copy, and ends it and all that it has started when the time is over."""
+    """Runs a command in the copy. When its time is over, kills it and all that it has started."""
     begun = time.monotonic()
     log = OUT / f"output-{os.getpid()}"
     with log.open("wb") as out:

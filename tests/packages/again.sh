@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# again.sh BUILD TARBALL PACKAGES: built again in another directory, at another time and under another umask, the packages
-# are the same, byte for byte. BUILD is packaging/deb.sh or packaging/rpm.sh, PACKAGES what it has built before.
+# again.sh BUILD TARBALL PACKAGES: if the packages are built again in another directory, at another time and under
+# another umask, they are the same, byte for byte. BUILD is packaging/deb.sh or packaging/rpm.sh; PACKAGES is what it
+# built before.
 set -euo pipefail
 
 packages=$3
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-chmod 755 "$scratch" # some claims become another user
+chmod 755 "$scratch" # some claims switch to another user
 
 mkdir -p "$scratch/of-another-length"
 (umask 077 && TMPDIR=$scratch/of-another-length "$1" "$2" "$scratch/out")

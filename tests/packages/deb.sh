@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# deb.sh PACKAGES: dpkg puts the Debian packages into an empty directory, where they are enough to build and run programs, and
-# removes them again without a trace. Writes the packages' row for docs/packages.md, results/system-deb.json.
+# deb.sh PACKAGES: dpkg installs the Debian packages into an empty root, where they are enough to build and run
+# programs, and removes them again without a trace. Writes results/system-deb.json, the packages' row for
+# docs/packages.md.
 set -euo pipefail
 
 packages=$(realpath "$1")
@@ -19,7 +20,7 @@ mkdir -p "$root/var/lib/dpkg"
 touch "$root/var/lib/dpkg/status"
 as_root=()
 if [ "$(id -u)" != 0 ]; then as_root=(fakeroot); fi
-# The C library is that of the machine, of which this root knows nothing.
+# The C library is the machine's, which dpkg does not know of in this root.
 there() { "${as_root[@]}" dpkg --root="$root" --force-not-root --force-depends --force-script-chrootless "$@"; }
 
 debs=("$packages"/libjlock0_*.deb "$packages"/libjlock-dev_*.deb "$packages"/jlock_*.deb)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# debian.sh PACKAGES: on a bare Debian without Rust (tests/debian/run.sh makes one), apt installs the packages, autopkgtest
-# runs their tests, and apt removes them again. As root, in a root of its own.
+# debian.sh PACKAGES: on a bare Debian without Rust (which tests/debian/run.sh makes), apt installs the packages,
+# autopkgtest runs their tests, and apt removes them again. Needs root, in a root of its own.
 set -eu
 
 packages=$(realpath "$1")
@@ -8,7 +8,7 @@ packages=$(realpath "$1")
 
 apt-get install -qq -y --no-install-recommends autopkgtest >/dev/null
 apt-get install -qq -y --no-install-recommends "$packages"/libjlock0_*.deb "$packages"/jlock_*.deb >/dev/null
-# Without the development package, and without a compiler.
+# This one needs neither the development package nor a compiler.
 (cd /root/jlock && packaging/debian/tests/command)
 apt-get purge -qq -y jlock libjlock0 >/dev/null
 

@@ -1,4 +1,4 @@
-"""parts.py LIST ROOT: the list of what is inside names all of it, and beneath ROOT are the licences of the same parts."""
+"""parts.py LIST ROOT: the bill of materials is complete, and ROOT has the licences of the same parts."""
 
 from __future__ import annotations
 

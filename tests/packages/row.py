@@ -1,4 +1,4 @@
-"""row.py FILE KEY VALUE…: a line of the table of packages (mk/packages/table.py), for what has passed its tests."""
+"""row.py FILE KEY VALUE…: writes a row of the table of packages (mk/packages/table.py), after its tests have passed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# rpm.sh PACKAGES: rpm puts its packages into an empty directory, where they are enough to build and run programs, and removes
-# them again without a trace. Writes the packages' row for docs/packages.md, results/system-rpm.json.
+# rpm.sh PACKAGES: rpm installs its packages into an empty root, where they are enough to build and run programs, and
+# removes them again without a trace. Writes results/system-rpm.json, the packages' row for docs/packages.md.
 set -euo pipefail
 
 packages=$(realpath "$1")
@@ -22,9 +22,9 @@ there() { "${as_root[@]}" rpm --root="$root" --dbpath=/var/lib/rpm "$@"; }
 
 arch=$(uname -m)
 mapfile -t rpms < <(find "$packages" -name "jlock-*.$arch.rpm" | sort)
-[ ${#rpms[@]} = 3 ] || fail "not three packages: ${rpms[*]}"
+[ ${#rpms[@]} = 3 ] || fail "expected three packages, found: ${rpms[*]}"
 
-# Who needs whom, and what they list.
+# What the packages require and provide, and which files they list.
 for one in "${rpms[@]}"; do
     rpm --query --package --requires "$one" >>"$scratch/requires"
     rpm --query --package --provides "$one" >>"$scratch/provides"
@@ -33,7 +33,7 @@ done
 grep -q '^libjlock.so.0()(64bit)$\|^libjlock.so.0$' "$scratch/provides" || fail "nobody provides the library"
 grep -q '^libjlock.so.0(JLOCK_0.1)' "$scratch/requires" || fail "the command does not ask for the library's version"
 
-# The C library is that of the machine, of which this root knows nothing.
+# The C library is the machine's, which rpm does not know of in this root.
 there --install --nodeps "${rpms[@]}" >"$scratch/said" 2>&1 || { cat "$scratch/said" >&2; fail "rpm does not install them"; }
 there --verify --nodeps jlock jlock-libs jlock-devel || fail "what was installed is not what the packages say"
 (cd "$root" && find usr -type f -o -type l) | sed 's|^|/|' | sort >"$scratch/found"

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Tries the library in places that are not a local disk: FUSE above all, full and read-only ones, two mounts of one directory.
+"""Tries the library in places other than a local disk: FUSE above all, full and read-only file systems, two mounts of
+one directory.
 
-In each place four processes hold and append by turns and are killed now and then; an oracle on another file system sees
-whether two held at once and what was acknowledged. Then: how long until a killed holder's lock is taken over, in which
-order waiters are served, what is left behind, and what `jlock probe` promises. A promise that is not kept, an entry that is
-lost, two holders of whom nobody was told, or an error that nobody expected is a failure.
+In each place four processes take turns at holding and appending, and some are killed. An oracle on another file
+system sees whether two held the lock at once and what was acknowledged. Then it is measured how long it takes to take
+over a killed holder's lock, in which order waiters are served, what is left behind, and what `jlock probe` promises.
+A broken promise, a lost entry, two holders neither of whom was told, and an unexpected error are failures.
 
-Needs root: everything is mounted in a mount namespace of its own, and everything that it starts ends with its PID
+Needs root: everything is mounted in a mount namespace of its own, and everything that is started ends with its PID
 namespace. A place whose program or file system is missing here is not tried, and the table says so.
 """
 
@@ -32,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORKERS = 4
 PATIENCE_S = 400.0
 SETTLE_MS = 100
-# What a loaded machine may need beyond the settle time where a takeover "at once" is promised.
+# What a loaded machine may need in addition to the settle time where a takeover "at once" is promised.
 SLACK_MS = 4000
 
 
@@ -59,14 +60,14 @@ def wait_until(holds: Callable[[], bool], what: str, seconds: float = 10) -> Non
 
 
 class Site:
-    """A place as it is made: directories, mounts and daemons, which end with it."""
+    """What a place consists of: directories, mounts and daemons, which are removed with it."""
 
     def __init__(self, scratch: Path, programs: Path) -> None:
         self.scratch = scratch
         self.programs = programs
         self.mounts: list[Path] = []
         self.daemons: list[subprocess.Popen[bytes]] = []
-        # What starts the processes of each view: in a container of its own, say.
+        # The command that starts the processes of each view, for example in a container.
         self.within: list[list[str]] = [[]]
 
     def dir(self, name: str) -> Path:
@@ -87,7 +88,7 @@ class Site:
         return self.mount(kind, image, self.dir("disk"), f"loop,{options}")
 
     def fuse(self, *command: str | Path) -> Path:
-        """Mounts by a command whose last argument is the mount point, in the foreground or not."""
+        """Mounts with a command whose last argument is the mount point, which may stay in the foreground."""
         at = Path(command[-1])
         if shutil.which(str(command[0])) is None:
             raise NotHere(f"no {Path(command[0]).name}")
@@ -116,12 +117,12 @@ class Site:
 class Place:
     name: str
     make: Callable[[Site], list[Path]]
-    # Between filling it and freeing it again; then it is not stormed but filled.
+    # Fills the place, and makes room again. If this is set, there is no storm; the place is filled instead.
     limit: tuple[Callable[[Site], None], Callable[[Site], None]] | None = None
-    # The errors that an append may have there.
+    # The errors that an append may return there.
     errors: tuple[int, ...] = ()
     quick: bool = False
-    # Entries arrive, though no exclusion is promised.
+    # Entries arrive although no exclusion is promised.
     keeps: bool = False
 
 
@@ -130,7 +131,7 @@ def tmpfs(site: Site, options: str = "rw") -> Path:
 
 
 def overlay(site: Site, *, lower_disk: bool = False) -> tuple[Path, Path]:
-    """The merged directory and the lower one. Both layers are on a tmpfs, or the lower one is on another."""
+    """The merged directory and the lower one. Both layers are on one tmpfs, or the lower one is on another."""
     layers = tmpfs(site)
     lower = site.mount("tmpfs", "lower", site.dir("lower")) if lower_disk else layers / "lower"
     for path in (lower / "d", layers / "upper", layers / "work"):
@@ -156,7 +157,7 @@ def overlay_two_disks(site: Site) -> list[Path]:
 
 
 def overlay_from_lower(site: Site) -> list[Path]:
-    """The journal, and the lock of a dead holder, come from the lower layer."""
+    """The journal and a dead holder's lock come from the lower layer."""
     lower, _ = overlay(site)
     site_append(site, lower, "of/lower/000000/whole")
     leave_dead_lock(site, lower)
@@ -255,7 +256,7 @@ def exfat_fuse(site: Site) -> list[Path]:
     try:
         return [site.fuse("mount.exfat-fuse", "-d", device, site.dir("view"))]
     finally:
-        run("losetup", "--detach", device)  # once nothing uses it any more
+        run("losetup", "--detach", device)  # the device is freed when nothing uses it any more
 
 
 def thin(lacks: str, count: int = 1, beside: bool = False) -> Callable[[Site], list[Path]]:
@@ -281,7 +282,7 @@ def small(site: Site) -> list[Path]:
 
 
 def over_quota(site: Site) -> list[Path]:
-    """Of btrfs, which needs no quota support of the kernel's own."""
+    """On btrfs, whose quotas need no other support by the kernel."""
     disk = site.disk(["mkfs.btrfs", "-q"], 128, "btrfs")
     run("btrfs", "quota", "enable", disk)
     run("btrfs", "subvolume", "create", disk / "d")
@@ -289,7 +290,7 @@ def over_quota(site: Site) -> list[Path]:
     return [disk / "d"]
 
 
-# Containers that share a directory. Whoever kills one kills `unshare`, with which its process ends.
+# Containers that share a directory. A kill hits `unshare`, and the process inside ends with it.
 CONTAINER = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 USERS = ["unshare", "--user", "--map-root-user"]
 LATER = ["unshare", "--time", "--boottime", "1000000", "--fork", "--kill-child"]
@@ -312,7 +313,7 @@ def contained(*within: list[str]) -> Callable[[Site], list[Path]]:
 
 
 def two_users(site: Site) -> list[Path]:
-    """In a directory of their group; what the one makes, the other may write to."""
+    """In a directory of their group, where each may write to what the other makes."""
     shared = tmpfs(site, "mode=755") / "d"
     shared.mkdir()
     os.chown(shared, 0, 4700)
@@ -345,7 +346,7 @@ def fill_quota(site: Site) -> None:
 
 def free_quota(site: Site) -> None:
     (site.scratch / "disk/d/filler").unlink()
-    run("sync", "--file-system", site.scratch / "disk")  # until then the quota counts what was removed
+    run("sync", "--file-system", site.scratch / "disk")  # until then the quota counts files that were removed
 
 
 def start_dropping(site: Site) -> None:
@@ -425,11 +426,11 @@ PLACES = [
 
 @dataclass
 class Seen:
-    """What was seen in one place."""
+    """What was seen in a place."""
 
     name: str
     keeps: bool = False
-    # Which promise covers these processes: of one mount, of one machine, or of others.
+    # Which promise covers these processes: that for one mount, for one machine, or for other machines.
     scope: str = "mount"
     not_here: str = ""
     probe: dict[str, object] = field(default_factory=dict)
@@ -462,7 +463,7 @@ class Seen:
 
     @property
     def is_refused(self) -> bool:
-        """Whether nothing worked, and every error names the file system and says why."""
+        """Whether nothing works, and every error names the file system and says why."""
         return self.holds == 0 and all("this file system (" in error for error in self.errors)
 
     def faults(self) -> Iterator[str]:
@@ -477,7 +478,7 @@ class Seen:
         if self.overlaps and self.excludes:
             yield f"{self.overlaps} of {self.holds} holds overlap, though exclusion is promised"
         if self.overlaps > self.told and self.excludes:
-            yield f"of {self.overlaps} overlaps only {self.told} were told"
+            yield f"of {self.overlaps} overlaps only {self.told} were reported"
         if (self.missing or self.spliced) and (self.excludes or self.keeps):
             yield f"{self.missing} acknowledged entries missing, {self.spliced} lines spliced"
         if self.errors and self.excludes and not self.limited and self.holds:
@@ -487,7 +488,7 @@ class Seen:
         if self.promises("takeover") and any(ms > SETTLE_MS + SLACK_MS for ms in self.takeovers_ms):
             yield f"takeover in {max(self.takeovers_ms):.0f} ms, though promised at once"
         if self.promises("order") and self.waits and self.in_order * 2 < self.waits:
-            # A waiter that looks by itself, because the machine is too busy to wake the first in time, may be faster.
+            # If the machine is too busy to wake the first waiter in time, another one may look by itself and be faster.
             yield f"{self.in_order} of {self.waits} in order, though promised"
         if self.leftovers and self.excludes:
             yield f"{self.leftovers} files left behind"
@@ -500,7 +501,7 @@ def command_for(site: Site, *arguments: str | Path, which: int = 0, by: tuple[st
 
 @contextlib.contextmanager
 def holder(site: Site, at: Path, killed: list[float] | None) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds; it is killed in the end."""
+    """A process that holds the lock and is killed in the end."""
     process = subprocess.Popen(command_for(site, "worker", "hold", at), stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -529,7 +530,7 @@ def probe(site: Site, at: Path, seen: Seen) -> None:
 
 
 class Slot:
-    """One of the processes of a storm, started anew when it was killed."""
+    """One of the processes of a storm, which is started again when it was killed."""
 
     def __init__(self, site: Site, oracle: Path, number: int, at: Path, turns: int) -> None:
         self.site, self.oracle, self.at, self.turns = site, oracle, at, turns
@@ -565,10 +566,10 @@ def storm(site: Site, oracle: Path, views: list[Path], turns: int, kills: int, s
     try:
         while not all(slot.is_over() for slot in slots):
             if time.monotonic() > end:
-                seen.unfinished = f"not through with {WORKERS} x {turns} turns after {PATIENCE_S:g} s"
+                seen.unfinished = f"{WORKERS} x {turns} turns not finished after {PATIENCE_S:g} s"
                 break
             time.sleep(0.02)
-            # After so much progress, not after so much time: a slow place gets as many kills as a fast one.
+            # Kills depend on progress, not on time, so that a slow place gets as many kills as a fast one.
             done = sum(len(slot.lines()) for slot in slots) // (WORKERS * 3 // 2)
             alive = [slot for slot in slots if not slot.is_over()]
             if seen.kills < kills and done >= next_kill and alive:
@@ -596,7 +597,8 @@ def count(lines: list[str], seen: Seen) -> None:
 
 
 def audit(oracle: Path, journal: Path, seen: Seen) -> None:
-    """Every acknowledged entry is there, whole and once; every other line is an attempt of a process that was killed."""
+    """Every acknowledged entry is there, whole and once; every other line is an attempt of a process that was
+    killed."""
     lines = [line.split(" ", 1) for log in sorted(oracle.glob("w*")) for line in log.read_text().splitlines()]
     tried = {rest[0] for what, *rest in lines if what == "try"}
     acknowledged = [rest[0] for what, *rest in lines if what == "ack"]
@@ -611,9 +613,10 @@ def audit(oracle: Path, journal: Path, seen: Seen) -> None:
 
 
 def die_in_append(site: Site, oracle: Path, views: list[Path]) -> None:
-    """Somebody appends through one mount, then through the other; then somebody dies in a long append through the first.
+    """Somebody appends through one mount and then through the other. Then somebody dies in a long append through the
+    first.
 
-    Who comes next takes back what is cut, as the dead one's note says: the note must not say a size of before."""
+    The next peer takes back what was cut, as the dead one's note says, so the note must not give an older size."""
     if shutil.which("strace") is None:
         return
     for number, view in enumerate((views[0], views[-1])):
@@ -625,13 +628,13 @@ def die_in_append(site: Site, oracle: Path, views: list[Path]) -> None:
 
 
 def journal_of(site: Site, view: Path) -> Path:
-    """Where the journal truly is: a mount may show it as it was a while ago."""
+    """The path behind the mounts: a mount may show the journal as it was a while ago."""
     beneath = [site.scratch / "disk/back" / sub / "changes.journal" for sub in ("", "one/d", "upper/d")]
     return next((path for path in beneath if path.exists()), view / "changes.journal")
 
 
 def take_over(site: Site, views: list[Path], rounds: int, seen: Seen) -> None:
-    """A holder is killed: before anybody waits, and while somebody does."""
+    """A holder is killed, in turn before anybody waits and while somebody waits."""
     take = command_for(site, "worker", "take", views[-1], "40000", which=-1)
     for number in range(rounds):
         killed: list[float] = []
@@ -641,7 +644,7 @@ def take_over(site: Site, views: list[Path], rounds: int, seen: Seen) -> None:
                 waiter = subprocess.Popen(take, stdout=subprocess.PIPE, text=True)
                 assert waiter.stdout is not None
                 waiter.stdout.readline()
-                time.sleep(0.3)  # long enough to be waiting, and to have it wrong: this holder lives
+                time.sleep(0.3)  # long enough to wait, or to take a living holder's lock by mistake
                 if waiter.poll() is not None:
                     seen.overlaps += 1
                     seen.holds += 1
@@ -650,7 +653,7 @@ def take_over(site: Site, views: list[Path], rounds: int, seen: Seen) -> None:
         said, _ = waiter.communicate(timeout=60)
         taken = re.search(r"^taken \d+ (\d+)$", said, re.MULTILINE)
         if taken is None:
-            seen.not_taken = said.strip().splitlines()[-1] if said.strip() else "nothing said"
+            seen.not_taken = said.strip().splitlines()[-1] if said.strip() else "it printed nothing"
             return
         seen.takeovers_ms.append(int(taken[1]) / 1000 - killed[0] * 1000)
         for line in said.splitlines():
@@ -659,7 +662,7 @@ def take_over(site: Site, views: list[Path], rounds: int, seen: Seen) -> None:
 
 
 def stand_in_line(site: Site, views: list[Path], rounds: int, seen: Seen) -> None:
-    """Waiters come one after the other while somebody holds, and are served one after the other."""
+    """Waiters come one after the other while somebody holds the lock, and are served one after the other."""
     for _ in range(rounds):
         first = subprocess.Popen(command_for(site, "jlock", "run", views[0], "--", "cat"), stdin=subprocess.PIPE)
         assert first.stdin is not None
@@ -671,7 +674,7 @@ def stand_in_line(site: Site, views: list[Path], rounds: int, seen: Seen) -> Non
             assert waiter.stdout is not None
             waiter.stdout.readline()
             wait_for_ticket(views[0], waiter.pid)
-            time.sleep(0.1)  # those who come within one pause of each other are woken together
+            time.sleep(0.1)  # waiters that come within one pause of each other are woken together
             waiters.append(waiter)
         first.stdin.close()
         first.wait()
@@ -685,7 +688,7 @@ def stand_in_line(site: Site, views: list[Path], rounds: int, seen: Seen) -> Non
 
 
 def wait_for_ticket(view: Path, pid: int) -> None:
-    """Until a process waits in line; where there is no line, long enough for it."""
+    """Waits until a process is in line; where there is no line, waits long enough for it."""
     line = view / "changes.journal.lock.line"
     end = time.monotonic() + 0.1
     while time.monotonic() < end:
@@ -741,7 +744,7 @@ def try_place(place: Place, programs: Path, turns: int, kills: int) -> Seen:
                 audit(oracle, journal_of(site, views[0]), seen)
                 take_over(site, views, 4, seen)
                 stand_in_line(site, views, 4, seen)
-                # Anybody who comes and goes later: what the dead left is swept then.
+                # Somebody who comes later sweeps what the dead have left.
                 time.sleep(1.1)  # a process sweeps at most once a second, and the last one just has
                 subprocess.run(command_for(site, "worker", "take", views[0], "5000"), capture_output=True, check=False)
                 seen.leftovers = sum(1 for entry in views[0].iterdir() if ".lock" in entry.name)
@@ -758,7 +761,7 @@ def try_place(place: Place, programs: Path, turns: int, kills: int) -> Seen:
 
 
 def unnamed(text: str) -> str:
-    """Without the names that differ from run to run."""
+    """The text without names that differ from run to run."""
     return re.sub(r"\d+-[0-9a-f]{16}", "…", text)
 
 

@@ -1,15 +1,15 @@
-/* A FUSE file system that passes everything through to a directory, except what it is told to lack:
+/* A FUSE file system that passes everything through to a directory, except for the features that it is told to lack:
  *
  *     thin LACKS BACK MOUNTPOINT      (stays in the foreground; unmount to end it)
  *
  * LACKS is a comma-separated list:
  *     nolink    no hard links (EPERM)
  *     noflock   no flock (EOPNOTSUPP); nolock: no flock (ENOLCK); deaf: every flock succeeds
- *     readlock  no exclusive flock of a file that is open for reading only (EBADF, as NFS says)
- *     mandatory a file with a flock can be read and locked only by whoever has it (EACCES, as SMB says)
+ *     readlock  no exclusive flock of a file that is open for reading only (EBADF, as on NFS)
+ *     mandatory a file with a flock can be read and locked only by its owner (EACCES, as on SMB)
  *     norename  no renames with flags
- *     links     a hard link has another inode number than its file
- *     paths     a file has another inode number under each name; inodes: at each look
+ *     links     a hard link does not have its file's inode number
+ *     paths     a file has a different inode number under each name; inodes: at each look
  *     times     setting them succeeds and does nothing
  *     fresh     the kernel caches names and attributes for a second
  *     late      written data goes to the file at flush or fsync, and is dropped there, with ENOSPC, while BACK/../full exists
@@ -41,7 +41,7 @@ static int lacks(const char *what) {
 static const char *below(const char *path) { return path[1] ? path + 1 : "."; }
 static int rc_of(int rc) { return rc == -1 ? -errno : rc; }
 
-/* What `late` has not written yet, of all open files. */
+/* Data that `late` has not written yet, of all open files. */
 struct late {
   struct late *next;
   uint64_t file;
@@ -114,7 +114,7 @@ static int thin_create(const char *path, mode_t mode, struct fuse_file_info *fil
   return opened(openat(back, below(path), (file->flags & ~O_APPEND) | O_CREAT, mode), file);
 }
 
-/* Which descriptors have an exclusive flock. */
+/* The descriptors that have an exclusive flock. */
 static char flocked[1 << 16];
 
 static int is_locked_by_another(int fd) {

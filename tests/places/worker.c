@@ -1,15 +1,15 @@
-/* One process in a place: what tests/places/places.py starts and kills.
+/* One process in a place, started and killed by tests/places/places.py.
  *
  *     worker storm  ORACLE NAME FIRST COUNT DIR    holds and appends by turns
  *     worker hold   DIR                            holds until it is killed
  *     worker take   DIR TIMEOUT_MS                 acquires once, says when, and releases
- *     worker fill   ORACLE NAME COUNT DIR          appends until it fails, or so often
+ *     worker fill   ORACLE NAME COUNT DIR          appends until it fails, at most COUNT times
  *     worker sync   ORACLE NAME COUNT DIR          the same, with JLOCK_SYNC; each 25th append stamps as well
  *
- * The oracle is a directory on another file system; NAME is a letter and a number. If the directory has a file `memory`,
- * which several machines can share, NAME's slot in it says who is in. Otherwise the lock of the file `held` does: its
- * descriptor is lower than all of the library's, so that when a process is killed, the kernel closes it first, and a
- * survivor never sees the lock free and the oracle's still taken.
+ * The oracle is a directory on another file system. NAME is a letter and a number. If the directory has a file
+ * `memory`, which several machines can share, NAME's slot in it says who holds. Otherwise the lock of the file `held`
+ * does. Its descriptor is lower than all of the library's, so when a process is killed, the kernel closes it first,
+ * and no survivor ever sees the lock free and the oracle's still taken.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -28,7 +28,7 @@
 
 static int said = -1;
 
-/* One write for a line, so that a reader never sees half of it, whenever this process is killed. */
+/* One write for each line, so that a reader never sees half of it, whenever this process is killed. */
 static void say(const char *format, ...) {
   char line[512];
   va_list rest;
@@ -82,7 +82,8 @@ static struct jlock *open_with(const char *dir, int32_t timeout_ms, uint32_t fla
 
 static struct jlock *open_lock(const char *dir, int32_t timeout_ms) { return open_with(dir, timeout_ms, 0); }
 
-/* Who is in. Whoever is about to kill a process says so in its slot first, and clears both when it is gone. */
+/* Who holds. If a process is about to be killed, its killer says so in its slot first, and clears both when it is
+ * gone. */
 struct slot {
   _Atomic uint32_t in, dying;
   char own_cache_line[56];
@@ -114,7 +115,8 @@ static int is_alone(void) {
   return 1;
 }
 
-/* Whether nobody else was in as this process came, nor as it left. Of two that are in at once, at least one sees the other. */
+/* Whether nobody else held when this process came, nor when it left. If two hold at once, at least one sees the
+ * other. */
 static int alone_for(long us) {
   int alone;
   if (slots) {
@@ -130,7 +132,7 @@ static int alone_for(long us) {
   return alone;
 }
 
-/* A hold, judged by the oracle; the tenth is so long that others give up waiting for a report and look by themselves. */
+/* A hold, judged by the oracle. Each tenth is so long that others stop waiting for a wake-up and look by themselves. */
 static void hold(struct jlock *lock, long turn) {
   int rc = jlock_acquire(lock);
   if (rc) {
@@ -155,7 +157,7 @@ static int append(struct jlock *lock, const char *name, long turn, int64_t stamp
   return rc;
 }
 
-/* Longer than it takes where a holder counts as dead by age only. */
+/* Longer than a takeover takes where only its age shows that a holder is dead. */
 enum { PATIENCE_MS = 90000 };
 
 static int storm(const char *at, const char *name, long first, long count, const char *dir) {

@@ -1,5 +1,5 @@
-//! Misuse, and many threads on one handle: as they are here, and under AddressSanitizer and ThreadSanitizer in
-//! `make sanitize`.
+//! Misuse, and many threads on one handle. Here they run without sanitizers; `make sanitize` runs them under
+//! AddressSanitizer and ThreadSanitizer.
 
 #[path = "../abi/tools.rs"]
 #[allow(dead_code)]
@@ -22,7 +22,7 @@ fn whatever_is_called_however_nothing_crashes() {
         .arg(root().join("tests/sanitize/misuse.c"))
         .arg(library("libjlock.a"))
         .args(["-lgcc_s", "-lpthread", "-ldl", "-lm"]));
-    let seed = std::env::var("JLOCK_SEED").unwrap_or_else(|_| "1".to_owned()); // the program says it when it fails
+    let seed = std::env::var("JLOCK_SEED").unwrap_or_else(|_| "1".to_owned()); // the program prints it when it fails
     run(tool(program).args([seed.as_str(), "20000"]).arg(scratch.path()));
 }
 

@@ -1,11 +1,11 @@
 /* Random calls, sensible and senseless, from 8 threads on a few handles, while the ground is pulled from under them:
  *
  *     misuse SEED CALLS DIR
- *     misuse closed DIR      instead: the program closes the library's own descriptors
+ *     misuse closed DIR      instead, the program closes the library's own descriptors
  *
- * Every call returns a success or an error: no crash, no panic, no hang, no descriptor left. Afterwards the
- * directory serves as if nothing had been. What C itself forbids (a pointer to nowhere, a handle after its close) is left
- * out. The same seed makes the same calls in each thread; how the threads mix is the scheduler's. */
+ * Every call returns success or an error; there is no crash, no panic, no hang and no descriptor leak. Afterwards the
+ * directory works as if nothing had happened. What C itself forbids (a wild pointer, a handle that was closed) is
+ * left out. The same seed makes the same calls in each thread; how the threads interleave is up to the scheduler. */
 #define _GNU_SOURCE
 
 #include <dirent.h>
@@ -52,13 +52,13 @@ static int one_in(uint64_t *chance, unsigned count) { return below(chance, count
 
 /* ------------------------------------------------------------------------------------------------------ handles */
 
-/* Many call at once; who closes does so alone, as it must. */
+/* Many threads call at once, but only one may close, and it must be alone. */
 static struct slot {
   pthread_rwlock_t users;
-  struct jlock *lock; /* NULL: could not be opened */
+  struct jlock *lock; /* NULL if it could not be opened */
 } slots[HANDLES];
 
-/* The size is what is misused, not the room: there is always as much as any version reads or writes. */
+/* The size is misused, not the room: there is always as much as any version reads or writes. */
 union sized {
   struct jlock_options options;
   struct jlock_holder holder;
@@ -95,9 +95,9 @@ static struct jlock *open_any(uint64_t *chance) {
     const char *names[] = {"changes.journal", "changes.journal", "other", "", ".", "..", "a/b", NULL, base};
     int dir = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int dirs[] = {dir, dir, dir, AT_FDCWD, -1, INT_MAX, STDERR_FILENO};
-    /* AT_FDCWD with a plain name is the working directory, which is the parent's. */
+    /* With AT_FDCWD, a plain name is in the working directory, which is base's parent. */
     rc = jlock_open_at(dirs[below(chance, LENGTH(dirs))], names[below(chance, LENGTH(names))], options, size, &lock);
-    if (dir >= 0) close(dir); /* the library has its own */
+    if (dir >= 0) close(dir); /* the library has its own descriptor */
   }
   CHECK(rc <= 0 && rc != JLOCK_EPANIC && (rc == 0) == (lock != NULL));
   return lock;
@@ -126,7 +126,7 @@ static int append_any(uint64_t *chance, struct jlock *lock) {
     size_t length = path == longest ? sizeof longest : SIZE_MAX;
     if (one_in(chance, 4)) length = lengths[below(chance, LENGTH(lengths))];
     if (path && path != longest && length <= 5000 && length > strlen(path)) length = strlen(path);
-    if (path == longest && length == SIZE_MAX) length = 7; /* it has no NUL */
+    if (path == longest && length == SIZE_MAX) length = 7; /* it has no NUL at its end */
     uint32_t kind = one_in(chance, 16) ? (uint32_t)next(chance) : below(chance, 2);
     entries[at] = (struct jlock_entry){path, length, kind, one_in(chance, 32)};
   }
@@ -166,11 +166,11 @@ static int inspect_any(uint64_t *chance, struct jlock *lock) {
   return jlock_inspect(lock, one_in(chance, 16) ? NULL : &room.holder, size);
 }
 
-/* An event loop that keeps no order: whatever comes of it, the next may go on with it, or somebody cancel it. */
+/* An event loop without any order: whatever the result is, another thread may go on with the acquire or cancel it. */
 static int go_on(uint64_t *chance, struct jlock *lock) {
   int rc = one_in(chance, 2) ? jlock_acquire_poll(lock) : jlock_acquire_start(lock, (int32_t)below(chance, 6) - 1);
   int fd = rc == -EINPROGRESS ? jlock_wait_fd(lock) : -1;
-  if (fd >= 0) poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, (int)below(chance, 3)); /* or not: it may fail */
+  if (fd >= 0) poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, (int)below(chance, 3)); /* or the call failed */
   return rc;
 }
 
@@ -193,7 +193,7 @@ static int message_any(uint64_t *chance, struct jlock *lock) {
 static int call(uint64_t *chance, struct jlock *lock) {
   switch (below(chance, 18)) {
     case 0: return jlock_acquire(lock);
-    case 1: return jlock_acquire_for(lock, (int32_t)below(chance, 6) - 1); /* forever, too */
+    case 1: return jlock_acquire_for(lock, (int32_t)below(chance, 6) - 1); /* also forever */
     case 2: return jlock_try_acquire(lock);
     case 3: case 4: case 5: return jlock_release(lock);
     case 6: return jlock_refresh(lock);
@@ -220,7 +220,7 @@ static void call_any(uint64_t *chance) {
 
 /* ------------------------------------------------------------------------------------------------------ weather */
 
-/* What other programs may do to the directory. Each can fail, as others do the same. */
+/* What other programs may do to the directory. Each step may fail, because other threads do the same. */
 static void disturb(uint64_t *chance) {
   const char *names[] = {"changes.journal", "changes.journal.lock", "other.lock"};
   const char *contents[] = {"", "1\n", "1\n1-0123456789abcdef\n", "notes\n", "# codegraph-journal v1 7\na\n"};
@@ -244,7 +244,7 @@ static void disturb(uint64_t *chance) {
         fclose(file);
       }
       break;
-    case 5: /* the directory is another; handles have the old one open, which is no more */
+    case 5: /* the directory is replaced, and handles still have the old one open, which is removed */
       if (one_in(chance, 8) && rename(base, moved) == 0) {
         mkdir(base, 0777);
         DIR *entries = opendir(moved);
@@ -257,9 +257,9 @@ static void disturb(uint64_t *chance) {
   }
 }
 
-/* A child may close, and nothing else. */
+/* A child may close the handles, and nothing else. */
 static void in_a_child(uint64_t *chance) {
-  for (int at = 0; at < HANDLES; at++) pthread_rwlock_rdlock(&slots[at].users); /* nobody is closing */
+  for (int at = 0; at < HANDLES; at++) pthread_rwlock_rdlock(&slots[at].users); /* nobody is closing one */
   pid_t pid = fork();
   SYSTEM(pid);
   if (pid == 0) {
@@ -321,8 +321,8 @@ static int descriptors(void) {
   return count;
 }
 
-/* A program that closes what is not its own gets errors, and harms only itself. (Not for debug builds: Rust's own checks
- * end a process that does so.) */
+/* A program that closes descriptors that are not its own gets errors, and harms only itself. (This is not for debug
+ * builds: there Rust's own checks end the process.) */
 static void descriptors_closed_under_a_handle(void) {
   int first = open("/dev/null", O_RDONLY | O_CLOEXEC);
   SYSTEM(first);
@@ -364,7 +364,7 @@ static void random_calls(void) {
   for (int at = 0; at < THREADS; at++) pthread_join(threads[at], NULL);
   pthread_join(canceller, NULL);
   for (int at = 0; at < HANDLES; at++) CHECK(jlock_close(slots[at].lock) <= 0);
-  CHECK(descriptors() <= before + 4); /* a few queues of waits that are over are kept for the process */
+  CHECK(descriptors() <= before + 4); /* the process keeps the queues of a few waits that are over */
   clear("changes.journal");
   clear("changes.journal.lock");
   serves();

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh address|thread|valgrind [CALLS]: the C tests, the examples in C, random misuse and the thread test, watched by
+# run.sh address|thread|valgrind [CALLS]: runs the C tests, the examples in C, random misuse and the thread test under
 # AddressSanitizer, ThreadSanitizer or valgrind.
 set -euo pipefail
 
@@ -11,12 +11,12 @@ cd "$(dirname "$0")/../.."
 
 out=$PWD/target/sanitize/$what
 scratch=$(mktemp -d)
-chmod 755 "$scratch" # some claims become nobody
+chmod 755 "$scratch" # some claims switch to another user
 trap 'rm -rf "$scratch"' EXIT
 count=0
 mkdir -p "$out"
 
-# In its own directory; what it says is shown if it fails. A report of a sanitizer is a failure.
+# Runs a program in its own directory, and prints its output if it fails. A sanitizer's report makes it fail.
 watched() {
     local dir=$scratch/$((++count))
     mkdir "$dir"
@@ -35,7 +35,7 @@ build_with_sanitizer() { # [-Zbuild-std]
     export ASAN_OPTIONS=allocator_may_return_null=1:detect_stack_use_after_return=1 TSAN_OPTIONS=halt_on_error=1
 }
 
-# The release build, as it is installed; a debug build of Rust would end misuse by itself.
+# A release build, as it is installed: in a debug build, Rust's own checks would end the process at misuse.
 build_for_valgrind() {
     cargo build --quiet --release
     archive=target/release/libjlock.a
@@ -53,7 +53,7 @@ compile() { # PROGRAM SOURCES...
     "${linker[@]}" -o "$scratch/$program" "${objects[@]}" "$archive" -lgcc_s -lpthread -ldl -lm
 }
 
-# ThreadSanitizer's runtime has its own thread, which takes signals.
+# ThreadSanitizer's runtime has a thread of its own, which takes signals.
 is_told_apart() { [ "$what:$1" = thread:the_keepalive_thread_takes_no_signals ]; }
 
 claims() {
@@ -81,7 +81,7 @@ examples() {
     for example in quickstart writer; do
         compile $example examples/c/$example.c
     done
-    # shellcheck disable=SC2317 # called by name
+    # shellcheck disable=SC2317 # it is called by its name
     write() { seq 500 | "$@" "$scratch/examples" c; }
     watched "${valgrind[@]}" "$scratch/quickstart"
     write "${valgrind[@]}" "$scratch/writer" >"$scratch/writer.log"
@@ -113,7 +113,7 @@ thread)
     threads
     ;;
 valgrind)
-    # What is reachable to the end is what the library knows of the process, once for all.
+    # What is still reachable at the end is what the library stores once per process.
     # shellcheck disable=SC2054 # the commas are valgrind's
     valgrind=(valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite,indirect,possible)
     build_for_valgrind
@@ -122,7 +122,7 @@ valgrind)
     watched "$scratch/misuse" closed
     ;;
 *)
-    echo "run.sh: address, thread or valgrind" >&2
+    echo "usage: run.sh address|thread|valgrind [CALLS]" >&2
     exit 2
     ;;
 esac

@@ -1,7 +1,8 @@
 """Machines that a test gives commands to: virtual ones, and the host itself.
 
-Each has a shell, over a console or a pipe. What a test starts in the background is that shell's child, so that it is reaped
-when it was killed. The oracle's memory (worker.c has its layout) is one file for all of them: guests see it as a PCI device.
+Each has a shell, on a console or a pipe. What a test starts in the background is the shell's child, so it is reaped
+when it is killed. All share one file as the oracle's memory (worker.c has its layout), which guests see as a PCI
+device.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 
 SLOT = 64
 SLOTS = 64
-# On a machine that has nothing else to do, it takes 2 s.
+# On an idle machine, it takes 2 s.
 BOOT_S = 600.0
 # What every guest needs, and has before it mounts anything.
 MODULES = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng", "overlay", "ext4"]
@@ -34,7 +35,7 @@ class Trouble(Exception):
 
 
 class Oracle:
-    """Who is in, as far as the place does not know."""
+    """Who holds, recorded outside the place that is tested."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -50,7 +51,7 @@ class Oracle:
 
 
 class Machine:
-    """One that has a shell."""
+    """A machine that has a shell."""
 
     def __init__(self, name: str, oracle: str) -> None:
         self.name = name
@@ -60,7 +61,7 @@ class Machine:
         self._count = itertools.count(1)
 
     def sh(self, command: str, seconds: float = 60) -> str:
-        """Runs it; a status other than 0 is an error."""
+        """Runs a command; a status other than 0 is an error."""
         status, said = self.ask(command, seconds)
         if status != 0:
             raise Trouble(f"{self.name}: {command}: status {status}: {said.strip()}")
@@ -77,7 +78,7 @@ class Machine:
         while data:
             _, ready, _ = select.select([], [self._output], [], max(0.0, end - time.monotonic()))
             if not ready:
-                raise Trouble(f"{self.name}: takes no command")
+                raise Trouble(f"{self.name}: accepts no command")
             data = data[os.write(self._output, data) :]
 
     def _read_until(self, pattern: re.Pattern[bytes], seconds: float, what: str) -> tuple[int, str]:
@@ -85,35 +86,35 @@ class Machine:
         while not (found := pattern.search(self._pending)):
             ready, _, _ = select.select([self._input], [], [], max(0.0, end - time.monotonic()))
             if not ready:
-                raise Trouble(f"{self.name}: {what}: no answer; said {self._pending[-300:]!r}{self.log()}")
+                raise Trouble(f"{self.name}: {what}: no reply; it printed {self._pending[-300:]!r}{self.log()}")
             try:
                 data = os.read(self._input, 1 << 16)
             except ConnectionResetError:
                 data = b""
             if not data:
-                raise Trouble(f"{self.name}: {what}: it ended; said {self._pending[-300:]!r}{self.log()}")
+                raise Trouble(f"{self.name}: {what}: it ended; it printed {self._pending[-300:]!r}{self.log()}")
             self._pending += data
         said, self._pending = self._pending[: found.start()], self._pending[found.end() :]
         return int(found[1]), said.decode(errors="replace")
 
     def log(self) -> str:
-        """What else is known of it."""
+        """What else is known about the machine."""
         return ""
 
     def start(self, command: str, log: str = "/dev/null") -> int:
-        """In the background, as a child of the shell. The command must be a simple one, for its process to be known."""
+        """Starts a simple command in the background, as a child of the shell, and returns its PID."""
         return int(self.sh(f"{command} </dev/null >{log} 2>&1 & echo $!"))
 
     def kill(self, pid: int) -> None:
         self.ask(f"kill -9 {pid}; wait {pid}")
 
     def running(self, pids: list[int]) -> list[int]:
-        """Those of them that have not ended."""
+        """Those that have not ended."""
         states = self.sh(f"for p in {' '.join(map(str, pids))}; do echo $p $(cut -d' ' -f3 /proc/$p/stat 2>/dev/null); done")
         return [int(words[0]) for line in states.splitlines() if len(words := line.split()) == 2 and words[1] not in "ZX"]
 
     def read(self, path: str) -> bytes:
-        """Without what the shell's line would make of it."""
+        """The bytes of a file, encoded on the way so that the terminal changes nothing."""
         return base64.b64decode(self.sh(f"base64 {path}"))
 
 
@@ -137,13 +138,13 @@ class Host(Machine):
 
 @dataclass
 class Hardware:
-    """What a guest is made of, besides what all have."""
+    """What a guest has in addition to what all guests have."""
 
     kernel: str = "cloud"
     load: tuple[str, ...] = ()
     disks: tuple[Path, ...] = ()
     options: tuple[str, ...] = ()
-    # Debian's programs, or no more than busybox, the worker and the command.
+    # Debian's programs, or only busybox, the worker and the command.
     debian: bool = True
     address: str = ""
     megabytes: int = 512
@@ -151,7 +152,7 @@ class Hardware:
 
 @dataclass
 class Images:
-    """What guests are made from: `make` puts it there."""
+    """What guests are made from, as built by `make`."""
 
     at: Path
     scratch: Path
@@ -195,7 +196,7 @@ class Images:
         return self._pack(tree)
 
     def _modules(self, version: str, names: list[str]) -> Iterator[Path]:
-        """The files of these modules and of all that they depend on."""
+        """The files of these modules and of all modules that they depend on."""
         at = self.at / "lib/modules" / version
         depends: dict[str, list[str]] = {}
         for line in (at / "modules.dep").read_text().splitlines():
@@ -214,7 +215,7 @@ class Images:
 
 
 class Guest(Machine):
-    """A virtual machine; it ends with `cut`, which is a power cut, whatever it was doing."""
+    """A virtual machine. It ends with `cut`, which is a power cut, whatever the machine was doing."""
 
     def __init__(self, name: str, images: Images, oracle: Oracle | None, hardware: Hardware, accelerator: str) -> None:
         super().__init__(name, "/oracle")

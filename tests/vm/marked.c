@@ -2,7 +2,7 @@
  *
  *     marked DEVICE COUNT DIR
  *
- * What the log has before a mark was written before the entry was acknowledged.
+ * What comes before a mark in the log was written before the entry was acknowledged.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -41,7 +41,7 @@ int main(int argc, char **argv) {
   int rc = control == -1 ? -1 : jlock_open(argv[3], &options, sizeof options, &lock);
   for (long n = 0; rc == 0 && n < atol(argv[2]); n++) {
     char path[160];
-    /* Of many lengths, so that some cross the end of a page, with a note. */
+    /* Of many lengths, so that some of them cross a page boundary, with a note. */
     snprintf(path, sizeof path, "of/%d/%ld/%.*s/whole", getpid(), n, (int)(n * 37 % 100),
              "oooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooooo");
     struct jlock_entry entry = {path, SIZE_MAX, JLOCK_CHANGED, 0};

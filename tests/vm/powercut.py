@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Cuts the power of a virtual machine at a random moment while writers with JLOCK_SYNC report over its serial line.
 
-Then the machine starts again, with what is on its disk: nothing that was acknowledged may be missing, the journal must
-parse, and the lock that was left behind must be taken over at once.
+Then the machine starts again with what is on its disk: no acknowledged entry may be missing, the journal must parse,
+and the lock that was left behind must be taken over at once.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from vm import ROOT, enter_namespaces
 
 WRITERS = 4
 MKFS = {"ext4": ("mkfs.ext4", "-q", "-F"), "xfs": ("mkfs.xfs", "-q", "-f")}
-# Of the first entry, and between that and the cut at most.
+# The longest wait for the first entry, and the longest time between that and the cut.
 PATIENCE_S = 120.0
 AFTER_S = 4.0
-# An acquire meets whatever the cut left within its default timeout; on a busy machine, the guest's clock runs on.
+# An acquire must handle whatever the cut left within its default timeout; on a busy machine, the guest's clock runs on.
 TIMEOUT_MS = 5000
 
 
@@ -36,7 +36,7 @@ class Tally:
     cuts: int = 0
     acknowledged: int = 0
     missing: int = 0
-    # What stood at the lock's name after a cut.
+    # What the lock was after each cut.
     locks: Counter[str] = field(default_factory=Counter)
     tails: int = 0
     faults: list[str] = field(default_factory=list)
@@ -50,7 +50,7 @@ def new_disk(at: Path, kind: str) -> Path:
 
 
 def serial_lines(guest: Guest) -> list[str]:
-    """Whole ones: the cut may fall into the last."""
+    """The whole lines; the last one may have been cut off."""
     text = guest.serial.read_bytes().decode(errors="replace")
     return text.split("\n")[:-1]
 
@@ -68,7 +68,7 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
 
 
 def write_until_cut(guest: Guest, number: int, after_s: float) -> list[str]:
-    """What the writers said over the serial line. Their names are new for each cut, and so are their entries."""
+    """What the writers reported over the serial line. Their names, and so their entries, are new for each cut."""
     for writer in range(number * WRITERS, (number + 1) * WRITERS):
         guest.sh(f"ln -s /dev/ttyS0 /oracle/w{writer}")
         guest.start(f"worker sync /oracle w{writer} 1000000 /d/j", "/dev/ttyS0")
@@ -79,13 +79,14 @@ def write_until_cut(guest: Guest, number: int, after_s: float) -> list[str]:
 
 
 def look_after(guest: Guest, acknowledged: list[str], number: int, what: str, tally: Tally) -> None:
-    """`acknowledged`: before this cut and all others."""
+    """Checks what is left; `acknowledged` has the entries from before this cut and all earlier ones."""
     lock = "/d/j/changes.journal.lock"
     content = guest.read(lock) if guest.ask(f"test -e {lock}")[0] == 0 else None
     tally.locks[kind_of(content)] += 1
     before = guest.read("/d/j/changes.journal")
     tally.tails += before.endswith(b"\0") or not before.endswith(b"\n")
-    # The first call after the cut meets the lock, with its default timeout; what it appends must stand behind whole lines.
+    # The first call after the cut finds the lock, and has its default timeout. What it appends must come after whole
+    # lines.
     status, told = guest.ask(f"jlock append /d/j of/after/{number}0/whole")
     if status != 0:
         tally.faults.append(f"{what}: the first append after the cut, of a lock that is {kind_of(content)}: {told.strip()}")
@@ -97,7 +98,7 @@ def look_after(guest: Guest, acknowledged: list[str], number: int, what: str, ta
     if status != 0:
         tally.faults.append(f"{what}: stamp and read after the cut: {read.strip()}")
     elif int(read) != len(there - {""}) + 1:
-        tally.faults.append(f"{what}: {read.strip()} entries are read, {len(there - {''}) + 1} stand there")
+        tally.faults.append(f"{what}: {read.strip()} entries are read, but the journal has {len(there - {''}) + 1}")
     if missing:
         tally.faults.append(f"{what}: {len(missing)} of {len(acknowledged)} acknowledged are missing, {missing[0]} first")
     if odd:
@@ -123,7 +124,7 @@ def kind_of(content: bytes | None) -> str:
 
 
 def cut_often(images: Images, kind: str, cuts: int, moments: random.Random, accelerator: str) -> Tally:
-    """One machine, one disk: what comes back is looked at, and written to until the next cut."""
+    """One machine with one disk: after each cut, its state is checked and written to until the next cut."""
     tally = Tally()
     disk = new_disk(images.scratch / f"{kind}.img", kind)
     guest = Guest(kind, images, None, Hardware(disks=(disk,), load=("xfs",), debian=False, megabytes=384), accelerator)
@@ -170,7 +171,7 @@ def main() -> int:
         tally = cut_often(images, kind, arguments.cuts, moments, arguments.accelerator)
         locks = ", ".join(f"{times} times {what}" for what, times in sorted(tally.locks.items()))
         print(f"powercut: {kind} ({time.monotonic() - begun:.0f} s): {tally.missing} of {tally.acknowledged} missing; the lock was {locks};")
-        print(f"powercut: {kind}: {tally.tails} journals ended in what was never acknowledged")
+        print(f"powercut: {kind}: {tally.tails} journals ended with something that was never acknowledged")
         print(f"figure: cuts, {kind} = {tally.cuts}")
         print(f"figure: entries acknowledged before a cut, none of which is lost, {kind} = {tally.acknowledged}", flush=True)
         for fault in tally.faults:

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Replays what writers with JLOCK_SYNC wrote to a disk, up to each of its flushes: what a power cut there would have left.
+"""Replays what writers with JLOCK_SYNC wrote to a disk, up to each flush: what a power cut at that point would have
+left.
 
-The writers run in a virtual machine, on a dm-log-writes device, and mark in its log what was acknowledged. Until a flush is
-done, a disk may have lost all that was written since the one before; so the state at each flush must have every entry that
-was acknowledged before the next one, and its journal must parse.
+The writers run in a virtual machine on a dm-log-writes device, and mark in its log what was acknowledged. Until a
+flush is finished, a disk may have lost everything written since the previous one. So the state at each flush must
+contain every entry that was acknowledged before the next one, and its journal must parse.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def entries(log: Path) -> Iterator[Entry]:
     with open(log, "rb") as file:
         magic, _, count, sector = struct.unpack("<QQQI", file.read(28))
         if magic != MAGIC:
-            raise Trouble("the log has no beginning")
+            raise Trouble("the log has no superblock")
         position = sector
         for _ in range(count):
             file.seek(position)
@@ -64,7 +65,7 @@ class Tally:
 
 
 def record(images: Images, kind: str, appends: int, accelerator: str) -> tuple[Path, Path]:
-    """The disk as it was before, and the log."""
+    """Returns the disk as it was before, and the log."""
     disk, log = images.scratch / "disk.img", images.scratch / "log.img"
     for path, megabytes in ((disk, 320), (log, 4096)):
         with open(path, "wb") as file:
@@ -153,7 +154,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, default=ROOT / "target/vm")
     parser.add_argument("--appends", type=int, default=200)
-    parser.add_argument("--every", type=int, default=1, help="look only at each so many-th flush")
+    parser.add_argument("--every", type=int, default=1, help="look only at every Nth flush")
     parser.add_argument("--kind", choices=MKFS, action="append")
     parser.add_argument("--accelerator", default="tcg,thread=multi", help="qemu's -accel")
     arguments = parser.parse_args()

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Tries the library where it takes a machine of one's own: NFS, SMB, 9p, virtiofs, FAT; with virtual machines under qemu.
+"""Tries the library where that takes machines of its own (NFS, SMB, 9p, virtiofs, FAT), with virtual machines under
+qemu.
 
-In each place four processes hold and append by turns and are killed now and then, on both sides where there are two; an
-oracle in memory that the machines share sees whether two held at once, and what was acknowledged stands in files that are
-not in the place. Then the same questions as in tests/places/places.py, whose table the results go into. Besides: the server
-is started anew while somebody holds, and the power of a client is cut while it does.
+In each place four processes take turns at holding and appending, and some are killed, on both sides if there are two.
+An oracle in memory that the machines share sees whether two held at once, and acknowledged entries are recorded in
+files outside the place. Then the same is measured as in tests/places/places.py, and the results go into the same
+table. In addition, the server is restarted while somebody holds, and a client's power is cut while it holds.
 
-Needs root, for a network and processes of its own: everything that it starts ends with it.
+Needs root, for a network and processes of its own: everything that is started ends with it.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ sys.path.insert(0, str(ROOT / "tests/places"))
 from places import NotHere, Seen, cells, count, save  # noqa: E402
 
 WORKERS = 4
-# Of a storm, and for each turn: far more than it takes on a machine that has nothing else to do.
+# The patience for a storm, and for each of its turns: far more than it takes on an idle machine.
 PATIENCE_S, PATIENCE_PER_TURN_S = 600.0, 1.5
 
 
 @dataclass(frozen=True)
 class View:
-    """A directory, as one machine sees it."""
+    """A directory as one machine sees it."""
 
     machine: Machine
     at: str
@@ -47,7 +48,7 @@ class View:
 
 @dataclass(frozen=True)
 class Site:
-    """A place that has been made: how it is seen, and where the journal truly is."""
+    """A place that has been set up: its views, and the path where the journal really is."""
 
     views: list[View]
     truth: View
@@ -63,7 +64,7 @@ FAT = ("vfat", "exfat", "nls_cp437", "nls_ascii", "nls_iso8859_1")
 
 @dataclass
 class Lab:
-    """Machines that are started when the first place wants them, and the mounts of the present place."""
+    """Machines, which are started when the first place needs them, and the mounts of the current place."""
 
     images: Images
     oracle: Oracle
@@ -113,7 +114,7 @@ EXPORTS = "/srv *(rw,sync,no_root_squash,no_subtree_check,insecure,fsid=0)"
 
 
 def serve_nfs(server: Guest) -> None:
-    """NFSv4.2 and v3; what the server must remember when it is started anew is on its disk."""
+    """NFSv4.2 and v3. What the server must remember across a restart is on its disk."""
     server.sh("mkdir -p /srv; mount -t ext4 /dev/vda /srv; mkdir -p /srv/.nfs /var/lib/nfs; mount --bind /srv/.nfs /var/lib/nfs")
     server.sh("mkdir -p /var/lib/nfs/v4recovery /var/lib/nfs/sm /var/lib/nfs/sm.bak; chown -R statd /var/lib/nfs")
     start_statd(server)
@@ -126,7 +127,7 @@ def start_statd(machine: Guest) -> None:
 
 
 def one(lab: Lab) -> Guest:
-    """A machine that serves, and has two clients of its own in network namespaces."""
+    """A machine that is a server, and has two clients of its own in network namespaces."""
     known = "one" in lab.machines
     disk = lab.disk("srv.img", 300, "mkfs.ext4", "-q")
     fat = lab.disk("vfat.img", 64, "mkfs.vfat")
@@ -135,7 +136,7 @@ def one(lab: Lab) -> Guest:
     if not known:
         serve_nfs(guest)
         guest.sh("echo Y >/proc/fs/nfsd/v4_end_grace")
-        ip = "/bin/ip"  # not busybox's, which knows no namespaces
+        ip = "/bin/ip"  # not busybox's, which does not support namespaces
         for n in (1, 2):
             guest.sh(f"{ip} netns add c{n}; {ip} link add v{n} type veth peer name eth0 netns c{n}; {ip} link set v{n} up")
             guest.sh(f"{ip} addr add 10.0.{n}.1/24 dev v{n}; {ip} -n c{n} addr add 10.0.{n}.2/24 dev eth0")
@@ -145,7 +146,7 @@ def one(lab: Lab) -> Guest:
 
 
 def nfs_in_one(options: str, mounts: int = 1, clients: bool = False, beside: bool = False) -> Callable[[Lab], Site]:
-    """A mount, several of them, each of a client of its own or not, or a mount and what the server has."""
+    """A mount, several mounts (perhaps each with a client of its own), or a mount and the server's directory."""
 
     def make(lab: Lab) -> Site:
         guest = one(lab)
@@ -164,7 +165,7 @@ def nfs_in_one(options: str, mounts: int = 1, clients: bool = False, beside: boo
 
 
 def three(lab: Lab) -> tuple[Guest, list[Guest]]:
-    """A server and two clients, three kernels."""
+    """A server and two clients: three kernels."""
     known = "server" in lab.machines
     disk = lab.disk("srv3.img", 300, "mkfs.ext4", "-q")
     server = lab.guest("server", Hardware(load=NFS, disks=(disk,), address="10.9.0.1"))
@@ -234,7 +235,7 @@ def fat(kind: str, device: str) -> Callable[[Lab], Site]:
 
 
 def shared(lab: Lab) -> Guest:
-    """A machine that shares a directory of the host's, by 9p and by virtiofs."""
+    """A machine that shares a directory with the host by 9p and by virtiofs."""
     if "shared" in lab.machines:
         return lab.machines["shared"]
     share = lab.images.scratch / "share"
@@ -251,7 +252,7 @@ def shared(lab: Lab) -> Guest:
     return lab.guest("shared", Hardware(kernel="full", load=load, options=tuple(options), debian=False, megabytes=memory))
 
 
-# Debian 12 has one written in C, which can pass flock on; later releases have one written in Rust, which cannot.
+# Debian 12 has a virtiofsd written in C, which can pass flock on; later releases have one in Rust, which cannot.
 C_DAEMON = Path("/usr/lib/qemu/virtiofsd")
 RUST_DAEMON = Path("/usr/libexec/virtiofsd")
 
@@ -273,7 +274,7 @@ def start_virtiofsd(lab: Lab, share: Path, socket: Path, flock: bool) -> None:
 def from_host(kind: str, tag: str, options: str, beside: bool) -> Callable[[Lab], Site]:
     def make(lab: Lab) -> Site:
         if tag == "flock" and not C_DAEMON.exists():
-            raise NotHere("this virtiofsd passes no flock on")
+            raise NotHere("this virtiofsd does not pass flock on")
         guest = shared(lab)
         share = lab.images.scratch / "share"
         name = lab.fresh(lab.host, str(share))
@@ -299,7 +300,7 @@ class Place:
 
 
 class Slot:
-    """One of the processes of a storm, started anew when it was killed."""
+    """One of the processes of a storm, which is started again when it was killed."""
 
     def __init__(self, oracle: Oracle, number: int, view: View, turns: int) -> None:
         self.oracle, self.number, self.view, self.turns = oracle, number, view, turns
@@ -322,7 +323,7 @@ class Slot:
 
 
 def progress(slots: list[Slot]) -> tuple[int, list[Slot]]:
-    """How many lines they have said, and who still runs."""
+    """How many lines they have printed, and which of them still run."""
     lines, alive = 0, []
     for machine in {id(s.view.machine): s.view.machine for s in slots}.values():
         here = [slot for slot in slots if slot.view.machine is machine]
@@ -333,7 +334,7 @@ def progress(slots: list[Slot]) -> tuple[int, list[Slot]]:
 
 
 def storm(lab: Lab, site: Site, turns: int, kills: int, seen: Seen) -> Counter[str]:
-    """What was tried and what was acknowledged, as each said it."""
+    """What was tried and what was acknowledged, as each process reported it."""
     slots = [Slot(lab.oracle, n, site.views[n % len(site.views)], turns) for n in range(WORKERS)]
     for machine in {id(v.machine): v.machine for v in site.views}.values():
         machine.sh(f"rm -f {machine.oracle}/w*")
@@ -347,7 +348,7 @@ def storm(lab: Lab, site: Site, turns: int, kills: int, seen: Seen) -> Counter[s
         if not alive:
             break
         if time.monotonic() > end:
-            seen.unfinished = f"not through with {WORKERS} x {turns} turns after {patience_s:g} s"
+            seen.unfinished = f"{WORKERS} x {turns} turns not finished after {patience_s:g} s"
             break
         if seen.kills < kills and lines // (WORKERS * 3 // 2) >= next_kill:
             slot = alive[seen.kills % len(alive)]
@@ -385,7 +386,7 @@ def audit(said: Counter[str], truth: View, seen: Seen) -> None:
 
 @dataclass
 class Started:
-    """A worker in the background, and what it says."""
+    """A worker in the background, and what it prints."""
 
     machine: Machine
     pid: int
@@ -403,12 +404,12 @@ class Started:
                 found = re.search(pattern, said, re.MULTILINE)
                 if found:
                     return found
-                raise NotSaid(said.strip().splitlines()[-1] if said.strip() else f"nothing said in {seconds:g} s")
+                raise NotSaid(said.strip().splitlines()[-1] if said.strip() else f"nothing printed in {seconds:g} s")
             time.sleep(0.01)
 
 
 class NotSaid(Exception):
-    """A worker did not say what it should; what it said instead."""
+    """A worker did not print what it should; the message is what it printed instead."""
 
 
 def start(view: View, what: str, *arguments: str) -> Started:
@@ -421,7 +422,7 @@ start.count = 0  # type: ignore[attr-defined]
 
 
 def take_over(site: Site, rounds: int, seen: Seen) -> None:
-    """A holder is killed: before anybody waits, and while somebody does."""
+    """A holder is killed, in turn before anybody waits and while somebody waits."""
     for number in range(rounds):
         holder = start(site.views[0], "hold")
         holder.says("^held$", 120)
@@ -429,7 +430,7 @@ def take_over(site: Site, rounds: int, seen: Seen) -> None:
         if number % 2:
             waiter = start(site.views[-1], "take", "90000")
             waiter.says("^ready$", 60)
-            time.sleep(1)  # long enough to be waiting, and to have it wrong: this holder lives
+            time.sleep(1)  # long enough to wait, or to take a living holder's lock by mistake
             if not waiter.machine.running([waiter.pid]):
                 seen.overlaps += 1
                 seen.holds += 1
@@ -445,7 +446,8 @@ def take_over(site: Site, rounds: int, seen: Seen) -> None:
 
 
 def stand_in_line(site: Site, rounds: int, seen: Seen) -> None:
-    """Waiters come one after the other while somebody holds, and are served one after the other. On one machine, for its clock."""
+    """Waiters come one after the other while somebody holds the lock, and are served one after the other. This is
+    tried only on one machine, whose clock is needed."""
     machine = site.views[0].machine
     if any(view.machine is not machine for view in site.views):
         return
@@ -458,7 +460,7 @@ def stand_in_line(site: Site, rounds: int, seen: Seen) -> None:
         for n in range(3):
             waiter = start(site.views[n % len(site.views)], "take", "60000")
             waiter.says("^ready$", 60)
-            time.sleep(0.5)  # where there is a line, it stands in it by now
+            time.sleep(0.5)  # if there is a line, it is in it by now
             waiters.append(waiter)
         machine.sh(f"echo >{fifo}")
         try:
@@ -471,7 +473,7 @@ def stand_in_line(site: Site, rounds: int, seen: Seen) -> None:
 
 
 def server_is_cut(lab: Lab, site: Site, seen: Seen) -> None:
-    """The holder keeps what it holds, and a waiter goes on waiting."""
+    """The holder keeps the lock, and a waiter goes on waiting."""
     server, (first, second) = three(lab)
     holder = start(site.views[0], "hold")
     holder.says("^held$", 120)
@@ -480,7 +482,7 @@ def server_is_cut(lab: Lab, site: Site, seen: Seen) -> None:
     server.cut()
     server.boot()
     serve_nfs(server)
-    # Through its grace period, in which it gives locks to nobody but those who had them.
+    # Wait out its grace period, in which it grants locks only to clients that had them before.
     first.sh(f"touch {site.views[0].at}/after", 180)
     second.sh(f"jlock probe {site.views[1].at} || true", 180)
     seen.holds, seen.overlaps = 2, 0 if waiter.machine.running([waiter.pid]) else 1
@@ -492,7 +494,7 @@ def server_is_cut(lab: Lab, site: Site, seen: Seen) -> None:
 
 
 def client_is_cut(lab: Lab, site: Site, seen: Seen) -> None:
-    """Nobody can say that the holder died, but its age."""
+    """Only the lock's age shows that the holder died."""
     _, clients = three(lab)
     start(site.views[0], "hold").says("^held$", 120)
     waiter = start(site.views[1], "take", "600000")
@@ -509,7 +511,7 @@ def client_is_cut(lab: Lab, site: Site, seen: Seen) -> None:
 
 
 def probe(site: Site, seen: Seen) -> None:
-    """What all who take part are promised."""
+    """What is promised to all that take part."""
     promises: dict[str, bool] = {}
     for view in reversed(site.views):
         _, said = view.machine.ask(f"jlock probe --json {view.at}")
@@ -535,8 +537,8 @@ def try_place(place: Place, lab: Lab, turns: int, kills: int) -> Seen:
         if seen.holds and place.event is None:
             take_over(site, 2, seen)
             stand_in_line(site, 2, seen)
-            # Anybody who comes and goes later sweeps what the dead left: at most once a second; and of other machines' dead,
-            # what has become old.
+            # Somebody who comes later sweeps what the dead have left; at most once a second, and for the dead of other
+            # machines only once it is old.
             time.sleep(1.1 if all(view.machine is site.views[0].machine for view in site.views) else 31)
             later = start(site.views[0], "take", "60000")
             later.says("^taken", 120)
@@ -571,8 +573,8 @@ PLACES = [
     Place("NFSv3, two clients", nfs_in_three("vers=3"), "other_machines"),
     Place("NFSv3, two clients, nolock", nfs_in_three("vers=3,nolock"), "other_machines"),
     Place("NFSv4.2, two clients and the server's own processes", nfs_in_three("vers=4.2", beside=True), "other_machines"),
-    Place("NFSv4.2, the server is started anew while a client holds", nfs_in_three("vers=4.2"), "other_machines", server_is_cut),
-    Place("NFSv3, the server is started anew while a client holds", nfs_in_three("vers=3"), "other_machines", server_is_cut),
+    Place("NFSv4.2, the server is restarted while a client holds", nfs_in_three("vers=4.2"), "other_machines", server_is_cut),
+    Place("NFSv3, the server is restarted while a client holds", nfs_in_three("vers=3"), "other_machines", server_is_cut),
     Place("NFSv4.2, the power of a client is cut while it holds", nfs_in_three("vers=4.2"), "other_machines", client_is_cut),
     Place("SMB (cifs)", smb("uid=0")),
     Place("SMB (cifs), two mounts (nosharesock)", smb("uid=0,nosharesock", 2), "machine"),
@@ -607,7 +609,7 @@ def laboratory(images: Path, accelerator: str) -> Iterator[Lab]:
 
 
 def enter_namespaces() -> None:
-    """A network, for the machines to meet in, and an end for all that was started."""
+    """Enters a network in which the machines meet, and a PID namespace that ends all that was started."""
     if os.environ.get("JLOCK_VM") == "inside":
         return
     if os.geteuid() != 0:

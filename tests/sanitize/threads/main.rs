@@ -1,4 +1,5 @@
-//! The thread test as a program, `threads DIR`: what a sanitizer has built anew need not be all that the tests need.
+//! The thread test as a program, `threads DIR`, so that not everything that the tests need has to be rebuilt for a
+//! sanitizer.
 
 mod share;
 

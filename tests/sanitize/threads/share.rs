@@ -1,4 +1,4 @@
-//! Many threads on one handle, one of which cancels all the time.
+//! Many threads on one handle, while another thread cancels all the time.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -36,7 +36,7 @@ pub fn share_a_handle_and_its_snapshots(dir: &Path) {
 fn append_all(lock: &Lock, thread: u32, count: u32) {
     for number in 0..count {
         let path = format!("{thread}/{number}");
-        // A thread that waited when the cancel came tries again.
+        // A thread that was waiting when the cancel came tries again.
         loop {
             match lock
                 .journal()
