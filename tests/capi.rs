@@ -127,12 +127,12 @@ claims! {
         a_longer_struct_with_something_in_its_tail_is_too_big
         a_struct_larger_than_a_page_is_too_big
         a_struct_shorter_than_the_first_is_invalid
-        every_known_flag_is_taken_and_no_other
+        every_known_flag_is_accepted_and_no_other
         retry_and_stale_must_not_be_zero
         extreme_times_are_taken
         a_missing_directory_is_made_with_those_above_it
         no_create_leaves_a_missing_directory_missing
-        a_time_out_of_zero_does_not_wait
+        a_timeout_of_zero_does_not_wait
         a_holder_of_the_first_size_is_filled_and_nothing_beyond
         a_longer_holder_ends_in_zeros
         a_holder_of_a_size_that_no_version_has_is_refused
@@ -145,10 +145,10 @@ claims! {
         out_is_null_after_a_failure
         every_code_has_a_text_of_its_own
         any_number_has_a_text
-        a_positive_errno_is_no_success
+        a_positive_errno_is_not_success
         there_is_no_message_before_the_first_failure
         a_message_is_cut_to_fit_as_snprintf_does
-        a_handle_tells_its_own_last_failure
+        a_handle_reports_its_own_last_failure
         errno_is_neither_read_nor_set
         the_version_is_the_same_in_both_forms
     }
@@ -159,8 +159,8 @@ claims! {
         releasing_twice_is_not_held
         refreshing_without_a_hold_is_not_held
         closing_releases_and_leaves_nothing_behind
-        a_time_out_comes_in_time_and_names_the_holder
-        the_options_time_out_is_what_acquire_waits
+        a_timeout_comes_in_time_and_names_the_holder
+        acquire_waits_for_the_timeout_of_the_options
         a_release_ends_the_wait
         the_holders_death_ends_the_wait
         a_cancel_ends_the_wait_of_another_thread
@@ -170,7 +170,7 @@ claims! {
         an_acquire_that_is_started_on_a_free_lock_is_over
         an_acquire_that_is_started_goes_on_until_the_release
         an_acquire_that_is_started_goes_on_until_the_holders_death
-        an_acquire_that_is_started_times_out_by_its_descriptor_alone
+        an_acquire_that_is_started_times_out_by_its_descriptor
         a_cancel_ends_an_acquire_that_is_started
         one_acquire_is_in_progress_at_a_time
         the_wait_descriptor_is_the_same_for_life_and_silent_without_an_acquire
@@ -178,13 +178,13 @@ claims! {
         closing_ends_an_acquire_that_is_started_and_leaves_its_place
         the_wait_descriptor_is_silent_until_the_release
         the_wait_descriptor_is_silent_until_the_holders_death
-        the_wait_descriptor_tells_a_cancel
-        the_wait_descriptor_tells_the_end_of_the_time
+        the_wait_descriptor_signals_a_cancel
+        the_wait_descriptor_signals_the_timeout
         an_acquire_that_is_started_does_not_sleep_to_settle
         a_journal_call_waits_its_own_time_for_an_acquire_that_is_started
         nothing_but_acquiring_waits_for_another_threads_acquire
         eight_threads_share_a_handle_while_a_ninth_cancels
-        a_dead_holders_lock_is_taken_over_and_said_to_be
+        a_dead_holders_lock_is_taken_over_and_reported_as_recovered
         a_stopped_holder_is_waited_for_and_named
         a_live_shipped_holder_is_waited_for_and_named
         a_shipped_holder_that_is_silent_for_long_is_taken_over
@@ -238,7 +238,7 @@ claims! {
         reading_takes_no_lock
         sync_changes_nothing_but_the_time_it_takes
         any_name_beneath_an_open_directory_is_a_journal
-        the_working_directory_will_do
+        the_working_directory_is_accepted
         what_is_not_a_file_name_is_refused
     }
     faults of library("libjlock.a") => {
@@ -246,17 +246,17 @@ claims! {
         a_full_disk_leaves_the_journal_that_was_to_be_replaced
         a_full_disk_leaves_a_missing_journal_missing
         a_full_disk_keeps_a_new_handle_from_acquiring
-        no_more_descriptors_is_said_and_got_over
+        running_out_of_descriptors_is_reported_and_survived
         a_lack_of_descriptors_at_the_open_weakens_no_lock
         a_file_size_limit_undoes_an_append
-        a_file_size_limit_is_no_signal
+        a_file_size_limit_raises_no_signal
         a_signal_of_the_programs_own_stays_pending
-        a_read_only_file_system_is_said_and_got_over
-        a_directory_that_may_not_be_written_to_is_said_and_got_over
-        a_directory_that_may_not_be_listed_will_do
-        a_journal_that_may_not_be_written_to_is_said_and_got_over
+        a_read_only_file_system_is_reported_and_survived
+        a_directory_that_may_not_be_written_to_is_reported_and_survived
+        a_directory_that_may_not_be_listed_is_good_enough
+        a_journal_that_may_not_be_written_to_is_reported_and_survived
         a_lock_that_may_not_be_read_is_waited_for
-        a_directory_that_is_gone_is_said
+        a_directory_that_is_gone_is_reported
         a_parked_stamp_that_was_swept_is_made_again
     }
     guest of library("libjlock.a") => {
@@ -269,7 +269,7 @@ claims! {
         a_fork_does_not_wait_for_an_open_of_another_thread
         a_thread_is_cancelled_between_calls
         errno_is_as_the_caller_left_it
-        a_sleep_that_is_refused_is_slept_otherwise
+        a_sleep_that_is_refused_is_slept_in_another_way
         a_small_stack_is_enough
     }
     place of library("libjlock.a") => {
@@ -300,11 +300,11 @@ claims! {
         a_panic_is_silent_and_its_message_arrives
         after_a_panic_a_handle_can_only_be_closed
         a_thread_that_met_a_panic_goes_on
-        want_of_memory_is_said_and_got_over
-        want_of_memory_under_a_hold_is_got_over
+        running_out_of_memory_is_reported_and_survived
+        running_out_of_memory_under_a_hold_is_survived
         want_of_memory_does_not_cost_a_hold
-        want_of_memory_in_a_take_over_is_got_over
-        want_of_memory_while_waiting_is_got_over
+        running_out_of_memory_in_a_takeover_is_survived
+        running_out_of_memory_while_waiting_is_survived
         want_of_memory_keeps_a_handle_from_opening
         want_of_memory_does_not_keep_a_handle_from_closing
     }

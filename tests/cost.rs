@@ -278,7 +278,10 @@ fn a_waiter_makes_few_system_calls_however_long_it_waits() {
         }
     };
     let made = calls(asleep, || {
-        lock.acquire_for(None).expect("it is free in the end").release().expect("held");
+        lock.acquire_for(None)
+            .expect("it is free in the end")
+            .release()
+            .expect("held");
     });
     println!("{} calls in {PAUSES} pauses", made.len());
     assert!(

@@ -763,18 +763,18 @@ fn an_empty_lock_claimed_by_exchange_is_open_to_the_next_shipped_peer() {
 
 // The shipped peer, fixed (`docs/codegraph.md`).
 
-const fn mended(libs: usize, mended: usize, ships: usize) -> Lock {
+const fn fixed(libs: usize, fixed: usize, ships: usize) -> Lock {
     Lock {
-        mended,
+        fixed,
         crashes: 2,
         ..Lock::new(libs, ships)
     }
 }
 
 /// The crowds in which fixed peers are tried.
-const CROWDS: [Lock; 4] = [mended(1, 2, 1), mended(2, 1, 1), mended(0, 3, 1), mended(1, 3, 0)];
+const CROWDS: [Lock; 4] = [fixed(1, 2, 1), fixed(2, 1, 1), fixed(0, 3, 1), fixed(1, 3, 0)];
 
-fn mended_peers_hold(change: impl Fn(Lock) -> Lock) {
+fn fixed_peers_hold(change: impl Fn(Lock) -> Lock) {
     for corpse in [false, true] {
         for crowd in CROWDS {
             holds(&change(Lock {
@@ -789,20 +789,20 @@ fn mended_peers_hold(change: impl Fn(Lock) -> Lock) {
 /// With a flock(1), fixed peers are as good as library peers (P2), however long anybody takes from reading a corpse to
 /// claiming it.
 #[test]
-fn mended_peers_exclude_each_other_and_all_others() {
-    mended_peers_hold(|lock| Lock { timely: false, ..lock });
+fn fixed_peers_exclude_each_other_and_all_others() {
+    fixed_peers_hold(|lock| Lock { timely: false, ..lock });
 }
 
 /// Without one, only the settle protects them: nobody may take longer from reading a corpse to writing to it than
 /// others settle.
 #[test]
-fn without_flock_mended_peers_exclude_each_other_as_long_as_nobody_is_stopped_within_a_claim() {
+fn without_flock_fixed_peers_exclude_each_other_as_long_as_nobody_is_stopped_within_a_claim() {
     let without = |lock| Lock {
         flock_command: false,
         ..lock
     };
-    mended_peers_hold(without);
-    for crowd in [mended(1, 1, 0), mended(0, 2, 0)] {
+    fixed_peers_hold(without);
+    for crowd in [fixed(1, 1, 0), fixed(0, 2, 0)] {
         let lock = without(Lock {
             corpse: true,
             crashes: 0,
@@ -815,9 +815,9 @@ fn without_flock_mended_peers_exclude_each_other_as_long_as_nobody_is_stopped_wi
 /// P3: the worst that happens to a fixed holder that is stopped for 30 s is that it is robbed. It is told, and
 /// removes nothing.
 #[test]
-fn a_robbed_mended_holder_is_told_and_removes_nothing() {
+fn a_robbed_fixed_holder_is_told_and_removes_nothing() {
     for flock_command in [true, false] {
-        mended_peers_hold(|lock| Lock {
+        fixed_peers_hold(|lock| Lock {
             flock_command,
             acquisitions: 1,
             freezes: 1,
@@ -829,14 +829,14 @@ fn a_robbed_mended_holder_is_told_and_removes_nothing() {
 
 /// It may be robbed within its own file, which the file's identity does not show.
 #[test]
-fn a_mended_release_has_to_look_at_the_stamp_too() {
+fn a_fixed_release_has_to_look_at_the_stamp_too() {
     let with = Lock {
         freezes: 1,
         crashes: 0,
-        ..mended(0, 2, 0)
+        ..fixed(0, 2, 0)
     };
     let without = Lock {
-        mended_stamp: false,
+        fixed_stamp: false,
         ..with
     };
     needs(&with, &without, UNTOLD);
@@ -846,34 +846,34 @@ fn a_mended_release_has_to_look_at_the_stamp_too() {
 /// It is not enough that the stamp is never missing: if the takeover is by rename as before, two take over one stale
 /// lock.
 #[test]
-fn a_mended_peer_that_renames_over_a_stale_lock_is_not_mended() {
+fn a_fixed_peer_that_renames_over_a_stale_lock_is_not_fixed() {
     let with = Lock {
         corpse: true,
         crashes: 0,
         timely: false,
-        ..mended(0, 2, 0)
+        ..fixed(0, 2, 0)
     };
     for flock_command in [true, false] {
         let trace = finds(
             &Lock {
-                mended_claim: Claim::Rename,
+                fixed_claim: Claim::Rename,
                 flock_command,
                 ..with
             },
             DOUBLE,
         );
-        assert!(trace.has("M", "rename(parked, lock)"));
+        assert!(trace.has("F", "rename(parked, lock)"));
     }
     holds(&with);
 }
 
 /// As with library peers: a shipped peer reads the dead stamp before the claim, and renames over it afterwards.
 #[test]
-fn without_settle_a_shipped_peer_renames_over_a_lock_that_a_mended_one_claimed() {
+fn without_settle_a_shipped_peer_renames_over_a_lock_that_a_fixed_one_claimed() {
     let with = Lock {
         corpse: true,
         crashes: 0,
-        ..mended(0, 1, 1)
+        ..fixed(0, 1, 1)
     };
     let trace = needs(&with, &Lock { settle: false, ..with }, DOUBLE);
     assert!(trace.has("S", "rename(tmp, lock)"));
@@ -881,11 +881,11 @@ fn without_settle_a_shipped_peer_renames_over_a_lock_that_a_mended_one_claimed()
 
 /// Fixed peers protect nobody else: two unfixed ones beside them still rob each other, and them.
 #[test]
-fn one_peer_as_shipped_is_the_limit_for_mended_peers_too() {
+fn one_peer_as_shipped_is_the_limit_for_fixed_peers_too() {
     finds(
         &Lock {
             crashes: 0,
-            ..mended(0, 1, 2)
+            ..fixed(0, 1, 2)
         },
         DOUBLE,
     );

@@ -164,7 +164,7 @@ fn a_checkpoint_keeps_what_was_appended_where_an_undone_append_was_seen() {
 }
 
 #[test]
-fn an_undo_takes_nothing_from_one_who_has_stolen_the_lock() {
+fn an_undo_takes_nothing_from_a_thief() {
     let scratch = Rc::new(Scratch::new());
     let lock = scratch.open();
     lock.journal()
@@ -461,7 +461,7 @@ fn an_append_whose_last_look_fails_is_undone() {
 }
 
 #[test]
-fn those_who_inspect_do_not_keep_a_try_from_taking_over() {
+fn inspecting_does_not_keep_a_try_from_taking_over() {
     let scratch = Scratch::new();
     let lock = Options::new().settle(Duration::ZERO).open(&scratch.0).unwrap();
     let stamp = {
@@ -545,9 +545,9 @@ fn child_has_descriptor_beneath(path: &[u8]) -> bool {
 }
 
 #[test]
-fn memory_that_cannot_be_had_is_an_error_and_not_an_abort() {
+fn running_out_of_memory_is_an_error_and_not_an_abort() {
     const MARK: &str = "JLOCK_TEST_SHORT_OF_MEMORY";
-    let name = "memory_that_cannot_be_had_is_an_error_and_not_an_abort";
+    let name = "running_out_of_memory_is_an_error_and_not_an_abort";
     if let Some(dir) = std::env::var_os(MARK) {
         let lock = Lock::open(dir).unwrap();
         for megabytes in [8, 16, 24, 32, 48, 64] {
@@ -626,7 +626,7 @@ fn a_kill_leaves_all_of_an_append_or_nothing() {
     }
     let scratch = Scratch::new();
     let lock = Options::new().settle(Duration::ZERO).open(&scratch.0).unwrap();
-    let mut mended = 0;
+    let mut cuts = 0;
     for round in 0..200 {
         let mut writer = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", name, "--test-threads=1"])
@@ -641,7 +641,7 @@ fn a_kill_leaves_all_of_an_append_or_nothing() {
         writer.kill().unwrap();
         writer.wait().unwrap();
         let cut = scratch.journal().exists() && !scratch.content().ends_with('\n');
-        mended += usize::from(cut);
+        cuts += usize::from(cut);
         let after = format!("after/{round}");
         lock.journal().append([Entry::changed(&after)]).unwrap();
         let content = scratch.content();
@@ -658,7 +658,7 @@ fn a_kill_leaves_all_of_an_append_or_nothing() {
             lock.journal().write_header(1_700_000_000_000).unwrap();
         }
     }
-    println!("{mended} of 200 kills cut a line");
+    println!("{cuts} of 200 kills cut a line");
 }
 
 // --------------------------------------------------------------------------------------------------- the line of waiters
@@ -1053,7 +1053,7 @@ fn a_dead_waiters_ticket_is_swept_by_whoever_comes() {
 }
 
 #[test]
-fn a_dead_waiters_ticket_holds_nobody_up_and_is_removed_by_those_behind_it() {
+fn a_dead_waiters_ticket_delays_nobody_and_is_removed_by_those_behind_it() {
     disturb_waiters(|scope, scratch, waiting| {
         let go: Vec<_> = (0..2)
             .map(|_| {
@@ -1083,7 +1083,7 @@ fn a_dead_waiters_ticket_holds_nobody_up_and_is_removed_by_those_behind_it() {
 }
 
 #[test]
-fn a_waiter_that_may_not_be_looked_at_is_nobody_to_wait_for() {
+fn a_waiter_that_may_not_be_looked_at_is_not_waited_for() {
     static REFUSED: AtomicU32 = AtomicU32::new(0);
     let scratch = Scratch::new();
     let holder = scratch.open();

@@ -12,10 +12,7 @@ mod library;
 #[path = "vectors/program.rs"]
 mod program;
 #[path = "cli/scene.rs"]
-#[allow(
-    dead_code,
-    reason = "tools of the command's tests; this one only needs the command"
-)]
+#[allow(dead_code, reason = "tools of the command's tests; this one only needs the command")]
 mod scene;
 #[path = "abi/tools.rs"]
 #[allow(dead_code, reason = "tools of several tests")]

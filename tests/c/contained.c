@@ -206,7 +206,7 @@ static int time_out(struct jlock *lock) {
   return rc == -ECANCELED ? 0 : rc;
 }
 
-static void want_of_memory_is_said_and_got_over(void) {
+static void running_out_of_memory_is_reported_and_survived(void) {
   listen();
   at_each_allocation(0, NULL, acquire_and_release, NONE_FROM_THEN_ON);
   at_each_allocation(0, NULL, append_one, NONE_FROM_THEN_ON);
@@ -219,7 +219,7 @@ static void want_of_memory_is_said_and_got_over(void) {
   nothing_was_said();
 }
 
-static void want_of_memory_under_a_hold_is_got_over(void) {
+static void running_out_of_memory_under_a_hold_is_survived(void) {
   at_each_allocation(0, jlock_acquire, append_one, NONE_FROM_THEN_ON);
   at_each_allocation(0, jlock_acquire, rewrite_for_a_stamp, NONE_FROM_THEN_ON);
   at_each_allocation(0, jlock_acquire, checkpoint, NONE_FROM_THEN_ON);
@@ -248,12 +248,12 @@ static int leave_a_dead_lock(struct jlock *lock) {
   return 0;
 }
 
-static void want_of_memory_in_a_take_over_is_got_over(void) {
+static void running_out_of_memory_in_a_takeover_is_survived(void) {
   at_each_allocation(0, leave_a_dead_lock, acquire_and_release, NONE_FROM_THEN_ON);
   at_each_allocation(0, leave_a_dead_lock, look, NONE_FROM_THEN_ON);
 }
 
-static void want_of_memory_while_waiting_is_got_over(void) {
+static void running_out_of_memory_while_waiting_is_survived(void) {
   for (int mode = ONE_FAILS; mode <= NONE_FROM_THEN_ON; mode++) {
     int done = 0;
     for (long at = 0; !done; at++) {
@@ -321,11 +321,11 @@ const struct claim claims[] = {
     CLAIM(a_panic_is_silent_and_its_message_arrives),
     CLAIM(after_a_panic_a_handle_can_only_be_closed),
     CLAIM(a_thread_that_met_a_panic_goes_on),
-    CLAIM(want_of_memory_is_said_and_got_over),
-    CLAIM(want_of_memory_under_a_hold_is_got_over),
+    CLAIM(running_out_of_memory_is_reported_and_survived),
+    CLAIM(running_out_of_memory_under_a_hold_is_survived),
     CLAIM(want_of_memory_does_not_cost_a_hold),
-    CLAIM(want_of_memory_in_a_take_over_is_got_over),
-    CLAIM(want_of_memory_while_waiting_is_got_over),
+    CLAIM(running_out_of_memory_in_a_takeover_is_survived),
+    CLAIM(running_out_of_memory_while_waiting_is_survived),
     CLAIM(want_of_memory_keeps_a_handle_from_opening),
     CLAIM(want_of_memory_does_not_keep_a_handle_from_closing),
     END_OF_CLAIMS,

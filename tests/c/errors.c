@@ -103,7 +103,7 @@ static void any_number_has_a_text(void) {
   CHECK(*jlock_strerror(INT_MIN) && *jlock_strerror(INT_MAX));
 }
 
-static void a_positive_errno_is_no_success(void) {
+static void a_positive_errno_is_not_success(void) {
   CHECK(!strcmp(jlock_strerror(0), "success"));
   CHECK(!strcmp(jlock_strerror(EACCES), jlock_strerror(-EACCES)));
   for (int code = 1; code <= 4095; code++) CHECK(strcmp(jlock_strerror(code), "success"));
@@ -133,7 +133,7 @@ static void a_message_is_cut_to_fit_as_snprintf_does(void) {
   OK(jlock_close(lock));
 }
 
-static void a_handle_tells_its_own_last_failure(void) {
+static void a_handle_reports_its_own_last_failure(void) {
   struct jlock *one = open_default(), *two = open_default();
   IS(jlock_release(one), JLOCK_ENOTHELD);
   char first[1024];
@@ -174,10 +174,10 @@ const struct claim claims[] = {
     CLAIM(out_is_null_after_a_failure),
     CLAIM(every_code_has_a_text_of_its_own),
     CLAIM(any_number_has_a_text),
-    CLAIM(a_positive_errno_is_no_success),
+    CLAIM(a_positive_errno_is_not_success),
     CLAIM(there_is_no_message_before_the_first_failure),
     CLAIM(a_message_is_cut_to_fit_as_snprintf_does),
-    CLAIM(a_handle_tells_its_own_last_failure),
+    CLAIM(a_handle_reports_its_own_last_failure),
     CLAIM(errno_is_neither_read_nor_set),
     CLAIM(the_version_is_the_same_in_both_forms),
     END_OF_CLAIMS,

@@ -110,7 +110,7 @@ static rlim_t limit(int resource, rlim_t soft) {
   return before;
 }
 
-static void no_more_descriptors_is_said_and_got_over(void) {
+static void running_out_of_descriptors_is_reported_and_survived(void) {
   struct jlock *lock = open_with_journal(), *other = open_default(), *none;
   OK(acquire_and_release(other));
   struct jlock_snapshot *snapshot;
@@ -163,7 +163,7 @@ static void a_file_size_limit_undoes_an_append(void) {
   is_usable_again(lock);
 }
 
-static void a_file_size_limit_is_no_signal(void) {
+static void a_file_size_limit_raises_no_signal(void) {
   struct jlock *lock = open_with_journal(); /* SIGXFSZ would end this process */
   struct jlock_entry *entries = many_entries(100);
   rlim_t before = limit(RLIMIT_FSIZE, 1024);
@@ -197,7 +197,7 @@ static void a_signal_of_the_programs_own_stays_pending(void) {
 
 /* ------------------------------------------------------------------------------------------------- EROFS, EACCES */
 
-static void a_read_only_file_system_is_said_and_got_over(void) {
+static void a_read_only_file_system_is_reported_and_survived(void) {
   have_private_mounts();
   write_file(JOURNAL, BEFORE);
   SYSTEM(mount(dir, dir, NULL, MS_BIND, NULL));
@@ -226,7 +226,7 @@ static void become_nobody(void) {
   SYSTEM(seteuid(65534));
 }
 
-static void a_directory_that_may_not_be_written_to_is_said_and_got_over(void) {
+static void a_directory_that_may_not_be_written_to_is_reported_and_survived(void) {
   become_nobody();
   write_file(JOURNAL, BEFORE);
   SYSTEM(chmod(dir, 0555));
@@ -242,7 +242,7 @@ static void a_directory_that_may_not_be_written_to_is_said_and_got_over(void) {
   is_usable_again(lock);
 }
 
-static void a_directory_that_may_not_be_listed_will_do(void) {
+static void a_directory_that_may_not_be_listed_is_good_enough(void) {
   become_nobody();
   SYSTEM(chmod(dir, 0300));
   struct jlock *lock = open_with_journal(), *other = open_with(0, 20);
@@ -254,7 +254,7 @@ static void a_directory_that_may_not_be_listed_will_do(void) {
   is_usable_again(lock);
 }
 
-static void a_journal_that_may_not_be_written_to_is_said_and_got_over(void) {
+static void a_journal_that_may_not_be_written_to_is_reported_and_survived(void) {
   become_nobody();
   struct jlock *lock = open_with_journal();
   SYSTEM(chmod(path_of(JOURNAL), 0444));
@@ -285,7 +285,7 @@ static void a_lock_that_may_not_be_read_is_waited_for(void) {
 
 /* ------------------------------------------------------------------------------------------------------- ENOENT */
 
-static void a_directory_that_is_gone_is_said(void) {
+static void a_directory_that_is_gone_is_reported(void) {
   SYSTEM(mkdir(path_of("d"), 0777));
   struct jlock *lock;
   struct jlock_options options;
@@ -327,17 +327,17 @@ const struct claim claims[] = {
     CLAIM(a_full_disk_leaves_the_journal_that_was_to_be_replaced),
     CLAIM(a_full_disk_leaves_a_missing_journal_missing),
     CLAIM(a_full_disk_keeps_a_new_handle_from_acquiring),
-    CLAIM(no_more_descriptors_is_said_and_got_over),
+    CLAIM(running_out_of_descriptors_is_reported_and_survived),
     CLAIM(a_lack_of_descriptors_at_the_open_weakens_no_lock),
     CLAIM(a_file_size_limit_undoes_an_append),
-    CLAIM(a_file_size_limit_is_no_signal),
+    CLAIM(a_file_size_limit_raises_no_signal),
     CLAIM(a_signal_of_the_programs_own_stays_pending),
-    CLAIM(a_read_only_file_system_is_said_and_got_over),
-    CLAIM(a_directory_that_may_not_be_written_to_is_said_and_got_over),
-    CLAIM(a_directory_that_may_not_be_listed_will_do),
-    CLAIM(a_journal_that_may_not_be_written_to_is_said_and_got_over),
+    CLAIM(a_read_only_file_system_is_reported_and_survived),
+    CLAIM(a_directory_that_may_not_be_written_to_is_reported_and_survived),
+    CLAIM(a_directory_that_may_not_be_listed_is_good_enough),
+    CLAIM(a_journal_that_may_not_be_written_to_is_reported_and_survived),
     CLAIM(a_lock_that_may_not_be_read_is_waited_for),
-    CLAIM(a_directory_that_is_gone_is_said),
+    CLAIM(a_directory_that_is_gone_is_reported),
     CLAIM(a_parked_stamp_that_was_swept_is_made_again),
     END_OF_CLAIMS,
 };

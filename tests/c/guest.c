@@ -361,7 +361,7 @@ static void errno_is_as_the_caller_left_it(void) {
   KEEPS_ERRNO(jlock_close(other));
 }
 
-static void a_sleep_that_is_refused_is_slept_otherwise(void) {
+static void a_sleep_that_is_refused_is_slept_in_another_way(void) {
   kill_child(holder());
   filter(SYS_clock_nanosleep, SECCOMP_RET_ERRNO | EPERM, 0);
   struct jlock *lock = open_with(0, 100);
@@ -421,7 +421,7 @@ const struct claim claims[] = {
     CLAIM(a_fork_does_not_wait_for_an_open_of_another_thread),
     CLAIM(a_thread_is_cancelled_between_calls),
     CLAIM(errno_is_as_the_caller_left_it),
-    CLAIM(a_sleep_that_is_refused_is_slept_otherwise),
+    CLAIM(a_sleep_that_is_refused_is_slept_in_another_way),
     CLAIM(a_small_stack_is_enough),
     END_OF_CLAIMS,
 };

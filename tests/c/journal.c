@@ -247,7 +247,7 @@ static void any_name_beneath_an_open_directory_is_a_journal(void) {
   OK(jlock_close(usual));
 }
 
-static void the_working_directory_will_do(void) {
+static void the_working_directory_is_accepted(void) {
   SYSTEM(chdir(dir));
   struct jlock *lock;
   OK(jlock_open_at(AT_FDCWD, JOURNAL, NULL, 0, &lock));
@@ -290,7 +290,7 @@ const struct claim claims[] = {
     CLAIM(reading_takes_no_lock),
     CLAIM(sync_changes_nothing_but_the_time_it_takes),
     CLAIM(any_name_beneath_an_open_directory_is_a_journal),
-    CLAIM(the_working_directory_will_do),
+    CLAIM(the_working_directory_is_accepted),
     CLAIM(what_is_not_a_file_name_is_refused),
     END_OF_CLAIMS,
 };

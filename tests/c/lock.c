@@ -64,7 +64,7 @@ static void closing_releases_and_leaves_nothing_behind(void) {
   SYSTEM(mkdir(dir, 0777));
 }
 
-static void a_time_out_comes_in_time_and_names_the_holder(void) {
+static void a_timeout_comes_in_time_and_names_the_holder(void) {
   pid_t pid = holder();
   struct jlock *lock = open_with(0, 100000);
   int64_t begun = now_ms();
@@ -78,7 +78,7 @@ static void a_time_out_comes_in_time_and_names_the_holder(void) {
   kill_child(pid);
 }
 
-static void the_options_time_out_is_what_acquire_waits(void) {
+static void acquire_waits_for_the_timeout_of_the_options(void) {
   struct jlock *one = open_default(), *two = open_with(0, 120);
   OK(jlock_acquire(one));
   int64_t begun = now_ms();
@@ -280,7 +280,7 @@ static void an_acquire_that_is_started_goes_on_until_the_holders_death(void) {
   OK(jlock_close(lock));
 }
 
-static void an_acquire_that_is_started_times_out_by_its_descriptor_alone(void) {
+static void an_acquire_that_is_started_times_out_by_its_descriptor(void) {
   struct jlock *one = open_default(), *two = open_default();
   OK(jlock_acquire(one));
   int64_t begun = now_ms();
@@ -454,7 +454,7 @@ static void the_wait_descriptor_is_silent_until_the_holders_death(void) {
   OK(jlock_close(lock));
 }
 
-static void the_wait_descriptor_tells_a_cancel(void) {
+static void the_wait_descriptor_signals_a_cancel(void) {
   struct jlock *one = open_default(), *two = open_patient();
   OK(jlock_acquire(one));
   IS(jlock_acquire_start(two, -1), -EINPROGRESS);
@@ -469,7 +469,7 @@ static void the_wait_descriptor_tells_a_cancel(void) {
   OK(jlock_close(one));
 }
 
-static void the_wait_descriptor_tells_the_end_of_the_time(void) {
+static void the_wait_descriptor_signals_the_timeout(void) {
   struct jlock *one = open_default(), *two = open_patient();
   OK(jlock_acquire(one));
   int64_t begun = now_ms();
@@ -595,7 +595,7 @@ static void eight_threads_share_a_handle_while_a_ninth_cancels(void) {
 
 /* ---------------------------------------------------------------------------------------------- dead and living */
 
-static void a_dead_holders_lock_is_taken_over_and_said_to_be(void) {
+static void a_dead_holders_lock_is_taken_over_and_reported_as_recovered(void) {
   struct jlock *lock = open_default();
   OK(acquire_and_release(lock));
   IS(jlock_recovered(lock), 0);
@@ -808,8 +808,8 @@ const struct claim claims[] = {
     CLAIM(releasing_twice_is_not_held),
     CLAIM(refreshing_without_a_hold_is_not_held),
     CLAIM(closing_releases_and_leaves_nothing_behind),
-    CLAIM(a_time_out_comes_in_time_and_names_the_holder),
-    CLAIM(the_options_time_out_is_what_acquire_waits),
+    CLAIM(a_timeout_comes_in_time_and_names_the_holder),
+    CLAIM(acquire_waits_for_the_timeout_of_the_options),
     CLAIM(a_release_ends_the_wait),
     CLAIM(the_holders_death_ends_the_wait),
     CLAIM(a_cancel_ends_the_wait_of_another_thread),
@@ -819,7 +819,7 @@ const struct claim claims[] = {
     CLAIM(an_acquire_that_is_started_on_a_free_lock_is_over),
     CLAIM(an_acquire_that_is_started_goes_on_until_the_release),
     CLAIM(an_acquire_that_is_started_goes_on_until_the_holders_death),
-    CLAIM(an_acquire_that_is_started_times_out_by_its_descriptor_alone),
+    CLAIM(an_acquire_that_is_started_times_out_by_its_descriptor),
     CLAIM(a_cancel_ends_an_acquire_that_is_started),
     CLAIM(one_acquire_is_in_progress_at_a_time),
     CLAIM(the_wait_descriptor_is_the_same_for_life_and_silent_without_an_acquire),
@@ -827,13 +827,13 @@ const struct claim claims[] = {
     CLAIM(closing_ends_an_acquire_that_is_started_and_leaves_its_place),
     CLAIM(the_wait_descriptor_is_silent_until_the_release),
     CLAIM(the_wait_descriptor_is_silent_until_the_holders_death),
-    CLAIM(the_wait_descriptor_tells_a_cancel),
-    CLAIM(the_wait_descriptor_tells_the_end_of_the_time),
+    CLAIM(the_wait_descriptor_signals_a_cancel),
+    CLAIM(the_wait_descriptor_signals_the_timeout),
     CLAIM(an_acquire_that_is_started_does_not_sleep_to_settle),
     CLAIM(a_journal_call_waits_its_own_time_for_an_acquire_that_is_started),
     CLAIM(nothing_but_acquiring_waits_for_another_threads_acquire),
     CLAIM(eight_threads_share_a_handle_while_a_ninth_cancels),
-    CLAIM(a_dead_holders_lock_is_taken_over_and_said_to_be),
+    CLAIM(a_dead_holders_lock_is_taken_over_and_reported_as_recovered),
     CLAIM(a_stopped_holder_is_waited_for_and_named),
     CLAIM(a_live_shipped_holder_is_waited_for_and_named),
     CLAIM(a_shipped_holder_that_is_silent_for_long_is_taken_over),

@@ -97,7 +97,7 @@ static void a_struct_shorter_than_the_first_is_invalid(void) {
   }
 }
 
-static void every_known_flag_is_taken_and_no_other(void) {
+static void every_known_flag_is_accepted_and_no_other(void) {
   for (int bit = 0; bit < 32; bit++) {
     struct later options = defaults();
     options.known.flags = (uint32_t)1 << bit;
@@ -139,7 +139,7 @@ static void no_create_leaves_a_missing_directory_missing(void) {
   CHECK(!lock && !exists("a"));
 }
 
-static void a_time_out_of_zero_does_not_wait(void) {
+static void a_timeout_of_zero_does_not_wait(void) {
   struct jlock *one = open_default(), *two = open_with(0, 0);
   OK(jlock_acquire(one));
   int64_t begun = now_ms();
@@ -203,12 +203,12 @@ const struct claim claims[] = {
     CLAIM(a_longer_struct_with_something_in_its_tail_is_too_big),
     CLAIM(a_struct_larger_than_a_page_is_too_big),
     CLAIM(a_struct_shorter_than_the_first_is_invalid),
-    CLAIM(every_known_flag_is_taken_and_no_other),
+    CLAIM(every_known_flag_is_accepted_and_no_other),
     CLAIM(retry_and_stale_must_not_be_zero),
     CLAIM(extreme_times_are_taken),
     CLAIM(a_missing_directory_is_made_with_those_above_it),
     CLAIM(no_create_leaves_a_missing_directory_missing),
-    CLAIM(a_time_out_of_zero_does_not_wait),
+    CLAIM(a_timeout_of_zero_does_not_wait),
     CLAIM(a_holder_of_the_first_size_is_filled_and_nothing_beyond),
     CLAIM(a_longer_holder_ends_in_zeros),
     CLAIM(a_holder_of_a_size_that_no_version_has_is_refused),

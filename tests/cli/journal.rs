@@ -53,7 +53,7 @@ fn a_file_that_is_called_dash_can_be_named() {
 }
 
 #[test]
-fn a_terminal_is_told_what_is_awaited_and_a_pipe_is_not() {
+fn a_terminal_is_told_what_input_is_expected_and_a_pipe_is_not() {
     let scene = Scene::new("terminal");
     let outcome = scene.sh("printf 'a\\n' | jlock append d").exits(0);
     assert_eq!(outcome.err, "");
@@ -202,7 +202,7 @@ fn text_is_a_journal_with_each_path_once() {
 }
 
 #[test]
-fn changed_and_deleted_paths_can_be_had_alone_and_bare() {
+fn changed_and_deleted_paths_can_be_printed_alone_and_bare() {
     let scene = with_entries("alone");
     scene.jlock("read --changed d").exits(0).prints("b\na c\nd\n");
     scene.jlock("read -d d").exits(0).prints("gone\nb\n");

@@ -227,7 +227,7 @@ fn the_examples_compile() {
 }
 
 #[test]
-fn mandoc_finds_nothing_to_say() {
+fn mandoc_has_no_complaints() {
     for name in pages().keys() {
         let output = tool("mandoc")
             .args(["-Tlint", name])
@@ -241,7 +241,7 @@ fn mandoc_finds_nothing_to_say() {
 }
 
 #[test]
-fn man_finds_nothing_to_warn_of() {
+fn man_has_no_warnings() {
     for name in pages().keys() {
         let mut man = tool("man");
         let page = Path::new("man").join(name);

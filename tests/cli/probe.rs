@@ -42,7 +42,7 @@ fn a_missing_directory_gives_66_and_is_not_created() {
 }
 
 #[test]
-fn what_is_no_directory_gives_66() {
+fn something_other_than_a_directory_gives_66() {
     let scene = Scene::new("probe-file");
     scene.jlock("probe d/changes.journal").exits(66).prints("");
 }

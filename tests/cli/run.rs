@@ -107,7 +107,7 @@ fn the_lock_is_held_while_the_command_runs_and_released_after() {
 }
 
 #[test]
-fn a_time_out_gives_1_and_names_the_holder() {
+fn a_timeout_gives_1_and_names_the_holder() {
     let scene = Scene::new("timeout");
     let holder = scene.hold("", "exec cat");
     let begun = Instant::now();
@@ -182,7 +182,7 @@ fn a_thread_keeps_the_lock_fresh_unless_told_not_to() {
 }
 
 #[test]
-fn a_lock_that_was_taken_away_is_said_and_gives_75() {
+fn a_lock_that_was_taken_away_is_reported_and_gives_75() {
     let scene = Scene::new("lost");
     scene
         .sh("jlock run d -- rm d/changes.journal.lock")
@@ -191,7 +191,7 @@ fn a_lock_that_was_taken_away_is_said_and_gives_75() {
 }
 
 #[test]
-fn a_command_that_fails_says_more_than_a_lost_lock() {
+fn the_exit_code_of_a_failed_command_comes_before_that_of_a_lost_lock() {
     let scene = Scene::new("lost-failed");
     scene
         .sh("jlock run d -- sh -c 'rm d/*.lock; exit 3'")

@@ -41,7 +41,7 @@ fn an_abandoned_lock_gives_2() {
 }
 
 #[test]
-fn a_shipped_peer_is_said_to_be_one() {
+fn a_shipped_peer_is_reported_as_one() {
     let scene = Scene::new("shipped");
     held_by_a_shipped_peer(&scene);
     let outcome = scene.jlock("status d").exits(1);
@@ -50,7 +50,7 @@ fn a_shipped_peer_is_said_to_be_one() {
 }
 
 #[test]
-fn a_lock_without_a_stamp_is_said_to_be_one() {
+fn a_lock_without_a_stamp_is_reported_as_one() {
     let scene = Scene::new("unknown");
     scene.write(LOCK, "somebody's own idea of a lock\n");
     let outcome = scene.jlock("status d").exits(1);
@@ -158,7 +158,7 @@ fn a_missing_directory_gives_66_and_is_not_created() {
 }
 
 #[test]
-fn what_is_no_lock_gives_65() {
+fn something_other_than_a_lock_gives_65() {
     let scene = Scene::new("not-a-lock");
     std::fs::create_dir(scene.path(LOCK)).expect("it can be made");
     scene

@@ -112,7 +112,7 @@ fn it_never_takes_the_lock() {
 }
 
 #[test]
-fn it_goes_on_when_the_directory_is_removed_and_made_anew() {
+fn it_goes_on_when_the_directory_is_removed_and_made_again() {
     let scene = Scene::new("watch-removed");
     let mut watching = watch(&scene, "");
     assert_eq!(change(&mut watching), "free");

@@ -44,7 +44,7 @@ GAPS: dict[str, tuple[str, str]] = {
     "the_keepalive_thread_takes_no_signals": (EVERYWHERE, "/proc shows the signal mask of qemu-user's own thread"),
     "a_child_is_told_where_the_kernel_only_says_that_it_wipes_pages": (EVERYWHERE, NO_SECCOMP),
     "a_fork_does_not_wait_for_an_open_of_another_thread": (EVERYWHERE, NO_SECCOMP),
-    "a_sleep_that_is_refused_is_slept_otherwise": (EVERYWHERE, NO_SECCOMP),
+    "a_sleep_that_is_refused_is_slept_in_another_way": (EVERYWHERE, NO_SECCOMP),
 }
 
 

@@ -38,7 +38,7 @@ fn a_kill_at_any_call_loses_nothing_and_blocks_nobody() {
 }
 
 #[test]
-fn an_error_at_any_call_is_told_and_breaks_nothing() {
+fn an_error_at_any_call_is_reported_and_breaks_nothing() {
     let all = std::env::var_os("JLOCK_PROVE").is_some();
     let number = AtomicUsize::new(0);
     run_all("errors", |_, call| {

@@ -51,7 +51,7 @@ fn a_lock_that_is_dated_in_the_future_grows_old_as_one_looks() {
 }
 
 #[test]
-fn the_age_of_a_lock_that_is_dated_in_the_future_is_said_in_sense() {
+fn the_age_of_a_lock_that_is_dated_in_the_future_is_reported_sensibly() {
     let scene = Scene::new();
     fs::write(lock_of(&scene.0), "foreign\n").unwrap();
     date(&lock_of(&scene.0), SystemTime::now() + DAY);
@@ -159,7 +159,7 @@ fn leave_dead_as(user: u32, dir: &Path) {
 }
 
 #[test]
-fn in_a_sticky_directory_it_is_said_who_may_take_over() {
+fn in_a_sticky_directory_the_message_says_who_may_take_over() {
     if !is_root() {
         return;
     }

@@ -133,12 +133,12 @@ fn follows(event: Event) {
 }
 
 #[test]
-fn a_directory_that_is_removed_and_made_anew_is_found() {
+fn a_directory_that_is_removed_and_made_again_is_found() {
     follows(remove);
 }
 
 #[test]
-fn a_directory_that_is_moved_away_and_made_anew_is_found() {
+fn a_directory_that_is_moved_away_and_made_again_is_found() {
     follows(move_away);
 }
 

@@ -79,7 +79,7 @@ fn a_leased_journal_is_written_and_read_once_it_is_given_back() {
 }
 
 #[test]
-fn a_lease_that_is_kept_is_named_and_ends_with_the_time_out() {
+fn a_lease_that_is_kept_is_named_when_the_timeout_is_over() {
     let scene = Scene::new();
     let lock = options().timeout(Duration::from_millis(50)).open(&scene.0).unwrap();
     stamp(&lock, "before").unwrap();
@@ -117,7 +117,7 @@ fn a_leased_lock_is_taken_over_once_it_is_given_back() {
 }
 
 #[test]
-fn a_lock_whose_lease_is_kept_is_waited_for_and_said_to_be_leased() {
+fn a_lock_whose_lease_is_kept_is_waited_for_and_reported_as_leased() {
     let scene = Scene::new();
     leave_dead(&scene);
     let lock = options().timeout(Duration::from_millis(50)).open(&scene.0).unwrap();

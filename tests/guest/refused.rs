@@ -332,7 +332,7 @@ fn each<T: Sync>(all: &[T], run: impl Fn(&T) -> String + Sync) {
 }
 
 #[test]
-fn a_call_that_is_refused_for_good_ends_nothing_and_halves_nothing() {
+fn a_call_that_is_refused_for_good_ends_no_program_and_halves_no_entry() {
     let only = std::env::var("JLOCK_REFUSE").ok(); // one call only, to investigate it
     let mut all = Vec::new();
     for (name, call) in CALLS {

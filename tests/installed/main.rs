@@ -457,7 +457,7 @@ fn uninstall_removes_what_install_put_there() {
 }
 
 #[test]
-fn the_library_is_built_for_the_target_that_cargo_is_told_of() {
+fn the_library_is_built_for_the_target_that_cargo_is_given() {
     let scratch = Scratch::new("target");
     let version = text(tool("rustc").arg("-vV"));
     let host = version.lines().find_map(|line| line.strip_prefix("host: "));

@@ -22,7 +22,7 @@ const ODD_LINES: [&str; 9] = [
 ];
 
 #[test]
-fn it_drops_what_was_seen_whatever_stands_behind_the_paths() {
+fn it_drops_what_was_seen_whatever_follows_the_paths() {
     for lines in ODD_LINES {
         let scratch = Scratch::with(lines);
         let lock = scratch.open();
@@ -91,7 +91,7 @@ fn a_new_journal_has_no_flock() {
 }
 
 #[test]
-fn what_is_brought_over_late_is_written_over_nobody() {
+fn what_is_brought_over_late_overwrites_nobodys_entry() {
     let scratch = Scratch::with("seen\n");
     let lock = scratch.open();
     lock.acquire().unwrap().release().unwrap(); // parks

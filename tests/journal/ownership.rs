@@ -103,7 +103,7 @@ fn an_access_control_list_and_the_users_attributes_stay() {
 }
 
 #[test]
-fn a_list_that_the_directory_gives_is_not_taken() {
+fn a_list_that_the_directory_would_give_is_not_taken_over() {
     let scratch = Scratch::with("a\n");
     fs::set_permissions(scratch.journal(), Permissions::from_mode(0o600)).unwrap();
     let dir = File::open(&scratch.0).unwrap();
@@ -117,7 +117,7 @@ fn a_list_that_the_directory_gives_is_not_taken() {
 }
 
 #[test]
-fn who_cannot_give_it_back_does_not_take_it() {
+fn a_user_who_cannot_give_it_back_does_not_take_it() {
     if !is_root() {
         return;
     }

@@ -130,7 +130,7 @@ fn what_is_added_while_it_is_read_is_left_out_if_it_is_not_whole() {
 }
 
 #[test]
-fn a_hole_is_told_and_not_read_as_a_path() {
+fn a_hole_is_reported_and_not_read_as_a_path() {
     let scratch = Scratch::with("whole\nhole\0\0\0\nmore\n");
     let error = scratch.open().journal().read().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Header);
@@ -141,7 +141,7 @@ fn a_hole_is_told_and_not_read_as_a_path() {
 }
 
 #[test]
-fn an_append_takes_nul_bytes_at_the_end_away() {
+fn an_append_removes_nul_bytes_at_the_end() {
     for (before, after) in [("whole\n\0\0", "whole\nnew\n"), ("whole\nhalf\0", "whole\nnew\n")] {
         let scratch = Scratch::with(before);
         scratch.open().journal().append([Entry::changed("new")]).unwrap();

@@ -88,7 +88,7 @@ pub const DEAD: Lib = Lib {
     fd: NONE,
     out: NONE,
     waits: 0,
-    mended: false,
+    fixed: false,
     late: false,
     robbed: false,
 };
@@ -132,7 +132,7 @@ pub fn die(state: &mut State, peer: usize) {
     }
     state.libs[peer] = Lib {
         out: state.libs[peer].out,
-        mended: state.libs[peer].mended,
+        fixed: state.libs[peer].fixed,
         ..DEAD
     };
 }
@@ -150,7 +150,7 @@ fn close(state: &mut State, peer: usize) {
 fn park(state: &mut State, peer: usize, config: &Lock) {
     let pid = peer as Pid;
     let lib = state.libs[peer];
-    if lib.mended {
+    if lib.fixed {
         if lib.nameless {
             state.libs[peer].park = state.create(Content::Stamp(pid), NO_PID);
             state.libs[peer].nameless = false;
@@ -227,7 +227,7 @@ pub fn go(config: &Lock, state: &State, peer: usize, emit: &mut impl FnMut(Step<
             next.claimed(peer);
         }
         let begins = lib.at != At::Hold && now.at == At::Hold;
-        let stale = begins && !now.mended && next.inode(now.own()).aged;
+        let stale = begins && !now.fixed && next.inode(now.own()).aged;
         emit(Step {
             by: state.name(peer as Pid),
             what,
@@ -241,7 +241,7 @@ pub fn go(config: &Lock, state: &State, peer: usize, emit: &mut impl FnMut(Step<
     let mut other = *state;
     match lib.at {
         // Before the link, unless it was stopped between the two.
-        At::Link if lib.park != NONE && !lib.mended && state.inode(lib.park).aged => {
+        At::Link if lib.park != NONE && !lib.fixed && state.inode(lib.park).aged => {
             other.inode_mut(lib.park).aged = false;
             emit(other, "futimens(parked)", None);
         }
@@ -312,7 +312,7 @@ fn take(config: &Lock, state: &mut State, peer: usize) -> (&'static str, Option<
 fn link(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     let lib = &mut state.libs[peer];
     match state.lock {
-        NONE if lib.mended => {
+        NONE if lib.fixed => {
             lib.at = At::Hold;
             lib.nameless = true; // its private name is removed at once
             state.lock = lib.park;
@@ -356,12 +356,12 @@ fn begin_linked(config: &Lock, state: &mut State, peer: usize) {
 fn contend(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     let lib = state.libs[peer];
     // A fixed peer looks too, but only to save a settle.
-    let judge = if config.recheck && !lib.mended {
+    let judge = if config.recheck && !lib.fixed {
         At::Recheck
     } else {
         At::Judge
     };
-    let flock = if lib.mended { config.flock_command } else { config.flock };
+    let flock = if lib.fixed { config.flock_command } else { config.flock };
     match lib.at {
         At::Open if state.lock == NONE => {
             state.libs[peer].at = At::Link;
@@ -395,13 +395,13 @@ fn contend(config: &Lock, state: &mut State, peer: usize) -> &'static str {
 fn judge(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     let lib = state.libs[peer];
     let inode = state.inode(lib.fd);
-    let lease = config.leases() && !lib.mended;
+    let lease = config.leases() && !lib.fixed;
     match inode.content {
         Content::Alien => {
             claim(config, state, peer);
             "pread(lock): the stamp of a process long gone: a corpse"
         }
-        Content::Stamp(pid) if config.flock && !lib.mended && is_library(state, pid) => {
+        Content::Stamp(pid) if config.flock && !lib.fixed && is_library(state, pid) => {
             claim(config, state, peer);
             "pread(lock): a library stamp and its flock was free: a corpse"
         }
@@ -432,7 +432,7 @@ fn judge(config: &Lock, state: &mut State, peer: usize) -> &'static str {
 fn weigh(config: &Lock, state: &mut State, peer: usize) -> &'static str {
     let lib = state.libs[peer];
     let inode = state.inode(lib.fd);
-    let lease = config.leases() && !lib.mended;
+    let lease = config.leases() && !lib.fixed;
     match (lib.at, inode.content) {
         (At::Lease | At::LeaseAgain, _) if state.is_open_for_writing(lib.fd) => {
             again(state, peer, config);
@@ -448,7 +448,7 @@ fn weigh(config: &Lock, state: &mut State, peer: usize) -> &'static str {
         }
         // With the `flock` in hand, it would know that the file is no living library peer's.
         (At::Ask, Content::Stamp(pid))
-            if lib.mended && !config.flock_command && state.alive(pid) && is_library(state, pid) =>
+            if lib.fixed && !config.flock_command && state.alive(pid) && is_library(state, pid) =>
         {
             again(state, peer, config);
             "kill(holder, 0) = 0, and a library stamp: waits, however old it is"
@@ -490,7 +490,7 @@ fn weigh(config: &Lock, state: &mut State, peer: usize) -> &'static str {
 }
 
 fn looks_alive(config: &Lock, state: &State, peer: usize, pid: Pid) -> bool {
-    let hidden = config.foreign && pid as usize >= LIBS && !state.libs[peer].mended;
+    let hidden = config.foreign && pid as usize >= LIBS && !state.libs[peer].fixed;
     state.alive(pid) && !hidden
 }
 
@@ -504,12 +504,12 @@ fn seems_alive(config: &Lock, state: &State, peer: usize, content: Content) -> b
 /// Goes on to claim the corpse that it has judged.
 fn claim(config: &Lock, state: &mut State, peer: usize) {
     let lib = state.libs[peer];
-    let wanted = if lib.mended { config.mended_claim } else { config.claim };
+    let wanted = if lib.fixed { config.fixed_claim } else { config.claim };
     let is_empty = matches!(state.inode(lib.fd).content, Content::Empty(_));
     // Where there are leases, nobody who could still stamp an empty lock has it open.
-    let beyond_reach = config.leases() || lib.mended || !config.parked;
+    let beyond_reach = config.leases() || lib.fixed || !config.parked;
     let at = match wanted {
-        Claim::InPlace if is_empty && config.parked && !lib.mended && !config.empties_in_place => At::Exchange,
+        Claim::InPlace if is_empty && config.parked && !lib.fixed && !config.empties_in_place => At::Exchange,
         Claim::InPlace if is_empty && !beyond_reach => At::WriteEmpty,
         Claim::InPlace => At::Write,
         Claim::Exchange => At::Exchange,
@@ -528,7 +528,7 @@ fn freshen(state: &mut State, park: File) {
 }
 
 fn is_library(state: &State, pid: Pid) -> bool {
-    state.libs.get(pid as usize).is_some_and(|lib| !lib.mended)
+    state.libs.get(pid as usize).is_some_and(|lib| !lib.fixed)
 }
 
 fn claim_in_place(config: &Lock, state: &mut State, peer: usize) -> &'static str {
@@ -601,7 +601,7 @@ fn settle(config: &Lock, state: &mut State, peer: usize) {
     } else {
         0
     };
-    if config.mended > 0 && config.timely {
+    if config.fixed > 0 && config.timely {
         state.libs[peer].waits |= state.claiming() & !(1 << (SHIPS + peer));
     }
 }
@@ -700,7 +700,7 @@ fn settle_late(config: &Lock, state: &mut State, peer: usize) -> &'static str {
 
 fn release(config: &Lock, state: &mut State, peer: usize, fault: &mut Option<&'static str>) -> &'static str {
     let own = state.libs[peer].own();
-    let ours = state.lock == own && (!config.mended_stamp || stamp_is_own(state, peer));
+    let ours = state.lock == own && (!config.fixed_stamp || stamp_is_own(state, peer));
     let settles = state.libs[peer].at == At::Hold || config.releases_settle_again;
     if settles && state.inode(own).aged {
         state.inode_mut(own).aged = false;
@@ -729,7 +729,7 @@ fn release(config: &Lock, state: &mut State, peer: usize, fault: &mut Option<&'s
 /// Only a fixed peer has to check this, because it may be robbed within its own file.
 fn stamp_is_own(state: &State, peer: usize) -> bool {
     let lib = state.libs[peer];
-    !lib.mended || state.inode(lib.own()).content == Content::Stamp(peer as Pid)
+    !lib.fixed || state.inode(lib.own()).content == Content::Stamp(peer as Pid)
 }
 
 fn unlink(config: &Lock, state: &mut State, peer: usize, fault: &mut Option<&'static str>) -> &'static str {

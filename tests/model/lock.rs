@@ -72,7 +72,7 @@ pub struct Lib {
     /// Whom the settle still waits for, as bits: the shipped peers, then the library peers.
     pub waits: u8,
     /// A shipped peer whose lock was fixed in place (`docs/codegraph-lock.js`).
-    pub mended: bool,
+    pub fixed: bool,
     /// 30 s passed during its hold without a sign of life.
     pub late: bool,
     /// So it may have been robbed: only the peer itself still thinks that it holds.
@@ -146,15 +146,15 @@ pub struct Lock {
     pub libs: usize,
     pub ships: usize,
     /// Shipped peers with a fixed lock.
-    pub mended: usize,
+    pub fixed: usize,
     /// The fixed peers find a flock(1), and use it to take a corpse's `flock`.
     pub flock_command: bool,
     /// Nobody is stopped for longer than a settle between reading a corpse and writing to it.
     pub timely: bool,
     /// How a fixed peer claims a corpse: as it should, or as it used to.
-    pub mended_claim: Claim,
+    pub fixed_claim: Claim,
     /// A fixed peer's release looks at the stamp as well as at the file.
-    pub mended_stamp: bool,
+    pub fixed_stamp: bool,
     /// The second shipped peer starts only when the first is gone.
     pub in_turn: bool,
     pub acquisitions: u8,
@@ -214,11 +214,11 @@ impl Lock {
         Lock {
             libs,
             ships,
-            mended: 0,
+            fixed: 0,
             flock_command: true,
             timely: true,
-            mended_claim: Claim::InPlace,
-            mended_stamp: true,
+            fixed_claim: Claim::InPlace,
+            fixed_stamp: true,
             in_turn: false,
             acquisitions: 1,
             crashes: 1,
@@ -286,7 +286,7 @@ impl State {
 
     pub fn name(&self, pid: Pid) -> &'static str {
         match self.libs.get(pid as usize) {
-            Some(lib) if lib.mended => ["M1", "M2", "M3", "M4"][pid as usize],
+            Some(lib) if lib.fixed => ["F1", "F2", "F3", "F4"][pid as usize],
             _ => name(pid),
         }
     }
@@ -317,8 +317,8 @@ impl State {
 
     /// Whether somebody has this file open for writing. Library peers do not count: they have the `flock`.
     pub fn is_open_for_writing(&self, file: File) -> bool {
-        let by_mended = |lib: &Lib| lib.mended && (lib.park == file || lib.fd == file);
-        self.ships.iter().any(|ship| ship.at.writes() && ship.fd == file) || self.libs.iter().any(by_mended)
+        let by_fixed = |lib: &Lib| lib.fixed && (lib.park == file || lib.fd == file);
+        self.ships.iter().any(|ship| ship.at.writes() && ship.fd == file) || self.libs.iter().any(by_fixed)
     }
 
     /// Whether anybody but library peer `peer` holds the lock and was not itself stopped for too long.
@@ -501,7 +501,7 @@ impl State {
             }
         }
         let mut order = [0, 1, 2, 3];
-        let signs = order.map(|peer| (state.libs[peer].mended, state.sign(peer), more[peer]));
+        let signs = order.map(|peer| (state.libs[peer].fixed, state.sign(peer), more[peer]));
         order.sort_by_key(|&peer| signs[peer]);
         (state.renamed(order), order)
     }
@@ -553,7 +553,7 @@ impl State {
             // A lock that a shipped peer has closed but not removed becomes stale only after 30 s.
             NO_PID => match inode.content {
                 Content::Stamp(pid) | Content::Old(pid) => {
-                    let by_pid = self.libs.get(pid as usize).is_none_or(|lib| lib.mended);
+                    let by_pid = self.libs.get(pid as usize).is_none_or(|lib| lib.fixed);
                     by_pid && self.alive(pid) && !inode.aged
                 }
                 _ => false,
@@ -577,9 +577,9 @@ impl Model for Lock {
             crashes: self.crashes,
             freezes: self.freezes,
         };
-        for peer in 0..self.libs + self.mended {
-            let mended = peer >= self.libs;
-            let park = if mended {
+        for peer in 0..self.libs + self.fixed {
+            let fixed = peer >= self.libs;
+            let park = if fixed {
                 state.create(Content::Stamp(peer as Pid), NO_PID)
             } else if self.parked {
                 state.create(Content::Stamp(peer as Pid), peer as Pid)
@@ -590,7 +590,7 @@ impl Model for Lock {
                 at: library::At::Link,
                 left: self.acquisitions,
                 park,
-                mended,
+                fixed,
                 ..library::DEAD
             };
         }
@@ -677,7 +677,7 @@ pub fn pass(config: &Lock, state: &State, emit: &mut impl FnMut(Step<State>)) {
     if state.freezes == 0 {
         return;
     }
-    let (what, next) = match config.mended {
+    let (what, next) = match config.fixed {
         0 => ("30 s pass", all_age(config, state)),
         _ => (
             "the holder is stopped for 30 s, then goes on",
@@ -734,7 +734,7 @@ fn holder_ages(config: &Lock, state: &State) -> Option<State> {
         Content::Stamp(pid) if (pid as usize) < LIBS => {
             let lib = &mut next.libs[pid as usize];
             lib.late = true;
-            lib.robbed |= lib.mended;
+            lib.robbed |= lib.fixed;
             lib.at == library::At::Hold && lib.own() == state.lock
         }
         Content::Stamp(pid) => {
@@ -814,7 +814,7 @@ impl<const N: usize> Bits<N> {
             self.push(lib.fd, 4);
             self.push(lib.out, 4);
             self.push(lib.waits, 6);
-            self.push(lib.mended.into(), 1);
+            self.push(lib.fixed.into(), 1);
             self.push(lib.late.into(), 1);
             self.push(lib.robbed.into(), 1);
         }
@@ -845,7 +845,7 @@ impl<const N: usize> Bits<N> {
                 fd: self.pull(4),
                 out: self.pull(4),
                 waits: self.pull(6),
-                mended: self.pull(1) != 0,
+                fixed: self.pull(1) != 0,
                 late: self.pull(1) != 0,
                 robbed: self.pull(1) != 0,
             }),

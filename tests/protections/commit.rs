@@ -84,7 +84,7 @@ fn fail_to_stamp(scratch: &Scratch, meanwhile: impl FnOnce() + 'static) -> jlock
 
 /// Whoever has the lock by now may have read what was appended.
 #[test]
-fn an_undo_takes_nothing_from_one_who_has_stolen_the_lock_and_not_written() {
+fn an_undo_takes_nothing_from_a_thief_that_has_not_written_yet() {
     let scratch = Scratch::with("before\n");
     let dir = scratch.dir();
     let error = fail_to_stamp(&scratch, move || {
@@ -95,7 +95,7 @@ fn an_undo_takes_nothing_from_one_who_has_stolen_the_lock_and_not_written() {
 }
 
 #[test]
-fn an_undo_takes_nothing_from_one_who_takes_no_lock() {
+fn an_undo_takes_nothing_from_a_writer_without_the_lock() {
     let scratch = Scratch::with("before\n");
     let dir = scratch.dir();
     let error = fail_to_stamp(&scratch, move || append_raw(&dir.journal(), "theirs\n"));
@@ -230,7 +230,7 @@ fn what_is_synced_is_the_journal_that_stands() {
 
 /// When the journal whose name is known to be on disk is gone, another one gets its inode number.
 #[test]
-fn a_journal_that_has_an_old_ones_number_has_its_name_made_durable() {
+fn a_journal_with_the_number_of_an_old_one_has_its_name_made_durable() {
     let (scratch, world) = (Scratch::new(), World::new());
     let lock = scratch.options().sync(true).open(&scratch.0).unwrap();
     let other = scratch.open();

@@ -153,7 +153,7 @@ fn put_back(dir: &Dir) {
 }
 
 #[test]
-fn a_lock_that_was_lost_as_it_settled_is_a_dead_ones_when_it_comes_back() {
+fn a_lock_that_was_lost_while_it_settled_is_a_dead_holders_when_it_comes_back() {
     let (scratch, world) = (Scratch::new(), World::new());
     let mut robbed = false;
     let robs = move |dir: &Dir, _: &World| {

@@ -162,7 +162,7 @@ fn a_link_that_was_made_and_reported_as_failed_holds() {
 }
 
 #[test]
-fn a_parked_stamp_that_is_gone_is_parked_anew() {
+fn a_parked_stamp_that_is_gone_is_parked_again() {
     let scratch = Scratch::new();
     let lock = scratch.open();
     lock.acquire().unwrap().release().unwrap();
@@ -218,7 +218,7 @@ fn a_private_file_that_somebody_has_locked_is_given_up() {
 
 /// Nobody knows how long a shipped peer has held its lock.
 #[test]
-fn it_is_said_for_how_long_a_library_peer_has_held() {
+fn inspect_says_how_long_a_library_peer_has_held() {
     let scratch = Scratch::new();
     let lock = scratch.open();
     let held = lock.acquire().unwrap();
@@ -231,7 +231,7 @@ fn it_is_said_for_how_long_a_library_peer_has_held() {
 /// Nobody waits for a waiter that has given up, even if its handle is still open; and whoever may use the directory
 /// may line up.
 #[test]
-fn a_wait_that_is_over_holds_nobody_up() {
+fn a_wait_that_is_over_delays_nobody() {
     use std::os::unix::fs::PermissionsExt;
     let (scratch, world) = (Scratch::new(), World::new());
     fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o750)).unwrap();

@@ -199,7 +199,7 @@ fn a_lock_that_a_contender_looks_at_as_it_is_made_is_left() {
 
 /// A file server returns this error if it has no locks; on a local file system it means something else.
 #[test]
-fn locks_that_cannot_be_had_are_an_error_on_a_local_file_system_alone() {
+fn a_lack_of_locks_is_an_error_only_on_a_local_file_system() {
     let none = |at| match at {
         At::Before("flock") => Verdict::Fail(ENOLCK),
         _ => Verdict::Proceed,

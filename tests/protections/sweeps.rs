@@ -84,7 +84,7 @@ fn a_process_sweeps_once_a_second() {
 
 /// Somebody keeps something else beside the tickets.
 #[test]
-fn what_is_no_ticket_stays() {
+fn what_is_not_a_ticket_stays() {
     let scratch = Scratch::new();
     let line = scratch.0.join("changes.journal.lock.line");
     fs::create_dir(&line).unwrap();

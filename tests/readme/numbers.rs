@@ -110,7 +110,7 @@ fn numbers(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn each_number_stands_where_it_comes_from() {
+fn each_number_is_found_where_it_comes_from() {
     let mut seen = 0;
     for page in PAGES {
         for number in numbers(&prose(page)) {

@@ -9,12 +9,12 @@
 //! | the library, and the shipped peer | `library.rs` |
 //! | a process that was stopped | `stopped.rs` |
 //! | two implementations, written from PROTOCOL.md alone | `second.rs` |
-//! | the shipped peer with its lock fixed | `mended.rs` |
+//! | the shipped peer with its lock fixed | `fixed.rs` |
 //! | the second implementation, with a sentence of PROTOCOL.md misread | `wrong.rs` |
 
 mod crowd;
+mod fixed;
 mod library;
-mod mended;
 mod oracle;
 mod scene;
 #[path = "../fault/scratch.rs"]

@@ -39,7 +39,7 @@ fn a_stopped_holder_is_waited_for_and_named() {
 
 /// The waiter behind it tries by itself after a pause of at most retry_ms.
 #[test]
-fn a_stopped_waiter_holds_up_nobody_and_gets_the_lock_once_it_goes_on() {
+fn a_stopped_waiter_delays_nobody_and_gets_the_lock_once_it_goes_on() {
     const HOLDS: u32 = 100;
     let scene = Scene::new();
     let mut holder = keeper(&scene, "keeper");

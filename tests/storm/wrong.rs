@@ -219,7 +219,11 @@ impl Second {
         let mut text = fs::read_to_string(&file).expect("a file of the second implementation");
         for (passage, instead) in wrong.changes {
             let found = text.matches(passage).count();
-            assert_eq!(found, 1, "{}: {} has {passage:?} that many times", wrong.misread, wrong.file);
+            assert_eq!(
+                found, 1,
+                "{}: {} has {passage:?} that many times",
+                wrong.misread, wrong.file
+            );
             text = text.replace(passage, instead);
         }
         fs::write(&file, text).expect("a copy");

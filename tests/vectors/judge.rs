@@ -425,7 +425,10 @@ fn acquire(peer: &dyn Peer, path: &Path, expected: &str) -> bool {
             before if before == inode(path) => "claims in place",
             _ => "claims, and moves to another inode",
         };
-        assert!(before.is_none() || took >= SETTLE, "{took:?} are too short for a settle");
+        assert!(
+            before.is_none() || took >= SETTLE,
+            "{took:?} are too short for a settle"
+        );
         assert_eq!((holder.state.as_str(), holder.peer.as_str()), ("mine", "library"));
         assert_eq!(holder.pid.unsigned_abs(), peer.pid());
     });

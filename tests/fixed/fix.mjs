@@ -1,7 +1,7 @@
-// mend.mjs OUT: makes copies of the shipped peer's journal module, as docs/codegraph.md describes them:
+// fix.mjs OUT: makes copies of the shipped peer's journal module, as docs/codegraph.md describes them:
 //
 //   OUT/shipped  as it is
-//   OUT/mended   with docs/codegraph-lock.js for its lock
+//   OUT/fixed   with docs/codegraph-lock.js for its lock
 //   OUT/adopted  the module that adopts the library, with the fixed one to fall back on
 //
 // The first two let their lock be called by itself.
@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 
 const HERE = new URL('.', import.meta.url);
 const DIST = fileURLToPath(new URL('../interop/node_modules/@optave/codegraph/dist', HERE));
-const MENDED_LOCK = fileURLToPath(new URL('../../docs/codegraph-lock.js', HERE));
+const FIXED_LOCK = fileURLToPath(new URL('../../docs/codegraph-lock.js', HERE));
 const EXPORT = '\nexport { acquireJournalLock, releaseJournalLock };\n';
 
 /** The source without these functions, nor the comments that belong to them. */
@@ -35,7 +35,7 @@ function write(out, name, journal) {
   const root = join(out, name);
   mkdirSync(join(root, 'domain/graph'), { recursive: true });
   cpSync(join(DIST, 'infrastructure/logger.js'), join(root, 'infrastructure/logger.js'));
-  cpSync(MENDED_LOCK, join(root, 'domain/graph/journal-lock.js'));
+  cpSync(FIXED_LOCK, join(root, 'domain/graph/journal-lock.js'));
   writeFileSync(join(root, 'package.json'), '{ "type": "module" }\n');
   writeFileSync(join(root, 'domain/graph/journal.js'), journal);
 }
@@ -49,7 +49,7 @@ function adopting() {
 const [out] = process.argv.slice(2);
 const shipped = readFileSync(join(DIST, 'domain/graph/journal.js'), 'utf8');
 const lock = ['trySteal', 'tryFreshAcquire', 'isLockStale', 'acquireJournalLock', 'releaseJournalLock'];
-let mended = without(shipped, [...lock, 'isPidAlive', 'sleepSync']);
+let fixed = without(shipped, [...lock, 'isPidAlive', 'sleepSync']);
 const locked = `const lock = acquireJournalLock(lockPath);
     try {
         return fn();
@@ -61,13 +61,13 @@ const opening = (parameters, name) => `withJournalLock(rootDir, ${parameters} =>
         const journalPath = path.join(rootDir, '.codegraph', JOURNAL_FILENAME);
         const tmpPath = \`\${journalPath}.${name}\`;`;
 const prefix = (end) => `const prefix = \`\${JOURNAL_FILENAME}${end}.\`;`;
-mended = replaced(mended, 1, locked, 'return runUnderLock(lockPath, fn);');
-mended = replaced(mended, 2, opening('()', 'tmp'), opening('(isHeld)', '${process.pid}.tmp'));
-mended = replaced(mended, 2, 'fs.renameSync(tmpPath, journalPath)', 'if (isHeld()) fs.renameSync(tmpPath, journalPath)');
-mended = replaced(mended, 1, 'fs.writeFileSync(journalPath', 'fs.appendFileSync(journalPath');
-mended = replaced(mended, 1, prefix('${LOCK_SUFFIX}'), prefix(''));
-mended = `import { acquireJournalLock, releaseJournalLock, runUnderLock } from './journal-lock.js';\n${mended}`;
+fixed = replaced(fixed, 1, locked, 'return runUnderLock(lockPath, fn);');
+fixed = replaced(fixed, 2, opening('()', 'tmp'), opening('(isHeld)', '${process.pid}.tmp'));
+fixed = replaced(fixed, 2, 'fs.renameSync(tmpPath, journalPath)', 'if (isHeld()) fs.renameSync(tmpPath, journalPath)');
+fixed = replaced(fixed, 1, 'fs.writeFileSync(journalPath', 'fs.appendFileSync(journalPath');
+fixed = replaced(fixed, 1, prefix('${LOCK_SUFFIX}'), prefix(''));
+fixed = `import { acquireJournalLock, releaseJournalLock, runUnderLock } from './journal-lock.js';\n${fixed}`;
 write(out, 'shipped', shipped + EXPORT);
-write(out, 'mended', mended + EXPORT);
+write(out, 'fixed', fixed + EXPORT);
 write(out, 'adopted', adopting());
-writeFileSync(join(out, 'adopted/domain/graph/journal-own.js'), mended);
+writeFileSync(join(out, 'adopted/domain/graph/journal-own.js'), fixed);

@@ -40,18 +40,14 @@ impl Copies {
     fn new() -> Copies {
         let scene = Scene::new();
         writers::fetch_peer();
-        succeed(
-            Command::new("node")
-                .arg(repository("tests/mended/mend.mjs"))
-                .arg(&*scene),
-        );
+        succeed(Command::new("node").arg(repository("tests/fixed/fix.mjs")).arg(&*scene));
         Copies(scene)
     }
 
     /// A process that holds with the lock of the copy `module`, `count` times or, without a count, until it is killed.
     fn holder(&self, flock: Flock, module: &str, name: &str, count: Option<u32>) -> Process {
         let mut command = node(flock);
-        command.arg(repository("tests/mended/holder.mjs"));
+        command.arg(repository("tests/fixed/holder.mjs"));
         command.arg(journal_of(self, module)).arg(journal_dir(self));
         if let Some(count) = count {
             command.arg(&**self).arg(count.to_string());
@@ -86,16 +82,16 @@ fn node_itself() -> PathBuf {
 
 fn exclude(flock: Flock) {
     let scene = Copies::new();
-    let (peers, library) = (names("mended", 3), names("library", 2));
+    let (peers, library) = (names("fixed", 3), names("library", 2));
     let (by_peer, by_library, kills) = if proving() {
         (1_000, 20_000, 100)
     } else {
         (200, 2_000, 8)
     };
-    let holder = |name: &String| scene.holder(flock, "mended", name, Some(by_peer));
+    let holder = |name: &String| scene.holder(flock, "fixed", name, Some(by_peer));
     let mut holders: Vec<Process> = peers.iter().map(holder).collect();
     holders.extend(spawn_holders(&scene, &library, by_library));
-    kill_holders(&scene, kills, |name| scene.holder(flock, "mended", name, None));
+    kill_holders(&scene, kills, |name| scene.holder(flock, "fixed", name, None));
     holders.into_iter().for_each(Process::expect_success);
     let holds = 3 * by_peer + 2 * by_library;
     expect_exclusion(&scene, &[peers, library].concat(), holds as usize);
@@ -103,7 +99,7 @@ fn exclude(flock: Flock) {
 }
 
 #[test]
-fn mended_and_library_peers_exclude_each_other_while_holders_are_killed() {
+fn fixed_and_library_peers_exclude_each_other_while_holders_are_killed() {
     exclude(Flock::There);
 }
 
@@ -114,7 +110,7 @@ fn without_flock_they_exclude_each_other_too() {
 
 /// The same oracles judge the lock as it is shipped: sooner or later, two peers hold it at once.
 #[test]
-fn unmended_peers_do_not_exclude_each_other() {
+fn unfixed_peers_do_not_exclude_each_other() {
     let overlaps = |round: u32| {
         let seen = shipped_alone();
         say(&format!("8 peers as shipped, round {round}: {seen:?}"));
@@ -138,10 +134,10 @@ fn shipped_alone() -> Exclusion {
 // --------------------------------------------------------------------------------------------------------- storms
 
 /// A writer that uses the journal module with the fixed lock.
-fn mended(flock: Flock, count: u32) -> Make {
+fn fixed(flock: Flock, count: u32) -> Make {
     let program = move |root: &Path| {
         let mut command = node(flock);
-        command.env("CODEGRAPH_JOURNAL", journal_of(root, "mended"));
+        command.env("CODEGRAPH_JOURNAL", journal_of(root, "fixed"));
         command
     };
     writers::shipped_by(program, count, true)
@@ -151,10 +147,10 @@ fn storm(flock: Flock) {
     let scene = Copies::new();
     let kills = if proving() { 500 } else { 30 };
     let mut victims = writers::library_only(2);
-    victims.extend(Slot::several("mended", 3, || mended(flock, 60)));
-    let storm = expect_kills_lose_nothing(&scene, kills, "mended", victims);
+    victims.extend(Slot::several("fixed", 3, || fixed(flock, 60)));
+    let storm = expect_kills_lose_nothing(&scene, kills, "fixed", victims);
     // The last one that was killed is not replaced; the others have finished.
-    assert!(count_acknowledged(&scene, &storm, "mended") >= 120);
+    assert!(count_acknowledged(&scene, &storm, "fixed") >= 120);
 }
 
 #[test]
@@ -204,8 +200,8 @@ fn robbed(call: &str) -> (u32, String) {
         fs::remove_file(&journal).expect("a journal");
     }
     let mut command = node(Flock::There);
-    command.arg(repository("tests/mended/robbed.mjs"));
-    command.arg(journal_of(&scene, "mended")).arg(&*scene).arg(call);
+    command.arg(repository("tests/fixed/robbed.mjs"));
+    command.arg(journal_of(&scene, "fixed")).arg(&*scene).arg(call);
     let run = command.output().expect("node is needed");
     let errors = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success() && errors.is_empty(), "{errors}");
