@@ -1,4 +1,4 @@
-// The test vectors' hand in C++: as vectors.c, through the wrapper.
+// The test vectors in C++: like vectors.c, but through the wrapper.
 
 #include <jlock.hpp>
 
@@ -32,7 +32,7 @@ class hand {
 public:
   explicit hand(journal_lock::journal &journal) : journal_(journal) {}
 
-  // Answers the line, if it asks for something.
+  // Answers the line if it asks for something.
   void obey(const std::string &line) {
     auto blank = line.find(' ');
     std::string word = line.substr(0, blank), rest = blank == line.npos ? "" : line.substr(blank + 1);
@@ -85,7 +85,7 @@ private:
     std::cout << "end\n";
   }
 
-  // They refer to the paths, which stay until the next are told.
+  // They refer to the paths, which stay until the next ones are given.
   std::vector<journal_lock::entry> take_entries() {
     taken_ = std::move(paths_);
     paths_.clear();

@@ -1,4 +1,4 @@
-// What examples/cpp/jlock.hpp promises: wrapper DIR
+// Checks what examples/cpp/jlock.hpp promises: wrapper DIR
 #include <jlock.hpp>
 
 #include <cstdio>

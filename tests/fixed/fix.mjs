@@ -1,10 +1,10 @@
 // fix.mjs OUT: makes copies of the shipped peer's journal module, as docs/codegraph.md describes them:
 //
-//   OUT/shipped  as it is
-//   OUT/fixed   with docs/codegraph-lock.js for its lock
+//   OUT/shipped  unchanged
+//   OUT/fixed    with docs/codegraph-lock.js as its lock
 //   OUT/adopted  the module that adopts the library, with the fixed one to fall back on
 //
-// The first two let their lock be called by itself.
+// The first two also export their lock's functions.
 
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ const DIST = fileURLToPath(new URL('../interop/node_modules/@optave/codegraph/di
 const FIXED_LOCK = fileURLToPath(new URL('../../docs/codegraph-lock.js', HERE));
 const EXPORT = '\nexport { acquireJournalLock, releaseJournalLock };\n';
 
-/** The source without these functions, nor the comments that belong to them. */
+/** The source without these functions and the comments that belong to them. */
 function without(source, names) {
   for (const name of names) {
     const declared = new RegExp(`(/\\*\\*(?:(?!\\*/)[^])*\\*/\\n)?^function ${name}\\([^]*?^}\\n`, 'm');
@@ -25,7 +25,7 @@ function without(source, names) {
   return source;
 }
 
-/** The source with `from` replaced, as often as it is known to stand there. */
+/** The source with `from` replaced, which must occur `count` times. */
 function replaced(source, count, from, to) {
   if (source.split(from).length !== count + 1) throw new Error(`not ${count} times in the shipped module: ${from}`);
   return source.replaceAll(from, to);
@@ -40,7 +40,7 @@ function write(out, name, journal) {
   writeFileSync(join(root, 'domain/graph/journal.js'), journal);
 }
 
-/** The module of the page's section on adopting the library. */
+/** The module in the page's section on adopting the library. */
 function adopting() {
   const page = readFileSync(fileURLToPath(new URL('../../docs/codegraph.md', HERE)), 'utf8');
   return /<!-- the module -->\n```js\n([^]*?)```/.exec(page)[1];

@@ -1,7 +1,7 @@
-// holder.mjs MODULE DIRECTORY ROOT COUNT  enters the critical section so often, by the lock of this journal module
+// holder.mjs MODULE DIRECTORY ROOT COUNT  enters the critical section COUNT times, with the lock of this journal module
 // holder.mjs MODULE DIRECTORY             acquires, says so, and holds until its standard input ends
 //
-// What it does in there, and says, is what the storms' workers do and say (tests/storm/worker.rs).
+// There it does and prints the same as the storms' workers (tests/storm/worker.rs).
 
 import fs from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ const [module, directory, root, count] = process.argv.slice(2);
 const { acquireJournalLock, releaseJournalLock } = await import(pathToFileURL(module));
 const lockPath = join(directory, 'changes.journal.lock');
 
-/** Counts one hold. `false`: somebody else is in here. */
+/** Counts one hold. Returns false if somebody else is in the critical section. */
 function criticalSection() {
   const [marker, counter] = [join(root, 'marker'), join(root, 'counter')];
   let alone = true;
@@ -22,13 +22,13 @@ function criticalSection() {
     alone = false;
   }
   const counted = Number(fs.readFileSync(counter, 'utf8'));
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0.05); // so that everybody comes in who can
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0.05); // gives others a chance to come in
   fs.writeFileSync(counter, String(counted + 1));
   if (alone) fs.unlinkSync(marker);
   return alone;
 }
 
-/** However long it takes: in such a crowd the 5 s that codegraph waits can be over. */
+/** Acquires, however long it takes: in such a crowd, the 5 s that codegraph waits may be too short. */
 function acquire() {
   for (;;) {
     try {

@@ -1,9 +1,9 @@
-// robbed.mjs MODULE ROOT CALL  writes through this journal module, and is robbed in the midst of it, as by a peer as it is
-// shipped: that takes the lock by a rename, puts a journal in place that it copied before, with an additional entry, and
-// lets the lock go.
+// robbed.mjs MODULE ROOT CALL  writes through this journal module, and is robbed in the middle of it, as by an unfixed
+// shipped peer: that takes the lock by a rename, puts a journal in place that it copied before, with an additional
+// entry, and releases the lock.
 //
-// CALL is append, stamp or header, after whose first write it is robbed; or create, which is an append where there is no
-// journal, and is robbed before it. Prints how often the call wrote.
+// CALL is append, stamp or header, which is robbed after its first write; or create, an append without a journal, which
+// is robbed before it. Prints how often the call wrote.
 
 import fs from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// The journal module of the shipped peer, as fetch-peer.sh unpacked it; or the copy of it that $CODEGRAPH_JOURNAL names.
+// The journal module of the shipped peer, as fetch-peer.sh unpacked it, or the copy of it that $CODEGRAPH_JOURNAL names.
 
 import { fileURLToPath, pathToFileURL } from 'node:url';
 

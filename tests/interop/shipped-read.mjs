@@ -1,4 +1,4 @@
-// shipped-read.mjs ROOT: prints what the shipped reader makes of ROOT/.codegraph/changes.journal, as one line of JSON.
+// shipped-read.mjs ROOT: prints what the shipped reader finds in ROOT/.codegraph/changes.journal, as one line of JSON.
 
 import { readJournal } from './peer.mjs';
 

@@ -6,8 +6,8 @@
 //   --stamped         every entry also stamps the header
 //   --stamp-every K   every Kth entry does
 //
-// One call an entry. Prints `ack ENTRY` as soon as a call has returned and `wait MS`, the longest call, at the end. What
-// the shipped code throws ends it with exit code 1.
+// There is one call for each entry. Prints `ack ENTRY` as soon as a call has returned and, at the end, `wait MS` for the
+// longest call. If the shipped code throws, the exit code is 1.
 
 import { performance } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';

@@ -152,7 +152,7 @@ def rounds(tests: list[Test]) -> Iterator[tuple[str, list[Test]]]:
 def try_out(mutant: Mutant, tests: list[Test], programs: dict[str, str]) -> dict[str, object]:
     begun = time.monotonic()
     reaching = [test for test in tests if mutant.place in test.reaches]
-    outcome, by = "survived" if reaching else "not come by", ""
+    outcome, by = "survived" if reaching else "not reached", ""
     for target, some in rounds(reaching):
         patience = 20 + 6 * sum(test.seconds for test in some)
         names = ["--exact", *(test.name for test in some)]

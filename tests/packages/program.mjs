@@ -1,4 +1,4 @@
-// A program of somebody else's, which a bundler makes one file of.
+// Somebody else's program, which a bundler turns into one file.
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

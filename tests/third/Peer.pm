@@ -1,9 +1,9 @@
-# A peer in Perl, written from PROTOCOL.md alone: it shares nothing with the library. The sections below have the names of
-# that document's.
+# A peer in Perl, written from PROTOCOL.md alone: it shares nothing with the library. The sections below have the names
+# of that document's sections.
 #
-# It leaves out what no test vector asks for: the line, inotify, refreshing, checkpoints, durability, and file systems that
-# are not known to be local. Linux with 64 bits, on x86 or ARM. A process has one peer at a time, as its directory is the
-# current one; so the names below need no descriptor to be resolved beneath.
+# It leaves out what no test vector needs: the line, inotify, refreshing, checkpoints, durability, and file systems that
+# are not known to be local. It runs on 64-bit Linux, on x86 or ARM. A process has one peer at a time, whose directory is the
+# current one, so the names below need no directory descriptor.
 
 package Peer;
 
@@ -47,7 +47,7 @@ sub trim {
 
 # ------------------------------------------------------------------------------------------------ system calls
 
-sub id {    # which file this is; a moment ago, if it is a name
+sub id {    # which file this is, or was a moment ago if it is given by name
     my ($file) = @_;
     my @s = ref $file ? stat $file : lstat $file;
     return @s ? "$s[0]:$s[1]" : '';
@@ -55,7 +55,7 @@ sub id {    # which file this is; a moment ago, if it is a name
 
 sub mtime { (Time::HiRes::stat($_[0]))[9] // 0 }
 
-sub renew {    # returns the time before
+sub renew {    # returns the time just before
     my ($f) = @_;
     my $now = wall();
     my $times = pack 'q4', 0, 0x3ffffffe, 0, 0x3fffffff;    # the access time stays, the mtime is now
@@ -279,7 +279,7 @@ sub judge {
 sub look {
     my ($self) = @_;
     my @there = lstat $self->{lock} or return 'changed';
-    S_ISREG($there[2]) or die "refused: $self->{lock} is no regular file\n";
+    S_ISREG($there[2]) or die "refused: $self->{lock} is not a regular file\n";
     my $f;
     if (!sysopen $f, $self->{lock}, O_RDONLY | SAFE) {
         return 'changed' if $! == ENOENT || $! == ESTALE || $! == ELOOP;
@@ -470,7 +470,7 @@ sub release {    # returns whether the lock was held until now
     return $kept;
 }
 
-# Ends what the peer has, as it stands: a hold becomes a dead holder's lock.
+# Drops everything that the peer has: a hold becomes a dead holder's lock.
 sub close {
     my ($self) = @_;
     delete $self->{hold};
@@ -484,13 +484,13 @@ sub held {
 
 # ------------------------------------------------------------------------------------------------ the journal
 
-sub unfinished {    # where the append began that a note tells of, if this journal has a part of it
+sub unfinished {    # where a noted append began, if this journal has a part of it
     my ($postscript, $inode, $size) = @_;
     my ($of, $before, $after) = $postscript =~ /\Aappend=(\d+):(\d+):(\d+)\n/a or return undef;
     return $of == $inode && $size > $before && $size < $after ? $before : undef;
 }
 
-sub take_back {    # what a killed append left, by the note of its writer
+sub take_back {    # takes back what a killed append left, according to its writer's note
     my ($self) = @_;
     my $hold = $self->{hold};
     my $postscript = delete $hold->{postscript} // '';
@@ -504,14 +504,14 @@ sub take_back {    # what a killed append left, by the note of its writer
     truncate $hold->{w}, length $hold->{stamp};
 }
 
-sub line {    # of an entry; undef: it would not read back
+sub line {    # the line of an entry; undef if it would not read back
     my ($kind, $path) = @_;
     return undef if $path eq '' || $path =~ /[\r\n\0]/ || $path ne trim($path) || $path =~ /\A#/;
     return undef if $kind eq 'changed' && $path =~ /\ADELETED /;
     return ($kind eq 'deleted' ? 'DELETED ' : '') . "$path\n";
 }
 
-sub append {    # the lines of one append; with a timestamp, or without one
+sub append {    # appends these lines in one append, with or without a timestamp
     my ($self, $timeout, $lines, $stamp) = @_;
     while (1) {
         $self->acquire($timeout) or return 0;
@@ -554,7 +554,7 @@ sub last_byte {
     return $last;
 }
 
-sub sound {    # without NULs at the end, and the line that they cut
+sub sound {    # the content without NULs at the end, and without the line that they cut off
     my ($text) = @_;
     $text =~ s/[^\n]*\z// if $text =~ s/\0+\z//;
     return $text;
@@ -628,7 +628,7 @@ sub number {    # ECMA-262's StringNumericLiteral, finite and above 0
     return $value > 0 && $value < 9**9**9 ? $value : undef;
 }
 
-sub at_rest {    # the journal's content, without an append that is under way
+sub at_rest {    # the journal's content without an append in progress
     my ($self, $j) = @_;
     my $text;
     for (1 .. 8) {
@@ -649,7 +649,7 @@ sub at_rest {    # the journal's content, without an append that is under way
     return $text;
 }
 
-sub read_journal {    # { timestamp, changed, deleted }; undef: no header
+sub read_journal {    # { timestamp, changed, deleted }; undef if there is no header
     my ($self) = @_;
     sysopen my $j, $self->{journal}, O_RDONLY | SAFE or die "$self->{journal}: $!\n";
     my ($before, $header) = ('');
