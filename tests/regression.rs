@@ -925,7 +925,7 @@ fn waiters_whose_tickets_were_removed_are_served() {
             waiting.push(waiter(scope, scratch));
             expect_waiters(scratch, count);
         }
-        // Also the middle one's, for whom the last one waits.
+        // The middle one's too, behind which the last one waits.
         fs::remove_file(&tickets(scratch)[1]).unwrap();
         fs::remove_file(&tickets(scratch)[0]).unwrap();
     });

@@ -2,8 +2,8 @@
 # of that document's sections.
 #
 # It leaves out what no test vector needs: the line, inotify, refreshing, checkpoints, durability, and file systems that
-# are not known to be local. It runs on 64-bit Linux, on x86 or ARM. A process has one peer at a time, whose directory is the
-# current one, so the names below need no directory descriptor.
+# are not known to be local. It runs on 64-bit Linux, on x86 or ARM. A process has one peer at a time, whose directory is
+# the current one, so the names below need no directory descriptor.
 
 package Peer;
 
