@@ -111,7 +111,7 @@ fn by_request(dir: &Path) {
     }
 }
 
-/// There, a user's parked stamp can be removed by that user alone. What each user has is used again.
+/// In such a directory, only the user who parked a stamp can remove it. Each user's stamp is used again.
 #[test]
 fn requests_of_many_users_leave_nothing_in_a_sticky_directory() {
     if is_root() {

@@ -130,7 +130,7 @@ const EIO: i32 = 5;
 
 /// This happens with two mounts of one NFS server in one kernel: the server forgets what one of them has open.
 #[test]
-fn a_lock_that_the_server_forgot_to_be_open_is_opened_anew() {
+fn a_lock_that_the_server_forgot_is_opened_again() {
     let tried = try_where_the_server_forgot(3, true);
     assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
     for (failures, network) in [(4, true), (1, false)] {
