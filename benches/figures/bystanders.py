@@ -1,4 +1,4 @@
-"""What those cost who do nothing: idle handles of other processes, and other files in the directory."""
+"""What bystanders cost: idle handles of other processes, and other files in the directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs that answer lines with numbers."""
+"""Programs that reply to lines with numbers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Program:
         return [int(word) for word in self.answer().split()]
 
     def end(self) -> None:
-        """Lets it end by itself, at the end of its input, and expects that it ends well."""
+        """Lets it end by itself, at the end of its input, and checks that it succeeded."""
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.close()
         self.process.stdout.close()
@@ -42,7 +42,7 @@ class Program:
 
 @contextlib.contextmanager
 def running(commands: Sequence[Sequence[str]]) -> Iterator[list[Program]]:
-    """These programs, at the same time; none outlives the block."""
+    """Runs these programs at the same time; none outlives the block."""
     programs: list[Program] = []
     try:
         for command in commands:
