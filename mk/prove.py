@@ -56,7 +56,7 @@ STEPS = [
     test("stepped", "The real code, one system call at a time", features="seam"),
     test("fault", "Killed, and failed, at every system call"),
     test("storm", "Storms", only="library:: stopped:: oracle::"),
-    test("storm", "The shipped peer, mended", name="mended", only="mended::"),
+    test("storm", "The shipped peer, fixed", name="mended", only="mended::"),
     test(
         "storm",
         "Other implementations, written from PROTOCOL.md, together with the library and a shipped peer",

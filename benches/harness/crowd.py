@@ -31,7 +31,7 @@ class Part:
 
 def ready(programs: list[Program]) -> None:
     for program in programs:
-        assert program.answer() == "ready"
+        assert program.reply() == "ready"
 
 
 def begin(programs: list[Program], seconds: float, most: int = NO_LIMIT) -> None:

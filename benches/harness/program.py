@@ -21,7 +21,7 @@ class Program:
         self.process.stdin.write(text)
         self.process.stdin.flush()
 
-    def answer(self) -> str:
+    def reply(self) -> str:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
@@ -29,7 +29,7 @@ class Program:
         return line.strip()
 
     def numbers(self) -> list[int]:
-        return [int(word) for word in self.answer().split()]
+        return [int(word) for word in self.reply().split()]
 
     def end(self) -> None:
         """Lets it end by itself, at the end of its input, and checks that it succeeded."""

@@ -37,7 +37,7 @@ function assertAllThere(dir, entries) {
   assert.deepEqual(lines.slice(1).sort(), [...entries].sort());
 }
 
-test('a writer acknowledges each entry, stamps every tenth, and tells its longest wait', async (t) => {
+test('a writer acknowledges each entry, stamps every tenth, and prints its longest wait', async (t) => {
   const { dir } = journalDirectory(t);
   const nine = await run([WRITER, dir, 'w'], { input: paths(9) });
   assert.equal(nine.code, 0, nine.stderr);
