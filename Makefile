@@ -46,7 +46,7 @@ TEST := deps lint library test-abi test-rust fuzz sanitize test-python test-go t
     test-deb test-packages bench-smoke
 
 .PHONY: test
-test: ## all tests, every language; and what share of the time each part took
+test: ## all tests, every language; at the end it says how long each part took
 	@mk/parts.sh $(TEST)
 	@echo "make test: passed"
 
@@ -93,7 +93,7 @@ test-demo: demo-build
 # ----------------------------------------------------------------------------------------------------------- demo
 
 .PHONY: demo
-demo: deps demo-build ## five languages and one shipped peer on one journal, while writers are killed
+demo: deps demo-build ## five languages and one shipped peer write one journal while writers are killed
 	@$(PYTHON) examples/demo/demo.py
 
 .PHONY: demo-build

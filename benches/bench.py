@@ -22,10 +22,10 @@ from harness.table import table
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--programs", type=Path, required=True, help="where the measuring programs are")
-    parser.add_argument("--dir", type=Path, required=True, help="where to measure: a directory, made if missing")
+    parser.add_argument("--dir", type=Path, required=True, help="where to measure: a directory, created if it is missing")
     parser.add_argument("--out", type=Path, required=True, help="where the results go")
-    parser.add_argument("--smoke", action="store_true", help="the smallest form: that it runs, judging no time")
-    parser.add_argument("--only", metavar="FIGURE", help="one figure alone, by the name of its file")
+    parser.add_argument("--smoke", action="store_true", help="the smallest form: checks that it runs, and judges no times")
+    parser.add_argument("--only", metavar="FIGURE", help="only one figure, by the name of its file")
     return parser.parse_args()
 
 
@@ -64,7 +64,7 @@ def main() -> None:
     if not given.smoke:
         print(f"{results['machine']}; medians of {scale.rounds} alternating rounds.")
         if not results["quiet"]:
-            print("The machine was busy with other things: these figures are not to be believed.")
+            print("The machine was busy with other things: do not trust these figures.")
 
 
 if __name__ == "__main__":

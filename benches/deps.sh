@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the benchmark measures beside the library and this machine lacks: liblockfile, with apt on Debian and Ubuntu.
+# Installs what the benchmark compares with the library, if this machine lacks it: liblockfile, with apt on Debian and Ubuntu.
 set -eu
 
 [ -e /usr/include/lockfile.h ] && exit

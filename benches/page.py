@@ -1,5 +1,5 @@
 """page.py RESULTS: puts the results of the last benchmark into docs/benchmark.md, between its markers, and the plots into
-benches/plots. It takes only those of a complete run on a quiet machine. `make bench-page` runs it."""
+benches/plots. It accepts only the results of a complete run on a quiet machine. `make bench-page` runs it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 def section(results: Path) -> str:
     found = json.loads((results / "results.json").read_text())
     if not found["complete"]:
-        sys.exit("page.py: the last run measured only a part")
+        sys.exit("page.py: the last run was not complete")
     if not found["quiet"]:
         sys.exit(f"page.py: the machine was busy with other things (idle: {found['idle']})")
     plots = sorted((results / "plots").glob("*.svg"))

@@ -1,4 +1,4 @@
-//! A shared library whose threads may run is never unloaded under them: neither by dlclose(3) nor with its last user.
+//! The shared library may have threads running, so it is never unloaded under them: neither by dlclose(3) nor with its last user.
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

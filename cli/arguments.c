@@ -1,4 +1,4 @@
-/* Command lines: which commands there are, which options each takes, and what was given. */
+/* Command lines: which commands there are, which options each of them takes, and what the user gave. */
 #include "cli.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@ enum {
   LOCKS = RUN | WRITES,
   PRINTS = READ | CHECKPOINT,
   LOOKS = STATUS | WATCH,
-  JOURNALS = LOCKS | PRINTS | LOOKS, /* all that work on one journal */
+  JOURNALS = LOCKS | PRINTS | LOOKS, /* all commands that work on one journal */
   ALL = JOURNALS | PROBE,
 };
 
@@ -100,7 +100,7 @@ static long long whole_number(const struct command *command, const char *option,
   return value;
 }
 
-/* Seconds, and fractions of them; longer than the library can count is forever. */
+/* Takes seconds, and fractions of them. A wait that is longer than the library can count lasts forever. */
 static int32_t milliseconds(const struct command *command, const char *text) {
   char *end;
   double seconds = strtod(text, &end);
@@ -139,7 +139,7 @@ static void set(struct arguments *to, int option) {
     case 'h':
       print_help(stdout, command->name);
       exit(flush_output(0));
-    default: /* getopt has said what is wrong */
+    default: /* getopt has already said what is wrong */
       fprintf(stderr, "jlock: see jlock %s --help\n", command->name);
       exit(EXIT_USAGE);
   }
@@ -147,7 +147,7 @@ static void set(struct arguments *to, int option) {
 
 /* ------------------------------------------------------------------------------------------------- command lines */
 
-/* Those of the known options that the command takes, in getopt's two forms. */
+/* The known options that the command takes, in getopt's two forms. */
 static void options_of(const struct command *command, char letters[2 * KNOWN + 2], struct option names[KNOWN + 1]) {
   if (command->runs_a_command) *letters++ = '+'; /* stop at DIR: what comes later may be its command's */
   for (size_t i = 0; i < KNOWN; i++) {
@@ -161,18 +161,18 @@ static void options_of(const struct command *command, char letters[2 * KNOWN + 2
   *names = (struct option){0};
 }
 
-/* Whether a "--" ended them. */
+/* Returns whether a "--" ended the options. */
 static bool take_options(struct arguments *to, int argc, char **argv) {
   char letters[2 * KNOWN + 2];
   struct option names[KNOWN + 1];
   const char *value = NULL;
   options_of(to->command, letters, names);
   for (int option; (option = getopt_long(argc, argv, letters, names, NULL)) != -1; value = optarg) set(to, option);
-  /* getopt moves it to where the operands begin. It can also be an option's value. */
+  /* getopt moves the "--" to where the operands begin. But a "--" there can also be an option's value. */
   return optind > 1 && !strcmp(argv[optind - 1], "--") && argv[optind - 1] != value;
 }
 
-/* "-" stands for standard input, unless a "--" says that what follows is meant as it is. */
+/* "-" stands for standard input, unless a "--" before it says that what follows is literal. */
 static void take_dash(struct arguments *to) {
   for (char **path = to->operands; *path; path++) {
     if (strcmp(*path, "-")) continue;
@@ -206,7 +206,7 @@ void parse_arguments(const struct command *command, int argc, char **argv, struc
   if (command->runs_a_command) take_options(out, argc, argv); /* up to -- or the command itself */
   out->operands = argv + optind;
   out->operand_count = (size_t)(argc - optind);
-  /* -0 is about standard input, unless the command prints. */
+  /* With a command that reads paths, -0 is about standard input. */
   bool reads = command->bit & (APPEND | DELETE | STAMP);
   if (reads && !literal) take_dash(out);
   if (reads && out->null) out->from_input = true;

@@ -1,4 +1,4 @@
-/* Runs a command as if it had been started directly: it gets the signals that we are sent, and we end as it does. */
+/* Runs a command as if it had been started directly: it gets the signals that are sent to us, and we exit as it does. */
 #include "cli.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 static const int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM};
 
-/* The signals to wait for. One that is ignored (nohup) is not ours to pass on: the command ignores it too. */
+/* The signals to wait for. We do not pass on a signal that is ignored (nohup): the command ignores it, too. */
 static void fill(sigset_t *set) {
   sigemptyset(set);
   sigaddset(set, SIGCHLD);
@@ -23,10 +23,10 @@ static void fill(sigset_t *set) {
 
 /* ----------------------------------------------------------------------------------------------------- the child */
 
-/* Calls only what is async-signal-safe: another thread of the parent may have held any mutex when we forked. */
+/* Calls only async-signal-safe functions: another thread of the parent may have held any mutex when we forked. */
 __attribute__((noreturn)) static void become(const struct child *child, pid_t parent, const sigset_t *mask, int report) {
   if (child->dies_with_us) {
-    /* If we are killed, the lock is free at once; the command must not go on without it. (Cannot fail.) */
+    /* If we are killed, the lock is free at once, and the command must not carry on without it. (This cannot fail.) */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(EXIT_OS); /* the parent was killed before that */
   }
@@ -49,12 +49,12 @@ static int wait_for(pid_t pid, const sigset_t *signals) {
       if (waitpid(pid, &status, WNOHANG) != pid) continue; /* it was stopped, or continued */
       return WIFSIGNALED(status) ? EXIT_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
     }
-    /* A terminal's signals (from the kernel: si_code above 0) have reached the command as well: it is in our group. */
+    /* A terminal's signals (from the kernel: si_code above 0) have already reached the command, which is in our group. */
     if (number > 0 && info.si_code <= 0) kill(pid, number); /* fails if it has become another user's, which is fine */
   }
 }
 
-/* The errno with which the command could not be run; 0: it runs (that has closed its end of the pipe). */
+/* The errno with which running the command failed; 0: it runs (which has closed its end of the pipe). */
 static int report_of(int pipe) {
   int error = 0;
   ssize_t got;

@@ -13,7 +13,7 @@
 
 /* Exit codes: flock(1)'s, which are those of sysexits.h and the shell's. (sysexits.h itself is not everywhere.) */
 enum {
-  EXIT_CONFLICT = 1, /* unless -E says another */
+  EXIT_CONFLICT = 1, /* unless -E chooses another */
   EXIT_USAGE = 64,
   EXIT_DATA = 65,
   EXIT_NO_INPUT = 66,
@@ -30,7 +30,7 @@ enum {
 
 /* The exit codes of `status`. */
 enum { STATUS_FREE = 0, STATUS_HELD = 1, STATUS_ABANDONED = 2 };
-/* Those of `probe`: whether all processes of this machine exclude each other. */
+/* The exit codes of `probe`: whether all processes of this machine exclude each other. */
 enum { PROBE_EXCLUDES = 0, PROBE_DOES_NOT_EXCLUDE = 1 };
 
 struct arguments;
@@ -41,7 +41,7 @@ struct command {
   uint32_t flags;       /* of jlock_options */
   int32_t timeout_ms;   /* of jlock_options */
   bool takes_operands;  /* after DIR */
-  bool runs_a_command;  /* they are one: options end where it begins */
+  bool runs_a_command;  /* the operands are one: options end where it begins */
   int (*perform)(const struct arguments *arguments);
 };
 
@@ -95,7 +95,7 @@ void print_snapshot(FILE *out, const struct jlock_snapshot *snapshot, const stru
 
 /* holder.c */
 enum { TIME_SIZE = sizeof "-292277022657-01-27T08:29:52.000Z" };
-void format_time(int64_t ms, char text[TIME_SIZE]); /* as RFC 3339 has it, in UTC */
+void format_time(int64_t ms, char text[TIME_SIZE]); /* in RFC 3339's format, in UTC */
 void print_holder(const struct jlock_holder *holder);
 void print_missing_json(const char *name, uint32_t missing);
 void print_holder_json(const struct jlock_holder *holder, int64_t seen_ms);
@@ -104,7 +104,7 @@ void print_holder_json(const struct jlock_holder *holder, int64_t seen_ms);
 struct child {
   char **argv;
   int input;          /* its standard input; below 0: ours */
-  bool dies_with_us;  /* SIGKILL, should we be killed */
+  bool dies_with_us;  /* it gets SIGKILL if we are killed */
 };
 int run_child(const struct child *child); /* its exit code, 128 + n for signal n, 126 or 127 if it cannot be run */
 

@@ -1,4 +1,4 @@
-/* What went wrong: the message, and the exit code. */
+/* Says what went wrong, and chooses the exit code. */
 #include "cli.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* jlock --help, and that of each command. */
+/* The text of jlock --help, and of each command's --help. */
 #include "cli.h"
 
 #include <string.h>
@@ -11,8 +11,8 @@ static const char overview[] =
     "\n"
     "Hold the lock:\n"
     "  run         run a command while holding it\n"
-    "  status      say who holds it; the exit code says it, too\n"
-    "  watch       say it again whenever that changes\n"
+    "  status      say who holds it, also by the exit code\n"
+    "  watch       say who holds it, and again whenever that changes\n"
     "  probe       say what a directory can promise\n"
     "\n"
     "Write the journal (each takes the lock and releases it):\n"
@@ -38,11 +38,11 @@ static const char overview[] =
 #define LOCKING                                                               \
   "  -n, --nonblock           do not wait\n"                                  \
   "  -E, --conflict-exit-code CODE\n"                                         \
-  "                           exit code if the lock is not acquired, by default 1\n"
-#define WAIT_5 "  -w, --wait SECONDS       how long to wait for the lock, such as 0.5;\n                           by default 5\n" LOCKING
+  "                           exit code if the lock is not acquired (default: 1)\n"
+#define WAIT_5 "  -w, --wait SECONDS       how long to wait for the lock, such as 0.5 (default: 5)\n" LOCKING
 #define JOURNAL "  -j, --journal NAME       another journal in DIR, which must exist\n"
 #define CREATE "      --no-create          do not create DIR if it is missing\n"
-#define SYNC "      --sync               return once it is on disk\n"
+#define SYNC "      --sync               return only once it is on disk\n"
 #define INPUT                                                                 \
   "      --stdin              read paths from standard input, one per line\n" \
   "  -0, --null               the same, but each ends with NUL\n"
@@ -63,12 +63,12 @@ static const struct {
      "Usage: jlock run [OPTION]... DIR [--] COMMAND [ARGUMENT]...\n"
      "\n"
      "Waits for the lock, runs COMMAND while holding it, and exits as COMMAND did: with\n"
-     "its exit code, or 128+n if signal n ended it. Signals are passed on to it. If\n"
-     "jlock itself is killed, the lock is free at once, and COMMAND is killed too.\n"
+     "its exit code, or 128+n if signal n ended it. Passes signals on to it. If jlock\n"
+     "itself is killed, the lock is free at once, and COMMAND is killed too.\n"
      "\n"
-     "  -w, --wait SECONDS       how long to wait for the lock, such as 0.5;\n"
-     "                           by default forever\n" LOCKING
-     "      --keepalive          renew the lock while it is held: the default\n"
+     "  -w, --wait SECONDS       how long to wait for the lock, such as 0.5\n"
+     "                           (default: forever)\n" LOCKING
+     "      --keepalive          renew the lock while it is held (the default)\n"
      "      --no-keepalive       do not renew it; programs without the library then\n"
      "                           take it after 30 seconds\n" CREATE JOURNAL HELP
      "\n"
@@ -77,8 +77,8 @@ static const struct {
      "  jlock run .codegraph -- sh -c 'cp changes.db changes.bak && ./compact'\n"
      "\n"
      "COMMAND must not call jlock append or the like on the same DIR: it would wait for\n"
-     "its own parent. JLOCK_RECOVERED=1 in its environment says that the last holder\n"
-     "died, and may have left things half done.\n"},
+     "its own parent. If the last holder died, and may have left things half done,\n"
+     "JLOCK_RECOVERED=1 is in COMMAND's environment.\n"},
     {"append",
      "Usage: jlock append [OPTION]... DIR [PATH]...\n"
      "\n"
@@ -106,9 +106,9 @@ static const struct {
      "only advances that; with - instead, reads the paths from standard input. A new\n"
      "journal cannot be read before it has been stamped.\n"
      "\n"
-     "  -t, --timestamp MS       milliseconds since 1970, by default now\n"
+     "  -t, --timestamp MS       milliseconds since 1970 (default: now)\n"
      "  -d, --deleted            the paths were deleted\n"
-     "      --reset              drop all entries: after a full scan\n" WAIT_5 INPUT SYNC CREATE JOURNAL HELP
+     "      --reset              drop all entries, after a full scan\n" WAIT_5 INPUT SYNC CREATE JOURNAL HELP
      "\n"
      "  jlock stamp .codegraph src/main.c\n"
      "  jlock stamp --reset .codegraph\n"},
@@ -117,8 +117,8 @@ static const struct {
      "\n"
      "Prints the journal, each path once: its header, the changed paths, and the deleted\n"
      "ones with DELETED before them. Takes no lock. Exits with 65 if the journal has no\n"
-     "timestamp (it has never been stamped), and with 66 if there is none: then scan\n"
-     "everything, and jlock stamp --reset.\n"
+     "timestamp (it has never been stamped), and with 66 if there is no journal; then\n"
+     "scan everything, and run jlock stamp --reset.\n"
      "\n" SELECT JOURNAL HELP
      "\n"
      "  jlock read --changed -0 .codegraph | xargs -0r wc -l\n"
@@ -131,24 +131,25 @@ static const struct {
      "\n"
      "Reads the journal, gives it to COMMAND on its standard input (or prints it), and if\n"
      "that succeeds drops what was read; what was appended meanwhile stays. If COMMAND\n"
-     "fails, the journal is left alone and its exit code is passed on: nothing is lost,\n"
-     "and the same is seen again. It is also seen again, with a message, if somebody\n"
-     "replaced the journal meanwhile. The lock is not held while COMMAND runs.\n"
+     "fails, jlock leaves the journal alone and exits with COMMAND's exit code: nothing\n"
+     "is lost, and the same entries are seen again. They are also seen again, with a\n"
+     "message, if somebody replaced the journal meanwhile. The lock is not held while\n"
+     "COMMAND runs.\n"
      "\n"
-     "  -t, --timestamp MS       the new header's, in milliseconds since 1970, by default\n"
-     "                           the time of the reading\n" SELECT WAIT_5 SYNC JOURNAL HELP
+     "  -t, --timestamp MS       the new header's timestamp, in milliseconds since 1970\n"
+     "                           (default: when the journal was read)\n" SELECT WAIT_5 SYNC JOURNAL HELP
      "\n"
      "  jlock checkpoint --changed -0 .codegraph -- xargs -0r ./reindex\n"
      "  jlock checkpoint --json .codegraph >batch.json\n"},
     {"status",
      "Usage: jlock status [OPTION]... DIR\n"
      "\n"
-     "Says who holds the lock: process, host, library peer (a program that uses this\n"
-     "library) or shipped peer (one that speaks the protocol without it), since when it\n"
-     "holds it, if that is known, and when it last gave a sign of life: when it acquired\n"
-     "or renewed the lock. It takes and changes nothing. Exit code: 0 free, 1 held, 2\n"
-     "abandoned (its holder is dead; the next to acquire takes it over), 64 and above for\n"
-     "errors.\n"
+     "Says who holds the lock: the process, its host, whether it is a library peer (a\n"
+     "program that uses this library) or a shipped peer (one that speaks the protocol\n"
+     "without it), since when it has held the lock, if that is known, and when it last\n"
+     "gave a sign of life by acquiring or renewing the lock. Takes and changes nothing.\n"
+     "Exit code: 0 free, 1 held, 2 abandoned (the holder is dead; the next program to\n"
+     "acquire takes the lock over), 64 and above for errors.\n"
      "\n"
      "      --json               an object: dir, state, stale, peer, pid, host, nonce,\n"
      "                           held_ms, since, age_ms, last_sign, fallback\n"
@@ -160,19 +161,20 @@ static const struct {
      "Usage: jlock watch [OPTION]... DIR\n"
      "\n"
      "Prints a line with the time and the holder, and another whenever the holder changes.\n"
-     "It never takes the lock. It does not see a hold that is over before it could look.\n"
+     "Never takes the lock. Misses a hold that is over before it can look.\n"
      "\n"
      "      --json               an object per line: time, and what status --json says\n"
-     "  -c, --count LINES        end after so many lines, by default never\n" JOURNAL HELP
+     "  -c, --count LINES        end after this many lines (default: never)\n" JOURNAL HELP
      "\n"
      "  jlock watch .codegraph\n"
      "  jlock watch --json .codegraph | jq --unbuffered -r .pid\n"},
     {"probe",
      "Usage: jlock probe [OPTION]... DIR\n"
      "\n"
-     "Says what DIR can promise, found out by trying: who excludes whom, whether a dead\n"
-     "holder's lock is taken over at once, whether what is synced survives a power cut,\n"
-     "and whether waiters are served in order. Takes no lock and leaves nothing behind.\n"
+     "Finds out by trying, and says, what DIR can promise: which processes exclude each\n"
+     "other, whether a dead holder's lock is taken over at once, whether what is synced\n"
+     "survives a power cut, and whether waiters are served in order. Takes no lock and\n"
+     "leaves nothing behind.\n"
      "Exit code: 0 if all processes of this machine exclude each other there, 1 if not, 64\n"
      "and above for errors.\n"
      "\n"

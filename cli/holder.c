@@ -1,4 +1,4 @@
-/* Printing a holder, for people and as JSON. */
+/* Prints a holder, for people and as JSON. */
 #include "cli.h"
 
 #include <string.h>
@@ -32,7 +32,7 @@ static void print_text_or_null(const char *name, const char *text) {
   else fputs("null", stdout);
 }
 
-/* A member with a span in milliseconds, and one with the time at which it began; both null if it is below 0. */
+/* Prints a member with a span in milliseconds, and one with the time at which it began; both null if the span is below 0. */
 static void print_span(const char *name, const char *since, int64_t ms, int64_t seen_ms) {
   char time[TIME_SIZE] = "";
   printf(",\"%s\":", name);

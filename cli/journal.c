@@ -72,7 +72,7 @@ int do_read(const struct arguments *arguments) {
 
 /* ----------------------------------------------------------------------------------------------------- checkpoint */
 
-/* The snapshot on the command's standard input. It is a file, so that the command may read as much of it as it likes. */
+/* Runs the command with the snapshot as its standard input. That is a file, so the command may stop reading at any time. */
 static int feed(const struct jlock_snapshot *snapshot, const struct arguments *arguments) {
   int memory = (int)syscall(SYS_memfd_create, "jlock snapshot", MFD_CLOEXEC); /* glibc has a function only since 2.27 */
   FILE *file = memory < 0 ? NULL : fdopen(memory, "w+");
@@ -95,10 +95,10 @@ static int process(const struct jlock_snapshot *snapshot, const struct arguments
   return flush_output(0);
 }
 
-/* Leaves the journal alone unless its entries have been processed: if anything fails, they are seen again. */
+/* Leaves the journal alone unless its entries have been processed. If anything fails, they are seen again. */
 static int checkpoint(struct jlock *lock, const struct arguments *arguments, void *context) {
   int *code = context;
-  int64_t before = timestamp(arguments); /* a change while they are being processed is later than the header says */
+  int64_t before = timestamp(arguments); /* so that a change during the processing is later than the header says */
   struct jlock_snapshot *snapshot;
   int rc = jlock_read(lock, &snapshot);
   if (!rc) {

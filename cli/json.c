@@ -1,7 +1,7 @@
 /* JSON strings. */
 #include "cli.h"
 
-/* How many bytes the character at `s` has in UTF-8; 0: they are not UTF-8 (overlong forms and surrogates are not). */
+/* How many bytes the UTF-8 character at `s` has; 0 if it is not UTF-8 (overlong forms and surrogates are not). */
 static size_t utf8_length(const unsigned char *s, size_t left) {
   if (s[0] < 0x80) return 1;
   size_t length = s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
@@ -14,8 +14,8 @@ static size_t utf8_length(const unsigned char *s, size_t left) {
   return length;
 }
 
-/* A byte that is not UTF-8 becomes a lone surrogate, U+DC80 to U+DCFF, as in Python's file names (PEP 383): valid JSON,
- * and never the form of a path that is UTF-8, so that nothing is lost and no two paths look alike. */
+/* A byte that is not UTF-8 becomes a lone surrogate, U+DC80 to U+DCFF, as in Python's file names (PEP 383). That is valid
+ * JSON, and no path in UTF-8 looks like that, so nothing is lost and no two paths look alike. */
 void json_string(FILE *out, const char *bytes, size_t length) {
   const unsigned char *at = (const unsigned char *)bytes, *end = at + length;
   putc('"', out);

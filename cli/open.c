@@ -1,4 +1,4 @@
-/* Opening what a command line names. */
+/* Opens what a command line names. */
 #include "cli.h"
 
 #include <errno.h>

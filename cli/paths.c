@@ -17,7 +17,7 @@ static int add(struct paths *paths, size_t *room, const char *path, size_t lengt
   return 0;
 }
 
-/* All of standard input, so that it is appended as one. */
+/* Reads all of standard input, so that it can be appended in one call. */
 static int slurp(struct paths *paths, size_t *length) {
   size_t room = 0;
   *length = 0;
@@ -39,7 +39,7 @@ static int from_input(struct paths *paths, char end, uint32_t kind) {
   int code = slurp(paths, &length);
   for (char *at = paths->buffer, *last = at + length; !code && at < last;) {
     char *stop = memchr(at, end, (size_t)(last - at));
-    if (!stop) stop = last; /* the last one need not have an end */
+    if (!stop) stop = last; /* the last path need not be terminated */
     code = add(paths, &room, at, (size_t)(stop - at), kind);
     at = stop + 1;
   }

@@ -1,4 +1,4 @@
-/* jlock probe: what a directory can promise. */
+/* jlock probe: says what a directory can promise. */
 #include "cli.h"
 
 #include <string.h>

@@ -1,9 +1,9 @@
-/* jlock run: a command under the lock. */
+/* jlock run: runs a command under the lock. */
 #include "cli.h"
 
 #include <stdlib.h>
 
-/* The command must repair what a dead holder left half done, so we tell it, and the person at the terminal as well. */
+/* The command must repair what a dead holder left half done, so we let it know, and the person at the terminal, too. */
 static int announce_recovery(const struct arguments *arguments, struct jlock *lock) {
   bool recovered = jlock_recovered(lock) == 1;
   if (recovered)

@@ -1,4 +1,4 @@
-/* Printing a snapshot: as a journal, as bare paths, or as JSON. */
+/* Prints a snapshot: as a journal, as bare paths, or as JSON. */
 #include "cli.h"
 
 /* Calls `each` for the snapshot's paths of a kind, in the order of first mention. */
@@ -33,7 +33,7 @@ static void print_line(FILE *out, const struct jlock_entry *entry, size_t index,
 static void print_text(FILE *out, const struct jlock_snapshot *snapshot, const struct arguments *arguments) {
   bool both = arguments->changed == arguments->deleted;
   struct lines changed = {"", arguments->null ? '\0' : '\n'}, deleted = changed;
-  if (both) { /* as the journal has it: DELETED tells the two apart */
+  if (both) { /* as in the journal: DELETED tells the two apart */
     fputs("# codegraph-journal v1 ", out);
     print_timestamp(out, jlock_snapshot_timestamp(snapshot));
     putc(changed.end, out);

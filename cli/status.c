@@ -1,4 +1,4 @@
-/* jlock status and watch: who holds the lock. Neither takes it. */
+/* jlock status and watch: say who holds the lock. Neither takes it. */
 #include "cli.h"
 
 #include <errno.h>
@@ -54,8 +54,8 @@ int do_status(const struct arguments *arguments) {
 /* ---------------------------------------------------------------------------------------------------------- watch */
 
 /* Looks at the lock whenever something happens in its directory, and a few times soon after: a dying holder closes its
- * files before its death can be seen. (jlock_wait_fd() serves those who want the lock; here, every change matters.) What no
- * event reports, such as the death of a shipped peer, or a change on another machine, is found within the longest pause. */
+ * files before its death can be seen. (jlock_wait_fd() is for programs that want the lock; here, every change matters.) What
+ * no event reports, such as the death of a shipped peer or a change on another machine, shows within the longest pause. */
 enum { SHORTEST_PAUSE_MS = 1, LONGEST_PAUSE_MS = 500, LONGEST_DEAF_PAUSE_MS = 25 };
 
 enum { EVENTS = IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_MOVED_FROM | IN_MODIFY | IN_CLOSE_WRITE };
@@ -115,7 +115,7 @@ struct watcher {
   long lines;
 };
 
-/* Whether to go on; *code is the exit code if not. */
+/* Returns whether to continue; if not, *code is the exit code. */
 static bool show(struct watcher *watcher, const struct jlock_holder *now, int *code) {
   if (is_same(&watcher->seen, now)) return true;
   watcher->seen = *now;
@@ -135,7 +135,7 @@ static int open_watched(struct watcher *watcher) {
   int rc = open_named(watcher->arguments, &watcher->lock);
   if (rc) return rc;
   watcher->ear = prick_up(watcher->arguments->dir); /* before the first look: no change is missed */
-  /* If it is gone again, it compares equal to nothing, and the next look opens it anew. */
+  /* If it is gone again, it compares equal to nothing, and the next look opens it again. */
   if (stat(watcher->arguments->dir, &watcher->opened)) watcher->opened = (struct stat){0};
   return 0;
 }
@@ -146,7 +146,7 @@ static int close_watched(struct watcher *watcher, int code) {
   return close_lock(watcher->arguments, watcher->lock, code);
 }
 
-/* Waits until there is a directory again; meanwhile nobody holds a lock in it. Whether to go on. */
+/* Waits until there is a directory again; meanwhile nobody holds a lock in it. Returns whether to continue. */
 static bool follow(struct watcher *watcher, int *code) {
   const struct jlock_holder nobody = {.state = JLOCK_FREE};
   *code = close_watched(watcher, 0);

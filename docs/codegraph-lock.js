@@ -1,6 +1,6 @@
 // The lock of codegraph's journal, fixed. It replaces acquireJournalLock, releaseJournalLock, and what only they use, in
-// domain/graph/journal of @optave/codegraph 3.11.2, whose withJournalLock then calls runUnderLock. docs/codegraph.md says
-// what each step is for.
+// domain/graph/journal of @optave/codegraph 3.11.2. There withJournalLock then calls runUnderLock. docs/codegraph.md says what
+// each step is for.
 
 import { spawnSync } from 'node:child_process';
 import crypto from 'node:crypto';
@@ -8,13 +8,13 @@ import fs from 'node:fs';
 
 const LOCK_TIMEOUT_MS = 5_000;
 const LOCK_RETRY_MS = 5;
-/** A holder that is silent for so long counts as dead: it is stopped, or its PID is another process's by now. */
+/** A holder that is silent for this long counts as dead: it is stopped, or its PID belongs to another process by now. */
 const LOCK_STALE_MS = 30_000;
-/** No process that creates a lock takes so long to stamp it. */
+/** No process that creates a lock takes this long to stamp it. */
 const LOCK_UNSTAMPED_MS = 5_000;
-/** No process takes so long from reading a lock to replacing, overwriting or removing it. */
+/** No process takes this long from reading a lock to replacing, overwriting or removing it. */
 const LOCK_SETTLE_MS = 100;
-/** How often `fn` is run under a lock that is lost each time. */
+/** How often to run `fn` if the lock is lost each time. */
 const LOCK_LOST_TRIES = 4;
 
 /** Stops this thread. It blocks the event loop no more than a busy loop does, and leaves the CPU to the holder. */
@@ -51,7 +51,7 @@ function removePrivateName(own) {
   try {
     fs.unlinkSync(own.path);
   } catch {
-    /* swept, or left to a sweep */
+    /* it was swept, or a sweep will remove it */
   }
 }
 
@@ -72,7 +72,7 @@ function isOurs(lockPath, { fd, stamp }) {
   return names(lockPath, fd) && readLock(fd).startsWith(stamp);
 }
 
-/** Whether it is still ours once everybody has done what they decided to do before it was. */
+/** Whether it is still ours once everybody has done what they had decided to do before it became ours. */
 function settles(lockPath, lock) {
   sleepSync(LOCK_SETTLE_MS);
   return isOurs(lockPath, lock);
@@ -96,7 +96,7 @@ function renew(lock) {
   fs.futimesSync(lock.fd, now, now);
 }
 
-/** A process that was stopped before its link, or as it settled, has a lock that looked dead as it appeared. */
+/** If a process was stopped before its link, or as it settled, its lock looked dead when it appeared. */
 function staysOurs(lockPath, own) {
   while (Date.now() - own.alive >= LOCK_STALE_MS / 2) {
     renew(own);
@@ -112,7 +112,7 @@ function readLock(fd) {
   return buffer.toString('latin1', 0, fs.readSync(fd, buffer, 0, buffer.length, 0));
 }
 
-/** The verdict about the holder of an open lock: `alive`, `silent` or `dead`. */
+/** The verdict on the holder of an open lock: `alive`, `silent` or `dead`. */
 function judge(fd) {
   const content = readLock(fd);
   const age = Date.now() - fs.fstatSync(fd).mtimeMs;
@@ -126,15 +126,15 @@ function judge(fd) {
 }
 
 /**
- * The kernel's lock on an open file, which this process keeps until it closes the file or dies. Node has no call for it,
- * but flock(1) takes it on a file that it inherits. `undefined`: there is no flock(1).
+ * Takes the kernel's lock on an open file, which this process keeps until it closes the file or dies. Node has no call for it,
+ * but flock(1) takes it on a file that it inherits. Returns `undefined` if there is no flock(1).
  */
 function tryFlock(fd) {
   const { status } = spawnSync('flock', ['-n', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
   return { 0: true, 1: false }[status];
 }
 
-/** A living library peer has the flock, however silent it is; if we cannot check that, we never take its lock. */
+/** A live library peer has the flock, however silent it is; if we cannot check that, we never take its lock. */
 function mayClaim({ verdict, library }, flock) {
   if (flock === false || verdict === 'alive') return false;
   return verdict === 'dead' || flock === true || !library;
@@ -149,7 +149,7 @@ function openLock(lockPath, flags) {
   }
 }
 
-/** Opens for reading only: closing a file that was open for writing wakes everybody who waits for it. */
+/** Opens for reading only: closing a file that was open for writing wakes everybody that waits for it. */
 function isClaimable(lockPath) {
   const fd = openLock(lockPath, 'r');
   if (fd === undefined) return false;
@@ -160,7 +160,7 @@ function isClaimable(lockPath) {
   }
 }
 
-/** Writes our stamp into a dead holder's lock; never replaces or removes it, for the name may name a live one by now. */
+/** Writes our stamp into a dead holder's lock. Never replaces or removes it, because the name may name a live lock by now. */
 function tryClaim(lockPath, own) {
   const fd = isClaimable(lockPath) ? openLock(lockPath, 'r+') : undefined;
   if (fd === undefined) return null;
@@ -183,7 +183,7 @@ function tryClaim(lockPath, own) {
   }
 }
 
-/** Writes in one call, with blank lines over what was longer: so a stamp is seen whole, and nobody's is cut. */
+/** Writes in one call, with blank lines over the rest of a longer content, so that everybody sees a whole stamp. */
 function overwrite(fd, text, old) {
   fs.writeSync(fd, text.padEnd(old.length, '\n'), 0, 'latin1');
 }
@@ -233,7 +233,7 @@ export function acquireJournalLock(lockPath) {
 export function releaseJournalLock(lockPath, lock) {
   try {
     if (Date.now() - lock.alive > LOCK_STALE_MS - 1_000) {
-      // Somebody may have judged it silent, and be about to take it: make no room for a live one.
+      // Somebody may have judged it silent, and be about to take it, so we must not make room for a live lock.
       renew(lock);
       sleepSync(LOCK_SETTLE_MS);
     }
@@ -244,13 +244,13 @@ export function releaseJournalLock(lockPath, lock) {
     if (e.code === 'ENOENT') return false;
     throw e;
   } finally {
-    fs.closeSync(lock.fd); // last: as long as it is open, its inode's number is nobody else's
+    fs.closeSync(lock.fd); // last: as long as it is open, no other file can get its inode number
   }
 }
 
 /**
- * Runs `fn` under the lock, and once more if the lock was lost before it was released: then what `fn` did may be lost as
- * well. `fn` gets a function that says whether the lock is still held; call that last, before anything is replaced.
+ * Runs `fn` under the lock, and again if the lock was lost before it was released: then what `fn` did may also be lost. `fn` gets
+ * a function that says whether the lock is still held; call that immediately before anything is replaced.
  */
 export function runUnderLock(lockPath, fn) {
   for (let tries = LOCK_LOST_TRIES; tries > 0; tries--) {
@@ -262,7 +262,7 @@ export function runUnderLock(lockPath, fn) {
       try {
         releaseJournalLock(lockPath, lock);
       } catch {
-        /* why fn failed says more */
+        /* fn's own error says more */
       }
       throw e;
     }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# run.sh same N | runs N | seconds N [TARGET…]: builds the fuzz targets as cargo-fuzz would, and runs each of them so often
-# or so long, JLOCK_JOBS (2) at a time. What they find lies in target/fuzz/found, what they learned in target/fuzz/corpus.
-# `same` begins without what was learned before: with one JLOCK_SEED, the inputs are the same each time.
+# run.sh same N | runs N | seconds N [TARGET…]: builds the fuzz targets as cargo-fuzz would, and runs each of them N times or
+# for N seconds, JLOCK_JOBS (default: 2) at a time. What they find goes to target/fuzz/found, and what they learn to
+# target/fuzz/corpus. `same` does not use what was learnt before, so with one JLOCK_SEED the inputs are the same each time.
 set -euo pipefail
 
 unit=${1:?same, runs or seconds} amount=${2:?how many}
@@ -31,11 +31,12 @@ esac
 seed=${JLOCK_SEED:-1}
 echo "JLOCK_SEED=$seed"
 
-# What was freed is not used again for a while; a long one costs more than the rest of an execution. So do the stack trace of
-# each allocation, and stacks that outlive their functions: an input that was found is run once more with both.
+# AddressSanitizer keeps freed memory out of use for a while. If it kept much, that would cost more than the rest of an
+# execution. So would a stack trace for each allocation, and stacks that outlive their functions: run an input that was found
+# once more with both.
 export ASAN_OPTIONS=quarantine_size_mb=1:malloc_context_size=0:detect_stack_use_after_return=0:${ASAN_OPTIONS:-}
 
-# In memory: each execution is some tens of system calls.
+# In memory, because each execution makes dozens of system calls.
 scratch=$(mktemp -d -p /dev/shm)
 trap 'rm -rf "$scratch"' EXIT
 
@@ -54,7 +55,7 @@ run() {
 
 jobs=${JLOCK_JOBS:-2}
 failed=0 running=0
-reap() { # waits for the next that ends
+reap() { # waits for the next one to end
     wait -n || failed=1
     running=$((running - 1))
 }

@@ -1,8 +1,8 @@
-# The binary interface, compared with the one that is committed; to be read after library.mk, whose variables it uses.
+# The binary interface, compared with the one that is committed; include it after library.mk, whose variables it uses.
 #
-# The library is stripped, and Rust would describe its types in its own way. So they are read from a double in C: each
+# The library is stripped, and Rust would describe its types in its own way. So we read them from a double in C: each
 # function of the header, with an empty body, linked with the library's own map. tests/abi checks that the library has these
-# types and no others; here it is checked that it has these symbols.
+# types and no others; the rules here check that it has these symbols.
 
 ABI      ?= $(TARGET)/abi
 INCLUDE  ?= include
@@ -25,7 +25,7 @@ $(DOUBLE): libjlock.map
 	    -Wl,-soname,$(SONAME) -Wl,--version-script=libjlock.map
 
 .PHONY: abi-baseline
-abi-baseline: $(DOUBLE) ## makes libjlock.abi anew, once a change of the binary interface is meant
+abi-baseline: $(DOUBLE) ## renews libjlock.abi, after an intended change of the binary interface
 	@$(ABIDW) --out-file $(BASELINE) $<
 
 .PHONY: abi-types

@@ -1,5 +1,5 @@
 #!/bin/sh
-# after-install.sh LIBDIR: makes the loader find what was installed there, where that takes no more than ldconfig, and says in
+# after-install.sh LIBDIR: makes the loader find what was installed there, if running ldconfig is enough for that, and says in
 # two lines what a user has to know next.
 set -eu
 
@@ -9,15 +9,15 @@ case ":$(pkg-config --variable pc_path pkg-config 2>/dev/null):" in
 *":$libdir/pkgconfig:"*) ;;
 *) flags="\$(PKG_CONFIG_PATH=$libdir/pkgconfig pkg-config --cflags --libs jlock)" ;;
 esac
-echo "jlock: compile with cc program.c $flags; man 3 jlock tells the rest"
+echo "jlock: compile with cc program.c $flags; see man 3 jlock for the rest"
 
 ldconfig=$(PATH=$PATH:/sbin:/usr/sbin command -v ldconfig || true)
 if [ -n "$ldconfig" ] && "$ldconfig" -v -N -X 2>/dev/null | grep -q "^$libdir:"; then
     if [ "$(id -u)" = 0 ] && "$ldconfig"; then
-        echo "jlock: programs find libjlock.so.0: ldconfig has been run"
+        echo "jlock: ran ldconfig, so programs will find libjlock.so.0"
     else
-        echo "jlock: so that programs find libjlock.so.0, run ldconfig as root"
+        echo "jlock: run ldconfig as root, so that programs find libjlock.so.0"
     fi
 else
-    echo "jlock: so that programs find libjlock.so.0, link with -Wl,-rpath,$libdir or set LD_LIBRARY_PATH=$libdir"
+    echo "jlock: link with -Wl,-rpath,$libdir or set LD_LIBRARY_PATH=$libdir, so that programs find libjlock.so.0"
 fi

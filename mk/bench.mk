@@ -1,4 +1,4 @@
-# The benchmark, side by side with what else there is; to be read after library.mk, whose variables it uses.
+# The benchmark, side by side with the alternatives; include it after library.mk, whose variables it uses.
 
 BENCH     := $(TARGET)/bench
 BENCH_DIR ?= $(BENCH)/scratch
@@ -14,7 +14,7 @@ BENCH_RUN     = PYTHONPATH=$(CURDIR)/examples/python JLOCK_LIBRARY=$(CURDIR)/$(D
 
 $(BENCH_BIN)/pair_liblockfile: BENCH_LIBS := -llockfile
 
-# What measures is built as a user would: with the archive that is installed.
+# The measuring programs are built as a user would build them: with the archive that is installed.
 $(BENCH_C): $(BENCH_BIN)/%: benches/c/%.c $(wildcard benches/c/*.h) include/jlock.h $(DIST)/libjlock.a | bench-deps
 	@mkdir -p $(BENCH_BIN)
 	@$(CC) -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Iinclude -o $@ $< -Wl,--gc-sections -Wl,--as-needed \
@@ -46,11 +46,11 @@ bench-deps:
 	@sh tests/interop/fetch-peer.sh
 
 .PHONY: bench
-bench: built $(BENCH_NEEDS) ## the benchmark (BENCH_DIR: where); tables and plots in target/bench. For a quiet machine
+bench: built $(BENCH_NEEDS) ## the benchmark, on a quiet machine (BENCH_DIR: where); tables and plots in target/bench
 	@$(BENCH_RUN)
 
 .PHONY: bench-smoke
-bench-smoke: built $(BENCH_NEEDS) ## that the benchmark runs, in its smallest form; judges no time
+bench-smoke: built $(BENCH_NEEDS) ## checks that the benchmark runs, in its smallest form; judges no times
 	@$(BENCH_RUN)/smoke --smoke
 
 .PHONY: bench-page

@@ -1,4 +1,4 @@
-# The command, its completions and the manual pages; to be read after library.mk, whose variables it uses.
+# The command, its completions and the manual pages; include it after library.mk, whose variables it uses.
 
 bindir ?= $(prefix)/bin
 mandir ?= $(prefix)/share/man
@@ -15,7 +15,7 @@ PAGES_3     := $(sort $(wildcard man/*.3))
 .PHONY: command
 command: $(DIST)/jlock ## the jlock command (target/dist)
 
-# With the archive, so that it runs wherever it is copied to. A distribution's packages name the shared library instead.
+# Linked with the archive, so that it runs wherever it is copied. A distribution's packages name the shared library instead.
 CLI_LIBRARY ?= $(DIST)/libjlock.a
 $(DIST)/jlock: $(CLI_SOURCES) cli/cli.h include/jlock.h $(DIST)/libjlock.a | $(DIST)/$(REAL)
 	@$(CC) $(CLI_CFLAGS) $(CPPFLAGS) $(CFLAGS) -Iinclude -o $@ $(CLI_SOURCES) $(LDFLAGS) -Wl,--gc-sections \

@@ -14,17 +14,17 @@ cross-zig:
 .PHONY: cross $(CROSS:%=cross-%)
 cross: cross-deps $(CROSS:%=cross-%) ## the library for six architectures and two C libraries: target/cross/NAME
 
-# One after another: cargo would only wait for itself, and a build of the standard library takes both cores.
+# One after another: cargo would only wait for itself, and building the standard library uses both cores anyway.
 .NOTPARALLEL: cross
 $(CROSS:%=cross-%): cross-%:
 	@mk/cross.sh $* built command
 
 .PHONY: test-cross
-test-cross: cross ## its tests there, under qemu-user where need be, and a crowd of all of them on one journal (half an hour)
+test-cross: cross ## its tests there, under qemu-user where needed, and a crowd of all of them on one journal (half an hour)
 	@$(PYTHON) tests/cross/cross.py
 
 .PHONY: test-i686
-test-i686: cross-zig ## the same for 32-bit x86 alone, which runs here
+test-i686: cross-zig ## the same for 32-bit x86 alone, which runs without qemu
 	@mk/deps-cross.sh i686-gnu
 	@mk/cross.sh i686-gnu built
 	@$(PYTHON) tests/cross/cross.py i686-gnu

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# deps-cross.sh [NAME…]: installs what building and testing for all of mk/cross.txt, or for these, needs and this machine
-# lacks: a Rust with the sources of its standard library; Debian's compilers and C libraries; qemu-user; musl.
+# deps-cross.sh [NAME…]: installs what this machine lacks for building and testing all of mk/cross.txt, or these: a Rust with
+# the sources of its standard library; Debian's compilers and C libraries; qemu-user; musl.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=mk/deps-rust.sh
@@ -26,8 +26,8 @@ while read -r name _ tools qemu _; do
 done <mk/cross.txt
 [ ${#missing[@]} = 0 ] || install "${missing[@]}"
 
-# musl's loader for Arm, which Debian has as a package of that architecture only: unpacked here, not installed. apt is given
-# a state of its own, so that the system's knows nothing of another architecture.
+# musl's loader for Arm, which Debian has only as a package of that architecture: we unpack it here instead of installing it.
+# apt gets a state of its own, so that the system's does not learn of another architecture.
 musl=target/cross/musl-arm64
 case " ${*:-aarch64-musl} " in *" aarch64-musl "*) ;; *) exit 0 ;; esac
 if [ ! -e $musl/lib/ld-musl-aarch64.so.1 ]; then

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the file systems that `make test-places` tries and this machine lacks, on Debian and Ubuntu. Elsewhere, or where one
-# cannot be had, the place is not tried, and the table says so.
+# Installs, on Debian and Ubuntu, the file systems that `make test-places` tries and this machine lacks. Elsewhere, or if one is
+# not available, the place is not tried, and the table says so.
 set -eu
 
 # file:package
@@ -17,10 +17,10 @@ for pair in $needed; do
     [ -e "${pair%%:*}" ] || missing="$missing ${pair#*:}"
 done
 [ -n "$missing" ] || exit 0
-command -v apt-get >/dev/null || { echo "deps-places: not here:$missing" >&2; exit 0; }
+command -v apt-get >/dev/null || { echo "deps-places: missing here:$missing" >&2; exit 0; }
 apt-get update -qq
-# One by one: what one release lacks must not keep the others away.
+# One by one: if a release lacks one package, the others must still be installed.
 for package in $missing; do
     DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$package" >/dev/null ||
-        echo "deps-places: $package cannot be had" >&2
+        echo "deps-places: $package is not available" >&2
 done

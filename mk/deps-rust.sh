@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Installing a Rust with the sources of its standard library; sourced by those who need one. With apt on Debian and Ubuntu;
+# Installs a Rust with the sources of its standard library; for other scripts to source. With apt on Debian and Ubuntu;
 # elsewhere it says what is missing, and stops.
 # shellcheck source=tests/sanitize/toolchain.sh
 . tests/sanitize/toolchain.sh

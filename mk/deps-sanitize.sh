@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the sanitizers need and this machine lacks: a Rust with the sources of its standard library, and for each
-# Rust without runtimes of its own a clang of the same LLVM, with them. With apt on Debian and Ubuntu; elsewhere it says what is missing, and stops.
+# Installs what the sanitizers need and this machine lacks: a Rust with the sources of its standard library, and for each Rust
+# that has no runtimes of its own, a clang of the same LLVM that has them. With apt on Debian and Ubuntu; elsewhere it says what
+# is missing, and stops.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=mk/deps-rust.sh

@@ -1,6 +1,7 @@
 #!/bin/sh
-# deps-vm.sh DIR: what `make test-vm` needs. Installs qemu and what makes file systems, on Debian and Ubuntu; and unpacks Debian's
-# kernels and the programs of its NFS and SMB servers for the guests into DIR. Of those, nothing is installed here.
+# deps-vm.sh DIR: what `make test-vm` needs. On Debian and Ubuntu, it installs qemu and the programs that make file systems. And
+# for the guests, it unpacks Debian's kernels and the programs of its NFS and SMB servers into DIR; none of those is installed
+# here.
 set -eu
 
 at=${1:?}
@@ -14,7 +15,7 @@ missing=
 for pair in $needed; do
     [ -e "${pair%%:*}" ] || missing="$missing ${pair#*:}"
 done
-# Since Debian 13 in a package of its own; before, it came with qemu.
+# Since Debian 13, virtiofsd has a package of its own; before, it came with qemu.
 if [ ! -e /usr/lib/qemu/virtiofsd ] && [ -n "$(apt-cache search --names-only '^virtiofsd$' 2>/dev/null)" ]; then
     [ -e /usr/libexec/virtiofsd ] || missing="$missing virtiofsd"
 fi
@@ -32,7 +33,7 @@ guests='busybox-static,base-files,netbase,iproute2,kmod,mount,util-linux,strace,
 kernels='linux-image-cloud-amd64,linux-image-amd64'
 mmdebstrap --quiet --variant=extract --include="$guests,$kernels" "${DEBIAN_SUITE:-bookworm}" "$at/root"
 
-# Kernels and modules come with the initramfs; all else is the guests' disk.
+# Kernels and modules go into the initramfs; everything else becomes the guests' disk.
 mkdir "$at/lib"
 mv "$at/root/boot" "$at/"
 mv "$at/root/lib/modules" "$at/lib/"

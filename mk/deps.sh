@@ -1,5 +1,5 @@
 #!/bin/sh
-# deps.sh [COMMAND:PACKAGE…]: installs what building and testing need, and these, where this machine lacks them: with apt on
+# deps.sh [COMMAND:PACKAGE…]: installs what this machine lacks of what building and testing need, and of these: with apt on
 # Debian and Ubuntu; elsewhere it says what is missing, and stops.
 set -eu
 
@@ -34,7 +34,7 @@ if [ -n "$missing" ]; then
     $as_root sh -c "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >/dev/null"
 fi
 
-# Debian's own may be too old; their installers are not a package manager's to run.
+# Debian's own may be too old. Other installers, such as rustup, are for the user to run.
 at_least() {
     printf '%s\n%s\n' "$3" "$2" | sort -V -C || { echo "deps: $1 $3 or newer is needed, this is $2${4:+; $4}" >&2; exit 1; }
 }

@@ -1,4 +1,4 @@
-# The source tarball; to be read after library.mk, whose variables it uses.
+# The source tarball; include it after library.mk, whose variables it uses.
 
 TARBALL := $(TARGET)/jlock-$(VERSION).tar.gz
 

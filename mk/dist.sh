@@ -1,5 +1,5 @@
 #!/bin/sh
-# dist.sh TARBALL: the sources, as they stand here, with every crate that they need: nothing is fetched to build them. The
+# dist.sh TARBALL: packs the sources as they stand here, with every crate that they need, so that a build fetches nothing. The
 # same sources make the same tarball, byte for byte.
 set -eu
 umask 022
@@ -14,7 +14,7 @@ trap 'rm -rf "$scratch"' EXIT
 tree=$scratch/$name
 mkdir -p "$tree/.cargo"
 
-# What git knows; in a tree that is unpacked from a tarball, all that was not built there.
+# What git knows; or, in a tree that was unpacked from a tarball, everything that was not built there.
 sources() {
     if [ -e .git ]; then
         git ls-files -z -- . ':!.ci'

@@ -1,10 +1,10 @@
 # The library as it is installed. This file also works alone: make -f mk/library.mk install DESTDIR=… prefix=…
 #
-# `cargo build --release` makes a libjlock.so that works, and an archive. Neither is for installing: the one has no
-# SONAME and no symbol versions, the other brings global symbols of Rust's own, which clash with those of a second
-# library written in Rust. And in both, half is what prints a panic's stack trace. So what is installed is linked from a
-# separate archive, with src/capi/contain.rs in place of std's handlers. In it, hardly anything is inlined that is not marked
-# to be: that is smaller than with opt-level "s", and reads a million entries a fifth faster.
+# `cargo build --release` makes a libjlock.so that works, and an archive. Neither is fit for installing: the first has no
+# SONAME and no symbol versions, and the second brings global symbols of Rust's own, which clash with those of a second
+# library written in Rust. And half of each is code that prints a panic's stack trace. So what is installed is linked from a
+# separate archive, with src/capi/contain.rs in place of std's handlers. In that archive, hardly anything is inlined that is
+# not marked for it: it is smaller than with opt-level "s", and reads a million entries a fifth faster.
 
 # For another architecture: CARGO_BUILD_TARGET, as cargo takes it, and CROSS_COMPILE=aarch64-linux-gnu- or each of the tools.
 CARGO   ?= cargo
@@ -39,7 +39,7 @@ EXPORTS := $(shell sed -n 's/^ *\(jlock_[a-z_]*\);$$/\1/p' libjlock.map)
 SOURCES := Cargo.toml Cargo.lock capi/Cargo.toml $(shell find src -name '*.rs')
 
 .PHONY: library
-library: cargo-release built sizes ## the library: as cargo builds it (target/release), and to be installed (target/dist)
+library: cargo-release built sizes ## the library, as cargo builds it (target/release) and as it is installed (target/dist)
 
 .PHONY: cargo-release
 cargo-release:
@@ -48,7 +48,7 @@ cargo-release:
 .PHONY: built
 built: $(DIST)/$(REAL) $(DIST)/libjlock.a $(DIST)/jlock.pc $(CMAKE:%=$(DIST)/%)
 
-# Where cargo puts it depends on the target, which its settings may name, too: it is asked.
+# Where cargo puts the archive depends on the target, which its settings may also name. So we ask cargo.
 $(WHOLE): $(SOURCES)
 	@mkdir -p $(@D)
 	@made=$$($(CARGO) rustc --quiet --package jlock-capi --profile installed --features installed --lib \
@@ -56,12 +56,12 @@ $(WHOLE): $(SOURCES)
 	    -- -C llvm-args=-inline-threshold=5 | sed -n 's/.*"filenames":\["\([^"]*\/libjlock\.a\)"\].*/\1/p') && \
 	test -n "$$made" && cp "$$made" $@
 
-# The name of one of std's handlers, which depends on the compiler's version: core and alloc refer to it, std defines it.
+# The mangled name of one of std's handlers, which depends on the compiler's version: core and alloc refer to it, std defines it.
 symbol = $$($(READELF) --wide --symbols $(WHOLE) | sed -n 's/.* UND \([^ ]*$(1)\)$$/\1/p' | sort -u | grep .)
 
-# One object, in which only the functions of the header are global. Groups of sections (COMDAT) would still be merged by
-# their names with those of another Rust library, so they are dissolved. And symbols to which nothing refers any more would
-# still have to be resolved, even those to which std referred weakly, so they are stripped.
+# One object, in which only the functions of the header are global. The linker would still merge groups of sections (COMDAT)
+# with those of another Rust library that have the same names, so we dissolve them. And it would still have to resolve symbols
+# to which nothing refers any more, even those to which std referred weakly, so we strip them.
 $(DIST)/jlock.o: $(WHOLE) libjlock.map
 	@mkdir -p $(DIST)
 	@panicked=$(call symbol,rust_begin_unwind) && out_of_memory=$(call symbol,__rust_alloc_error_handler) && \
@@ -97,11 +97,11 @@ $(CMAKE:%=$(DIST)/%): $(DIST)/%: cmake/%.in
 	    -e 's|@version@|$(VERSION)|' $< >$@
 
 # What the archive adds to a program: the size of the smallest one that uses all of it, minus that of the same without it.
-# It was 250 KB before the library judged by leases, followed paths, streamed journals and knew its descriptors. The standard
-# library of Rust 1.85 is larger than those after it, most so as Debian 13 builds it.
+# The limit was 250 KB before the library judged by leases, followed paths, streamed journals and tracked its descriptors. The
+# standard library of Rust 1.85 is larger than later ones, especially as Debian 13 builds it.
 SIZE_LIMIT ?= $(if $(filter 1.85.%,$(shell $(RUSTC) --version | cut -d' ' -f2)),415000,400000)
 .PHONY: sizes
-sizes: built ## the library's sizes, which must not exceed 400 KB
+sizes: built ## prints the library's sizes, which must not exceed 400 KB
 	@printf 'int main(void) { return 0; }\n' | $(CC) -O2 -s -x c -o $(DIST)/without -
 	@printf 'int main(void) { return 0; }\n' | $(CC) -O2 -s -x c -o $(DIST)/with - -x none -Wl,--gc-sections \
 	    $(EXPORTS:%=-Wl,-u,%) -Wl,--as-needed $(DIST)/libjlock.a $(SYSTEM)

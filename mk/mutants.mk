@@ -1,15 +1,15 @@
-# Whether the tests notice: protections are taken out of the code one by one, and the code is changed here and there.
+# Do the tests notice? Takes protections out of the code one by one, and makes other small changes to it.
 
 .PHONY: mutants
-mutants: ## takes each protection out of the code, and sees its test turn red: ten minutes
+mutants: ## takes each protection out of the code, and expects its test to fail: ten minutes
 	@python3 tests/mutants/run.py
 
 .PHONY: mutants-all
-mutants-all: ## changes the code here and there (JLOCK_EVERY=N: each Nth time), and looks for a test that turns red: hours
+mutants-all: ## changes the code in many places (JLOCK_EVERY=N: in every Nth), and looks for a test that fails: hours
 	@python3 tests/mutants/all.py --every $${JLOCK_EVERY:-1}
 
 .PHONY: mutants-page
-mutants-page: ## puts the tables of the last two into tests/mutants/README.md
+mutants-page: ## puts the tables that these two made last into tests/mutants/README.md
 	@python3 tests/mutants/run.py --page
 	@python3 tests/mutants/all.py --page
 

@@ -1,14 +1,14 @@
 # Packages for languages, into target/packages: wheels and a source distribution for Python, a tarball for npm, a module
-# for Go. Each holds the library for every platform for which one has been built: this machine's, and those of `make cross`.
+# for Go. Each contains the library for every platform for which it has been built: this machine's, and those of `make cross`.
 
 MACHINE := $(shell uname -m)
-# As mk/cross.txt has it; and what zig calls it, with the oldest glibc that is asked for.
+# The platform's name as in mk/cross.txt, and zig's name for it, with the oldest glibc that we support.
 HERE    := $(TARGET)/platforms/$(MACHINE)-gnu
 ZIG     := $(abspath $(PYTHON)) -m ziglang
 ZIG_FOR := $(MACHINE)-linux-gnu.$(if $(filter riscv64,$(MACHINE)),2.27,2.17)
 
 .PHONY: packages
-packages: packages-languages test-deb test-rpm ## packages for every language and for systems, each installed elsewhere and tested there (half an hour)
+packages: packages-languages test-deb test-rpm ## packages for every language and system, each installed elsewhere and tested there (half an hour)
 	@$(PYTHON) mk/packages/table.py
 
 .PHONY: packages-languages
@@ -21,14 +21,14 @@ packages-languages: made-packages
 	@$(PYTHON) mk/packages/table.py
 
 .PHONY: test-packages
-test-packages: made-packages ## one wheel, the npm tarball and the Go module, installed elsewhere and tried there
+test-packages: made-packages ## installs one wheel, the npm tarball and the Go module elsewhere, and tries them there
 	@$(PYTHON) mk/packages/try_python.py --short
 	@$(PYTHON) mk/packages/try_node.py --short
 	@$(PYTHON) mk/packages/try_go.py --short
 	@cd mk/packages && ../../$(PYTHON) -m mypy --strict .
 
 .PHONY: packages-page
-packages-page: ## puts what the last `make packages` has found into docs/packages.md
+packages-page: ## puts what the last `make packages` found into docs/packages.md
 	@$(PYTHON) mk/packages/table.py --page
 
 .PHONY: packages-deps
@@ -51,8 +51,8 @@ $(HERE)/libjlock.a: $(DIST)/libjlock.a
 	@mkdir -p $(HERE)
 	@cp $< $@
 
-# The same object as the installed library's. Linked with zig, for the symbols of an old glibc; with the machine's unwinder,
-# because a program must have only one.
+# The same object as the installed library's. It is linked with zig, for the symbols of an old glibc, and with the machine's
+# unwinder, because a program must have only one.
 $(HERE)/$(SONAME): $(DIST)/jlock.o libjlock.map mk/requirements-packages.txt
 	@mkdir -p $(HERE)
 	@ZIG_GLOBAL_CACHE_DIR=$(abspath $(TARGET))/platforms/zig ZIG_LOCAL_CACHE_DIR=$(abspath $(TARGET))/platforms/zig \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# parts.sh TARGET...: makes one after the other, and says in the end which share of the time each of them took.
+# parts.sh TARGET...: makes one after the other, and says at the end which share of the time each of them took.
 set -euo pipefail
 
 begun=$SECONDS names=() took=()

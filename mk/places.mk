@@ -1,4 +1,4 @@
-# The library in places that are no local disk; to be read after library.mk and cli.mk, whose variables it uses. Needs root.
+# The library in places other than a local disk; include it after library.mk and cli.mk, whose variables it uses. Needs root.
 
 PLACES := $(TARGET)/places
 FUSE   := $$(pkg-config --cflags --libs fuse3)
@@ -7,7 +7,7 @@ $(PLACES)/worker: tests/places/worker.c include/jlock.h $(DIST)/libjlock.a
 	@mkdir -p $(PLACES)
 	@$(CC) -std=c11 -O2 -Wall -Wextra -Werror -Iinclude -o $@ $< -Wl,--gc-sections -Wl,--as-needed $(DIST)/libjlock.a $(SYSTEM)
 
-# Without libfuse3 the places that it makes are not tried.
+# Without libfuse3, the places that this program makes are not tried.
 $(PLACES)/thin: tests/places/thin.c
 	@mkdir -p $(PLACES)
 	@! pkg-config --exists fuse3 || $(CC) -std=c11 -O2 -Wall -Wextra -Werror -o $@ $< $(FUSE)
@@ -26,7 +26,7 @@ test-places: places-deps places-built ## local, FUSE, overlaid, full and read-on
 	@python3 tests/places/places.py --programs $(PLACES) --save $(PLACES)/seen.json
 
 .PHONY: test-places-quick
-test-places-quick: places-built ## the same, but only what needs no other program than libfuse3
+test-places-quick: places-built ## the same, but only the places that need nothing but libfuse3
 	@$(MAKE) --no-print-directory $(PLACES)/thin
 	@python3 tests/places/places.py --programs $(PLACES) --quick --turns 60 --kills 3
 

@@ -1,7 +1,7 @@
-# The proofs: at their bounds for every day, and at their full ones.
+# The proofs: at their everyday bounds, and at their full ones.
 
 .PHONY: fuzz
-fuzz: ## every fuzz target, a minute in all, with the same inputs each time
+fuzz: ## every fuzz target, a minute in total, with the same inputs each time
 	@fuzz/run.sh same 80000
 
 .PHONY: sanitize
@@ -9,7 +9,7 @@ sanitize: ## the C tests, examples and threads under AddressSanitizer, ThreadSan
 	@for what in address thread valgrind; do tests/sanitize/run.sh $$what; done
 
 .PHONY: prove
-prove: ## every proof at its full bounds, an hour and more on two cores; the figures are in target/prove/table.md
+prove: ## every proof at its full bounds, more than an hour on two cores; the figures go to target/prove/table.md
 	@python3 mk/prove.py
 
 .PHONY: prove-page

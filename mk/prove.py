@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """Runs every proof at its full bounds and makes one table of their figures.
 
-The long fuzzing runs beside the other steps, with what they leave of the machine.
+The long fuzzing runs beside the other steps, in the time that they leave idle.
 
     prove.py [STEP…]     runs all steps, or these; the table is target/prove/table.md
     prove.py --page      puts that table into docs/proof.md, between its two markers
 
-What is drawn at random comes from one seed: a new one each time, which is printed, or that of JLOCK_SEED. The same seed
-draws the same. Each step gets it in its environment; without, the tests draw from a fixed one.
+Everything random comes from one seed: JLOCK_SEED or, if that is not set, a new one, which is printed. The same seed gives
+the same run. Each step gets it in its environment; without it, the tests use a fixed seed.
 
-A step prints its figures as lines `figure: NAME = NUMBER`; those of one name are added up. What each printed stays in
-target/prove/STEP.log.
+A step prints its figures as lines `figure: NAME = NUMBER`; those with the same name are added up. The output of each step
+stays in target/prove/STEP.log.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Step:
     what: str
     command: str
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
-    # Runs from the start on, while the others run one after the other.
+    # Runs from the start, while the others run one after the other.
     beside: bool = False
 
 
 def test(target: str, what: str, *, name: str = "", features: str = "", only: str = "", **environment: str) -> Step:
-    """One of cargo's test targets, or some of its modules; it says its figures on stdout or stderr."""
+    """One of cargo's test targets, or some of its modules; it prints its figures to stdout or stderr."""
     words = ["cargo test --quiet", features and f"--features {features}", f"--test {target} -- --nocapture", only]
     return Step(name or target, what, " ".join(filter(None, words)), environment or {"JLOCK_PROVE": "1"})
 
@@ -59,7 +59,7 @@ STEPS = [
     test("storm", "The shipped peer, fixed", name="fixed", only="fixed::"),
     test(
         "storm",
-        "Other implementations, written from PROTOCOL.md, in one crowd with the library and a shipped peer",
+        "Other implementations, written from PROTOCOL.md, together with the library and a shipped peer",
         name="second",
         only="second::",
     ),
@@ -125,7 +125,7 @@ def run(step: Step) -> Outcome:
         print(f"{step.name}: failed, see {log.relative_to(ROOT)}", *text.splitlines()[-40:], sep="\n")
     elif not figures:
         outcome.passed = False
-        print(f"{step.name}: said no figure")
+        print(f"{step.name}: printed no figure")
     return outcome
 
 

@@ -1,4 +1,4 @@
-# The packages of systems, built from the tarball without a network; to be read after dist.mk, whose variables it uses.
+# Packages for Debian and Fedora, built from the tarball without a network; include it after dist.mk, whose variables it uses.
 
 PACKAGES := $(TARGET)/packages
 
@@ -20,7 +20,7 @@ test-deb: deb
 test-rpm: rpm
 	@tests/packages/rpm.sh $(PACKAGES)
 
-# The Debian packages are tried on the release that they were built on: an older one's C library need not be enough.
+# The Debian packages are tried on the release on which they were built: an older release's C library may be too old.
 .PHONY: test-system-packages
 test-system-packages: test-deb test-rpm ## the same twice, and on a bare Debian without Rust, in a root by debootstrap (root)
 	@mk/deps.sh debootstrap:debootstrap

@@ -1,4 +1,4 @@
-# The library in virtual machines: network file systems, and power cuts. To be read after library.mk and cli.mk. Needs root.
+# The library in virtual machines: network file systems, and power cuts. Include it after library.mk and cli.mk. Needs root.
 
 VM := $(TARGET)/vm
 # Static, for guests that have no C library.
@@ -20,7 +20,7 @@ $(VM)/jlock: $(CLI_SOURCES) cli/cli.h include/jlock.h $(DIST)/libjlock.a
 vm-built: $(VM)/worker $(VM)/marked $(VM)/jlock
 	@mk/deps-vm.sh $(VM)
 
-# For every day; `make prove` gives more.
+# Small numbers for everyday use; `make prove` passes larger ones.
 VM_TURNS   ?= 120
 VM_CUTS    ?= 5
 VM_APPENDS ?= 100

@@ -1,4 +1,4 @@
-"""copyright.py FILE: debian/copyright, from packaging/debian/copyright.in and the crates in vendor/, each with a paragraph."""
+"""copyright.py FILE: writes debian/copyright, from packaging/debian/copyright.in and a paragraph for each crate in vendor/."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COPYRIGHT = re.compile(r"^[ #*/]*(Copyright\s+(?:\(c\)|©|\d{4}).*?)[ .]*$", re.
 
 
 def expression(licence: str) -> str:
-    """As SPDX writes it: crates of old separate alternatives by a slash."""
+    """The licence as SPDX writes it: old crates separate alternatives by a slash."""
     return re.sub(r"\s*/\s*", " OR ", licence)
 
 
@@ -43,7 +43,7 @@ class Crate:
         return sorted(path for path in self.directory.iterdir() if path.is_file() and LICENCE_FILE.match(path.name))
 
     def copyrights(self) -> list[str]:
-        """As its licences say it; otherwise its authors."""
+        """The copyright lines of its licences, or else its authors."""
         found: dict[str, None] = {}
         for path in self.licence_files():
             text = path.read_text(errors="replace")
@@ -51,9 +51,9 @@ class Crate:
         return list(found) or [", ".join(self.authors) or f"the authors of {self.name}"]
 
 
-# What is on every Debian is named, not repeated.
+# Licences that are on every Debian system: we name the file instead of repeating the text.
 COMMON = {"Apache-2.0": "Apache-2.0", "LGPL-2.1-or-later": "LGPL-2.1", "MPL-2.0": "MPL-2.0"}
-# Where the words stand of those that are not.
+# Where to find the text of the others.
 WORDS = {
     "Apache-2.0 WITH LLVM-exception": ("rustix", "LICENSE-Apache-2.0_WITH_LLVM-exception", "--- LLVM Exceptions"),
     "MIT": ("rustix", "LICENSE-MIT", "Permission is hereby"),
@@ -68,7 +68,7 @@ def debian_name(licence: str) -> str:
 
 
 def debian_expression(licence: str) -> str:
-    """Debian has no brackets: what is common to all alternatives comes last, behind a comma."""
+    """Debian has no brackets: what all alternatives have in common comes last, after a comma."""
     named = licence.replace(" WITH ", "-with-").replace(" OR ", " or ")
     bracketed = re.fullmatch(r"\(([^()]*)\) AND (\S+)", named)
     return f"{bracketed[1]}, and {bracketed[2]}" if bracketed else named
@@ -86,7 +86,7 @@ def words(licence: str, vendor: Path) -> str:
     if licence in COMMON:
         return f"The text is in /usr/share/common-licenses/{COMMON[licence]} on Debian systems.\n"
     if licence not in WORDS:
-        raise SystemExit(f"copyright.py: where do the words of {licence} stand? WORDS does not say")
+        raise SystemExit(f"copyright.py: WORDS does not say where to find the text of {licence}")
     crate, name, begin = WORDS[licence]
     path = ROOT / name if crate is None else sorted(vendor.glob(f"{crate}-[0-9]*"))[0] / name
     text = path.read_text()
@@ -100,7 +100,7 @@ def debian() -> str:
     vendor = ROOT / "vendor"
     crates = [Crate.of(directory) for directory in sorted(vendor.iterdir())]
     if not crates:
-        raise SystemExit("copyright.py: vendor/ is empty; this is for the unpacked tarball")
+        raise SystemExit("copyright.py: vendor/ is empty; run this in the unpacked tarball")
     pages = [(ROOT / "packaging/debian/copyright.in").read_text().strip() + "\n"]
     named = {"MIT", "Apache-2.0"}
     for crate in crates:

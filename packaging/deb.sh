@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# deb.sh TARBALL OUT: builds the Debian packages, source and binary, from the tarball into OUT, without a network, and looks
-# at them with lintian. The same tarball makes the same packages, byte for byte, wherever it is unpacked.
+# deb.sh TARBALL OUT: builds the Debian packages, source and binary, from the tarball into OUT, without a network, and checks
+# them with lintian. The same tarball makes the same packages, byte for byte, wherever it is unpacked.
 set -euo pipefail
 umask 022
 
@@ -26,14 +26,14 @@ python3 "$tree/packaging/copyright.py" "$tree/debian/copyright"
 [ "$(cd "$tree" && dpkg-parsechangelog --show-field Version)" = "$version-1" ] ||
     fail "packaging/debian/changelog does not begin with $version-1"
 
-# Where a network may be had that has no device; cargo is told not to look in any case.
+# In a network namespace without devices, if we may make one; in any case, cargo is told to stay offline.
 alone=()
 for way in "unshare --net" "unshare --net --map-root-user"; do
     # shellcheck disable=SC2206 # words
     if $way true 2>/dev/null; then alone=($way) && break; fi
 done
 
-# Rust need not be Debian's: debhelper hides the home directory, where rustup's commands look for theirs.
+# Rust need not be Debian's. debhelper hides the home directory, where rustup's commands look for the toolchain.
 PATH=$(rustc --print sysroot)/bin:$PATH
 export PATH
 given=()
@@ -44,7 +44,7 @@ if ! dpkg-query --show cargo rustc >/dev/null 2>&1; then given=(--no-check-build
 
 rm -f "$out"/*jlock*.deb "$out"/jlock_*
 find "$scratch" -maxdepth 1 -type f -exec mv -t "$out" {} +
-# To close a bug is for packages that are uploaded to Debian. Of the source package all but the tarball is looked at: the
-# crates in it are others' to mend, and unpacking them takes lintian minutes.
+# Only packages that are uploaded to Debian have to close a bug. We do not check the tarball of the source package: the crates in
+# it are for others to fix, and lintian takes minutes to unpack them.
 lintian --allow-root --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs "$out"/*jlock*_"$version"-1_*.deb ||
     fail "lintian finds something"

@@ -17,7 +17,7 @@ cp "$tarball" "$scratch/SOURCES/"
 tar --extract --gzip --to-stdout --file "$tarball" "jlock-$version/packaging/rpm/jlock.spec" |
     sed "s/@version@/$version/" >"$scratch/jlock.spec"
 
-# That of the newest file in the tarball, as it is the same for all of them.
+# The date of one file in the tarball will do, because all of them have the same.
 SOURCE_DATE_EPOCH=$(tar --list --verbose --gzip --utc --full-time --file "$tarball" "jlock-$version/CHANGELOG.md" |
     awk '{ print $4, $5, "UTC" }' | date --file=- +%s)
 export SOURCE_DATE_EPOCH
@@ -28,7 +28,7 @@ for way in "unshare --net" "unshare --net --map-root-user"; do
     if $way true 2>/dev/null; then alone=($way) && break; fi
 done
 
-# What is needed to build was not installed by rpm on a Debian, which therefore cannot know of it.
+# On Debian, rpm did not install what the build needs, and so does not know that it is there.
 given=()
 if ! rpm --query rust cargo >/dev/null 2>&1; then given=(--nodeps); fi
 env -u MAKEFLAGS -u MAKELEVEL -u CARGO_TARGET_DIR -u RUSTFLAGS -u JLOCK_LIBRARY "${alone[@]}" \

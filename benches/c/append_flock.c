@@ -1,4 +1,4 @@
-/* append_flock FILE: one write under flock, to a file that stays open: no lockfile, no check, no recovery. */
+/* append_flock FILE: one write under flock, to a file that stays open. No lockfile, no check, no recovery. */
 
 #include <fcntl.h>
 #include <sys/file.h>

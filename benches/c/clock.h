@@ -1,4 +1,4 @@
-/* The clock, and the end of a program that cannot measure. */
+/* The clock, and how a program ends that cannot measure. */
 
 #ifndef CLOCK_H
 #define CLOCK_H

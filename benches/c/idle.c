@@ -1,4 +1,4 @@
-/* idle DIR HANDLES: opens so many handles, lets each acquire once, and keeps them until its standard input ends. */
+/* idle DIR HANDLES: opens this many handles, lets each acquire once, and keeps them until standard input ends. */
 
 #include "lock.h"
 
@@ -13,5 +13,5 @@ int main(int argc, char **argv) {
   fflush(stdout);
   while (getchar() != EOF) {
   }
-  return 0; /* the handles go with the process */
+  return 0; /* the handles end with the process */
 }

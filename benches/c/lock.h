@@ -1,4 +1,4 @@
-/* The library's calls, as these programs make them: a failure ends the program and says why. */
+/* The library's calls, as these programs make them: after a failure, the program says why, and ends. */
 
 #ifndef LOCK_H
 #define LOCK_H
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include "jlock.h"
 
-/* An entry as long as the journals' are on the average: 35 bytes with its newline. */
+/* An entry of the journals' average length: 35 bytes with its newline. */
 #define ENTRY "src/module-000017/component-004711"
 
 static inline void good(struct jlock *lock, int rc) {

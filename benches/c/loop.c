@@ -1,4 +1,4 @@
-/* loop DIR: acquires and releases without a pause, until its standard input ends. */
+/* loop DIR: acquires and releases without a pause, until standard input ends. */
 
 #include <poll.h>
 #include "lock.h"

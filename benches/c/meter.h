@@ -1,5 +1,5 @@
-/* A meter: for each number on its standard input it does its operation that many times, and prints the nanoseconds that
- * they took together. So one driver can let programs of any language take turns, their start-up not counted. */
+/* A meter: for each number on standard input, it does its operation that many times, and prints how many nanoseconds that took
+ * in total. So one driver can let programs in any language take turns, without counting their start-up. */
 
 #ifndef METER_H
 #define METER_H

@@ -1,4 +1,4 @@
-/* once_jlock DIR: open, append one entry, close, as a command-line tool does once in its life. */
+/* once_jlock DIR: opens, appends one entry, and closes, as a command-line tool does once in its life. */
 
 #include "lock.h"
 #include "meter.h"

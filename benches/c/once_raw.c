@@ -1,4 +1,4 @@
-/* once_raw DIR: what a tool without any library does: the naive lockfile, around an append. */
+/* once_raw DIR: does what a tool without any library does: an append under a naive lockfile. */
 
 #include "lock.h"
 #include "meter.h"

@@ -1,4 +1,4 @@
-/* pair_flock FILE: flock and its undoing, on a file that stays open and stays there. */
+/* pair_flock FILE: flock and unlock, on a file that stays open and is never removed. */
 
 #include <fcntl.h>
 #include <sys/file.h>

@@ -1,7 +1,7 @@
-/* peer DIR: does what it is told on its standard input, a letter at a time, and prints monotonic clock and own CPU time in
+/* peer DIR: does what standard input says, one letter at a time, and prints the monotonic clock and its own CPU time in
  * nanoseconds:
  *   a  acquires, and says when it had the lock
- *   p  the same by trying every 25 ms, as those do who cannot wait
+ *   p  the same by trying every 25 ms, as programs do that cannot wait
  *   r  releases, and says when it began to */
 
 #include <errno.h>

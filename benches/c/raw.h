@@ -1,4 +1,4 @@
-/* The naive lockfile, with the least file operations that it can do with: the yardstick. */
+/* The yardstick: a naive lockfile, with as few file operations as possible. */
 
 #ifndef RAW_H
 #define RAW_H

@@ -1,5 +1,5 @@
-/* read_limit memchr|file FILE: the limits of any reader. memchr: looks for the newlines of what is in memory already; file:
- * reads the file into new memory, and then looks. */
+/* read_limit memchr|file FILE: the limits of any reader. With memchr, it looks for the newlines in what is already in memory;
+ * with file, it first reads the file into new memory. */
 
 #include <fcntl.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 
 static const char *path, *content;
 static size_t size;
-static volatile size_t lines; /* so that the search is not thought away */
+static volatile size_t lines; /* volatile, so that the compiler does not remove the search */
 
 static void search(void) {
   const char *at = content, *end = content + size;

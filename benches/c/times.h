@@ -1,4 +1,4 @@
-/* The times of many calls, and what is printed of them: how many, the median, the 99th percentile and the longest. */
+/* The times of many calls, and what the programs print about them: how many, the median, the 99th percentile and the longest. */
 
 #ifndef TIMES_H
 #define TIMES_H
@@ -28,7 +28,7 @@ static inline int ascending(const void *a, const void *b) {
 
 static inline void report(struct times *times) {
   size_t count = times->count;
-  if (count == 0) note(times, 0); /* came too late: its times are nothing */
+  if (count == 0) note(times, 0); /* it came too late, and has no times */
   qsort(times->at, times->count, sizeof *times->at, ascending);
   printf("%zu %" PRId64 " %" PRId64 " %" PRId64 "\n", count, times->at[times->count / 2],
          times->at[times->count * 99 / 100], times->at[times->count - 1]);

@@ -1,5 +1,5 @@
-/* turn DIR: for each number on its standard input acquires and releases so many times, a millisecond between them. Prints how
- * many, and of the acquires' times, in nanoseconds, the median, the 99th percentile and the longest. */
+/* turn DIR: for each number on standard input, acquires and releases that many times, with a millisecond in between. Prints how
+ * many, and the median, the 99th percentile and the longest of the acquires' times, in nanoseconds. */
 
 #include <unistd.h>
 #include "lock.h"

@@ -1,9 +1,9 @@
-/* waiters DIR COUNT HOLD_MS: so many threads of one process, each with its own handle, wait for a lock that is held
- * for so long, and then get it one after the other.
+/* waiters DIR COUNT HOLD_MS: COUNT threads of one process, each with its own handle, wait for a lock that is held for HOLD_MS,
+ * and then get it one after the other.
  *
- * Prints the CPU time that the process took while it was held, the time from the release until all had been served, the
- * voluntary context switches meanwhile (in nanoseconds, nanoseconds, and as a number), and how many were served before one
- * that had begun to wait earlier. */
+ * Prints the CPU time that the process used while the lock was held and the time from the release until all had been served,
+ * both in nanoseconds; the number of voluntary context switches meanwhile; and how many threads were served before one that had
+ * begun to wait earlier. */
 
 #include <inttypes.h>
 #include <pthread.h>

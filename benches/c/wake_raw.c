@@ -1,7 +1,7 @@
-/* wake_raw FILE: the least that a waiter for a lockfile can do; as peer.c does what it is told:
+/* wake_raw FILE: does the least that a waiter for a lockfile can do. Like peer.c, it does what standard input says:
  *   a  makes the file, and says when it had it
- *   w  waits by inotify until it is gone, and says when it was told
- *   r  removes it, and says when it began to */
+ *   w  waits with inotify until the file is gone, and says when it learnt that
+ *   r  removes the file, and says when it began to */
 
 #include <inttypes.h>
 #include <sys/inotify.h>
@@ -11,7 +11,7 @@ static const char *path;
 static int held;
 
 static int64_t wait_until_gone(void) {
-  struct inotify_event event; /* of a file there is no name */
+  struct inotify_event event; /* for a watched file, no name follows */
   int queue = check(inotify_init1(IN_CLOEXEC), "inotify_init1");
   check(inotify_add_watch(queue, path, IN_ATTRIB | IN_ONESHOT), path);
   check(read(queue, &event, sizeof event), "read");

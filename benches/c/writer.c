@@ -1,8 +1,8 @@
 /* writer DIR FLAGS THINK_US: one of a crowd.
  *
- * Reads `BEGIN END MOST` (monotonic nanoseconds; a number), then appends one entry after the other from BEGIN to END, MOST at
- * most, or until SIGTERM, pausing THINK_US between them. Prints how many, and of the calls' times, in nanoseconds, the
- * median, the 99th percentile and the longest. */
+ * Reads `BEGIN END MOST` (monotonic nanoseconds; a number), then appends one entry after another from BEGIN to END, at most MOST
+ * of them, or until SIGTERM, pausing for THINK_US in between. Prints how many, and the median, the 99th percentile and the
+ * longest of the calls' times, in nanoseconds. */
 
 #include <inttypes.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-"""The figures, one idea a file. Each has a `measure(bench)` that gives rows."""
+"""The figures, one idea per file. Each file has a `measure(bench)` that yields rows."""
 
 from . import append, bystanders, crowd, handover, languages, once, pair, read, size, stamp, sync, thinker, waiting, wakeup
 

@@ -1,4 +1,4 @@
-"""What those cost who do nothing: idle handles of other processes, and other files in the directory."""
+"""What bystanders cost: idle handles of other processes, and other files in the directory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def measure(bench: Bench) -> Iterator[Row]:
             (crowded / f"file-{number}").touch()
         handles = stack.enter_context(running([bench.c("idle", idle, HANDLES_EACH)] * PROCESSES))
         for process in handles:
-            assert process.answer() == "ready"
+            assert process.reply() == "ready"
         beside = {
             f"{PROCESSES * HANDLES_EACH} idle handles of other processes": idle,
             f"{files:,} other files in the directory": crowded,

@@ -1,4 +1,4 @@
-"""Writers in tight loops: what an append costs all of them together, who waits how long, and who gets how much."""
+"""Writers in tight loops: what an append costs all of them together, how long each waits, and how much each gets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the holder's SIGKILL to the waiter that has the lock."""
+"""The time from the holder's SIGKILL until the waiter has the lock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiters of each language beside tight loops in C, and a thousand of them in one program."""
+"""Waiters in each language beside tight loops in C, and a thousand of them in one program."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def measure(bench: Bench) -> Iterator[Row]:
             "shipped": bench.node("shipped.mjs", "append", at / "shipped"),
         }
         for command in meters.values():
-            first(command)  # makes the journal
+            first(command)  # creates the journal
         fresh: dict[str, list[float]] = {name: [] for name in meters}
         for _ in range(bench.scale.rounds):
             for name, command in meters.items():

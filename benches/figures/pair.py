@@ -1,4 +1,4 @@
-"""Acquire and release, nobody in the way."""
+"""Acquire and release, with nobody in the way."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from harness.svg import bars
 
 FIGURE = "acquire + release, uncontended"
 RAW = "raw C: `open(O_EXCL)`, `write`, `unlink`, `close`"
-# A flock is no lockfile: nothing says who holds it, no shipped peer sees it.
+# A flock is not a lockfile: nothing says who holds it, and no shipped peer sees it.
 FLOCKS = {
     "filelock `FileLock` (PyPI; a flock)",
     "gofrs/flock (Go; a flock)",
-    "plain `flock`, kept open: tells nobody who holds, excludes no lockfile user",
+    "plain `flock`, kept open: does not say who holds it, excludes no lockfile user",
 }
 
 
@@ -32,7 +32,7 @@ def measure(bench: Bench) -> Iterator[Row]:
             "proper-lockfile (npm)": bench.node("pair.mjs", at / "proper"),
             "filelock `FileLock` (PyPI; a flock)": bench.python("pair.py", "FileLock", at / "flock.lock"),
             "gofrs/flock (Go; a flock)": [go, "flock", str(at / "goflock.lock")],
-            "plain `flock`, kept open: tells nobody who holds, excludes no lockfile user": bench.c(
+            "plain `flock`, kept open: does not say who holds it, excludes no lockfile user": bench.c(
                 "pair_flock", at / "plain.lock"
             ),
         }

@@ -1,4 +1,4 @@
-"""What the library adds to what is shipped."""
+"""How large the library is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def measure(_: Bench) -> Iterator[Row]:
 
 
 def _kilobytes() -> list[int]:
-    """As the Makefile measures them."""
+    """The sizes, as the Makefile measures them."""
     command = ["make", "--no-print-directory", "-f", "mk/library.mk", "sizes"]
     said = subprocess.run(command, cwd=HERE.parent, stdout=subprocess.PIPE, text=True, check=True).stdout
     found = [int(number) for number in re.findall(r": (\d+) KB", said)]

@@ -30,7 +30,7 @@ def measure(bench: Bench) -> Iterator[Row]:
                 journals[f"{kind} {size}"] = path, path.stat().st_size
             meters[f"jlock {size}"] = bench.c("stamp_jlock", ours)
             meters[f"shipped {size}"] = bench.node("shipped.mjs", "stamp", root)
-        # What the turn before has appended is cut off again.
+        # Before each turn, cut off what the last one has appended.
         samples = alternate(meters, bench.scale, lambda name: os.truncate(*journals[name]))
     least = samples[f"jlock {sizes[0]}"]
     for size in sizes[1:]:

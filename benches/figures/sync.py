@@ -1,4 +1,4 @@
-"""Appends that are on disk when they return."""
+"""Appends that return only once they are on disk."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def measure(bench: Bench) -> Iterator[Row]:
 
 
 def _raw_crowd(bench: Bench, rate: float) -> float:
-    """What the disk allows several, each for itself: how many a second, all together."""
+    """What the disk allows to several writers, each on its own: how many writes a second, all together."""
     times_each = max(1, round(rate * bench.scale.crowd_seconds / WRITERS))
     with bench.scratch() as at, running([bench.c("sync_raw", at / "raw.journal")] * WRITERS) as programs:
         for program in programs:
@@ -57,7 +57,7 @@ def _raw_crowd(bench: Bench, rate: float) -> float:
 
 
 def _raw(bench: Bench) -> float:
-    """Seconds for one, measured in the same round."""
+    """Seconds for one write, measured in the same round."""
     with bench.scratch() as at:
         one_round = type(bench.scale)(**{**vars(bench.scale), "rounds": 1})
         [[took]] = alternate({"raw": bench.c("sync_raw", at / "raw.journal")}, one_round).values()

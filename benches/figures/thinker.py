@@ -1,4 +1,4 @@
-"""A writer that thinks 1 ms between its appends, beside three that do not think."""
+"""A writer that pauses for 1 ms between its appends, beside three that do not."""
 
 from __future__ import annotations
 

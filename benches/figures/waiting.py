@@ -1,4 +1,4 @@
-"""The CPU time of those who wait."""
+"""The CPU time of waiters."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from harness.program import running
 
 WAITERS = 8
 MOST = 0.01
-# A user has 128 inotify instances, and each of these processes takes one.
+# A user may have 128 inotify instances, and each of these processes needs one.
 PROCESSES = 100
 MOST_OF_MANY = 0.001
-# Some are interrupted for other reasons.
+# Some threads wake up for other reasons.
 MOST_WOKEN = 2
 
 
@@ -90,7 +90,7 @@ def _many(bench: Bench) -> Iterator[Row]:
 
 
 def _library(bench: Bench, count: int) -> float:
-    """What one of so many waiting processes takes of a core, on the average."""
+    """The share of a core that each of this many waiting processes uses, on average."""
     with bench.scratch() as at, running([bench.c("peer", at)] * (count + 1)) as (holder, *waiters):
         holder.tell("a")
         holder.numbers()
@@ -100,7 +100,7 @@ def _library(bench: Bench, count: int) -> float:
         holder.tell("r")
         holder.numbers()
         used = 0
-        # In whatever order they get it.
+        # They may get the lock in any order.
         for waiter in waiters:
             waiter.tell("r")
         for waiter in waiters:
@@ -110,7 +110,7 @@ def _library(bench: Bench, count: int) -> float:
 
 
 def _shipped(bench: Bench) -> float:
-    """One is enough: it takes a core, as long as it waits (5 s at most)."""
+    """One waiter is enough: it uses a whole core for as long as it waits (5 s at most)."""
     with bench.scratch() as at:
         directory = at / ".codegraph"
         with running([bench.c("peer", directory), bench.node("wait.mjs", at)]) as (holder, waiter):

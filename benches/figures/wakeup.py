@@ -1,4 +1,4 @@
-"""From the release to the one waiter that has the lock."""
+"""The time from the release until the one waiter has the lock."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def measure(bench: Bench) -> Iterator[Row]:
         f"longest: {seconds(max(woken))}",
     )
     yield compared("the same", "trying every 25 ms", woken, polled, None)
-    yield compared("the same", "the limit: told by `inotify` of an `unlink`", woken, limit, None)
+    yield compared("the same", "the limit: `inotify` reports an `unlink`", woken, limit, None)
 
 
 def _wait(holder: Program, waiter: Program, how: str) -> float:
     holder.tell("a")
     holder.numbers()
     waiter.tell(how)
-    # The release comes at any time between two looks of one who polls.
+    # The release must come at a random time between two looks of a waiter that polls.
     time.sleep(POLL_SECONDS * (1 + random.random()))
     holder.tell("r")
-    # The waiter's reply first: nobody else is to wake up at that moment.
+    # Read the waiter's reply first: nobody else should wake up at that moment.
     acquired, _ = waiter.numbers()
     released, _ = holder.numbers()
     waiter.tell("r")

@@ -1,4 +1,4 @@
-// A meter (../c/meter.h) of two Go packages: pair lockfile|flock FILE.
+// A meter (../c/meter.h) for two Go packages: pair lockfile|flock FILE.
 package main
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/nightlyone/lockfile"
 )
 
-// The calls that make and undo a lock at this path.
+// Returns the calls that take and release a lock at this path.
 func pair(kind, path string) (acquire, release func() error, err error) {
 	switch kind {
 	case "lockfile":

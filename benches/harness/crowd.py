@@ -9,14 +9,14 @@ from pathlib import Path
 from .bench import Bench
 from .program import Program, running
 
-# Until all of them have read when they are to begin.
+# By then all of them must have read when to begin.
 GATHER_SECONDS = 0.05
 NO_LIMIT = 10**9
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one of them did; seconds."""
+    """What one of them did; times in seconds."""
 
     count: int
     p50: float
@@ -31,7 +31,7 @@ class Part:
 
 def ready(programs: list[Program]) -> None:
     for program in programs:
-        assert program.answer() == "ready"
+        assert program.reply() == "ready"
 
 
 def begin(programs: list[Program], seconds: float, most: int = NO_LIMIT) -> None:
@@ -41,7 +41,7 @@ def begin(programs: list[Program], seconds: float, most: int = NO_LIMIT) -> None
 
 
 def write(bench: Bench, writers: int, directory: Path, flags: int = 0) -> list[Part]:
-    """So many writers, each in a tight loop."""
+    """This many writers, each in a tight loop."""
     with running([bench.c("writer", directory, flags, 0)] * writers) as programs:
         ready(programs)
         begin(programs, bench.scale.crowd_seconds)

@@ -1,4 +1,4 @@
-"""What comes out: rows of a table, and numbers as people read them."""
+"""The results: rows of a table, and numbers in readable form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Row:
     against: str
     measured: str
     target: str = ""
-    met: bool | None = None  # None: shown, not judged
+    met: bool | None = None  # None: shown, but not judged
     medians: str = ""
 
 
@@ -36,7 +36,7 @@ def seconds(value: float) -> str:
 
 
 def compared(figure: str, against: str, ours: Sequence[float], theirs: Sequence[float], most: float | None) -> Row:
-    """A cost beside another's: at most so many times as much."""
+    """A row that compares a cost with another: it must be at most `most` times as much."""
     factor = ratio(ours, theirs)
     return Row(
         figure,

@@ -1,4 +1,4 @@
-"""The machine: what it is, and whether it has nothing else to do."""
+"""The machine: what it is, and whether it is otherwise idle."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import time
 from datetime import date
 from pathlib import Path
 
-# This share of all cores' time, at least, idles on a quiet machine.
+# On a quiet machine, at least this share of all cores' time is idle.
 QUIET = 0.95
 LOOK_SECONDS = 2.0
 
 
 def idle_share() -> float:
-    """How much of the cores' time nobody uses, over some seconds."""
+    """The share of the cores' time that is idle, over some seconds."""
 
     def look() -> tuple[int, int]:
         times = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
@@ -29,7 +29,7 @@ def idle_share() -> float:
 
 
 def describe(directory: Path) -> str:
-    """Machine, file system and date, in a line."""
+    """Machine, file system and date, in one line."""
     names = re.findall(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     processor = names[0].strip() if names else platform.machine()
     command = ["df", "--output=fstype", str(directory)]

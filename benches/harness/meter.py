@@ -1,4 +1,4 @@
-"""Meters (c/meter.h) that take turns, so that whatever else the machine does meets all of them."""
+"""Meters (c/meter.h) that take turns, so that whatever else the machine does affects all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _nanoseconds(meter: Program, times: int) -> int:
 
 
 def _warm(meter: Program, seconds: float) -> int:
-    """Warms it up, and finds out how often it does its operation in so many seconds."""
+    """Warms it up, and finds out how often it does its operation in this many seconds."""
     times = 1
     while (took := _nanoseconds(meter, times)) < seconds * 1e9 / 2:
         times *= 2
@@ -37,6 +37,6 @@ def alternate(
 
 
 def first(command: Sequence[str]) -> float:
-    """The seconds that the operation takes when it is the first thing that a new process does."""
+    """The seconds that the operation takes if it is the first thing that a new process does."""
     with running([command]) as [program]:
         return _nanoseconds(program, 1) / 1e9

@@ -1,4 +1,4 @@
-"""Programs that answer lines with numbers."""
+"""Programs that reply to lines with numbers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Program:
         self.process.stdin.write(text)
         self.process.stdin.flush()
 
-    def answer(self) -> str:
+    def reply(self) -> str:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
@@ -29,10 +29,10 @@ class Program:
         return line.strip()
 
     def numbers(self) -> list[int]:
-        return [int(word) for word in self.answer().split()]
+        return [int(word) for word in self.reply().split()]
 
     def end(self) -> None:
-        """Lets it end by itself, at the end of its input, and expects that it ends well."""
+        """Lets it end by itself, at the end of its input, and checks that it succeeded."""
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.close()
         self.process.stdout.close()
@@ -42,7 +42,7 @@ class Program:
 
 @contextlib.contextmanager
 def running(commands: Sequence[Sequence[str]]) -> Iterator[list[Program]]:
-    """These programs, at the same time; none outlives the block."""
+    """Runs these programs at the same time; none outlives the block."""
     programs: list[Program] = []
     try:
         for command in commands:

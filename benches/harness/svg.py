@@ -1,4 +1,4 @@
-"""Plots, as SVG, without a library: bars, and curves on two logarithmic axes. Costs in seconds."""
+"""Plots as SVG, without a library: bars, and curves on two logarithmic axes. Costs are in seconds."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _line(points: Sequence[Point], stroke: str, width: float) -> str:
 
 
 def bars(path: Path, title: str, costs: Mapping[str, float]) -> None:
-    """A bar for each, on a linear scale; the first is ours."""
+    """Draws a bar for each cost, on a linear scale; the first is ours."""
     left, row, top = 330, 26, 42
     longest = max(costs.values())
     parts = []
@@ -57,7 +57,7 @@ def bars(path: Path, title: str, costs: Mapping[str, float]) -> None:
 
 
 class _Axis:
-    """A logarithmic scale, from values to places."""
+    """A logarithmic scale, from values to positions."""
 
     def __init__(self, values: Iterable[float], begin: float, end: float) -> None:
         exponents = [math.log10(value) for value in values]
@@ -74,7 +74,7 @@ class _Axis:
 
 
 def curves(path: Path, title: str, lines: Mapping[str, Sequence[Point]]) -> None:
-    """A curve for each; costs upwards, the numbers that they depend on to the right."""
+    """Draws a curve for each: costs go upwards, the numbers that they depend on to the right."""
     left, right, top, bottom = 80, WIDTH - 170, 46, 330
     points = [point for line in lines.values() for point in line]
     across = _Axis((x for x, _ in points), left, right)

@@ -1,4 +1,4 @@
-// hold.mjs FILE: takes the file's lock with proper-lockfile, says `held` or `busy`, and lets go at the end of its input.
+// hold.mjs FILE: takes the file's lock with proper-lockfile, says `held` or `busy`, and releases it at the end of its input.
 
 import lockfile from 'proper-lockfile';
 

@@ -1,4 +1,4 @@
-// A meter, as c/meter.h has it: for each number on standard input, does the operation that many times.
+// A meter like c/meter.h: for each number on standard input, it does the operation that many times.
 
 import { createInterface } from 'node:readline';
 

@@ -1,4 +1,4 @@
-// pair.mjs FILE: proper-lockfile's synchronous lock and unlock, which are its faster ones.
+// pair.mjs FILE: proper-lockfile's synchronous lock and unlock, which are its fastest.
 
 import lockfile from 'proper-lockfile';
 import { meter } from './meter.mjs';

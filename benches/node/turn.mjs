@@ -1,4 +1,4 @@
-// turn.mjs DIR: what c/turn.c does, in Node's event loop.
+// turn.mjs DIR: does what c/turn.c does, in Node's event loop.
 
 import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';

@@ -1,5 +1,5 @@
-// wait.mjs ROOT: waits for the lock as the shipped peer does, and gives up as it does. For each line on standard input, prints
-// the CPU time and the time that this took, in nanoseconds.
+// wait.mjs ROOT: for each line on standard input, waits for the lock as the shipped peer does, and gives up as it does. Prints
+// the CPU time and the elapsed time, in nanoseconds.
 
 import { createInterface } from 'node:readline';
 import { appendJournalEntries } from '../../tests/interop/peer.mjs';

@@ -1,4 +1,4 @@
-"""turn.py DIR: what c/turn.c does, as a task of asyncio."""
+"""turn.py DIR: does what c/turn.c does, in an asyncio task."""
 
 import asyncio
 import sys

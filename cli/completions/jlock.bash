@@ -64,7 +64,7 @@ _jlock() {
     elif [[ $command == @(append|delete|stamp) ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
     fi
-    compopt -o filenames 2>/dev/null || true # fails only where no completion is under way
+    compopt -o filenames 2>/dev/null || true # fails only if no completion is under way
 }
 
 complete -F _jlock jlock

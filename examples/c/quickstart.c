@@ -9,7 +9,7 @@ int main(int argc, char **argv) {
   struct jlock_entry entries[] = {{"src/main.c", SIZE_MAX, JLOCK_CHANGED, 0},
                                   {"src/old.c", SIZE_MAX, JLOCK_DELETED, 0}};
   char why[256];
-  /* Both or none; takes the lock and releases it. A new journal can be read once it has been stamped. */
+  /* Adds both or none; takes the lock and releases it. A new journal can be read once it has been stamped. */
   rc = jlock_append_stamped(lock, entries, 2, (int64_t)time(NULL) * 1000);
   if (rc && jlock_message(lock, why, sizeof why) >= 0) fprintf(stderr, "%s\n", why);
   int closed = jlock_close(lock);

@@ -1,9 +1,9 @@
-/* Appends each path that its standard input names, one a line, to a journal that others write to at the same time:
+/* Appends each path on its standard input, one per line, to a journal that others write to at the same time:
  *
  *     writer DIR PREFIX < paths
  *
- * An entry is PREFIX/path; every tenth also stamps the journal's header. Says "ack <entry>" as soon as an entry is
- * in the journal, and at the end "wait <milliseconds>", the longest that one call took. */
+ * Each entry is PREFIX/path; every tenth also stamps the journal's header. Prints "ack <entry>" as soon as an entry is in
+ * the journal, and at the end "wait <milliseconds>", the time that the longest call took. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <stdio.h>
@@ -16,11 +16,11 @@
 
 static double milliseconds(clockid_t clock) {
   struct timespec now;
-  clock_gettime(clock, &now); /* cannot fail: both clocks that are asked for exist everywhere */
+  clock_gettime(clock, &now); /* cannot fail: both clocks exist everywhere */
   return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
-/* One entry, stamped or not; *longest becomes the time it took, if that is more. */
+/* Appends one entry, stamped or not. If it took longer than *longest, that becomes its time. */
 static int append(struct jlock *lock, const char *path, int stamp, double *longest) {
   struct jlock_entry entry = {path, SIZE_MAX, JLOCK_CHANGED, 0};
   double begun = milliseconds(CLOCK_MONOTONIC);
@@ -31,7 +31,7 @@ static int append(struct jlock *lock, const char *path, int stamp, double *longe
   return rc;
 }
 
-/* PREFIX/line, without the line's newline; to be freed. NULL: out of memory. */
+/* Returns PREFIX/line without the line's newline, for the caller to free; NULL if memory ran out. */
 static char *entry_of(const char *prefix, const char *line, size_t length) {
   size_t prefix_length = strlen(prefix);
   char *entry = malloc(prefix_length + 1 + length + 1);
@@ -64,7 +64,7 @@ static int write_all(struct jlock *lock, const char *prefix) {
       failed = 1;
     } else if (append(lock, entry, count % 10 == 0, &longest)) {
       failed = complain(lock, entry);
-    } else if (printf("ack %s\n", entry) < 0 || fflush(stdout)) { /* so that a program that counts the entries sees each at once */
+    } else if (printf("ack %s\n", entry) < 0 || fflush(stdout)) { /* flushed, so that whoever counts the entries sees each at once */
       perror("writer: standard output");
       failed = 1;
     }

@@ -1,4 +1,4 @@
-// example DIR: appends, waits its turn, reads, and drops what it has processed.
+// example DIR: appends, waits for its turn, reads, and drops what it has processed.
 #include <iostream>
 #include <mutex>
 
@@ -11,14 +11,14 @@ static void run(const std::string &directory) {
   journal.append_stamped({journal_lock::changed("src/main.cpp"), journal_lock::deleted("src/old.cpp")});
 
   {
-    std::scoped_lock held{journal}; // while no other program writes
+    std::scoped_lock held{journal}; // no other program writes now
     journal.append({journal_lock::changed("src/lock.cpp")});
   }
 
   auto snapshot = journal.read();
   for (std::string_view path : snapshot.changed()) std::cout << "changed " << path << '\n';
   for (std::string_view path : snapshot.deleted()) std::cout << "deleted " << path << '\n';
-  // What was appended since the read stays. Where somebody replaced the journal meanwhile, all of it does.
+  // What was appended since the read stays. If somebody replaced the journal meanwhile, everything stays.
   std::cout << (journal.checkpoint(snapshot) ? "dropped\n" : "kept\n");
 
   try {

@@ -4,16 +4,16 @@
 //     journal.append_stamped({journal_lock::changed("src/main.cpp"), journal_lock::deleted("src/old.cpp")}); // both or none
 //     {
 //       journal_lock::guard held{journal};                        // or std::scoped_lock, std::unique_lock
-//       journal.append({journal_lock::changed("src/lock.cpp")});  // nobody else writes meanwhile
+//       journal.append({journal_lock::changed("src/lock.cpp")});  // no other program writes meanwhile
 //     }                                                           // released
 //
-// (The namespace cannot be called jlock: the C interface has a struct of that name.)
+// (The namespace cannot be called jlock, because the C interface has a struct of that name.)
 //
-// Failures are thrown as error, a std::system_error: an errno in std::system_category(), the library's own states
-// (errc) in category(). Its what() is the library's message in full. A new journal can be read once it has been stamped;
+// Failures are thrown as error, a std::system_error: an errno is in std::system_category(), the library's own states (errc)
+// are in category(). Its what() is the library's message in full. A new journal cannot be read before it has been stamped:
 // until then read() throws errc::unstamped. A journal object may be used from any thread, and is one participant, whichever
-// thread calls; threads that want to exclude each other have one each. An event loop calls start(), waits until wait_fd()
-// polls readable, and calls poll(), until one of the two says true.
+// thread calls; threads that should exclude each other need one each. An event loop calls start(), waits until wait_fd()
+// polls readable, and calls poll(), until one of the two returns true.
 #ifndef JLOCK_HPP
 #define JLOCK_HPP
 
@@ -59,7 +59,7 @@ inline const std::error_category &category() noexcept {
 
 inline std::error_code make_error_code(errc code) noexcept { return {static_cast<int>(code), category()}; }
 
-// What a return value means: an errno belongs to the system's category, so that it compares with std::errc.
+// The error code for a return value. An errno belongs to the system's category, so that it compares with std::errc.
 inline std::error_code to_error_code(int rc) noexcept {
   if (rc >= 0) return {};
   return rc > -4096 ? std::error_code(-rc, std::system_category()) : std::error_code(rc, category());
@@ -93,7 +93,7 @@ public:
 
   const jlock_options *get() const noexcept { return &raw_; }
 
-  // A time as the C interface takes it: what is negative does not wait, what is too long waits as long as can be said.
+  // A time for the C interface: a negative one becomes 0, and one that is too long becomes the longest that it can take.
   template <class Integer> static Integer clamp(milliseconds time) noexcept {
     constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
     std::int64_t count = time.count();
@@ -111,7 +111,7 @@ private:
 
 // ------------------------------------------------------------------------------------------------------------ entries
 
-// A line to append. It refers to the path's bytes, which must live until the call has returned.
+// A line to append. It refers to the path's bytes, which must live until the call returns.
 struct entry {
   std::string_view path;
   std::uint32_t kind;
@@ -125,8 +125,8 @@ inline entry deleted(std::string_view path) noexcept { return {path, JLOCK_DELET
 // What a journal held when it was read. It does not change, whatever happens to the journal object or the file.
 class snapshot {
 public:
-  // The distinct paths of one kind, in the order of first mention; a random-access range of std::string_view, which
-  // lives as long as the snapshot.
+  // The distinct paths of one kind, in the order of first mention: a random-access range of std::string_view, which is
+  // valid as long as the snapshot lives.
   class paths {
   public:
     class iterator {
@@ -189,7 +189,7 @@ public:
   // In milliseconds since 1970.
   double timestamp() const noexcept { return jlock_snapshot_timestamp(get()); }
 
-  // Not of a temporary: they would refer to what is gone. (In a range-for, name the snapshot first.)
+  // Not for a temporary: they would refer to memory that is gone. (Before a range-for, give the snapshot a name.)
   paths changed() const & noexcept { return {get(), JLOCK_CHANGED}; }
   paths deleted() const & noexcept { return {get(), JLOCK_DELETED}; }
   paths changed() && = delete;
@@ -206,7 +206,7 @@ private:
 
 // --------------------------------------------------------------------------------------------------------------- place
 
-// What an existing directory can promise, found out by trying: JLOCK_PLACE_... in promises, JLOCK_WITHOUT_... in missing.
+// Finds out by trying what an existing directory can promise: JLOCK_PLACE_... in promises, JLOCK_WITHOUT_... in missing.
 inline jlock_place probe(const std::string &directory) {
   jlock_place place{};
   int rc = jlock_probe(directory.c_str(), &place, sizeof place);
@@ -216,7 +216,7 @@ inline jlock_place probe(const std::string &directory) {
 
 // ------------------------------------------------------------------------------------------------------------- journal
 
-// A journal and its lock. A TimedLockable: std::scoped_lock and std::unique_lock take it.
+// A journal and its lock. It is TimedLockable, so std::scoped_lock and std::unique_lock accept it.
 class journal {
 public:
   using clock = std::chrono::system_clock;
@@ -236,19 +236,20 @@ public:
   }
 
   void lock() { check(jlock_acquire(get())); }
-  void release() { check(jlock_release(get())); } // throws errc::lost when it was taken away
+  void release() { check(jlock_release(get())); } // throws errc::lost if the lock was taken away
   void refresh() { check(jlock_refresh(get())); }
   bool recovered() const { return check(jlock_recovered(get())) == 1; }
   void cancel() { check(jlock_cancel(get())); }
 
-  // For event loops; neither ever sleeps. True: the lock is held, as after lock(). Without a time, it waits forever.
+  // For event loops; neither start() nor poll() ever sleeps. They return true once the lock is held, as after lock().
+  // Without a time, the acquire never gives up.
   bool start() { return progressed(jlock_acquire_start(get(), -1)); }
   template <class Rep, class Period> bool start(std::chrono::duration<Rep, Period> time) {
     auto whole = std::chrono::ceil<options::milliseconds>(time);
     return progressed(jlock_acquire_start(get(), options::clamp<std::int32_t>(whole)));
   }
   bool poll() { return progressed(jlock_acquire_poll(get())); }
-  int wait_fd() { return check(jlock_wait_fd(get())); } // this object's, for its life: not to be read or closed
+  int wait_fd() { return check(jlock_wait_fd(get())); } // belongs to this object: do not read from it or close it
 
   bool try_lock() { return taken(jlock_try_acquire(get()), std::errc::resource_unavailable_try_again); }
   template <class Rep, class Period> bool try_lock_for(std::chrono::duration<Rep, Period> time) {
@@ -258,7 +259,7 @@ public:
   template <class Clock, class Duration> bool try_lock_until(std::chrono::time_point<Clock, Duration> when) {
     return try_lock_for(when - Clock::now());
   }
-  // For the standard's guards: it cannot throw, and so does not report what release() reports.
+  // For the standard library's guards. It cannot throw, so it does not report what release() reports.
   void unlock() noexcept { jlock_release(get()); }
 
   // Finds out who holds the lock now.
@@ -268,7 +269,8 @@ public:
     return holder;
   }
 
-  // Each takes the lock and releases it, unless this object holds it: then it works under that hold. All or none.
+  // Each takes the lock and releases it, unless this object already holds it: then it works under that hold. An append adds
+  // all entries or none.
   void append(std::initializer_list<entry> entries) { append<std::initializer_list<entry>>(entries); }
   template <class Entries> void append(const Entries &entries) {
     auto raw = to_raw(entries);
@@ -282,7 +284,8 @@ public:
     check(jlock_append_stamped(get(), raw.data(), raw.size(), to_ms(when)));
   }
   void write_header(clock::time_point when = clock::now()) { check(jlock_write_header(get(), to_ms(when))); }
-  // True: what the snapshot held is dropped. False: all was kept, as somebody had replaced the journal.
+  // Returns true if it dropped what the snapshot held, and false if it kept everything, because somebody had replaced the
+  // journal.
   bool checkpoint(const snapshot &processed, clock::time_point when = clock::now()) {
     return check(jlock_checkpoint(get(), processed.get(), to_ms(when))) == 1;
   }
@@ -294,8 +297,8 @@ public:
     return snapshot(raw);
   }
 
-  // Releases and closes, and throws if the release failed (errc::lost); the destructor cannot. The object is empty then:
-  // whatever else is called throws std::errc::invalid_argument.
+  // Releases and closes, and throws if the release failed (errc::lost), which the destructor cannot. After that the object is
+  // empty: every other call throws std::errc::invalid_argument.
   void close() {
     int rc = jlock_close(raw_.release());
     if (rc < 0) throw error(rc, std::string("close: ") + jlock_strerror(rc));
@@ -331,14 +334,14 @@ private:
     if (length <= 0) return jlock_strerror(rc);
     std::string text(static_cast<std::size_t>(length) + 1, '\0');
     length = jlock_message(get(), text.data(), text.size());
-    text.resize(std::min(text.size() - 1, static_cast<std::size_t>(std::max(length, 0)))); // another thread's by now
+    text.resize(std::min(text.size() - 1, static_cast<std::size_t>(std::max(length, 0)))); // may be another thread's by now
     return text;
   }
 
   template <class Entries> static std::vector<jlock_entry> to_raw(const Entries &entries) {
     std::vector<jlock_entry> raw;
     for (const entry &each : entries) {
-      // An empty view may be NULL, which the library would take for another mistake.
+      // The data of an empty view may be NULL, for which the library would report a different error.
       raw.push_back({each.path.data() ? each.path.data() : "", each.path.size(), each.kind, 0});
     }
     return raw;
@@ -351,7 +354,7 @@ private:
   std::unique_ptr<jlock, closer> raw_;
 };
 
-// Holds the lock as long as it lives. release() throws errc::lost if it was taken away meanwhile; the destructor cannot.
+// Holds the lock as long as it lives. release() throws errc::lost if the lock was taken away; the destructor cannot.
 class [[nodiscard]] guard {
 public:
   explicit guard(journal &held) : held_(&held) { held.lock(); }

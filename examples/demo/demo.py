@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Five languages and one shipped peer write one journal at the same time, and nothing that was acknowledged is lost.
 
-The writers are the examples of this repository, and what they journal are the paths of its files. Meanwhile one library
-writer is killed every now and then and another one started. Before that, for contrast: shipped peers alone.
+The writers are the examples in this repository, and their entries are the paths of its files. Every now and then, one
+library writer is killed and another one started. Before that, for contrast, shipped peers do the same alone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ INTEROP = ROOT / "tests/interop"
 
 @dataclass
 class Writer:
-    """A writer's process, fed with paths, and what it has acknowledged."""
+    """A writer process, the paths that it is fed, and what it has acknowledged."""
 
     name: str
     language: str
@@ -63,7 +63,7 @@ class Writer:
         assert self.process is not None and self.process.stdout is not None
         for line in self.process.stdout:
             if not line.endswith("\n"):
-                return  # cut by the kill: not acknowledged in full
+                return  # the kill cut the line: not a full acknowledgement
             kind, _, rest = line.rstrip("\n").partition(" ")
             if kind == "ack":
                 self.acknowledged.append(rest)
@@ -101,7 +101,7 @@ def repository_paths() -> list[str]:
 
 
 def rounds(paths: list[str], count: int) -> list[str]:
-    """`count` distinct lines: the paths again and again, each round in its own folder."""
+    """`count` distinct lines: the paths again and again, each round in a folder of its own."""
     return [f"{number // len(paths)}/{paths[number % len(paths)]}" for number in range(count)]
 
 
@@ -127,7 +127,7 @@ def library_writers(journal: Path) -> list[Writer]:
 def read_with_library(journal: Path) -> list[str]:
     import jlock
 
-    # The last writer may have been killed while it held the lock: the next one takes over.
+    # The last writer may have been killed while it held the lock. If so, this takes over.
     with jlock.Journal(str(journal)) as held:
         return [os.fsdecode(path) for path in held.read().changed]
 
@@ -139,7 +139,7 @@ def read_with_shipped(root: Path) -> list[str]:
 
 
 class Progress:
-    """One line, rewritten in place, and only on a terminal."""
+    """One line, rewritten in place, if this is a terminal."""
 
     def __init__(self) -> None:
         self.shown = sys.stderr.isatty()
@@ -153,7 +153,7 @@ class Progress:
 
 
 def run(writers: list[Writer], environment: dict[str, str]) -> list[Writer]:
-    """Runs all to their end; meanwhile kills copies of the first and starts new ones. Returns the killed ones."""
+    """Runs all writers to their end; meanwhile kills copies of the first and starts new ones. Returns the killed ones."""
     victim_of = writers[0]
     progress, begun = Progress(), time.monotonic()
     victims: list[Writer] = []
@@ -169,7 +169,7 @@ def run(writers: list[Writer], environment: dict[str, str]) -> list[Writer]:
         )
         victim.start(environment)
         victims.append(victim)
-        time.sleep(dice.uniform(0.05, 0.4))  # the moment of the kill is meant to be any
+        time.sleep(dice.uniform(0.05, 0.4))  # the kill should come at a random moment
         victim.kill()
         victim.finish()
     for writer in writers:
@@ -179,8 +179,8 @@ def run(writers: list[Writer], environment: dict[str, str]) -> list[Writer]:
 
 
 def merged(victims: list[Writer]) -> Writer:
-    """All the killed ones as one line of the table."""
-    all_of_them = Writer(f"{len(victims)} killed ones", victims[0].language if victims else "-", [])
+    """Merges the killed writers into one line of the table."""
+    all_of_them = Writer(f"{len(victims)} killed", victims[0].language if victims else "-", [])
     for victim in victims:
         all_of_them.acknowledged += victim.acknowledged
         all_of_them.killed += victim.killed
@@ -189,7 +189,7 @@ def merged(victims: list[Writer]) -> Writer:
 
 
 def is_malformed(entry: str, names: set[str], paths: set[str]) -> bool:
-    """An entry that nobody journalled: torn, or glued to another."""
+    """Whether nobody wrote this entry: it is torn, or glued to another."""
     name, _, rest = entry.partition("/")
     return name not in names or rest.partition("/")[2] not in paths
 
@@ -225,7 +225,7 @@ def report(title: str, writers: list[Writer], entries: list[str], names: set[str
 
 @contextlib.contextmanager
 def directory() -> Iterator[tuple[Path, Path]]:
-    """A root as the shipped peer wants it, and the directory of the journal in it."""
+    """A root as the shipped peer expects it, and the journal's directory in it."""
     with tempfile.TemporaryDirectory(prefix="jlock-demo-") as root:
         journal = Path(root) / ".codegraph"
         journal.mkdir()
@@ -239,7 +239,7 @@ def contrast(paths: list[str], count: int, environment: dict[str, str]) -> None:
             writer.feed = rounds(paths, count)
         victims = run(writers, environment)
         names = {writer.name for writer in [*writers, *victims]}
-        title = "For contrast, the same by shipped peers alone:"
+        title = "For contrast, shipped peers alone:"
         report(title, [*writers, merged(victims)], read_with_shipped(root), names, set(paths))
 
 
@@ -247,7 +247,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--entries", type=int, default=8000, help="entries of each library writer (default: 8000)")
     parser.add_argument("--shipped-entries", type=int, default=100, help="entries of the shipped peer (default: 100)")
-    parser.add_argument("--no-contrast", action="store_true", help="leave out the shipped peers alone")
+    parser.add_argument("--no-contrast", action="store_true", help="leave out the run of shipped peers alone")
     options = parser.parse_args()
 
     environment = dict(os.environ, JLOCK_LIBRARY=str(ROOT / "target/release/libjlock.so"))
@@ -266,7 +266,7 @@ def main() -> int:
         rows = [*writers, peer, merged(victims)]
         names = {writer.name for writer in [*writers, peer, *victims]}
         by_library, by_shipped = read_with_library(journal), read_with_shipped(root)
-        title = "Five languages and one shipped peer on one journal, while writers are killed:"
+        title = "Five languages and one shipped peer on one journal while writers are killed:"
         lost, malformed = report(title, rows, by_library, names, set(paths))
         leftovers = sorted(set(os.listdir(journal)) - {"changes.journal"})
 

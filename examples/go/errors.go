@@ -13,25 +13,25 @@ import (
 
 // What a failed call means, for errors.Is. An error from a system call is its syscall.Errno instead.
 var (
-	// ErrTimeout: not acquired in time. If the time was the context's, the error is also context.DeadlineExceeded.
+	// ErrTimeout: not acquired in time. If the context set the limit, the error is also context.DeadlineExceeded.
 	ErrTimeout = errors.New("not acquired in time")
-	// ErrCanceled: the context was cancelled. The error is also context.Canceled, and the cause of the context.
+	// ErrCanceled: the context was cancelled. The error is also context.Canceled, and the context's cause.
 	ErrCanceled = errors.New("wait cancelled")
-	// ErrClosed: the Lock is closed, or was while the call waited. It is fs.ErrClosed too.
+	// ErrClosed: the Lock is closed, or was closed while the call waited. The error is also fs.ErrClosed.
 	ErrClosed error = closed{}
 	// ErrLost: the lock was taken away from this holder; nothing that belongs to the new holder was overwritten or removed.
 	ErrLost = errors.New("the lock was taken away")
-	// ErrNotHeld: Release or Refresh without holding.
+	// ErrNotHeld: Release or Refresh while the lock is not held.
 	ErrNotHeld = errors.New("the lock is not held")
 	// ErrForked: the Lock was inherited through fork.
 	ErrForked = errors.New("inherited through fork")
 	// ErrHeader: the journal's header is missing or malformed.
 	ErrHeader = errors.New("journal header missing or malformed")
-	// ErrUnstamped: the journal has never been stamped. AppendStamped stamps it, and WriteHeader after a full scan.
+	// ErrUnstamped: the journal has never been stamped. AppendStamped stamps it, or WriteHeader after a full scan.
 	ErrUnstamped = errors.New("journal never stamped")
 	// ErrEntry: an entry that the format cannot carry; nothing was written.
 	ErrEntry = errors.New("entry that a journal cannot carry")
-	// ErrNotLock: there is something other than a regular file at the lock's path.
+	// ErrNotLock: something other than a regular file is at the lock's path.
 	ErrNotLock = errors.New("not a regular file")
 	// ErrPanic: a bug in the library, contained. Only Close works from here on.
 	ErrPanic = errors.New("bug in the library")
@@ -61,7 +61,7 @@ var sentinels = map[int]error{
 	C.JLOCK_EPANIC:     ErrPanic,
 }
 
-// The kernel's errnos lie above this, the library's own codes below.
+// Codes above this are the kernel's errnos, and those below are the library's own.
 const lowestErrno = -4096
 
 // An Error is a failure that the library reports.
@@ -71,10 +71,10 @@ type Error struct {
 	Message string // in full: "changes.journal.lock: held by pid 4711 (shipped peer) for 6.2 s; gave up after 5.0 s"
 
 	ended error // the context's error, if the context ended the wait
-	cause error // and the cause of that
+	cause error // and its cause
 }
 
-// Error gives the call, the library's message, and why the context ended the wait, if it did.
+// Error returns the call, the library's message, and why the context ended the wait, if it did.
 func (e *Error) Error() string {
 	if e.cause != nil {
 		return fmt.Sprintf("jlock: %s: %s (%v)", e.Op, e.Message, e.cause)
@@ -82,7 +82,8 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("jlock: %s: %s", e.Op, e.Message)
 }
 
-// Unwrap gives all that the error is: a sentinel of this package, a syscall.Errno, the context's error and its cause.
+// Unwrap returns everything that the error is: a sentinel of this package, a syscall.Errno, the context's error and its
+// cause.
 func (e *Error) Unwrap() []error {
 	var all []error
 	if sentinel, ok := sentinels[e.Code]; ok {
@@ -97,12 +98,12 @@ func (e *Error) Unwrap() []error {
 	return all
 }
 
-// Timeout makes os.IsTimeout and its like true of a timeout.
+// Timeout makes os.IsTimeout and the like return true for a timeout.
 func (e *Error) Timeout() bool {
 	return e.Code == timedOut
 }
 
-// because says that the context ended the wait, or its deadline, which may be a moment ahead of the context.
+// because records that the context ended the wait, or its deadline did, which may come a moment before the context is done.
 func (e *Error) because(ctx context.Context) *Error {
 	e.ended, e.cause = ctx.Err(), context.Cause(ctx)
 	if e.ended == nil {
@@ -115,7 +116,7 @@ func (e *Error) because(ctx context.Context) *Error {
 	return e
 }
 
-// plainError has the code's own text for a message.
+// plainError makes an error whose message is the code's own text.
 func plainError(op string, code int) *Error {
 	return &Error{Op: op, Code: code, Message: strerror(code)}
 }

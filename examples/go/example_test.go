@@ -30,7 +30,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer journal.Close()
-	// The first append stamps the journal, which cannot be read before.
+	// The first append stamps the journal, which cannot be read before that.
 	if err := journal.AppendStamped(ctx, time.Now(), jlock.Changed("src/a.go"), jlock.Deleted("src/b.go")); err != nil {
 		log.Fatal(err)
 	}
@@ -62,11 +62,11 @@ func ExampleLock_Acquire() {
 	} else if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("nobody else writes now")
+	fmt.Println("no other program writes now")
 	if err := lock.Release(); errors.Is(err, jlock.ErrLost) {
 		log.Fatal("it was taken away: ", err)
 	}
-	// Output: nobody else writes now
+	// Output: no other program writes now
 }
 
 func ExampleLock_TryAcquire() {
@@ -96,7 +96,7 @@ func ExampleLock_TryAcquire() {
 	// true true
 }
 
-// A consumer: what is appended while it works is there the next time.
+// A consumer. What is appended while it works is still there the next time.
 func ExampleLock_Checkpoint() {
 	dir, remove := tempDir()
 	defer remove()
@@ -115,7 +115,7 @@ func ExampleLock_Checkpoint() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := journal.Append(ctx, jlock.Changed("second")); err != nil { // by another program, say
+	if err := journal.Append(ctx, jlock.Changed("second")); err != nil { // as another program might
 		log.Fatal(err)
 	}
 	fmt.Println("processed", snapshot.Changed)

@@ -14,14 +14,14 @@ func (l *Lock) InLine() int {
 	return l.line.waiting.Len()
 }
 
-// OnRelease has f called instead of each release, until the returned function is called.
+// OnRelease replaces each release by f, until the returned function is called.
 func OnRelease(f func(l *Lock, release func() int) int) (undo func()) {
 	original := release
 	release = func(l *Lock) int { return f(l, func() int { return original(l) }) }
 	return func() { release = original }
 }
 
-// Wakeup has a wait look around, as one that has ended a moment too early does.
+// Wakeup makes a wait check its state, as a wait that has ended a moment too early does.
 func (l *Lock) Wakeup() { l.interrupt() }
 
 // Waits says whether a call on this Lock waits, or is about to, for the lock to be released.

@@ -20,7 +20,7 @@ func descriptors(t *testing.T) int {
 	return len(all)
 }
 
-// resident is the process's memory, C's with Go's, in bytes.
+// resident is the process's memory in bytes, C's and Go's.
 func resident(t *testing.T) int {
 	t.Helper()
 	debug.FreeOSMemory()
@@ -31,7 +31,7 @@ func resident(t *testing.T) int {
 	return pages * os.Getpagesize()
 }
 
-// operations is how many there are; `make prove` asks for a million.
+// operations is how many to do; `make prove` asks for a million.
 func operations(t *testing.T) int {
 	t.Helper()
 	asked := os.Getenv("JLOCK_OPERATIONS")
@@ -65,7 +65,7 @@ func TestNothingGrowsWithTheNumberOfOperations(t *testing.T) {
 			snapshot := read(t, lock)
 			_, err := lock.Checkpoint(background, snapshot, stamp)
 			check(t, err)
-			if i%200 != 0 { // the collector closes the others
+			if i%200 != 0 { // the collector closes the rest
 				snapshot.Close()
 			}
 		}
@@ -95,7 +95,7 @@ func TestNothingGrowsWithTheNumberOfOperations(t *testing.T) {
 	t.Logf("figure: operations in Go, with memory, goroutines and descriptors as before = %d", operations)
 }
 
-// waitTwice has other wait for what lock holds: until that is cancelled, and until the release.
+// waitTwice makes other wait for what lock holds: once until the wait is cancelled, and once until the release.
 func waitTwice(t *testing.T, lock, other *jlock.Lock) {
 	ctx, cancel := context.WithCancel(background)
 	waits := starts(func() error { return other.Acquire(ctx) })

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// State is how the lock stands.
+// State says whether the lock is held.
 type State int
 
 const (
@@ -23,25 +23,25 @@ type Peer int
 
 const (
 	PeerNone    Peer = C.JLOCK_PEER_NONE
-	PeerLibrary Peer = C.JLOCK_PEER_LIBRARY // one that uses this library, from whatever language
-	PeerShipped Peer = C.JLOCK_PEER_SHIPPED // one that has the protocol built in, as codegraph has
+	PeerLibrary Peer = C.JLOCK_PEER_LIBRARY // one that uses this library, in any language
+	PeerShipped Peer = C.JLOCK_PEER_SHIPPED // one that has the protocol built in, as codegraph does
 	PeerUnknown Peer = C.JLOCK_PEER_UNKNOWN
 )
 
-// A Holder is who has the lock.
+// A Holder says who holds the lock.
 type Holder struct {
 	State   State
 	Peer    Peer
-	PID     int           // in the holder's own PID namespace; 0: unknown
+	PID     int           // in the holder's own PID namespace; 0 if unknown
 	Age     time.Duration // since the lock's last sign of life
-	HeldFor time.Duration // since the holder acquired it; negative: unknown, or nobody holds it
+	HeldFor time.Duration // since the holder acquired it; negative if unknown, or if nobody holds it
 	Nonce   string
 	Host    string
 
-	Fallback Fallback // what this Lock does without here, as far as it has acquired yet; 0: the full protocol
+	Fallback Fallback // what this Lock does without here, as far as it has found out by acquiring; 0: the full protocol
 }
 
-// String says it in words: "held by pid 4711 (shipped peer) for 6.2 s".
+// String describes the holder in words: "held by pid 4711 (shipped peer) for 6.2 s".
 func (h Holder) String() string {
 	switch h.State {
 	case Free:
@@ -100,7 +100,7 @@ func (l *Lock) inspect() (Holder, int) {
 	}, 0
 }
 
-// Version is that of the library.
+// Version returns the version of the library.
 func Version() string {
 	return C.GoString(C.jlock_version_string())
 }

@@ -24,8 +24,8 @@ func Changed(path string) Entry { return Entry{Path: path} }
 func Deleted(path string) Entry { return Entry{Path: path, Deleted: true} }
 
 // Append adds all entries to the journal, or none. Like every call that writes, it acquires the lock as Acquire does and
-// releases it, unless this Lock is held: then it works under that hold. The error is ErrEntry if the format cannot carry
-// one of them.
+// releases it, unless this Lock is already held: then it works under that hold. The error is ErrEntry if the format cannot
+// carry one of the entries.
 //
 // With Options.Sync the lock is held until the entries are on disk.
 func (l *Lock) Append(ctx context.Context, entries ...Entry) error {
@@ -45,8 +45,8 @@ func (l *Lock) AppendStamped(ctx context.Context, stamp time.Time, entries ...En
 	return err
 }
 
-// WriteHeader begins a new journal, which holds only its header. Entries that nobody has read are lost: a consumer
-// calls Checkpoint.
+// WriteHeader begins a new journal with nothing but a header. Entries that nobody has read are lost, so a consumer should
+// call Checkpoint instead.
 func (l *Lock) WriteHeader(ctx context.Context, stamp time.Time) error {
 	_, err := l.write(ctx, "write header", func() C.int {
 		return C.jlock_write_header(l.c, C.int64_t(stamp.UnixMilli()))
@@ -54,9 +54,9 @@ func (l *Lock) WriteHeader(ctx context.Context, stamp time.Time) error {
 	return err
 }
 
-// Checkpoint writes a new header, drops what the snapshot holds, now that it is processed, and keeps what was appended
-// after it. If somebody replaced the journal since, as shipped peers do when they stamp it, all entries are kept, and
-// dropped is false: what was processed will be seen again.
+// Checkpoint writes a new header, drops what the snapshot holds, now that it has been processed, and keeps what was
+// appended after it. If somebody has replaced the journal since, as shipped peers do when they stamp it, it keeps all
+// entries and returns false: what was processed will be seen again.
 func (l *Lock) Checkpoint(ctx context.Context, snapshot *Snapshot, stamp time.Time) (dropped bool, err error) {
 	if snapshot == nil || !snapshot.c.isOpen() {
 		return false, errors.New("jlock: checkpoint: the snapshot is not one that Read returned, or is closed")
@@ -69,7 +69,7 @@ func (l *Lock) Checkpoint(ctx context.Context, snapshot *Snapshot, stamp time.Ti
 	return rc == 1, err
 }
 
-// overtaken is how often a call is made again that lost its lock, as in the library.
+// overtaken is how often a call that lost its lock is repeated. As in the library.
 const overtaken = 3
 
 // write makes a journal call under the program's hold, or otherwise under its own.
@@ -108,7 +108,7 @@ func (l *Lock) write(ctx context.Context, op string, f func() C.int) (rc int, er
 	return rc, err
 }
 
-// letGo ends a journal call's own hold. If it cannot, the next call tries again.
+// letGo ends a journal call's own hold. If it fails, the next call tries again.
 func (l *Lock) letGo() int {
 	rc := release(l)
 	l.unreleased = !isOver(rc)

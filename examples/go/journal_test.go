@@ -106,7 +106,7 @@ func TestACopyOfASnapshotIsASnapshot(t *testing.T) {
 	check(t, journal.AppendStamped(background, stamp, jlock.Changed("seen")))
 	snapshot := *read(t, journal)
 	for i := 0; i < 3; i++ {
-		runtime.GC() // the one that it was copied from has gone
+		runtime.GC() // the original is gone
 	}
 	if dropped, err := journal.Checkpoint(background, &snapshot, stamp); !dropped || err != nil {
 		t.Fatalf("%v, %v", dropped, err)
@@ -147,7 +147,7 @@ func TestAClosedSnapshotKeepsItsPaths(t *testing.T) {
 	}
 }
 
-// With little memory used, the garbage collector would not come for a long time.
+// With little memory used, the garbage collector would not run for a long time.
 func TestSnapshotsThatAreNotClosedDoNotUseUpTheDescriptors(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	journal := open(t, t.TempDir(), nil)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Why a line did not give somebody the turn; failed makes errors of the package's of them.
+// Why a line did not give a call the turn. notServed turns these into errors of the package.
 var (
 	errClosing = errors.New("closing")
 	errHeld    = errors.New("held by the program")
@@ -19,7 +19,7 @@ var (
 	errLate    = errors.New("out of time")
 )
 
-// need is what a call needs of the Lock that it uses.
+// need is what a call needs from the Lock that it uses.
 type need int
 
 const (
@@ -31,8 +31,8 @@ const (
 	ofHold
 )
 
-// A line serves the calls on one Lock that acquire it or work under its hold: one after another, in the order in which
-// they came. The library does so too, but there each waiting goroutine would be a thread.
+// A line serves the calls on one Lock that acquire it or work under its hold, one after another, in the order in which they
+// came. The library would do that, too, but there each waiting goroutine would occupy a thread.
 type line struct {
 	mu      sync.Mutex
 	users   int // calls in progress, with those in line
@@ -40,20 +40,20 @@ type line struct {
 	closing chan struct{} // closed when closed is set
 	idle    chan struct{} // closed once there are no users and will be none
 	busy    bool          // a call has the turn
-	held    bool          // by the program; set only by the call that has the turn
+	held    bool          // whether the program holds the Lock; set only by the call that has the turn
 	waiting list.List     // of *ticket
 }
 
 type ticket struct {
 	need need
-	turn chan struct{} // closed by who gives it the turn
+	turn chan struct{} // closed by the call that gives it the turn
 }
 
 func newLine() *line {
 	return &line{closing: make(chan struct{}), idle: make(chan struct{})}
 }
 
-// begin counts a call, which must end. False: the line is closed.
+// begin counts a call, which must call end. It returns false if the line is closed.
 func (q *line) begin() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -114,7 +114,7 @@ func (q *line) refusal(need need) error {
 	return nil
 }
 
-// tryTurn takes the turn, which pass gives on, if nobody has it.
+// tryTurn takes the turn if nobody has it; pass hands it on.
 func (q *line) tryTurn(need need) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -128,14 +128,14 @@ func (q *line) tryTurn(need need) error {
 	return nil
 }
 
-// turn waits for the turn, which pass gives on: until then, or forever if that is zero.
+// turn waits for the turn until the given time, or forever if that is zero; pass hands the turn on.
 func (q *line) turn(ctx context.Context, need need, until time.Time) error {
 	q.mu.Lock()
 	if err := q.refusal(need); err != nil {
 		q.mu.Unlock()
 		return err
 	}
-	// A call that is in line while nobody has the turn waits for a release.
+	// If a call is in line while nobody has the turn, it is waiting for a release.
 	if !q.busy {
 		q.busy = true
 		q.mu.Unlock()
@@ -194,7 +194,7 @@ func (q *line) next() {
 	for place := q.waiting.Front(); place != nil; place = place.Next() {
 		t := place.Value.(*ticket)
 		if t.need == toAcquire && q.held {
-			continue // it came before the hold, and is served after it
+			continue // it came before the hold, and its turn comes after it
 		}
 		q.waiting.Remove(place)
 		q.busy = true

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// A turn that comes at the moment in which its wait has ended goes to the next.
+// If a call gets the turn just as its wait ends, the turn goes to the next.
 func TestATurnThatNobodyTakesIsPassedOn(t *testing.T) {
 	canceled, cancel := context.WithCancel(context.Background())
 	cancel()
 	gone := 0
-	for i := 0; i < 100; i++ { // select takes the one or the other
+	for i := 0; i < 100; i++ { // select chooses either at random
 		q := newLine()
 		if err := q.tryTurn(toWrite); err != nil {
 			t.Fatal(err)

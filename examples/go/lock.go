@@ -21,20 +21,21 @@ import (
 
 // Options for Open. The zero value of each field is its default.
 type Options struct {
-	Timeout time.Duration // longest wait for the lock: 5 s; negative: as long as the context allows
-	Retry   time.Duration // longest sleep between two looks at the lock: 25 ms
-	Stale   time.Duration // age at which a lock counts as abandoned if the kernel cannot tell: 30 s
-	Settle  time.Duration // wait after taking over from a dead holder: 100 ms; negative: none, for library peers only
+	Timeout time.Duration // longest wait for the lock (default: 5 s); negative: as long as the context allows
+	Retry   time.Duration // longest sleep between two looks at the lock (default: 25 ms)
+	Stale   time.Duration // age at which a lock counts as abandoned if the kernel cannot tell (default: 30 s)
+	Settle  time.Duration // wait after taking over from a dead holder (default: 100 ms); negative: none, for library peers only
 
 	NoCreate  bool // do not create a missing directory
-	Sync      bool // a journal call returns once its data is on disk
-	KeepAlive bool // refresh by itself while held, for holders that may need more than 30 s
+	Sync      bool // a journal call returns only once its data is on disk
+	KeepAlive bool // refresh automatically while held, for holders that may need more than 30 s
 }
 
-// A Lock is one participant in the exclusion of writers from one journal. Use it through its pointer, and Close it.
+// A Lock is one participant among the writers of one journal, which exclude each other. Use it through its pointer, and
+// Close it.
 //
-// A Lock that is not held and not referred to any more is closed by the garbage collector. One that is held remains so,
-// as long as the process lives.
+// The garbage collector closes a Lock that is not held once nothing refers to it. A Lock that is held stays held as long as
+// the process lives.
 type Lock struct {
 	c       *C.struct_jlock
 	name    string // the lock's file
@@ -42,13 +43,13 @@ type Lock struct {
 
 	line       *line
 	events     atomic.Pointer[os.File] // what await waits for
-	unreleased bool                    // a journal call could not release its own hold; for the call that has the turn
+	unreleased bool                    // whether a journal call could not release its own hold; for the call that has the turn
 
 	closeOnce sync.Once
 }
 
-// Open opens the lock and journal of a directory, the one that holds changes.journal itself: ROOT/.codegraph for
-// codegraph 3.11.2. A nil options means the defaults.
+// Open opens the lock and journal of the directory that holds changes.journal itself: ROOT/.codegraph for codegraph 3.11.2.
+// A nil options means the defaults.
 func Open(dir string, options *Options) (*Lock, error) {
 	name, err := cString("open", dir)
 	if err != nil {
@@ -108,10 +109,10 @@ func open(journal, shown string, options *Options, call opener) (*Lock, error) {
 	return l, nil
 }
 
-// collect closes a Lock that nobody refers to. A program that acquires one for good may forget it, and still hold it.
+// collect closes a Lock that nobody refers to. If a program acquires a Lock for good and forgets it, it still holds it.
 func (l *Lock) collect() {
 	if !l.line.isHeld() {
-		go l.Close() // without a hold it has nothing to say; the file system may take its time
+		go l.Close() // it holds nothing, so there is no error to report; in a goroutine, because the file system may be slow
 	}
 }
 
@@ -142,8 +143,8 @@ func (options *Options) apply(o *C.struct_jlock_options) {
 	}
 }
 
-// Close ends the calls that wait, with ErrClosed, waits for those that are at work, releases the lock if it is held, and
-// frees it. The error is that of the release: ErrLost if the lock had been taken away. Closing again does nothing.
+// Close ends the calls that wait, with ErrClosed, waits for those that are working, releases the lock if it is held, and
+// frees it. It returns the error of the release: ErrLost if the lock had been taken away. Closing again does nothing.
 func (l *Lock) Close() (err error) {
 	l.closeOnce.Do(func() {
 		runtime.SetFinalizer(l, nil)
@@ -161,9 +162,9 @@ func (l *Lock) Close() (err error) {
 	return err
 }
 
-// Acquire acquires the lock. It waits until ctx is done or Options.Timeout is over, whichever comes first. The error is
-// ErrTimeout if that took too long, and says who holds the lock; if ctx ended the wait, it is also the context's error
-// and its cause. An Acquire that gets the lock at the moment in which ctx is done returns nil.
+// Acquire acquires the lock. It waits until ctx is done or Options.Timeout is over, whichever comes first. If that took too
+// long, the error is ErrTimeout, and says who holds the lock; if ctx ended the wait, it is also the context's error and its
+// cause. An Acquire that gets the lock just as ctx is done returns nil.
 //
 // Goroutines that share a Lock and wait for it get it one after another, in the order in which they called. An Acquire
 // that comes while the Lock is held gets syscall.EDEADLK.
@@ -177,8 +178,8 @@ func (l *Lock) Acquire(ctx context.Context) error {
 	})
 }
 
-// TryAcquire acquires the lock if nobody holds it, and says whether it did. While another goroutine acquires the same
-// Lock it does not.
+// TryAcquire acquires the lock if nobody holds it, and returns whether it did. It does not while another goroutine is
+// acquiring the same Lock.
 func (l *Lock) TryAcquire() (bool, error) {
 	const op = "try acquire"
 	if !l.line.begin() {
@@ -194,7 +195,7 @@ func (l *Lock) TryAcquire() (bool, error) {
 		return false, l.notServed(ctx, op, err, now, now.at)
 	}
 	defer l.line.pass()
-	// It may wait for a moment, to take over from a dead holder.
+	// It may wait a moment to take over from a dead holder.
 	switch err := l.obtain(ctx, op, now); {
 	case err == nil:
 		l.line.setHeld(true)
@@ -206,8 +207,8 @@ func (l *Lock) TryAcquire() (bool, error) {
 	}
 }
 
-// Release releases the lock. If it was taken away meanwhile, the error is ErrLost, and the new holder's lock stays. After
-// the error of a system call the lock is still held.
+// Release releases the lock. If it was taken away meanwhile, the error is ErrLost, and the new holder keeps it. After an
+// error from a system call the lock is still held.
 func (l *Lock) Release() error {
 	return l.inTurn(context.Background(), "release", ofHold, func(limit) error {
 		rc := release(l)
@@ -221,16 +222,16 @@ func (l *Lock) Release() error {
 	})
 }
 
-// release is a variable for the tests, in which it fails.
+// release is a variable, so that the tests can make it fail.
 var release = func(l *Lock) int { return step(func() int { return int(C.jlock_release(l.c)) }) }
 
-// isOver says whether a release that returned this has ended the hold.
+// isOver says whether a release that returned rc has ended the hold.
 func isOver(rc int) bool {
 	return rc >= 0 || rc == C.JLOCK_ELOST || rc == C.JLOCK_ENOTHELD
 }
 
-// Refresh shows a sign of life: a shipped peer takes over a lock that has shown none for 30 s. The error is ErrLost if
-// one has.
+// Refresh gives a sign of life: a shipped peer takes over a lock that has given none for 30 s. If one has, the error is
+// ErrLost.
 func (l *Lock) Refresh() error {
 	return l.inTurn(context.Background(), "refresh", ofHold, func(limit) error {
 		if rc := int(C.jlock_refresh(l.c)); rc < 0 {
@@ -253,14 +254,14 @@ func (l *Lock) Recovered() (bool, error) {
 	return rc == 1, nil
 }
 
-// inTurn makes a call when it has the turn. f gets the time at which its wait must end.
+// inTurn makes a call once it has the turn. f gets the time at which its wait must end.
 func (l *Lock) inTurn(ctx context.Context, op string, need need, f func(limit) error) error {
 	if !l.line.begin() {
 		return closedError(op)
 	}
 	defer l.line.end()
 	if ctx.Err() != nil {
-		e := &Error{Op: op, Message: "over before it began"}
+		e := &Error{Op: op, Message: "the context was done before the call began"}
 		return e.because(ctx)
 	}
 	began := time.Now()
@@ -283,7 +284,7 @@ func signedMillis(d time.Duration) int64 {
 	return min(int64((d+time.Millisecond-1)/time.Millisecond), math.MaxInt32)
 }
 
-// cString copies a name for C, which the caller frees. C would end it at a NUL.
+// cString copies a name for C; the caller frees the copy. It refuses a NUL, at which C would end the name.
 func cString(op, name string) (*C.char, error) {
 	if strings.ContainsRune(name, 0) {
 		return nil, fmt.Errorf("jlock: %s: NUL in name: %w", op, syscall.EINVAL)

@@ -21,10 +21,10 @@ import (
 
 var background = context.Background()
 
-// Longer than anything takes that comes to an end, however busy the machine is.
+// Longer than anything that ends at all takes, however busy the machine is.
 const patience = 2 * time.Minute
 
-// within fails the test, instead of hanging, when f does not return.
+// within fails the test, instead of hanging, if f does not return.
 func within(t *testing.T, limit time.Duration, f func() error) error {
 	t.Helper()
 	done := make(chan error, 1)
@@ -64,7 +64,7 @@ func waiter(ctx context.Context, t *testing.T, lock *jlock.Lock) <-chan error {
 	return done
 }
 
-// soon is what comes out of a channel, and fails the test instead of hanging.
+// soon returns what comes out of a channel; if nothing does, it fails the test instead of hanging.
 func soon(t *testing.T, done <-chan error) error {
 	t.Helper()
 	return within(t, patience, func() error { return <-done })
@@ -162,7 +162,7 @@ func TestAJournalCallHonoursItsContext(t *testing.T) {
 	}
 }
 
-// Far before the library's own timeout, which is 5 s.
+// Long before the library's own timeout, which is 5 s.
 func TestADeadlineIsKept(t *testing.T) {
 	dir := t.TempDir()
 	check(t, open(t, dir, nil).Acquire(background))
@@ -191,7 +191,7 @@ func TestADeadlineIsKept(t *testing.T) {
 	}
 }
 
-// A deadline is the library's timeout, and needs nobody who watches the context.
+// A deadline becomes the library's timeout, so nobody need watch the context.
 func TestADeadlineAloneIsEnough(t *testing.T) {
 	dir := t.TempDir()
 	check(t, open(t, dir, nil).Acquire(background))
@@ -242,7 +242,7 @@ func TestAnEndedWaitSaysWhatTheContextSays(t *testing.T) {
 	}
 }
 
-// A wait that was interrupted for nothing goes on.
+// A wait that was interrupted for no reason continues.
 func TestAnInterruptForNothingEndsNothing(t *testing.T) {
 	dir := t.TempDir()
 	other, lock := open(t, dir, nil), open(t, dir, &jlock.Options{Timeout: -1})
@@ -273,7 +273,7 @@ func TestADoneContextTakesNothing(t *testing.T) {
 	}
 }
 
-// A cancel at any moment, mostly just before or at the start of the library's wait, ends it; and it ends no other.
+// A cancel at any moment, mostly just before or at the start of the library's wait, ends that wait and no other.
 func TestACancelIsNeitherLostNorMisdirected(t *testing.T) {
 	dir := t.TempDir()
 	other := open(t, dir, nil)
@@ -329,7 +329,7 @@ func TestAKilledHolderIsTakenOverFrom(t *testing.T) {
 	}
 }
 
-func TestWhoLosesTheLockIsTold(t *testing.T) {
+func TestAHolderThatLosesTheLockLearnsOfIt(t *testing.T) {
 	dir := t.TempDir()
 	lock := open(t, dir, nil)
 	check(t, lock.Acquire(background))
@@ -350,7 +350,7 @@ func TestWhoLosesTheLockIsTold(t *testing.T) {
 	}
 }
 
-func TestInspectTellsWhoHolds(t *testing.T) {
+func TestInspectSaysWhoHolds(t *testing.T) {
 	dir := t.TempDir()
 	process, _ := holder(t, dir)
 	lock := open(t, dir, nil)

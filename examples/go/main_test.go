@@ -13,7 +13,7 @@ import (
 	"jlock.example/jlock"
 )
 
-// Each makes the test program do something with the lock of the directory that it names: another process.
+// Each of these names a directory, and makes the test program, as another process, do something with its lock.
 const (
 	holdEnv = "JLOCK_TEST_HOLD" // hold it until standard input ends
 	waitEnv = "JLOCK_TEST_WAIT" // wait for it, in a thousand goroutines
@@ -46,7 +46,7 @@ func hold(dir string) error {
 	return err
 }
 
-// holder starts a process that holds the lock of dir. It ends with the test, or by letGo.
+// holder starts a process that holds the lock of dir, until the test ends or letGo is called.
 func holder(t *testing.T, dir string) (process *os.Process, letGo func()) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -83,7 +83,7 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// steal takes the lock away as a shipped peer does: its own stamp, renamed over the lock.
+// steal takes the lock away as a shipped peer does, by renaming its own stamp over the lock.
 func steal(t *testing.T, dir string) {
 	t.Helper()
 	nonce := fmt.Sprintf("%d-0123456789abcdef", os.Getpid())

@@ -18,7 +18,7 @@ const (
 	mostThreads = 20
 )
 
-// In a separate process: the run-time never ends a thread, so the number at the end is the highest that there was.
+// In a separate process, where the run-time never ends a thread, so that the number at the end is the highest there was.
 func TestAThousandWaitingGoroutinesAreFewThreads(t *testing.T) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), waitEnv+"="+t.TempDir())

@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// The module, as a program of somebody else's uses it.
+// The module, as somebody else's program uses it.
 
-// project is a program that requires this module, from here.
+// project is a program that requires this module from here.
 func project(t *testing.T) (dir string) {
 	t.Helper()
 	here, err := os.Getwd()
@@ -63,7 +63,7 @@ func TestTheCompilerSaysThatItNeedsCgo(t *testing.T) {
 	}
 }
 
-// The go command does not look into the archive, but sees that the file beside it has changed.
+// The go command does not look into the archive, but notices that the file beside it has changed.
 func TestANewArchiveIsLinked(t *testing.T) {
 	here, dir := filepath.Join(t.TempDir(), "copy"), project(t)
 	if out, err := exec.Command("cp", "-R", ".", here).CombinedOutput(); err != nil {

@@ -6,18 +6,18 @@ import "C"
 
 import "unsafe"
 
-// Fallback is what a file system lacks, as bits; 0: the full protocol is in force.
+// Fallback is what a file system lacks, as bits; 0 is the full protocol.
 type Fallback uint32
 
 const (
 	WithoutLink      Fallback = C.JLOCK_WITHOUT_LINK
 	WithoutFlock     Fallback = C.JLOCK_WITHOUT_FLOCK     // a holder's death is judged by its PID and the lock's age
-	WithoutLease     Fallback = C.JLOCK_WITHOUT_LEASE     // which shows that a shipped peer still has its lock open
+	WithoutLease     Fallback = C.JLOCK_WITHOUT_LEASE     // a lease shows that a shipped peer still has its lock open
 	WithoutInotify   Fallback = C.JLOCK_WITHOUT_INOTIFY   // a wait looks again every Options.Retry
-	WithoutNoReplace Fallback = C.JLOCK_WITHOUT_NOREPLACE // a rename that leaves an existing file alone
+	WithoutNoReplace Fallback = C.JLOCK_WITHOUT_NOREPLACE // no rename leaves an existing file alone
 )
 
-// Promise is what holds in a directory, as bits.
+// Promise is what a directory promises, as bits.
 type Promise uint32
 
 const (
@@ -39,11 +39,11 @@ const (
 type Place struct {
 	Promises   Promise
 	Missing    Fallback
-	FileSystem string // its name: "ext4", "nfs"; its magic number in hexadecimal if it has none here
-	Reason     string // why something is not promised; empty: all is promised
+	FileSystem string // its name: "ext4", "nfs"; its magic number in hexadecimal if the library has no name for it
+	Reason     string // why something is not promised; empty if everything is
 }
 
-// Probe finds out by trying what a directory can promise. It takes a second at most, and no lock, and leaves nothing
+// Probe finds out by trying what a directory can promise. It needs a second at most, takes no lock, and leaves nothing
 // behind. The directory must exist and be writable.
 func Probe(dir string) (Place, error) {
 	name, err := cString("probe", dir)

@@ -16,7 +16,7 @@ import (
 
 // Goroutines that share a Lock.
 
-// inLine is a call that stands in line behind so many others.
+// inLine starts a call that stands in line behind this many others.
 func inLine(t *testing.T, lock *jlock.Lock, behind int, f func() error) <-chan error {
 	t.Helper()
 	done := starts(f)
@@ -87,7 +87,7 @@ func TestGoroutinesThatShareALockNeverMeet(t *testing.T) {
 	group.Wait()
 }
 
-func TestWhoStandsInLineIsNotKeptBeyondItsTime(t *testing.T) {
+func TestACallInLineIsNotKeptBeyondItsTime(t *testing.T) {
 	dir := t.TempDir()
 	other := open(t, dir, nil)
 	check(t, other.Acquire(background))
@@ -111,11 +111,11 @@ func TestWhoStandsInLineIsNotKeptBeyondItsTime(t *testing.T) {
 		t.Errorf("its context's time: %v", err)
 	}
 	check(t, other.Release())
-	// The other's context has not ended this wait.
+	// The other call's context has not ended this wait.
 	check(t, soon(t, waits))
 }
 
-func TestWhoWaitsForAReleaseIsNotKeptBeyondItsTime(t *testing.T) {
+func TestACallThatWaitsForAReleaseIsNotKeptBeyondItsTime(t *testing.T) {
 	dir := t.TempDir()
 	other, lock := open(t, dir, nil), open(t, dir, &jlock.Options{Timeout: time.Second})
 	check(t, other.Acquire(background))
@@ -141,12 +141,12 @@ func TestATryDoesNotStandInLine(t *testing.T) {
 	check(t, soon(t, waits))
 }
 
-// What one goroutine does with a Lock, another's journal call is not harmed by.
+// Whatever one goroutine does with a Lock, it does not harm another's journal call.
 func TestNobodyReleasesTheHoldOfAJournalCall(t *testing.T) {
 	dir := t.TempDir()
 	other, lock := open(t, dir, nil), open(t, dir, &jlock.Options{Timeout: -1})
 	undo := jlock.OnRelease(func(released *jlock.Lock, release func() int) int {
-		if released == lock { // an append is over, but for this
+		if released == lock { // the append has nothing left to do but this
 			if err := lock.Release(); !errors.Is(err, jlock.ErrNotHeld) {
 				t.Errorf("release: %v", err)
 			}

@@ -19,7 +19,7 @@ type Snapshot struct {
 }
 
 // Read reads the journal without taking the lock. The error is fs.ErrNotExist if there is none, ErrUnstamped if its
-// header says 0, as after the first Append, and ErrHeader if its first line is no header.
+// header says 0, as after the first Append, and ErrHeader if its first line is not a header.
 func (l *Lock) Read() (*Snapshot, error) {
 	if !l.line.begin() {
 		return nil, closedError("read")
@@ -40,32 +40,32 @@ func (l *Lock) Read() (*Snapshot, error) {
 	return s, nil
 }
 
-// Close gives back what Checkpoint needs of a snapshot: memory and a descriptor. The paths stay. Without it, the garbage
-// collector does so in the end.
+// Close frees what Checkpoint needs of a snapshot: memory and a descriptor. The paths stay. Without Close, the garbage
+// collector frees it in the end.
 func (s *Snapshot) Close() {
 	if s.c != nil {
 		s.c.close()
 	}
 }
 
-// A cSnapshot is C's copy. It stands alone, for a Snapshot may be copied and the copy outlive it.
+// A cSnapshot is C's copy. It is separate, because a Snapshot may be copied and the copy may outlive it.
 type cSnapshot struct {
 	mu sync.Mutex
 	c  *C.struct_jlock_snapshot // nil: closed
 }
 
-// A snapshot has its journal open, and the garbage collector, which knows only of memory, may be in no hurry: it is run
-// when there are so many that have not been closed.
+// A snapshot keeps its journal open, and the garbage collector, which knows only of memory, may take its time. So we run it
+// once this many have not been closed.
 const someSnapshots = 100
 
-// How many have not been closed, and at how many the collector is run, less someSnapshots.
+// How many have not been closed, and at how many we run the collector, less someSnapshots.
 var snapshots, collectAt atomic.Int64
 
 func newCSnapshot(c *C.struct_jlock_snapshot) *cSnapshot {
 	s := &cSnapshot{c: c}
 	runtime.SetFinalizer(s, (*cSnapshot).close)
 	if n := snapshots.Add(1); n > someSnapshots+collectAt.Load() {
-		collectAt.Store(2 * n) // unless that frees some
+		collectAt.Store(2 * n) // until that frees some
 		runtime.GC()
 	}
 	return s
@@ -91,7 +91,7 @@ func (s *cSnapshot) isOpen() bool {
 	return s.c != nil
 }
 
-// use makes a call with C's copy, or with nil, which C refuses, if it is closed.
+// use makes a call with C's copy or, if that is closed, with nil, which C refuses.
 func (s *cSnapshot) use(f func(*C.struct_jlock_snapshot) C.int) C.int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -22,14 +22,14 @@ import (
 	"jlock.example/jlock"
 )
 
-// The test vectors (tests/vectors, whose README explains them) through this package: a subtest each.
+// The test vectors (tests/vectors, whose README explains them) through this package: a subtest for each.
 
 const (
 	vectorsDir = "../../tests/vectors"
 	settle     = 100 * time.Millisecond
 )
 
-// A content is bytes as the vectors write them; nil stands for null.
+// A content is bytes in the notation of the vectors; nil stands for null.
 type content []byte
 
 func (c *content) UnmarshalJSON(raw []byte) error {
@@ -81,14 +81,14 @@ func asStrings(parts []content) (all []string) {
 	return all
 }
 
-// strict refuses what it does not know, so that it does not pass unnoticed.
+// strict refuses members that it does not know, so that none is silently ignored.
 func strict(raw []byte, out any) error {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.DisallowUnknownFields()
 	return decoder.Decode(out)
 }
 
-// own is the content that stands in the vector itself.
+// own returns the content that is in the vector itself.
 type own struct {
 	Name   string
 	Text   string
@@ -147,7 +147,7 @@ func TestNoFileOfVectorsIsForgotten(t *testing.T) {
 
 // ------------------------------------------------------------------------------------------------ stamps, the journal
 
-// kind is what a stamp is read as, of a lock of 10 s without a living PID.
+// kind is what a stamp is read as, in a lock that is 10 s old and has no living PID.
 func kind(holder jlock.Holder) string {
 	switch {
 	case holder.Peer == jlock.PeerLibrary:
@@ -267,10 +267,10 @@ func TestVectorsOfAppends(t *testing.T) {
 
 // -------------------------------------------------------------------------------------------------------- directories
 
-// A standing is what a name stood for. A file is kept open, so that its inode is no other's.
+// A standing is what a name stood for. A file is kept open, so that no other file gets its inode.
 type standing struct {
 	path string
-	info os.FileInfo // nil: nothing
+	info os.FileInfo // nil if there was nothing
 	text []byte
 }
 
@@ -307,7 +307,7 @@ func (s standing) isStill(t *testing.T) bool {
 	return info != nil && s.info != nil && os.SameFile(info, s.info)
 }
 
-// placeholders are filled in; what lives is the process that started this one.
+// placeholders are filled in. The living process is the one that started this one.
 func placeholders(t *testing.T) *strings.Replacer {
 	t.Helper()
 	ended := exec.Command("true")
@@ -415,7 +415,7 @@ func (want *lockOfVector) look(t *testing.T, lock *jlock.Lock, here *strings.Rep
 	}
 }
 
-// asFloat: JSON's numbers and those in strings, alike.
+// asFloat reads JSON's numbers, and numbers in strings.
 func asFloat(t *testing.T, number string) string {
 	t.Helper()
 	value, err := strconv.ParseFloat(number, 64)
@@ -423,7 +423,7 @@ func asFloat(t *testing.T, number string) string {
 	return fmt.Sprint(value)
 }
 
-// how an acquire went, in the words of the vectors.
+// how says how an acquire ended, in the words of the vectors.
 func how(t *testing.T, lock *jlock.Lock, stood standing, timeout time.Duration) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(background, timeout)
@@ -446,7 +446,7 @@ func how(t *testing.T, lock *jlock.Lock, stood standing, timeout time.Duration) 
 	return "claims, and moves to another inode"
 }
 
-// names are what stands in the directory, and in those within.
+// names returns what is in the directory, and in its subdirectories.
 func names(t *testing.T, dir string) []string {
 	t.Helper()
 	all := []string{}

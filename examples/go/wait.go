@@ -24,7 +24,7 @@ import (
 
 // A limit is when a wait must end.
 type limit struct {
-	at        time.Time // zero: never
+	at        time.Time // zero if never
 	byContext bool
 }
 
@@ -40,8 +40,8 @@ func (l *Lock) limit(ctx context.Context) limit {
 	return end
 }
 
-// millis is the time left for C; negative: forever. A context's deadline is rounded down: the library's timeout should
-// come first, for its message says who holds the lock.
+// millis returns the time left, for C; negative means forever. It rounds a context's deadline down, so that the library's
+// timeout comes first: its message says who holds the lock.
 func (end limit) millis() int64 {
 	if end.at.IsZero() {
 		return -1
@@ -77,8 +77,8 @@ func (l *Lock) obtain(ctx context.Context, op string, end limit) error {
 // longAgo is a deadline that ends a wait at once.
 var longAgo = time.Unix(1, 0)
 
-// await sees an acquire that was started to its end, and returns what came of it. The run-time's poller waits, so that
-// no thread does. After an error, which says why that was not possible, the acquire has ended too.
+// await sees an acquire that was started to its end, and returns its result. The run-time's poller waits, so that no thread
+// does. An error says why that was not possible; after it, the acquire has also ended.
 func (l *Lock) await(ctx context.Context) (int, error) {
 	events, err := l.poller()
 	if err != nil {
@@ -90,7 +90,7 @@ func (l *Lock) await(ctx context.Context) (int, error) {
 	}
 	defer context.AfterFunc(ctx, l.interrupt)()
 	for {
-		// An interrupt that came earlier is forgotten here, so what it was about is looked at next.
+		// This discards an interrupt that came earlier, so its reason must be checked next.
 		if err := events.SetReadDeadline(time.Time{}); err != nil {
 			return l.giveUp(), err
 		}
@@ -111,8 +111,8 @@ func (l *Lock) await(ctx context.Context) (int, error) {
 	}
 }
 
-// poll goes on with an acquire until it ends or there is nothing to be seen. The run-time's poller reports only that a
-// descriptor becomes readable, and not that it has remained so.
+// poll continues an acquire until it ends or must wait. The run-time's poller reports only that a descriptor becomes
+// readable, and not that it has stayed so.
 func (l *Lock) poll(ctx context.Context, fd C.int) int {
 	for {
 		rc := int(C.jlock_acquire_poll(l.c))
@@ -128,7 +128,7 @@ func (l *Lock) ended(ctx context.Context) (rc int, over bool) {
 	case l.line.isClosed(), errors.Is(ctx.Err(), context.Canceled):
 		return l.giveUp(), true
 	case ctx.Err() != nil:
-		// The deadline was the library's timeout, too.
+		// The deadline was also the library's timeout.
 		if rc := int(C.jlock_acquire_poll(l.c)); rc != inProgress {
 			return rc, true
 		}
@@ -137,10 +137,10 @@ func (l *Lock) ended(ctx context.Context) (rc int, over bool) {
 	return inProgress, false
 }
 
-// giveUp ends an acquire that was started: it leaves the line. 0: it has just got the lock.
+// giveUp ends an acquire that was started, which leaves the line. It returns 0 if the acquire has just got the lock.
 func (l *Lock) giveUp() int {
 	for {
-		C.jlock_cancel(l.c) // fails only as the next call does
+		C.jlock_cancel(l.c) // if it fails, the next call fails in the same way
 		if rc := int(C.jlock_acquire_poll(l.c)); rc != inProgress {
 			return rc
 		}
@@ -157,12 +157,12 @@ func (l *Lock) poller() (*os.File, error) {
 	if fd < 0 {
 		return nil, errors.Join(plainError("", fd).Unwrap()...)
 	}
-	// 3: never one of the standard descriptors.
+	// At least 3: never one of the standard descriptors.
 	dup, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_DUPFD_CLOEXEC, 3)
 	if errno != 0 {
 		return nil, errno
 	}
-	// Else os.NewFile does not give it to the poller.
+	// Otherwise os.NewFile does not give it to the poller.
 	if err := syscall.SetNonblock(int(dup), true); err != nil {
 		syscall.Close(int(dup)) // nothing was written to it
 		return nil, err
@@ -172,14 +172,14 @@ func (l *Lock) poller() (*os.File, error) {
 	return events, nil
 }
 
-// interrupt has a call that waits look at its context and at whether the Lock is being closed.
+// interrupt makes a call that waits check its context, and whether the Lock is being closed.
 func (l *Lock) interrupt() {
 	if events := l.events.Load(); events != nil {
-		events.SetReadDeadline(longAgo) // fails only on a file without poller, on which nobody waits
+		events.SetReadDeadline(longAgo) // fails only on a file without a poller, for which nobody waits
 	}
 }
 
-// notAcquired is the error for an acquire that has failed.
+// notAcquired returns the error for an acquire that has failed.
 func (l *Lock) notAcquired(ctx context.Context, op string, rc int, end limit, began time.Time) error {
 	switch {
 	case l.line.isClosed():
@@ -195,7 +195,7 @@ func (l *Lock) notAcquired(ctx context.Context, op string, rc int, end limit, be
 	return e.because(ctx)
 }
 
-// atItsTime waits, for a millisecond as a rule, until a context whose deadline is here is done, and so has a cause.
+// atItsTime waits, usually for a millisecond, until a context whose deadline has come is done, and so has a cause.
 func atItsTime(ctx context.Context, end limit) {
 	timer := time.NewTimer(time.Until(end.at) + 10*time.Millisecond)
 	defer timer.Stop()
@@ -205,7 +205,7 @@ func atItsTime(ctx context.Context, end limit) {
 	}
 }
 
-// notServed is the error for a call that the line did not give the turn.
+// notServed returns the error for a call to which the line did not give the turn.
 func (l *Lock) notServed(ctx context.Context, op string, err error, end limit, began time.Time) error {
 	switch err {
 	case errClosing:
@@ -237,7 +237,7 @@ func seconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f s", d.Seconds())
 }
 
-// failure is the error for a negative return value, with the library's text for the failure that has just happened.
+// failure returns the error for a negative return value, with the library's text for the failure that has just happened.
 func (l *Lock) failure(op string, rc int) *Error {
 	buf := make([]byte, 512)
 	for {

@@ -1,5 +1,5 @@
-// Makes what is committed beside lib/: the declarations in types/, and in cjs/ the same modules for require().
-// Usage: build.js [DIRECTORY, in place of this one]
+// Makes what is committed beside lib/: the declarations in types/, and the same modules for require() in cjs/.
+// Usage: build.js [DIRECTORY to make them in, instead of this one]
 
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';

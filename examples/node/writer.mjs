@@ -1,7 +1,7 @@
 // writer.mjs DIR PREFIX < PATHS
 //
-// Appends PREFIX/path to DIR/changes.journal for each line of standard input, one call an entry, every tenth with a new
-// timestamp. Prints `ack ENTRY` as soon as a call has returned, and `wait MS`, the longest call, at the end.
+// Appends PREFIX/path to DIR/changes.journal for each line of standard input, with one call for each entry, every tenth with a
+// new timestamp. Prints `ack ENTRY` as soon as a call returns, and at the end `wait MS`, the time of the longest call.
 
 import { performance } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Append each path that stdin names to a journal: writer.py DIR PREFIX < paths
+"""Append each path on standard input to a journal: writer.py DIR PREFIX < paths
 
-Every entry is PREFIX/path, every tenth also stamps the header. Says `ack <entry>` once an entry is in the journal,
-and at the end `wait <milliseconds>`, the longest that one call took.
+Every entry is PREFIX/path; every tenth also stamps the header. Prints `ack <entry>` once an entry is in the journal, and
+at the end `wait <milliseconds>`, the time that the longest call took.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-//! `writer DIR PREFIX < paths`: journals each path as `PREFIX/path`, every tenth with a stamp, and acknowledges each
-//! one on standard output as soon as it stands in the journal.
+//! `writer DIR PREFIX < paths`: appends each path to the journal as `PREFIX/path`, every tenth with a stamp, and acknowledges
+//! each one on standard output as soon as it is in the journal.
 
 use std::error::Error;
 use std::io::{BufRead, Write};

@@ -1,6 +1,6 @@
-//! Entries that are appended to some journal stand in it as they were given, or nothing is written at all.
+//! Entries that are appended to some journal are in it as they were given, or nothing is written at all.
 //!
-//! The first byte says how; then each entry has a byte for its kind and length, and its path.
+//! The first byte says how to append; then each entry has a byte for its kind and length, and its path.
 #![no_main]
 
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use libfuzzer_sys::fuzz_target;
 
 struct Scene {
     lock: &'static Lock,
-    /// The one handle holds the lock all the time, the other journal is free.
+    /// One handle holds its lock all the time; the other journal is free.
     _held: Guard<'static>,
     journal: PathBuf,
     free_lock: Lock,
@@ -97,7 +97,7 @@ fn expected(base: &[u8], lines: &[u8], stamped: bool) -> Vec<u8> {
         (false, b"") => b"# codegraph-journal v1 0\n".to_vec(),
         (false, header) => header.to_vec(),
     };
-    // What was torn is completed; a file that nothing is added to is left alone.
+    // A torn line is completed; a file to which nothing is added is left alone.
     let newline: &[u8] = match body.last() {
         None | Some(b'\n') => b"",
         Some(_) => b"\n",

@@ -1,4 +1,4 @@
-//! Whatever stands in the journal is read as the shipped reader reads it.
+//! Whatever is in the journal, the library reads it as the shipped reader does.
 #![no_main]
 
 use std::fs::File;
@@ -66,11 +66,11 @@ fn library_read(handle: *mut Handle) -> Option<Reading> {
     }
 }
 
-/// Those that are not UTF-8 as JavaScript reads them: replaced, and then perhaps the same.
+/// The paths of one kind. JavaScript replaces what is not UTF-8, and so does this; then some may be the same.
 unsafe fn paths(snapshot: *const Snapshot, kind: u32) -> Vec<String> {
     let path = |index| {
         let mut entry = no_entry();
-        // SAFETY: a snapshot and an entry; then so many bytes and a NUL, as it says.
+        // SAFETY: a snapshot and an entry; the entry has as many bytes as it says, and then a NUL.
         let bytes = unsafe {
             assert_eq!(jlock_snapshot_entry(snapshot, kind, index, &mut entry), 0);
             assert_eq!(entry.path.add(entry.path_len).read(), 0);

@@ -1,5 +1,5 @@
-//! What opening a journal, and parking a stamp beside it, makes of names: of the journal's own, and of the files that lie about, which a sweep may remove
-//! only when they are a dead peer's.
+//! What opening a journal, and parking a stamp beside it, does with names: with the journal's own, and with those of other files,
+//! which a sweep may remove only if they are a dead peer's.
 //!
 //! In the input, the bytes 1 and 4 stand for a PID that is nobody's and for this process's.
 #![no_main]
@@ -30,7 +30,7 @@ static SCENE: LazyLock<Scene> = LazyLock::new(|| {
 });
 
 const LOCK: &[u8] = b"changes.journal.lock";
-/// Above what Linux gives.
+/// A number above those that Linux uses.
 const NOBODY: &[u8] = b"4194305";
 
 fuzz_target!(|data: &[u8]| {
@@ -56,7 +56,7 @@ fn expand(template: &[u8]) -> Vec<u8> {
 fn open(name: &[u8]) -> i32 {
     let name = CString::new(name).expect("without a NUL");
     let mut handle = ptr::null_mut();
-    // SAFETY: an open directory, a string, the defaults, and a place for the handle; which is closed.
+    // SAFETY: an open directory, a string, the defaults, and a place for the handle, which is then closed.
     unsafe {
         let rc = jlock_open_at(SCENE.dir.as_raw_fd(), name.as_ptr(), ptr::null(), 0, &mut handle);
         assert_eq!(rc == 0, !handle.is_null());
@@ -75,7 +75,7 @@ fn journal_name(name: &[u8]) {
     let is_name = !matches!(name, b"" | b"." | b"..") && !name.contains(&b'/') && !is_of_a_lock(name);
     let expected = match (is_name, name.len()) {
         (false, _) => -libc::EINVAL,
-        // A stamp's is the longest: NAME.lock.4194304567-0123456789abcdef.tmp
+        // The longest name is a stamp's: NAME.lock.4194304567-0123456789abcdef.tmp
         (true, length) if length + ".lock.4194304567-0123456789abcdef.tmp".len() > 255 => -libc::ENAMETOOLONG,
         (true, _) => 0,
     };
@@ -98,7 +98,7 @@ const CONTENTS: [&[u8]; 8] = [
     b"somebody's notes\n",
     b"4194305\n",
 ];
-/// Of those, what only a library peer writes, and only under its flock.
+/// The contents that only a library peer writes, and only under its flock.
 const OF_LIBRARY: [usize; 3] = [2, 4, 5];
 
 fn sweep(name: &[u8], how: u8) {
@@ -125,7 +125,7 @@ fn sweep(name: &[u8], how: u8) {
     if !removed {
         std::fs::remove_file(&path).expect("it can be removed");
     }
-    // Any PID may be somebody's, who may come or go between two looks.
+    // Any PID may belong to a process, which may begin or end between two looks.
     assert!(
         removed == before || before != due(),
         "{}: removed: {removed}",

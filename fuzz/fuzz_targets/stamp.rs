@@ -1,4 +1,4 @@
-//! Whatever stands in the lock, of whatever age: who holds it, and is it dead?
+//! Whatever is in the lock, however old: who holds it, and is that holder dead?
 //!
 //! In the input, the bytes 1 to 5 stand for this process's boot id, PID namespace, start time, PID and time namespace.
 #![no_main]
@@ -73,7 +73,7 @@ fuzz_target!(|data: &[u8]| {
         nonce: holder.nonce,
         host: holder.host,
     };
-    // Any PID may be somebody's, who may come or go between two looks.
+    // Any PID may belong to a process, which may begin or end between two looks.
     if seen != before && before == judge(&content, age, &SCENE.me) {
         panic!("{}: {seen:?}, not {before:?}", content.escape_ascii());
     }
@@ -95,7 +95,7 @@ fn expand(template: &[u8], me: &Me) -> Vec<u8> {
     content
 }
 
-/// What PROTOCOL.md says of a lock whose `flock` is free, on a local file system, and which nobody has open for writing.
+/// What PROTOCOL.md says about a lock whose `flock` is free, on a local file system, and which nobody has open for writing.
 fn judge(content: &[u8], age: u64, me: &Me) -> Seen {
     let seen = |peer, pid, nonce: &str, host: String, dead| Seen {
         dead,
@@ -170,7 +170,7 @@ fn pid(line: &str) -> Option<i32> {
     i32::try_from(value).ok().filter(|pid| *pid > 0)
 }
 
-/// Whether a nonce can come of it.
+/// Whether this can be the beginning of a nonce.
 fn begins_nonce(line: &str) -> bool {
     (1..=10).any(|digits| {
         let example = format!("{}-{}", "1".repeat(digits), "0".repeat(16));

@@ -1,5 +1,5 @@
-//! Structs from C, byte by byte as they come: never read or written beyond what their size says (AddressSanitizer sees
-//! to that: each is a separate allocation), and taken or refused by the kernel's rule for growing ones.
+//! Structs from C with arbitrary bytes: they are never read or written beyond what their size says (AddressSanitizer checks
+//! that, because each is a separate allocation), and accepted or refused by the kernel's rule for structs that grow.
 #![no_main]
 
 use std::ffi::c_int;
@@ -43,8 +43,8 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// The size that the first two bytes say, and a struct of as many bytes, filled with those that follow. Beyond a page
-/// nothing is looked at, so there is nothing.
+/// The size that the first two bytes give, and a struct of that many bytes, filled with those that follow. If the size is beyond
+/// a page, the library looks at nothing, so there is nothing.
 fn sized(bytes: &[u8]) -> Option<(Box<[u8]>, usize)> {
     let (size, bytes) = bytes.split_first_chunk()?;
     let size = usize::from(u16::from_ne_bytes(*size));
@@ -69,7 +69,7 @@ fn options(bytes: &[u8]) {
         () => -libc::EBADF,
     };
     let mut handle = ptr::dangling_mut();
-    // SAFETY: as many bytes as the size says, or as are looked at. There is no such directory.
+    // SAFETY: as many bytes as the size says, or as the library looks at. There is no such directory.
     let rc = unsafe { jlock_open_at(-1, c"a".as_ptr(), whole.as_ptr().cast(), size, &mut handle) };
     assert_eq!(rc, expected, "{size}: {whole:?}");
     assert!(handle.is_null());
@@ -80,7 +80,7 @@ fn holder(bytes: &[u8], handle: *mut Handle) {
     let Some((mut whole, size)) = sized(bytes) else { return };
     whole.fill(0xaa);
     let before = whole.clone();
-    // SAFETY: as many bytes as the size says, or as are looked at.
+    // SAFETY: as many bytes as the size says, or as the library looks at.
     let rc = unsafe { jlock_inspect(handle, whole.as_mut_ptr().cast(), size) };
     if (FIRST..=4096).contains(&size) {
         assert_eq!(rc, 0);
@@ -112,14 +112,14 @@ fn entries(bytes: &[u8]) {
         reserved: 0,
     });
     let entries = entries.into_boxed_slice();
-    // SAFETY: so many entries, whose paths live on.
+    // SAFETY: this many entries, whose paths live on.
     assert_eq!(
         unsafe { jlock_append(SCENE.mine, entries.as_ptr(), entries.len()) },
         expected
     );
 }
 
-/// One entry, and what it does to the call: JLOCK_EENTRY if nothing, as the last one is refused so.
+/// One entry, and the call's result because of it: JLOCK_EENTRY if it is valid, because the last entry is refused like that.
 fn entry(how: u8, kind: u8, path: &[u8], paths: &mut Vec<Box<[u8]>>) -> (jlock_entry, c_int) {
     let terminated = how & 1 != 0;
     let mut bytes = path.to_vec();
@@ -146,7 +146,7 @@ fn entry(how: u8, kind: u8, path: &[u8], paths: &mut Vec<Box<[u8]>>) -> (jlock_e
 fn message(bytes: &[u8]) {
     let room = bytes.len();
     let mut whole = bytes.to_vec().into_boxed_slice();
-    // SAFETY: so much room, after a failure that has a message.
+    // SAFETY: this much room, after a failure that has a message.
     let (again, length) = unsafe {
         let again = jlock_acquire(SCENE.mine);
         (again, jlock_message(SCENE.mine, whole.as_mut_ptr().cast(), room))

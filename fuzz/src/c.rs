@@ -39,7 +39,7 @@ unsafe extern "C" {
     pub fn jlock_snapshot_free(snapshot: *mut Snapshot);
 }
 
-/// A handle for the life of the process.
+/// A handle that lives as long as the process.
 pub fn open(dir: &Path) -> *mut Handle {
     let dir = CString::new(dir.as_os_str().as_bytes()).expect("no NUL");
     let mut handle = ptr::null_mut();

@@ -1,5 +1,5 @@
-//! The shipped reader, line by line as it stands in codegraph 3.11.2, in Rust and with no thought of speed; save for
-//! NUL bytes, with which it reads as the library does.
+//! The shipped reader in Rust, line by line as it is in codegraph 3.11.2, without regard to speed. Only NUL bytes are read as
+//! the library reads them.
 
 #[path = "../../tests/differential/sound.rs"]
 mod sound;
@@ -15,7 +15,7 @@ pub struct Reading {
     pub removed: Vec<String>,
 }
 
-/// `None`: not valid.
+/// `None` if it is not valid.
 pub fn read(content: &[u8]) -> Option<Reading> {
     let content = String::from_utf8_lossy(sound(content)?);
     let mut lines = content.split('\n');
@@ -46,12 +46,12 @@ pub fn distinct(paths: Vec<String>) -> Vec<String> {
     paths.into_iter().filter(|path| seen.insert(path.clone())).collect()
 }
 
-/// `String.prototype.trim`: Unicode's white space, but for U+0085, and U+FEFF.
+/// `String.prototype.trim`: Unicode's white space without U+0085, and U+FEFF.
 pub fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c == '\u{feff}' || (c.is_whitespace() && c != '\u{85}'))
 }
 
-/// `Number`. `None`: NaN.
+/// `Number`; `None` is NaN.
 fn number(text: &str) -> Option<f64> {
     let lower = text.to_ascii_lowercase();
     for (prefix, bits) in [("0x", 4), ("0o", 3), ("0b", 1)] {
@@ -62,7 +62,7 @@ fn number(text: &str) -> Option<f64> {
     if text.is_empty() {
         return Some(0.0);
     }
-    // What Rust takes beyond JavaScript, and what the two call differently, are words.
+    // What only Rust accepts, and what the two spell differently, are words.
     let words = text
         .bytes()
         .any(|b| b.is_ascii_alphabetic() && !matches!(b, b'e' | b'E'));
@@ -72,7 +72,7 @@ fn number(text: &str) -> Option<f64> {
     text.parse().ok()
 }
 
-/// A whole number, `bits` a digit, bit by bit.
+/// Reads a whole number bit by bit; each digit has `bits` bits.
 fn binary(digits: &str, bits: u32) -> Option<f64> {
     let mut all = Vec::new();
     for digit in digits.chars() {
@@ -94,8 +94,8 @@ fn binary(digits: &str, bits: u32) -> Option<f64> {
     Some((mantissa + u64::from(up)) as f64 * 2f64.powi(exponent))
 }
 
-/// Whether the format can carry an entry: it reads back as it was written; and so would a changed path of this name, or
-/// it is one that would be taken for a deleted path's line.
+/// Whether the format can carry an entry: it reads back as it was written, and so would a changed path of this name, unless that
+/// would be taken for the line of a deleted path.
 pub fn carries(path: &[u8], deleted: bool) -> bool {
     reads_back(path, deleted) && (reads_back(path, false) || path.starts_with(b"DELETED "))
 }

@@ -1,13 +1,13 @@
-//! Processes, as the system itself tells.
+//! Processes, as the system itself reports them.
 
-/// Whether a process of this number lives here.
+/// Whether a process with this number lives here.
 pub fn lives(pid: i32) -> bool {
-    // SAFETY: signal 0 asks, and sends nothing. 0 would be our own group.
+    // SAFETY: signal 0 only checks, and sends nothing. PID 0 would be our own group.
     (1..=4_194_304).contains(&pid)
         && (unsafe { libc::kill(pid, 0) } == 0 || std::io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH))
 }
 
-/// When a process began, in ticks; `None`: unknown.
+/// When a process began, in ticks; `None` if that is unknown.
 pub fn start(pid: i32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, after_name) = stat.rsplit_once(") ")?;

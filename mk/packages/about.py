@@ -2,10 +2,10 @@
 """What is inside the library: a bill of materials (CycloneDX), and the licences of the parts.
 
     about.py                writes target/packages/about/: jlock.cdx.json, THIRD-PARTY.txt
-    about.py --installed    the same of the library that `make install` installs, whatever other platforms there are
+    about.py --installed    the same for the library that `make install` installs, whatever other platforms there are
 
-Every platform's library has the same crates: those that cargo names for x86-64 with glibc, and Rust's own library. Those for
-musl have LLVM's unwinder besides, as zig brings it.
+Every platform's library has the same crates: those that cargo names for x86-64 with glibc, and Rust's own library. The
+libraries for musl also have LLVM's unwinder, as zig brings it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from common import OUT, ROOT, built, version
 TARGET = "x86_64-unknown-linux-gnu"
 OURS = {"jlock", "jlock-capi"}
 
-# The licence of Rust's own library is a choice of two, as that of each crate here. They are used under MIT.
+# Rust's own library has a choice of two licences, as does each crate here. We use them under MIT.
 RUST = "MIT OR Apache-2.0"
 NEED = "MIT"
 UNWINDER = "Apache-2.0 WITH LLVM-exception"
@@ -33,7 +33,7 @@ def said(*command: str) -> str:
 
 
 def linked() -> list[dict[str, Any]]:
-    """Cargo's metadata of the crates that the library is made of, without ours."""
+    """Cargo's metadata for the crates that the library is made of, without ours."""
     metadata = json.loads(said("cargo", "metadata", "--format-version=1", "--locked", f"--filter-platform={TARGET}"))
     tree = ["cargo", "tree", "--locked", "--package=jlock-capi", "--features=installed", "--edges=normal,no-proc-macro"]
     names = set(said(*tree, f"--target={TARGET}", "--prefix=none", "--format={p}").splitlines())
@@ -44,7 +44,7 @@ def linked() -> list[dict[str, Any]]:
 
 
 def checksums() -> dict[tuple[str, str], str]:
-    """Those that Cargo.lock pins."""
+    """The checksums that Cargo.lock pins."""
     found: dict[tuple[str, str], str] = {}
     fields: dict[str, str] = {}
     for line in (ROOT / "Cargo.lock").read_text().splitlines():
@@ -81,7 +81,7 @@ def unwinder() -> str:
 
 
 def bill(crates: list[dict[str, Any]], rust: str) -> dict[str, Any]:
-    """Without a serial number and a date, which would differ from build to build."""
+    """The bill of materials, without a serial number and a date, which would differ from build to build."""
     sums = checksums()
     std = {
         "type": "library",
@@ -123,7 +123,7 @@ def licence(crate: dict[str, Any]) -> str:
 
 
 def third_parties(crates: list[dict[str, Any]], rust: str) -> str:
-    heading = "jlock's library is made of these, too. Each licence is a choice, of which MIT is taken here.\n"
+    heading = "jlock's library also contains these. Each comes with a choice of licences, of which jlock uses MIT.\n"
     blocks = [f"{each['name']} {each['version']}, {each['license']}\n\n{licence(each)}" for each in crates]
     _, permission, terms = (ROOT / "LICENSE-MIT").read_text().strip().partition("Permission is hereby granted")
     copyright = "Copyright (c) The Rust Project Contributors"

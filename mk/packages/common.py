@@ -9,11 +9,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "target"
-# What has been built for a platform is in a directory with its name, or in `dist` there: libjlock.so.0, and libjlock.a. `make platform`
-# builds this machine's, `make cross` the others. Packages hold those that are there.
+# The libjlock.so.0 and libjlock.a that were built for a platform are in a directory with its name, or in `dist` there. `make
+# platform` builds this machine's, `make cross` the others. Packages contain whichever are there.
 PLATFORMS = [TARGET / "platforms", TARGET / "cross"]
 OUT = TARGET / "packages"
-# What has been tried, one file a line of the table in docs/packages.md.
+# What has been tried: one file for each line of the table in docs/packages.md.
 RESULTS = OUT / "results"
 
 SONAME = "libjlock.so.0"
@@ -29,7 +29,7 @@ class Platform:
     # The first two words are process.platform and process.arch.
     node: str
     go: str
-    # Tags that a program must be built with besides.
+    # Build tags that a program needs as well.
     go_tags: str = ""
 
     @property
@@ -43,8 +43,8 @@ class Platform:
         return self.directory / name
 
 
-# glibc 2.17 for those it was ported to by then; 2.27 is the first for riscv64, but wheels may say so only from 2.31 on.
-# In Node, koffi knows no big-endian machine, and the package lays out memory for pointers of 64 bits.
+# glibc 2.17 for the architectures that it had by then; 2.27 is the first for riscv64, but wheels can say so only from 2.31 on.
+# In Node, koffi supports no big-endian machine, and the package lays out memory for 64-bit pointers.
 ALL = [
     Platform("x86_64-gnu", "manylinux2014_x86_64", "linux-x64-glibc", "linux_amd64"),
     Platform("i686-gnu", "manylinux2014_i686", "", "linux_386"),
@@ -72,7 +72,7 @@ def version() -> str:
 
 @dataclasses.dataclass
 class Result:
-    """One line of the table. `tests` is what the suite's own last line said."""
+    """One line of the table. `tests` is what the suite said in its last line."""
 
     package: str
     platform: str

@@ -13,15 +13,15 @@ from types import TracebackType
 
 from common import ROOT
 
-# What nobody may need who installs a package; a C compiler is for those whose language needs one.
+# Installing a package must not need these; only a language that needs a C compiler itself may use one.
 RUST = ("cargo", "rustc", "rustup")
 COMPILERS = ("cc", "gcc", "clang", "g++", "make", "ld", "as", "pkg-config")
-# How the registries are reached stays as it is here, and whose word is taken for who they are.
+# How to reach the registries, and whose certificates to trust, stays as it is here.
 KEPT = re.compile(r"^(https?_proxy|no_proxy|pip_.*|npm_config_.*|.*_ca_.*|ssl_cert.*)$", re.IGNORECASE)
 
 
 class Elsewhere:
-    """A temporary directory. Its `bin` holds the programs that are named, and the system's without compilers."""
+    """A temporary directory. Its `bin` holds the given programs, and the system's except compilers."""
 
     def __init__(self, *programs: Path, compilers: bool = False) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="jlock-elsewhere-"))
@@ -54,7 +54,7 @@ class Elsewhere:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def run(self, *command: str | Path, at: str = ".", check: bool = True, **environment: str) -> str:
-        """What a command printed; if it fails, that is shown."""
+        """Returns what a command printed; if it fails, shows that and exits."""
         ran = subprocess.run(
             [str(word) for word in command],
             cwd=self.directory / at,
@@ -71,7 +71,7 @@ class Elsewhere:
         return ran.stdout
 
     def copy(self, *names: str) -> None:
-        """Of the checkout, what tests compare with."""
+        """Copies what the tests compare with from the checkout."""
         for name in names:
             to = self.directory / name
             to.parent.mkdir(parents=True, exist_ok=True)

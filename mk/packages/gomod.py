@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the module for Go, with the archive of each platform for which one has been built, as a module proxy serves it.
+"""Makes the Go module, as a module proxy serves it, with the archive for each platform for which one has been built.
 
     gomod.py     writes target/packages/go/, for GOPROXY=file://…
 """
@@ -18,10 +18,10 @@ from common import ALL, ARCHIVE, OUT, ROOT, Platform, version
 
 SOURCE = ROOT / "examples" / "go"
 MODULE = re.search(r"^module (\S+)$", (SOURCE / "go.mod").read_text(), re.MULTILINE)
-# What fill.sh makes in the checkout, and the script itself.
+# The files that fill.sh makes in the checkout, and the script itself.
 MADE = {ARCHIVE, "jlock.h", "sum.go", "fill.sh"}
 MARK = "// Code generated; DO NOT EDIT."
-# Undefined where no archive is: the compiler prints it.
+# An undefined name where there is no archive: the compiler prints it.
 NO_ARCHIVE = "Make_library_and_fill_sh_put_the_archive_here"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from common import OUT, ROOT, SONAME, built
 
 SOURCE = ROOT / "examples" / "node"
-# Of package.json: what is only for working on it.
+# Keys of package.json that are only for working on the package.
 OURS = ("private", "scripts", "devDependencies")
 
 
@@ -35,7 +35,7 @@ def stage(into: Path) -> None:
             (into / "native" / platform.node).mkdir(parents=True)
             shutil.copyfile(platform.file(SONAME), into / "native" / platform.node / SONAME)
     for path in into.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)  # whatever the umask is, and the checkout's
+        path.chmod(0o755 if path.is_dir() else 0o644)  # whatever the umask and the modes in the checkout are
 
 
 def main() -> None:

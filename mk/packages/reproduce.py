@@ -17,7 +17,7 @@ KINDS = ("about", "python", "npm", "go")
 
 
 def sources() -> list[str]:
-    """What git knows; in an unpacked tarball everything that was not built there."""
+    """What git knows; or, in an unpacked tarball, everything that was not built there."""
     if (ROOT / ".git").exists():
         known = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
         return known.stdout.splitlines()
@@ -49,7 +49,7 @@ def main() -> int:
         names, also = made(OUT), made(again)
         other = [name for name in names if name not in also or not filecmp.cmp(OUT / name, again / name, shallow=False)]
     if names != also or other:
-        print(f"made again in another directory, these are not the same: {', '.join(other) or also}", file=sys.stderr)
+        print(f"made again in another directory, these differ: {', '.join(other) or also}", file=sys.stderr)
         return 1
     print(f"made again in another directory, {len(names)} files are the same, byte for byte")
     return 0

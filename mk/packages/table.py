@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What `make packages` has found, as a table.
+"""What `make packages` found, as a table.
 
     table.py            writes target/packages/table.md, and prints it
     table.py --page     puts it into docs/packages.md, between its two markers

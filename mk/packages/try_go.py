@@ -18,7 +18,7 @@ from common import ALL, OUT, ROOT, Result, version
 from elsewhere import Elsewhere
 from try_python import here
 
-# In one sentence.
+# The compiler's message, if cgo is off.
 NEEDS = "undefined: jlock_needs_CGO_ENABLED_1_and_a_C_compiler"
 SHORT = "Vectors|Read|Format|Checkpoint|Context"
 
@@ -31,7 +31,7 @@ def go() -> Path:
 
 
 class Project:
-    """A program of somebody else's, which gets the module."""
+    """Somebody else's program, which uses the module."""
 
     def __init__(self, place: Elsewhere) -> None:
         self.place = place
@@ -73,7 +73,7 @@ def check_building(project: Project) -> None:
 
 
 def run_tests(project: Project, only: str) -> tuple[str, bool]:
-    """In a copy of what was fetched, beside what they compare with."""
+    """Runs the tests in a copy of what was fetched, beside the files that they compare with."""
     project.go("mod", "download")
     fetched = project.place.directory / "modules" / f"{gomod.module()}@v{version()}"
     shutil.copytree(fetched, project.place.directory / "examples" / "go")

@@ -26,9 +26,9 @@ RUNTIMES = ROOT / "tests" / "packages" / "runtimes" / "node_modules"
 TYPESCRIPT = ROOT / "examples" / "node" / "node_modules"
 
 SHORT = ["journal", "require", "errors"]
-# What is about the checkout: the declarations, and what makes some of the tests.
+# Tests that are about the checkout: those of the declarations, and the program that generates some of the tests.
 NOT_HERE = {"types", "generate"}
-# What Bun and Deno can run: they have no pool of libuv's threads, no options of Node's, and print otherwise.
+# Tests that Bun and Deno can run: they have no libuv thread pool and none of Node's options, and print differently.
 ON_BUN = ["abort", "errors", "header", "journal", "lock", "readme", "vectors", "writers"]
 ON_DENO = ["abort", "header", "journal", "vectors", "writers"]
 
@@ -42,7 +42,7 @@ def node() -> Path:
 
 
 def installed(place: Elsewhere) -> None:
-    """As somebody does it: a project of its own, the tarball, and later something else."""
+    """Installs it as a user does: in a project of its own, the tarball first, and later another package."""
     project = place.directory
     (project / "package.json").write_text('{ "name": "project", "private": true }\n')
     npm = ["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefer-offline"]
@@ -61,7 +61,7 @@ def installed(place: Elsewhere) -> None:
 
 
 def check_types(place: Elsewhere) -> None:
-    """Strict programs of both kinds, with nothing but the package."""
+    """Compiles strict TypeScript programs of both kinds, with nothing but the package."""
     for name in ("consumer.ts", "consumer.cts"):
         shutil.copyfile(ROOT / TESTS / name, place.directory / name)
     options = "--noEmit --strict --target es2022 --lib es2022,esnext.disposable --module node16 --types node".split()
@@ -70,7 +70,7 @@ def check_types(place: Elsewhere) -> None:
 
 
 def check_bundles(place: Elsewhere) -> None:
-    """One file for `import` and one for `require`. koffi stays outside: it has a binary of its own."""
+    """Bundles one file for `import` and one for `require`. koffi stays outside: it has a binary of its own."""
     shutil.copyfile(ROOT / "tests" / "packages" / "program.mjs", place.directory / "program.mjs")
     for form, name in (("esm", "out.mjs"), ("cjs", "out.cjs")):
         options = ["--bundle", "--platform=node", "--external:koffi", f"--format={form}", "--log-level=error"]
@@ -87,7 +87,7 @@ def check_bundles(place: Elsewhere) -> None:
 
 
 def bring_tests(place: Elsewhere) -> None:
-    """Into the package that was installed: they name it as it names itself."""
+    """Copies the tests into the installed package: they import it by its own name."""
     subprocess.run(["sh", ROOT / "tests" / "interop" / "fetch-peer.sh"], check=True)
     place.copy("include/jlock.h", "tests/vectors", "tests/interop")
     shutil.copytree(ROOT / TESTS, place.directory / PACKAGE / "test")

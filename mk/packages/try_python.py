@@ -21,12 +21,12 @@ from elsewhere import Elsewhere, last_line
 
 TESTS = "examples/python/tests"
 SHORT = [f"{TESTS}/test_errors.py", f"{TESTS}/test_vectors.py"]
-# Two need what is not there: a C compiler, and the checkout.
+# Two need something that is not there: a C compiler, or the checkout.
 LONG = [TESTS, f"--ignore={TESTS}/test_abi.py", f"--ignore={TESTS}/test_package.py"]
 
 THIS = Path(os.path.realpath(sys.executable))
 
-# Where the library comes from, of a program that has imported the module.
+# Prints where a program that has imported the module loaded the library from.
 LOADED = "import jlock; print(*{line.split()[-1] for line in open('/proc/self/maps') if 'libjlock' in line})"
 
 
@@ -36,7 +36,7 @@ def here() -> Platform:
 
 
 def pythons() -> list[Path]:
-    """One of each version from 3.9 on: this one, the system's, and those of pyenv."""
+    """One interpreter of each version from 3.9 on: this one, the system's, and pyenv's."""
     found: dict[tuple[int, ...], Path] = {}
     for path in [THIS, Path("/usr/bin/python3"), *sorted(Path.home().glob(".pyenv/versions/*/bin/python3"))]:
         if path.exists():
@@ -48,7 +48,7 @@ def pythons() -> list[Path]:
 
 
 def pytest() -> str:
-    """As it is pinned. What it needs is not: the pinned versions are not for every Python here."""
+    """The pinned pytest. Its dependencies are not pinned here, because not every Python can use the pinned versions."""
     pinned = re.search(r"^pytest==.*$", (ROOT / "mk" / "requirements.txt").read_text(), re.MULTILINE)
     assert pinned is not None
     return pinned[0]
@@ -78,14 +78,14 @@ def finding(said: str) -> tuple[str, bool]:
 
 
 def build_from_source(sdist: Path, wheels: Path) -> None:
-    """With cargo and a C compiler, as pip does where no wheel fits. The crates are at hand here."""
+    """Builds a wheel with cargo and a C compiler, as pip does where no wheel fits. The crates are already on this machine."""
     environment = {name: value for name, value in os.environ.items() if name != "JLOCK_LIBRARY"}
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-deps", "--no-cache-dir"]
     subprocess.run([*pip, f"--wheel-dir={wheels}", sdist], env={**environment, "CARGO_NET_OFFLINE": "true"}, check=True)
 
 
 def audit(wheel: Path, named: str) -> str:
-    """What auditwheel calls it, which must promise what its name does."""
+    """The tag that auditwheel gives the wheel, which must promise at least what the wheel's name does."""
     auditwheel = Path(sys.executable).parent / "auditwheel"
     said = subprocess.run([auditwheel, "show", wheel], stdout=subprocess.PIPE, text=True, check=True).stdout
     tag = re.search(r'platform\s+tag:\s+"(\S+)"', said)
@@ -95,7 +95,7 @@ def audit(wheel: Path, named: str) -> str:
 
 
 def older(tag: str, than: str) -> bool:
-    """Whether a tag promises more: an older C library of the same kind, on the same machine."""
+    """Whether a tag promises as much or more: an older C library of the same kind, on the same machine."""
     parts = [re.fullmatch(r"(\w+linux)_(\d+)_(\d+)_(\w+)", each) for each in (tag, than)]
     if parts[0] is None or parts[1] is None:
         return False

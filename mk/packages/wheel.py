@@ -21,7 +21,8 @@ import jlock_build  # type: ignore[import-not-found]  # it is in that directory
 
 
 def library(platform: Platform, scratch: Path) -> Path:
-    """zig has it need libc.so. musl takes that for itself, but auditwheel knows musl by the name that Alpine has for it."""
+    """For musl, the library under another name for libc. zig lets it need libc.so. musl itself accepts that, but auditwheel
+    knows musl only by the name that Alpine gives it."""
     if not platform.name.endswith("-musl"):
         return platform.file(SONAME)
     copy = scratch / platform.name

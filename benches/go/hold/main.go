@@ -1,5 +1,5 @@
-// hold lockfile|flock FILE: takes a lock with nightlyone/lockfile or gofrs/flock, says held or busy, and lets go at the
-// end of its input.
+// hold lockfile|flock FILE: takes a lock with nightlyone/lockfile or gofrs/flock, says held or busy, and releases it at the end
+// of its input.
 package main
 
 import (
@@ -52,5 +52,5 @@ func main() {
 	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
 		log.Fatal(err)
 	}
-	_ = release() // it may have been robbed
+	_ = release() // somebody may have taken the lock
 }

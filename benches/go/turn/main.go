@@ -1,6 +1,6 @@
-// turn DIR: what c/turn.c does, in a goroutine.
-// turn DIR COUNT: so many goroutines, each with a Lock of its own, wait for the lock that another one holds; then it is
-// released. Prints the threads of this process at the end, and the nanoseconds until all had been served.
+// turn DIR: does what c/turn.c does, in a goroutine.
+// turn DIR COUNT: this many goroutines, each with a Lock of its own, wait for a lock that another one holds and then releases.
+// Prints the number of threads of this process at the end, and the nanoseconds until all had been served.
 package main
 
 import (
@@ -57,7 +57,7 @@ func many(dir string, count int) {
 		}()
 	}
 	waiting.Wait()
-	time.Sleep(time.Second) // until all of them wait; the figure is what comes then
+	time.Sleep(time.Second) // until all of them wait; the measurement begins after that
 	released := time.Now()
 	good(holder.Release())
 	served.Wait()

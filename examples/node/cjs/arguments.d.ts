@@ -1,12 +1,12 @@
 /**
- * The path of a directory. Bytes are taken as they are, so that a name need not be UTF-8.
+ * The path of a directory. Bytes are used as they are, so a name need not be UTF-8.
  *
  * @typedef {string | Uint8Array | URL} PathLike
  */
 /** @typedef {{ bytes: Buffer, text: string }} Path the bytes end with a NUL, the text is for messages */
 /**
  * @param {unknown} value
- * @param {string} name the parameter's
+ * @param {string} name the parameter's name
  * @returns {Path}
  */
 export function toPath(value: unknown, name: string): Path;
@@ -14,7 +14,7 @@ export function toPath(value: unknown, name: string): Path;
  * @param {string} name
  * @param {string} what
  * @param {unknown} value
- * @param {string} code as Node's own functions have it
+ * @param {string} code one of those that Node's own functions use
  */
 export function argumentError(name: string, what: string, value: unknown, code: string): TypeError & {
     code: string;
@@ -26,7 +26,7 @@ export function argumentError(name: string, what: string, value: unknown, code: 
  */
 export function milliseconds(name: string, value: unknown, byDefault: number): number;
 /**
- * A timestamp as C takes it.
+ * A timestamp in the form that C takes.
  *
  * @param {unknown} value
  * @returns {bigint}
@@ -45,7 +45,7 @@ export function toEncoding(options: {
     encoding?: unknown;
 } | undefined): "utf8" | "buffer";
 /**
- * The path of a directory. Bytes are taken as they are, so that a name need not be UTF-8.
+ * The path of a directory. Bytes are used as they are, so a name need not be UTF-8.
  */
 export type PathLike = string | Uint8Array | URL;
 /**

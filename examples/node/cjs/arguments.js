@@ -1,7 +1,6 @@
 "use strict";
 /**
- * What callers pass, checked: koffi would end the process for some of it, and C would take a name to end at its first
- * NUL.
+ * Checks what callers pass: some values would make koffi end the process, and to C a name would end at its first NUL.
  */
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.toPath = toPath;
@@ -13,14 +12,14 @@ exports.toEncoding = toEncoding;
 const node_url_1 = require("node:url");
 const node_util_1 = require("node:util");
 /**
- * The path of a directory. Bytes are taken as they are, so that a name need not be UTF-8.
+ * The path of a directory. Bytes are used as they are, so a name need not be UTF-8.
  *
  * @typedef {string | Uint8Array | URL} PathLike
  */
 /** @typedef {{ bytes: Buffer, text: string }} Path the bytes end with a NUL, the text is for messages */
 /**
  * @param {unknown} value
- * @param {string} name the parameter's
+ * @param {string} name the parameter's name
  * @returns {Path}
  */
 function toPath(value, name) {
@@ -28,7 +27,7 @@ function toPath(value, name) {
     if (typeof given !== 'string' && !node_util_1.types.isUint8Array(given)) {
         throw argumentError(name, 'is not a string, a Uint8Array or a URL', given, 'ERR_INVALID_ARG_TYPE');
     }
-    // A copy: the caller's may change during the call.
+    // A copy: the caller may change the original during the call.
     const bytes = typeof given === 'string' ? Buffer.from(given) : Buffer.from(given);
     if (bytes.includes(0))
         throw argumentError(name, 'contains a NUL', given, 'ERR_INVALID_ARG_VALUE');
@@ -38,7 +37,7 @@ function toPath(value, name) {
  * @param {string} name
  * @param {string} what
  * @param {unknown} value
- * @param {string} code as Node's own functions have it
+ * @param {string} code one of those that Node's own functions use
  */
 function argumentError(name, what, value, code) {
     const isObject = typeof value === 'object' && value !== null;
@@ -60,7 +59,7 @@ function milliseconds(name, value, byDefault) {
 }
 const LATEST = 2n ** 63n - 1n;
 /**
- * A timestamp as C takes it.
+ * A timestamp in the form that C takes.
  *
  * @param {unknown} value
  * @returns {bigint}

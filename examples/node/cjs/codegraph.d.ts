@@ -2,7 +2,7 @@
  * Reads the journal, without taking the lock.
  *
  * @param {string} rootDir
- * @returns {JournalResult} `{ valid: false }` when there is no valid journal or, as in codegraph, it cannot be read
+ * @returns {JournalResult} `{ valid: false }` if there is no valid journal or, as in codegraph, it cannot be read
  */
 export function readJournal(rootDir: string): JournalResult;
 /**
@@ -14,7 +14,7 @@ export function readJournal(rootDir: string): JournalResult;
  */
 export function appendJournalEntries(rootDir: string, entries: readonly JournalEntry[]): void;
 /**
- * Replaces the journal by a header alone.
+ * Replaces the journal with nothing but a header.
  *
  * @param {string} rootDir
  * @param {number} timestamp milliseconds since 1970
@@ -22,7 +22,7 @@ export function appendJournalEntries(rootDir: string, entries: readonly JournalE
  */
 export function writeJournalHeader(rootDir: string, timestamp: number): void;
 /**
- * Appends entries, all of them or none, and moves the header's timestamp.
+ * Appends entries, all of them or none, and sets the header's timestamp.
  *
  * @param {string} rootDir
  * @param {readonly JournalEntry[]} entries

@@ -1,11 +1,11 @@
 "use strict";
 /**
- * codegraph's journal module (`dist/domain/graph/journal.js` of 3.11.2), for its own callers, who need not change: the
+ * codegraph's journal module (`dist/domain/graph/journal.js` of 3.11.2), for its own callers, which need not change: the
  * same names, the same arguments, the same results. The journal is `ROOT/.codegraph/changes.journal`.
  *
- * Two things differ, both where codegraph's own would lose entries without a word. A write that fails always throws:
- * there, `writeJournalHeader` and `appendJournalEntriesAndStampHeader` print a warning and return. And an entry that a
- * line of the journal cannot carry (empty, with a newline, …) is refused with `EENTRY` instead of written.
+ * Two things differ, both where codegraph's own module would silently lose entries. A write that fails always throws;
+ * there, `writeJournalHeader` and `appendJournalEntriesAndStampHeader` print a warning and return. And an entry that does
+ * not fit into a line of the journal (empty, with a newline, …) is refused with `EENTRY` instead of written.
  */
 var __createBinding = (this && this.__createBinding) || (Object.create ? (function(o, m, k, k2) {
     if (k2 === undefined) k2 = k;
@@ -56,8 +56,8 @@ Object.defineProperty(exports, "JOURNAL_FILENAME", { enumerable: true, get: func
 /** @param {string} rootDir */
 const journalDir = (rootDir) => (0, node_path_1.join)(rootDir, '.codegraph');
 /**
- * There, a fraction of a millisecond goes into the header as it is. The library's timestamps are whole; an earlier one
- * is the cautious one.
+ * codegraph writes a fraction of a millisecond into the header as it is. The library's timestamps are whole, and to round
+ * down is cautious.
  *
  * @param {number} timestamp
  */
@@ -66,7 +66,7 @@ const whole = (timestamp) => (typeof timestamp === 'number' ? Math.floor(timesta
  * Reads the journal, without taking the lock.
  *
  * @param {string} rootDir
- * @returns {JournalResult} `{ valid: false }` when there is no valid journal or, as in codegraph, it cannot be read
+ * @returns {JournalResult} `{ valid: false }` if there is no valid journal or, as in codegraph, it cannot be read
  */
 function readJournal(rootDir) {
     const dir = journalDir(rootDir);
@@ -74,7 +74,7 @@ function readJournal(rootDir) {
         return journal.readJournal(dir);
     }
     catch (error) {
-        // Its callers read `valid: false` as "look at every file", which is right whatever the reason.
+        // To the callers, `valid: false` means "look at every file", which is right whatever the reason.
         if (error instanceof error_js_1.JlockError)
             return { valid: false };
         throw error;
@@ -91,7 +91,7 @@ function appendJournalEntries(rootDir, entries) {
     journal.appendJournalEntries(journalDir(rootDir), entries);
 }
 /**
- * Replaces the journal by a header alone.
+ * Replaces the journal with nothing but a header.
  *
  * @param {string} rootDir
  * @param {number} timestamp milliseconds since 1970
@@ -101,7 +101,7 @@ function writeJournalHeader(rootDir, timestamp) {
     journal.writeJournalHeader(journalDir(rootDir), whole(timestamp));
 }
 /**
- * Appends entries, all of them or none, and moves the header's timestamp.
+ * Appends entries, all of them or none, and sets the header's timestamp.
  *
  * @param {string} rootDir
  * @param {readonly JournalEntry[]} entries

@@ -1,6 +1,6 @@
 "use strict";
 /**
- * What goes wrong: the library's errors with its code, the code's name, and its full message; and the end of a wait.
+ * What can go wrong: the library's errors, with their code, its name and the full message; and the abort of a wait.
  */
 var _a;
 Object.defineProperty(exports, "__esModule", { value: true });
@@ -20,7 +20,7 @@ const NAMES = new Map([
     [-4103, 'EPANIC'],
     [-4104, 'EUNSTAMPED'],
 ]);
-// Where a number has two names (EAGAIN, EWOULDBLOCK) the first is the one that Node uses.
+// If a number has two names (EAGAIN, EWOULDBLOCK), the first is the one that Node uses.
 for (const [name, number] of Object.entries(node_os_1.constants.errno)) {
     if (!NAMES.has(-number))
         NAMES.set(-number, name);
@@ -31,14 +31,14 @@ exports.ENOTHELD = 4098;
 exports.EHEADER = 4100;
 exports.EUNSTAMPED = 4104;
 /**
- * The name of what a function of the library returned.
+ * The name of a return value of the library.
  *
  * @param {number} rc
  */
 const codeOf = (rc) => NAMES.get(rc) ?? `E${-rc}`;
 exports.codeOf = codeOf;
 /**
- * A failure of the library or of a system call it made, shaped as Node's own system errors are.
+ * A failure of the library or of a system call that it made, shaped like Node's own system errors.
  */
 class JlockError extends Error {
     /**
@@ -59,7 +59,7 @@ class JlockError extends Error {
 }
 exports.JlockError = JlockError;
 /**
- * The end of a wait by its signal, as Node's own functions report it; the signal's reason is the `cause`.
+ * The abort of a wait by its signal, as Node's own functions report it. The signal's reason is the `cause`.
  */
 class AbortError extends Error {
     /** @param {AbortSignal | undefined} signal */
@@ -83,7 +83,7 @@ function failure(rc, dir, handle) {
     return length > 0 ? new JlockError(rc, dir, text.toString('utf8', 0, length)) : failureWithoutHandle(rc, dir);
 }
 /**
- * The error of a call that had no handle, or has it no longer.
+ * The error of a call that had no handle, or no longer has one.
  *
  * @param {number} rc
  * @param {string} dir

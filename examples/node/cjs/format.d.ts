@@ -1,6 +1,6 @@
 /**
  * @typedef {object} JournalEntry
- * @property {string | Uint8Array} file bytes are taken as they are: a name need not be UTF-8
+ * @property {string | Uint8Array} file bytes are used as they are: a name need not be UTF-8
  * @property {boolean} [deleted]
  */
 /**
@@ -28,8 +28,8 @@
  */
 /** @typedef {{ memory: Uint8Array, count: number }} NativeEntries */
 /**
- * An array of `struct jlock_entry`, and their paths behind it in the same piece of memory: only that has to outlive the
- * call.
+ * An array of `struct jlock_entry`, followed by their paths in the same piece of memory, so that only this one has to outlive
+ * the call.
  *
  * @param {readonly JournalEntry[]} entries
  * @returns {NativeEntries}
@@ -45,7 +45,7 @@ export function fromNativeSnapshot(snapshot: import("./native.js").SnapshotPoint
 export const INVALID: Set<number>;
 export type JournalEntry = {
     /**
-     * bytes are taken as they are: a name need not be UTF-8
+     * bytes are used as they are: a name need not be UTF-8
      */
     file: string | Uint8Array;
     deleted?: boolean | undefined;

@@ -1,6 +1,6 @@
 "use strict";
 /**
- * Entries and snapshots between JavaScript and C.
+ * Converts entries and snapshots between JavaScript and C.
  */
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.INVALID = void 0;
@@ -18,7 +18,7 @@ const ENTRY_SIZE = 24;
 exports.INVALID = new Set([-error_js_1.ENOENT, -error_js_1.ENOTDIR, -error_js_1.EHEADER, -error_js_1.EUNSTAMPED]);
 /**
  * @typedef {object} JournalEntry
- * @property {string | Uint8Array} file bytes are taken as they are: a name need not be UTF-8
+ * @property {string | Uint8Array} file bytes are used as they are: a name need not be UTF-8
  * @property {boolean} [deleted]
  */
 /**
@@ -46,8 +46,8 @@ exports.INVALID = new Set([-error_js_1.ENOENT, -error_js_1.ENOTDIR, -error_js_1.
  */
 /** @typedef {{ memory: Uint8Array, count: number }} NativeEntries */
 /**
- * An array of `struct jlock_entry`, and their paths behind it in the same piece of memory: only that has to outlive the
- * call.
+ * An array of `struct jlock_entry`, followed by their paths in the same piece of memory, so that only this one has to outlive
+ * the call.
  *
  * @param {readonly JournalEntry[]} entries
  * @returns {NativeEntries}

@@ -2,19 +2,20 @@
  * How a lock behaves.
  *
  * @typedef {object} Options
- * @property {number} [timeoutMs] how long to wait for the lock: 5000; `Infinity`: forever; 0: do not wait
- * @property {number} [retryMs] longest pause between two looks at the lock: 25
- * @property {number} [staleMs] silence after which a lock counts as dead if the kernel cannot tell: 30000
- * @property {number} [settleMs] pause after taking over a dead holder's lock: 100; 0 only where every peer uses jlock
- * @property {boolean} [create] create a missing directory: true
- * @property {boolean} [sync] a journal call succeeds once its data is on disk: false
- * @property {boolean} [keepalive] refresh the lock by itself while it is held: false
- * @property {string | Uint8Array} [journal] the journal's file name in the directory, `changes.journal`; the lock's is
- *   the same with `.lock` after it. A lock that was opened with a name stays with its directory if that is renamed;
- *   without one, it follows the path
+ * @property {number} [timeoutMs] how long to wait for the lock (default: 5000); `Infinity`: forever; 0: do not wait
+ * @property {number} [retryMs] longest pause between two looks at the lock (default: 25)
+ * @property {number} [staleMs] silence after which a lock counts as dead if the kernel cannot tell (default: 30000)
+ * @property {number} [settleMs] pause after taking over a dead holder's lock (default: 100); 0 only where every peer uses
+ *   jlock
+ * @property {boolean} [create] create a missing directory (default: true)
+ * @property {boolean} [sync] a journal call succeeds only once its data is on disk (default: false)
+ * @property {boolean} [keepalive] refresh the lock automatically while it is held (default: false)
+ * @property {string | Uint8Array} [journal] the journal's file name in the directory (default: `changes.journal`); the
+ *   lock's name is the same with `.lock` after it. If the directory is renamed, a lock that was opened with a name stays
+ *   with it; without one, it follows the path
  */
 /**
- * The options as C has them, and how long to wait.
+ * The options in C's form, and how long to wait.
  *
  * @param {Options} options
  */
@@ -29,7 +30,7 @@ export function resolveOptions(options: Options): {
     timeoutMs: number;
 };
 /**
- * Opens a handle here and now, for a call that stands for itself.
+ * Opens a handle here and now, for a single call.
  *
  * @param {Path} dir
  * @param {Options} options
@@ -52,37 +53,38 @@ export function openInPool(dir: Path, options: Options): Promise<{
  */
 export type Options = {
     /**
-     * how long to wait for the lock: 5000; `Infinity`: forever; 0: do not wait
+     * how long to wait for the lock (default: 5000); `Infinity`: forever; 0: do not wait
      */
     timeoutMs?: number | undefined;
     /**
-     * longest pause between two looks at the lock: 25
+     * longest pause between two looks at the lock (default: 25)
      */
     retryMs?: number | undefined;
     /**
-     * silence after which a lock counts as dead if the kernel cannot tell: 30000
+     * silence after which a lock counts as dead if the kernel cannot tell (default: 30000)
      */
     staleMs?: number | undefined;
     /**
-     * pause after taking over a dead holder's lock: 100; 0 only where every peer uses jlock
+     * pause after taking over a dead holder's lock (default: 100); 0 only where every peer uses
+     * jlock
      */
     settleMs?: number | undefined;
     /**
-     * create a missing directory: true
+     * create a missing directory (default: true)
      */
     create?: boolean | undefined;
     /**
-     * a journal call succeeds once its data is on disk: false
+     * a journal call succeeds only once its data is on disk (default: false)
      */
     sync?: boolean | undefined;
     /**
-     * refresh the lock by itself while it is held: false
+     * refresh the lock automatically while it is held (default: false)
      */
     keepalive?: boolean | undefined;
     /**
-     * the journal's file name in the directory, `changes.journal`; the lock's is
-     * the same with `.lock` after it. A lock that was opened with a name stays with its directory if that is renamed;
-     * without one, it follows the path
+     * the journal's file name in the directory (default: `changes.journal`); the
+     * lock's name is the same with `.lock` after it. If the directory is renamed, a lock that was opened with a name stays
+     * with it; without one, it follows the path
      */
     journal?: string | Uint8Array<ArrayBufferLike> | undefined;
 };

@@ -1,6 +1,6 @@
 "use strict";
 /**
- * How a handle is opened: what both faces of this package, the synchronous functions and the `Lock`, need.
+ * Opens handles, for both the synchronous functions and the `Lock`.
  */
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.resolveOptions = resolveOptions;
@@ -18,25 +18,26 @@ const pool_js_1 = require("./pool.js");
 const JLOCK_NO_CREATE = 1;
 const JLOCK_SYNC = 2;
 const JLOCK_KEEPALIVE = 4;
-/** Names a directory without reading it, which a directory's mode may forbid. Node has no name for it. */
+/** Opens a directory without the right to read it, which its mode may deny. Node has no name for this flag. */
 const O_PATH = 0o10000000;
 /**
  * How a lock behaves.
  *
  * @typedef {object} Options
- * @property {number} [timeoutMs] how long to wait for the lock: 5000; `Infinity`: forever; 0: do not wait
- * @property {number} [retryMs] longest pause between two looks at the lock: 25
- * @property {number} [staleMs] silence after which a lock counts as dead if the kernel cannot tell: 30000
- * @property {number} [settleMs] pause after taking over a dead holder's lock: 100; 0 only where every peer uses jlock
- * @property {boolean} [create] create a missing directory: true
- * @property {boolean} [sync] a journal call succeeds once its data is on disk: false
- * @property {boolean} [keepalive] refresh the lock by itself while it is held: false
- * @property {string | Uint8Array} [journal] the journal's file name in the directory, `changes.journal`; the lock's is
- *   the same with `.lock` after it. A lock that was opened with a name stays with its directory if that is renamed;
- *   without one, it follows the path
+ * @property {number} [timeoutMs] how long to wait for the lock (default: 5000); `Infinity`: forever; 0: do not wait
+ * @property {number} [retryMs] longest pause between two looks at the lock (default: 25)
+ * @property {number} [staleMs] silence after which a lock counts as dead if the kernel cannot tell (default: 30000)
+ * @property {number} [settleMs] pause after taking over a dead holder's lock (default: 100); 0 only where every peer uses
+ *   jlock
+ * @property {boolean} [create] create a missing directory (default: true)
+ * @property {boolean} [sync] a journal call succeeds only once its data is on disk (default: false)
+ * @property {boolean} [keepalive] refresh the lock automatically while it is held (default: false)
+ * @property {string | Uint8Array} [journal] the journal's file name in the directory (default: `changes.journal`); the
+ *   lock's name is the same with `.lock` after it. If the directory is renamed, a lock that was opened with a name stays
+ *   with it; without one, it follows the path
  */
 /**
- * The options as C has them, and how long to wait.
+ * The options in C's form, and how long to wait.
  *
  * @param {Options} options
  */
@@ -59,7 +60,7 @@ function resolveOptions(options) {
     return { native, timeoutMs };
 }
 /**
- * Opens a handle here and now, for a call that stands for itself.
+ * Opens a handle here and now, for a single call.
  *
  * @param {Path} dir
  * @param {Options} options
@@ -113,7 +114,7 @@ async function openNamed(dir, journal, native, out) {
         const errno = /** @type {NodeJS.ErrnoException} */ (error).errno;
         if (errno === undefined)
             throw error;
-        return errno; // negative, as the library's own
+        return errno; // negative, like the library's own
     }
 }
 /**

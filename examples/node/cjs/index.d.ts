@@ -2,7 +2,7 @@ export { Lock } from "./lock.js";
 export { probe } from "./probe.js";
 export { Snapshot } from "./snapshot.js";
 /**
- * The version of the library in use.
+ * The version of the library that is in use.
  *
  * @type {string}
  */

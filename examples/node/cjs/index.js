@@ -18,7 +18,7 @@ Object.defineProperty(exports, "probe", { enumerable: true, get: function () { r
 var snapshot_js_1 = require("./snapshot.js");
 Object.defineProperty(exports, "Snapshot", { enumerable: true, get: function () { return snapshot_js_1.Snapshot; } });
 /**
- * The version of the library in use.
+ * The version of the library that is in use.
  *
  * @type {string}
  */

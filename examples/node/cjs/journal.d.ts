@@ -3,9 +3,9 @@
  *
  * @overload
  * @param {PathLike} dir the directory that holds the journal
- * @param {{ encoding?: 'utf8' }} [options] `'buffer'` gives the paths as they are; a string has U+FFFD for what is not
- *   UTF-8
- * @returns {JournalResult} `{ valid: false }` when the journal is missing, malformed or was never stamped
+ * @param {{ encoding?: 'utf8' }} [options] `'buffer'` returns the paths as they are; in a string, U+FFFD replaces what is
+ *   not UTF-8
+ * @returns {JournalResult} `{ valid: false }` if the journal is missing, malformed or was never stamped
  * @throws {import('./error.js').JlockError} it is there but cannot be read
  */
 export function readJournal(dir: PathLike, options?: {
@@ -23,24 +23,24 @@ export function readJournal(dir: PathLike, options: {
 /**
  * Appends entries: all of them, or none.
  *
- * @param {PathLike} dir the directory that holds the journal; created when missing
+ * @param {PathLike} dir the directory that holds the journal; created if it is missing
  * @param {readonly JournalEntry[]} entries
  * @throws {import('./error.js').JlockError}
  */
 export function appendJournalEntries(dir: PathLike, entries: readonly JournalEntry[]): void;
 /**
- * Replaces the journal by a header alone. Entries that another process appended since it was read are lost, as with
- * codegraph's own; `Lock.checkpoint` keeps them.
+ * Replaces the journal with nothing but a header. Entries that another process has appended since it was read are lost, as
+ * with codegraph's own; `Lock.checkpoint` keeps them.
  *
- * @param {PathLike} dir the directory that holds the journal; created when missing
+ * @param {PathLike} dir the directory that holds the journal; created if it is missing
  * @param {number | bigint} timestamp whole milliseconds since 1970
  * @throws {import('./error.js').JlockError}
  */
 export function writeJournalHeader(dir: PathLike, timestamp: number | bigint): void;
 /**
- * Appends entries, all of them or none, and moves the header's timestamp.
+ * Appends entries, all of them or none, and sets the header's timestamp.
  *
- * @param {PathLike} dir the directory that holds the journal; created when missing
+ * @param {PathLike} dir the directory that holds the journal; created if it is missing
  * @param {readonly JournalEntry[]} entries
  * @param {number | bigint} timestamp whole milliseconds since 1970
  * @throws {import('./error.js').JlockError}

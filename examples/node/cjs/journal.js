@@ -1,11 +1,11 @@
 "use strict";
 /**
- * The journal module of codegraph, name for name, on the shared library. Here the first argument is the directory that
- * holds `changes.journal` itself; `jlock/codegraph` takes the project's root, as codegraph's own module does.
+ * The journal module of codegraph, name for name, on top of the shared library. Here the first argument is the directory
+ * that holds `changes.journal` itself; `jlock/codegraph` takes the project's root, as codegraph's own module does.
  *
- * Every call opens its own handle and closes it again, as every call of codegraph's module stands for itself: there is
- * nothing to close at exit, a directory that is removed and made anew is found again, and a process that is killed
- * leaves at most the traces of the call it was in. A program that must not stand still while it waits keeps a `Lock`.
+ * Every call opens its own handle and closes it again, because the calls of codegraph's module are independent, too. So
+ * there is nothing to close at exit, a directory that is removed and created again is found again, and a process that is
+ * killed leaves at most the traces of the call that it was in. A program that must not block while it waits uses a `Lock`.
  */
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.JOURNAL_FILENAME = void 0;
@@ -31,9 +31,9 @@ exports.JOURNAL_FILENAME = 'changes.journal';
  *
  * @overload
  * @param {PathLike} dir the directory that holds the journal
- * @param {{ encoding?: 'utf8' }} [options] `'buffer'` gives the paths as they are; a string has U+FFFD for what is not
- *   UTF-8
- * @returns {JournalResult} `{ valid: false }` when the journal is missing, malformed or was never stamped
+ * @param {{ encoding?: 'utf8' }} [options] `'buffer'` returns the paths as they are; in a string, U+FFFD replaces what is
+ *   not UTF-8
+ * @returns {JournalResult} `{ valid: false }` if the journal is missing, malformed or was never stamped
  * @throws {import('./error.js').JlockError} it is there but cannot be read
  */
 /**
@@ -70,7 +70,7 @@ function readJournal(dir, options = {}) {
 /**
  * Appends entries: all of them, or none.
  *
- * @param {PathLike} dir the directory that holds the journal; created when missing
+ * @param {PathLike} dir the directory that holds the journal; created if it is missing
  * @param {readonly JournalEntry[]} entries
  * @throws {import('./error.js').JlockError}
  */
@@ -79,10 +79,10 @@ function appendJournalEntries(dir, entries) {
     withHandle(dir, {}, (handle, check) => check((0, native_js_1.jlock_append)(handle, memory, count)));
 }
 /**
- * Replaces the journal by a header alone. Entries that another process appended since it was read are lost, as with
- * codegraph's own; `Lock.checkpoint` keeps them.
+ * Replaces the journal with nothing but a header. Entries that another process has appended since it was read are lost, as
+ * with codegraph's own; `Lock.checkpoint` keeps them.
  *
- * @param {PathLike} dir the directory that holds the journal; created when missing
+ * @param {PathLike} dir the directory that holds the journal; created if it is missing
  * @param {number | bigint} timestamp whole milliseconds since 1970
  * @throws {import('./error.js').JlockError}
  */
@@ -91,9 +91,9 @@ function writeJournalHeader(dir, timestamp) {
     withHandle(dir, {}, (handle, check) => check((0, native_js_1.jlock_write_header)(handle, stamp)));
 }
 /**
- * Appends entries, all of them or none, and moves the header's timestamp.
+ * Appends entries, all of them or none, and sets the header's timestamp.
  *
- * @param {PathLike} dir the directory that holds the journal; created when missing
+ * @param {PathLike} dir the directory that holds the journal; created if it is missing
  * @param {readonly JournalEntry[]} entries
  * @param {number | bigint} timestamp whole milliseconds since 1970
  * @throws {import('./error.js').JlockError}
@@ -121,6 +121,6 @@ function withHandle(dir, options, use) {
     }
     finally {
         (0, owned_js_1.disown)(handle);
-        (0, native_js_1.jlock_close)(handle); // nothing is held: each call has released what it acquired, or has failed to and said so
+        (0, native_js_1.jlock_close)(handle); // nothing is held: each call has released what it acquired, or has reported that it could not
     }
 }

@@ -1,6 +1,6 @@
 /**
- * The lock of one journal, and that journal. One `Lock` is one participant: what it is asked for, it does in
- * turn, and two on one journal exclude each other like two processes.
+ * The lock of one journal, and that journal. One `Lock` is one participant: it serves its calls one after another, and two
+ * `Lock`s on one journal exclude each other like two processes.
  */
 export class Lock {
     /**
@@ -16,24 +16,24 @@ export class Lock {
      * @param {{ timeoutMs: number, sync: boolean }} options
      */
     private constructor();
-    /** Whether the last acquire took over from a holder that had died: then look after what it left half done. */
+    /** Whether the last acquire took over from a dead holder. Then check what that holder may have left half done. */
     get recovered(): boolean;
     /**
-     * Acquires the lock; rejected with `ETIMEDOUT` and a message that names the holder, or with an `AbortError`.
+     * Acquires the lock. Rejects with `ETIMEDOUT` and a message that names the holder, or with an `AbortError`.
      *
      * @param {Wait} [wait]
      * @returns {Promise<void>}
      */
     acquire(wait?: Wait): Promise<void>;
     /**
-     * Releases the lock; rejected with `ELOST` when it was taken away meanwhile.
+     * Releases the lock. Rejects with `ELOST` if it was taken away meanwhile.
      *
      * @returns {Promise<void>}
      */
     release(): Promise<void>;
     /**
-     * Acquires, does the work and releases, whether the work succeeds or fails. Several at once on one `Lock` take their
-     * turns in the order in which they were called; one within another one's work would wait for itself.
+     * Acquires, does the work and releases, whether the work succeeds or fails. Several `hold`s at once on one `Lock` take turns
+     * in the order of the calls; a `hold` inside another's work would wait for itself.
      *
      * @template T
      * @param {() => T | Promise<T>} work
@@ -42,21 +42,21 @@ export class Lock {
      */
     hold<T>(work: () => T | Promise<T>, wait?: Wait): Promise<T>;
     /**
-     * Renews the sign of life of a held lock, which a hold of more than a few seconds needs; rejected with `ELOST` when
-     * the lock was taken away.
+     * Renews the sign of life of a held lock, which a hold of more than a few seconds needs. Rejects with `ELOST` if the lock
+     * was taken away.
      *
      * @returns {Promise<void>}
      */
     refresh(): Promise<void>;
     /**
-     * Looks who holds the lock; takes and changes nothing.
+     * Finds out who holds the lock. Takes and changes nothing.
      *
      * @returns {Promise<Holder>}
      */
     inspect(): Promise<Holder>;
     /**
-     * Appends entries: all of them, or none. Like the other calls that write, it takes the lock and lets it go, unless it
-     * is held already.
+     * Appends entries: all of them, or none. Like the other calls that write, it takes the lock and releases it, unless the lock
+     * is already held.
      *
      * @param {readonly JournalEntry[]} entries
      * @param {Wait} [wait]
@@ -64,7 +64,7 @@ export class Lock {
      */
     append(entries: readonly JournalEntry[], wait?: Wait): Promise<void>;
     /**
-     * Appends entries, all of them or none, and moves the header's timestamp.
+     * Appends entries, all of them or none, and sets the header's timestamp.
      *
      * @param {readonly JournalEntry[]} entries
      * @param {number | bigint} timestamp whole milliseconds since 1970
@@ -73,7 +73,7 @@ export class Lock {
      */
     appendStamped(entries: readonly JournalEntry[], timestamp: number | bigint, wait?: Wait): Promise<void>;
     /**
-     * Replaces the journal by a header alone.
+     * Replaces the journal with nothing but a header.
      *
      * @param {number | bigint} timestamp whole milliseconds since 1970
      * @param {Wait} [wait]
@@ -84,10 +84,10 @@ export class Lock {
      * Reads the journal, without taking the lock.
      *
      * @overload
-     * @param {{ encoding?: 'utf8' }} [options] `'buffer'` gives the paths as they are; a string has U+FFFD for what is
+     * @param {{ encoding?: 'utf8' }} [options] `'buffer'` returns the paths as they are; in a string, U+FFFD replaces what is
      *   not UTF-8
-     * @returns {Promise<ValidJournal | NoJournal>} `{ valid: false, code }` when the journal is missing (`'ENOENT'`),
-     *   malformed (`'EHEADER'`) or was never stamped (`'EUNSTAMPED'`)
+     * @returns {Promise<ValidJournal | NoJournal>} `{ valid: false, code }` if the journal is missing (`'ENOENT'`), malformed
+     *   (`'EHEADER'`) or was never stamped (`'EUNSTAMPED'`)
      */
     read(options?: {
         encoding?: "utf8";
@@ -105,7 +105,7 @@ export class Lock {
      *
      * @overload
      * @param {{ encoding?: 'utf8' }} [options] as for `read`
-     * @returns {Promise<Snapshot | undefined>} undefined when the journal is missing, malformed or was never stamped
+     * @returns {Promise<Snapshot | undefined>} undefined if the journal is missing, malformed or was never stamped
      */
     snapshot(options?: {
         encoding?: "utf8";
@@ -119,19 +119,19 @@ export class Lock {
         encoding: "buffer";
     }): Promise<Snapshot<Buffer> | undefined>;
     /**
-     * Begins a new journal after a snapshot was processed, keeps every entry that was appended since it was taken, and
-     * closes it.
+     * Drops what a snapshot held, once that has been processed, keeps every entry that was appended since it was taken, and
+     * closes the snapshot.
      *
      * @param {Snapshot<any>} snapshot
      * @param {number | bigint} timestamp whole milliseconds since 1970
      * @param {Wait} [wait]
-     * @returns {Promise<boolean>} whether what the snapshot held was dropped. It was not if somebody had replaced the
-     *   journal in between: then everything is kept, and what has been processed may be seen again
+     * @returns {Promise<boolean>} whether it dropped what the snapshot held. If somebody had replaced the journal in between,
+     *   it keeps everything, and what has been processed may be seen again
      */
     checkpoint(snapshot: Snapshot<any>, timestamp: number | bigint, wait?: Wait): Promise<boolean>;
     /**
-     * Releases the lock if it is held, and closes. Calls that are waiting are rejected with `EBADF`. The lock is closed
-     * whether this succeeds or not; it is rejected if the release failed: with `ELOST` when the lock had been taken away.
+     * Releases the lock if it is held, and closes. Calls that are waiting reject with `EBADF`. The lock is closed in any case.
+     * Rejects if the release failed: with `ELOST` if the lock had been taken away.
      *
      * @returns {Promise<void>}
      */
@@ -151,7 +151,7 @@ export type Snapshot<Path = string> = import("./snapshot.js").Snapshot<Path>;
  */
 export type Wait = {
     /**
-     * instead of the lock's own; `Infinity`: forever; 0: do not wait
+     * replaces the lock's own timeout; `Infinity`: forever; 0: do not wait
      */
     timeoutMs?: number | undefined;
     /**
@@ -160,7 +160,7 @@ export type Wait = {
     signal?: AbortSignal | undefined;
 };
 /**
- * Finds out who holds the lock.
+ * Who holds the lock.
  */
 export type Holder = {
     /**
@@ -168,11 +168,11 @@ export type Holder = {
      */
     state: "free" | "held" | "mine" | "abandoned";
     /**
-     * shipped: a program that does without this library
+     * shipped: a program that does not use this library
      */
     peer: "none" | "library" | "shipped" | "unknown";
     /**
-     * 0: unknown
+     * 0 if it is unknown
      */
     pid: number;
     /**
@@ -180,14 +180,14 @@ export type Holder = {
      */
     ageMs: number;
     /**
-     * since the holder acquired it; undefined: unknown, or nobody holds it
+     * since the holder acquired it; undefined if that is unknown, or nobody holds it
      */
     heldMs: number | undefined;
     nonce: string;
     host: string;
     /**
-     * what this lock does without here, as far as it has acquired yet; nothing:
-     * the full protocol
+     * what this lock does without here, as far as it has found out by acquiring; if
+     * nothing, this is the full protocol
      */
     fallback: ("link" | "flock")[];
 };

@@ -1,7 +1,7 @@
 /**
- * A `uv_poll_t` on a descriptor, of this thread's event loop. koffi makes it, and closes it at the thread's end, but
- * koffi's callback aborts the process if an event comes between `worker.terminate()` and that end, when JavaScript
- * cannot be called any more. So it gets another callback, which is no JavaScript: see `startOnce`.
+ * Makes a `uv_poll_t` on a descriptor, in this thread's event loop. koffi makes it, and closes it at the thread's end. But
+ * koffi's callback aborts the process if an event comes between `worker.terminate()` and that end, when JavaScript can no
+ * longer be called. So the `uv_poll_t` gets another callback, which is not JavaScript: see `startOnce`.
  *
  * @param {number} fd
  * @returns {{ handle: unknown, pointer: bigint }}
@@ -11,21 +11,21 @@ export function pollOn(fd: number): {
     pointer: bigint;
 };
 /**
- * Has a pointer freed when this thread ends, however it ends.
+ * Makes sure that a pointer is freed when this thread ends, however it ends.
  *
  * @param {bigint} pointer
  * @param {NativeFunction} free `jlock_close` or `jlock_snapshot_free`
  */
 export function freeAtEnd(pointer: bigint, free: NativeFunction): void;
 /**
- * Takes `freeAtEnd` back, which must come before the pointer is freed: another one may get its number.
+ * Undoes `freeAtEnd`. Call it before the pointer is freed, because another one may then get its number.
  *
  * @param {bigint} pointer
  * @param {NativeFunction} free
  */
 export function keepAtEnd(pointer: bigint, free: NativeFunction): void;
 /**
- * Has a descriptor closed when this thread ends.
+ * Makes sure that a descriptor is closed when this thread ends.
  *
  * @param {number} fd
  */
@@ -62,9 +62,8 @@ export function decodeString(pointer: bigint, length: number): string;
 export function decodeBytes(pointer: bigint, length: number): Buffer;
 export function addressOf(memory: Uint8Array): bigint;
 /**
- * Node's program exports Node-API and libuv. Both are called here for what has to go on where no JavaScript runs any
- * more. Bun and Deno have Node-API, but event loops of their own: with them, nothing here that begins with `uv_` can be
- * called.
+ * Node's program exports Node-API and libuv. We call both for what must still happen when no JavaScript can run any more.
+ * Bun and Deno have Node-API, but event loops of their own: there, nothing that begins with `uv_` can be called.
  */
 export const hasLibuv: boolean;
 export const uv_poll_stop: NativeFunction;

@@ -1,6 +1,6 @@
 "use strict";
 /**
- * The library, found and described: the one file that knows koffi. Names and types are those of `include/jlock.h`.
+ * Finds and describes the library: the only file that knows koffi. Names and types are those of `include/jlock.h`.
  */
 var __importDefault = (this && this.__importDefault) || function (mod) {
     return (mod && mod.__esModule) ? mod : { "default": mod };
@@ -22,11 +22,11 @@ const koffi_1 = __importDefault(require("koffi"));
 const SONAME = 'libjlock.so.0';
 /** Where a build in this checkout leaves the library: cargo's, then the Makefile's. */
 const BUILT = ['release/libjlock.so', `dist/${SONAME}`];
-/** This file, or the one that a bundler made of the program: in one that it made for `require`, there is no other name. */
+/** This file, or the bundle that contains it. (In a bundle for `require`, only `__filename` names it.) */
 const here = typeof __filename === 'string' ? (0, node_url_1.pathToFileURL)(__filename).href : require('node:url').pathToFileURL(__filename).href;
-/** The program itself, with what it has loaded. */
+/** The program itself, with the libraries that it has loaded. */
 const node = koffi_1.default.load(null);
-/** The name of this platform's directory in `native/`. Of the two C libraries, glibc alone has this function. */
+/** The name of this platform's directory in `native/`. Of the two C libraries, only glibc has this function. */
 function platform() {
     let libc = 'glibc';
     try {
@@ -38,8 +38,7 @@ function platform() {
     return `${process.platform}-${process.arch}-${libc}`;
 }
 /**
- * The package's own library. Beside a bundle it is where the bundle's maker has put it, or in a package that is still
- * installed above it.
+ * The package's own library. For a bundle, it is beside the bundle, or in a package that is installed above it.
  *
  * @returns {string[]} where it may be
  */
@@ -80,7 +79,7 @@ function loadLibrary() {
     }
 }
 const library = loadLibrary();
-// The types stay anonymous: koffi's names are global, and would clash where two copies of this module are loaded.
+// The types stay anonymous: koffi's names are global, and would clash if two copies of this module were loaded.
 const Lock = koffi_1.default.pointer(koffi_1.default.opaque());
 const Snapshot = koffi_1.default.pointer(koffi_1.default.opaque());
 const Options = koffi_1.default.struct({
@@ -107,7 +106,7 @@ const Holder = koffi_1.default.struct({
     fallback: 'uint32_t',
     reserved: 'uint32_t',
 });
-// Only for the record: format.js lays entries out itself, in one piece of memory with their paths.
+// Only for documentation: format.js lays out entries itself, in one piece of memory with their paths.
 const Entry = koffi_1.default.struct({ path: 'str', path_len: 'size_t', kind: 'uint32_t', reserved: 'uint32_t' });
 exports.OPTIONS_SIZE = koffi_1.default.sizeof(Options);
 exports.PLACE_SIZE = koffi_1.default.sizeof(Place);
@@ -148,7 +147,7 @@ exports.jlock_checkpoint = declare('jlock_checkpoint', 'int', [Lock, Snapshot, '
 exports.jlock_read = declare('jlock_read', 'int', [Lock, out(Snapshot)]);
 exports.jlock_snapshot_timestamp = declare('jlock_snapshot_timestamp', 'double', [Snapshot]);
 exports.jlock_snapshot_count = declare('jlock_snapshot_count', 'size_t', [Snapshot, 'uint32_t']);
-// Into the three words of a struct jlock_entry: if koffi made an object of it, it would take ten times as long.
+// It fills the three words of a struct jlock_entry: if koffi made an object of it, that would take ten times as long.
 exports.jlock_snapshot_entry = declare('jlock_snapshot_entry', 'int', [Snapshot, 'uint32_t', 'size_t', 'void *']);
 exports.jlock_snapshot_free = declare('jlock_snapshot_free', 'void', [Snapshot]);
 exports.jlock_strerror = declare('jlock_strerror', 'str', ['int']);
@@ -175,15 +174,14 @@ exports.decodeBytes = decodeBytes;
 const addressOf = (memory) => koffi_1.default.address(memory);
 exports.addressOf = addressOf;
 /**
- * Node's program exports Node-API and libuv. Both are called here for what has to go on where no JavaScript runs any
- * more. Bun and Deno have Node-API, but event loops of their own: with them, nothing here that begins with `uv_` can be
- * called.
+ * Node's program exports Node-API and libuv. We call both for what must still happen when no JavaScript can run any more.
+ * Bun and Deno have Node-API, but event loops of their own: there, nothing that begins with `uv_` can be called.
  */
 exports.hasLibuv = !process.versions.bun && !process.versions.deno;
 /**
  * @param {string} name
  * @param {(string | import('koffi').TypeObject | ReturnType<typeof koffi.out>)[]} parameters
- * @returns {NativeFunction} undefined, and of no use, without libuv
+ * @returns {NativeFunction} undefined if there is no libuv
  */
 const libuv = (name, parameters) => (exports.hasLibuv ? node.func(name, 'int', parameters) : /** @type {any} */ (undefined));
 const UvPoll = koffi_1.default.pointer(koffi_1.default.opaque());
@@ -201,13 +199,13 @@ exports.epoll_create1 = node.func('epoll_create1', 'int', ['int']);
 exports.epoll_ctl = node.func('epoll_ctl', 'int', ['int', 'int', 'int', 'void *']);
 /** @type {NativeFunction} */
 exports.epoll_wait = node.func('epoll_wait', 'int', ['int', 'void *', 'int', 'int']);
-/** The error of the C library's last function here: negative, as the library's own. */
+/** The error of the last function of the C library that was called here: negative, like the library's own. */
 const errno = () => -koffi_1.default.errno();
 exports.errno = errno;
 /**
- * A `uv_poll_t` on a descriptor, of this thread's event loop. koffi makes it, and closes it at the thread's end, but
- * koffi's callback aborts the process if an event comes between `worker.terminate()` and that end, when JavaScript
- * cannot be called any more. So it gets another callback, which is no JavaScript: see `startOnce`.
+ * Makes a `uv_poll_t` on a descriptor, in this thread's event loop. koffi makes it, and closes it at the thread's end. But
+ * koffi's callback aborts the process if an event comes between `worker.terminate()` and that end, when JavaScript can no
+ * longer be called. So the `uv_poll_t` gets another callback, which is not JavaScript: see `startOnce`.
  *
  * @param {number} fd
  * @returns {{ handle: unknown, pointer: bigint }}
@@ -232,7 +230,7 @@ function outOf(f, argument) {
 }
 const stopItself = exports.hasLibuv ? node.symbol('uv_poll_stop') : undefined;
 /**
- * Watches a `uv_poll_t` until its descriptor is readable: it then stops itself, and the event loop turns.
+ * Starts a `uv_poll_t`. Once its descriptor is readable, it stops itself, and the event loop turns.
  *
  * @param {bigint} poll
  * @returns {number} 0 or a negative errno
@@ -240,9 +238,9 @@ const stopItself = exports.hasLibuv ? node.symbol('uv_poll_stop') : undefined;
 const startOnce = (poll) => uv_poll_start(poll, UV_READABLE, stopItself);
 exports.startOnce = startOnce;
 /**
- * Node runs native clean-up hooks at the end of a thread even where it runs no more JavaScript: after `terminate()`. A
- * hook is a C function with one argument, such as `jlock_close` and a handle. The hooks run in the reverse order of
- * their registration, thus before koffi's own, and only once the calls that are in Node's pool are over.
+ * Node runs native clean-up hooks at the end of a thread even if it can run no more JavaScript, that is, after `terminate()`.
+ * A hook is a C function with one argument, such as `jlock_close` with a handle. The hooks run in the reverse order of their
+ * registration, so before koffi's own, and only once the calls in Node's pool are over.
  */
 const HOOK = ['void *', 'void *', 'void *'];
 const napi_add_env_cleanup_hook = node.func('napi_add_env_cleanup_hook', 'int', HOOK);
@@ -252,7 +250,7 @@ const FREE = new Map([
     [exports.jlock_snapshot_free, library.symbol('jlock_snapshot_free')],
 ]);
 /**
- * Has a pointer freed when this thread ends, however it ends.
+ * Makes sure that a pointer is freed when this thread ends, however it ends.
  *
  * @param {bigint} pointer
  * @param {NativeFunction} free `jlock_close` or `jlock_snapshot_free`
@@ -261,7 +259,7 @@ function freeAtEnd(pointer, free) {
     napi_add_env_cleanup_hook(koffi_1.default.node.env, FREE.get(free), pointer);
 }
 /**
- * Takes `freeAtEnd` back, which must come before the pointer is freed: another one may get its number.
+ * Undoes `freeAtEnd`. Call it before the pointer is freed, because another one may then get its number.
  *
  * @param {bigint} pointer
  * @param {NativeFunction} free
@@ -270,7 +268,7 @@ function keepAtEnd(pointer, free) {
     napi_remove_env_cleanup_hook(koffi_1.default.node.env, FREE.get(free), pointer);
 }
 /**
- * Has a descriptor closed when this thread ends.
+ * Makes sure that a descriptor is closed when this thread ends.
  *
  * @param {number} fd
  */

@@ -1,14 +1,14 @@
 /**
- * Ends the ownership: the caller of this frees the pointer next.
+ * Ends the ownership. The caller must then free the pointer.
  *
  * @param {bigint} pointer
- * @returns {boolean} whether it was owned, and not freed already
+ * @returns {boolean} whether it was owned; if not, it is already free
  */
 export function disown(pointer: bigint): boolean;
 export function ownHandle(pointer: bigint): void;
 export function ownSnapshot(pointer: bigint): void;
 /**
- * The objects that nobody closed before the garbage collector came. A `Lock` that holds is never among them.
+ * Frees the objects that nobody closed before the garbage collector found them. A `Lock` that holds is never among them.
  *
  * @type {FinalizationRegistry<bigint>}
  */

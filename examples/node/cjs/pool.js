@@ -1,7 +1,7 @@
 "use strict";
 /**
- * Calls on the threads of Node's pool, for what may take its time: the disk, a large journal, a directory. Nothing that
- * waits for the lock is among them; there are four of these threads, and all of Node's own file access needs them.
+ * Makes calls on the threads of Node's pool, for what may be slow: the disk, a large journal, a directory. Nothing that waits
+ * for the lock goes there, because there are only four of these threads, and all of Node's own file access needs them.
  */
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.inUse = void 0;
@@ -15,15 +15,14 @@ exports.offload = offload;
  * @property {(error: unknown) => void} reject
  */
 /**
- * How many calls koffi has to carry at a time: it refuses more than 256, which it counts for the whole thread, and each
- * takes additional memory.
+ * How many calls we give koffi at a time. It refuses more than 256 for the whole thread, and each takes more memory.
  */
 const MOST = 64;
 /** @type {Job[]} */
 const waiting = [];
 let running = 0;
 /**
- * The pointers that calls under way have as their first argument, and by how many of them.
+ * The pointers that are the first argument of calls under way, and the number of those calls.
  *
  * @type {Map<unknown, number>}
  */
@@ -64,7 +63,7 @@ function start({ f, args, resolve, reject }) {
         else
             resolve(rc);
         startSome();
-        void args; // koffi keeps no reference to the memory that they point to: this one keeps it until the call is over
+        void args; // keeps the memory that they point to until the call is over, because koffi keeps no reference to it
     };
     running++;
     exports.inUse.set(pointer, (exports.inUse.get(pointer) ?? 0) + 1);
@@ -72,7 +71,7 @@ function start({ f, args, resolve, reject }) {
         f.async(...args, done);
     }
     catch {
-        // Somebody else's calls have used up what koffi carries. Blocking for one call is better than not making it.
+        // Somebody else's calls have used up koffi's limit. Blocking for one call is better than not making it.
         try {
             done(null, f(...args));
         }

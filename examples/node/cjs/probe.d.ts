@@ -18,7 +18,7 @@ export type Place = {
      */
     promises: Record<"processesOfMount" | "processesOfMachine" | "otherMachines" | "takeover" | "durable" | "order", boolean>;
     /**
-     * what the file system lacks; none: the full protocol
+     * what the file system lacks; if nothing, this is the full protocol
      */
     missing: Missing[];
     /**
@@ -26,7 +26,7 @@ export type Place = {
      */
     fileSystem: string;
     /**
-     * why something is not promised; empty: all is
+     * why something is not promised; empty if everything is
      */
     reason: string;
 };

@@ -1,6 +1,6 @@
 "use strict";
 /**
- * A journal that was read in order to be processed and then begun anew.
+ * A journal that was read in order to process its entries and then drop them.
  */
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.Snapshot = exports.lend = exports.adopt = void 0;
@@ -33,7 +33,7 @@ class Snapshot {
         /** @type {Path[]} */
         this.removed = removed;
     }
-    /** Lets go of the file; the lists stay. */
+    /** Closes the file; the lists stay. */
     close() {
         this.#closed = true;
         this.#free();

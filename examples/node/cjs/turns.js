@@ -1,10 +1,10 @@
 "use strict";
 /**
- * Whose turn it is: a line of calls on one lock, first come, first served, that each can leave again.
+ * Whose turn it is: a line of calls on one lock, first come, first served. A call can leave it at any time.
  */
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.Turns = exports.LONGEST_MS = exports.Patience = void 0;
-/** How one call waits: until when, and what ends it before. */
+/** How one call waits: until when, and what can end it earlier. */
 class Patience {
     #begun = performance.now();
     #timeoutMs;
@@ -20,20 +20,20 @@ class Patience {
     get waited() {
         return performance.now() - this.#begun;
     }
-    /** Milliseconds left; not below 0. */
+    /** Milliseconds left, never below 0. */
     get left() {
         return Math.max(0, Math.ceil(this.#timeoutMs - this.waited));
     }
 }
 exports.Patience = Patience;
-/** `setTimeout` takes no more: 24 days. */
+/** The most that `setTimeout` takes: 24 days. */
 exports.LONGEST_MS = 2 ** 31 - 1;
 /** @typedef {'turn' | 'timeout' | 'abort' | 'closed'} Outcome */
 class Turns {
     #taken = false;
     #closed = false;
     /**
-     * Those in line, in the order in which they came.
+     * The calls in line, in the order in which they came.
      *
      * @type {Set<(outcome: Outcome) => void>}
      */
@@ -41,9 +41,9 @@ class Turns {
     /** @type {(() => void) | undefined} */
     #idle;
     /**
-     * Waits for a turn. After `'turn'` the caller has it until `leave`; after anything else it has not.
+     * Waits for a turn. After `'turn'` it is the caller's turn until `leave`; after anything else it is not.
      *
-     * @param {Patience} [patience] without: until it is the caller's turn
+     * @param {Patience} [patience] if it is missing, the wait ends only with the caller's turn
      * @returns {Promise<Outcome>}
      */
     async enter(patience) {
@@ -67,9 +67,9 @@ class Turns {
         this.#idle?.();
     }
     /**
-     * Ends the wait of all who are in line, and lets nobody in any more.
+     * Ends the wait of all calls in line, and lets no more in.
      *
-     * @returns {Promise<void>} when the one whose turn it is has left
+     * @returns {Promise<void>} fulfilled once the call whose turn it is has left
      */
     async close() {
         this.#closed = true;

@@ -6,5 +6,5 @@
  * @returns {number} 0 or a negative errno
  */
 export function watch(fd: number, ready: () => void): number;
-/** @param {number} fd which may not be watched at all */
+/** @param {number} fd need not be watched */
 export function unwatch(fd: number): void;

@@ -1,13 +1,12 @@
 /**
- * What callers pass, checked: koffi would end the process for some of it, and C would take a name to end at its first
- * NUL.
+ * Checks what callers pass: some values would make koffi end the process, and to C a name would end at its first NUL.
  */
 
 import { URL, fileURLToPath } from 'node:url';
 import { types } from 'node:util';
 
 /**
- * The path of a directory. Bytes are taken as they are, so that a name need not be UTF-8.
+ * The path of a directory. Bytes are used as they are, so a name need not be UTF-8.
  *
  * @typedef {string | Uint8Array | URL} PathLike
  */
@@ -16,7 +15,7 @@ import { types } from 'node:util';
 
 /**
  * @param {unknown} value
- * @param {string} name the parameter's
+ * @param {string} name the parameter's name
  * @returns {Path}
  */
 export function toPath(value, name) {
@@ -24,7 +23,7 @@ export function toPath(value, name) {
   if (typeof given !== 'string' && !types.isUint8Array(given)) {
     throw argumentError(name, 'is not a string, a Uint8Array or a URL', given, 'ERR_INVALID_ARG_TYPE');
   }
-  // A copy: the caller's may change during the call.
+  // A copy: the caller may change the original during the call.
   const bytes = typeof given === 'string' ? Buffer.from(given) : Buffer.from(given);
   if (bytes.includes(0)) throw argumentError(name, 'contains a NUL', given, 'ERR_INVALID_ARG_VALUE');
   return { bytes: Buffer.concat([bytes, Buffer.alloc(1)]), text: bytes.toString() };
@@ -34,7 +33,7 @@ export function toPath(value, name) {
  * @param {string} name
  * @param {string} what
  * @param {unknown} value
- * @param {string} code as Node's own functions have it
+ * @param {string} code one of those that Node's own functions use
  */
 export function argumentError(name, what, value, code) {
   const isObject = typeof value === 'object' && value !== null;
@@ -57,7 +56,7 @@ export function milliseconds(name, value, byDefault) {
 const LATEST = 2n ** 63n - 1n;
 
 /**
- * A timestamp as C takes it.
+ * A timestamp in the form that C takes.
  *
  * @param {unknown} value
  * @returns {bigint}

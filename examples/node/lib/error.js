@@ -1,5 +1,5 @@
 /**
- * What goes wrong: the library's errors with its code, the code's name, and its full message; and the end of a wait.
+ * What can go wrong: the library's errors, with their code, its name and the full message; and the abort of a wait.
  */
 
 import { constants } from 'node:os';
@@ -16,7 +16,7 @@ const NAMES = new Map([
   [-4103, 'EPANIC'],
   [-4104, 'EUNSTAMPED'],
 ]);
-// Where a number has two names (EAGAIN, EWOULDBLOCK) the first is the one that Node uses.
+// If a number has two names (EAGAIN, EWOULDBLOCK), the first is the one that Node uses.
 for (const [name, number] of Object.entries(constants.errno)) {
   if (!NAMES.has(-number)) NAMES.set(-number, name);
 }
@@ -28,14 +28,14 @@ export const EHEADER = 4100;
 export const EUNSTAMPED = 4104;
 
 /**
- * The name of what a function of the library returned.
+ * The name of a return value of the library.
  *
  * @param {number} rc
  */
 export const codeOf = (rc) => NAMES.get(rc) ?? `E${-rc}`;
 
 /**
- * A failure of the library or of a system call it made, shaped as Node's own system errors are.
+ * A failure of the library or of a system call that it made, shaped like Node's own system errors.
  */
 export class JlockError extends Error {
   /**
@@ -56,7 +56,7 @@ export class JlockError extends Error {
 }
 
 /**
- * The end of a wait by its signal, as Node's own functions report it; the signal's reason is the `cause`.
+ * The abort of a wait by its signal, as Node's own functions report it. The signal's reason is the `cause`.
  */
 export class AbortError extends Error {
   /** @param {AbortSignal | undefined} signal */
@@ -81,7 +81,7 @@ export function failure(rc, dir, handle) {
 }
 
 /**
- * The error of a call that had no handle, or has it no longer.
+ * The error of a call that had no handle, or no longer has one.
  *
  * @param {number} rc
  * @param {string} dir

@@ -1,5 +1,5 @@
 /**
- * Entries and snapshots between JavaScript and C.
+ * Converts entries and snapshots between JavaScript and C.
  */
 
 import { types } from 'node:util';
@@ -25,7 +25,7 @@ export const INVALID = new Set([-ENOENT, -ENOTDIR, -EHEADER, -EUNSTAMPED]);
 
 /**
  * @typedef {object} JournalEntry
- * @property {string | Uint8Array} file bytes are taken as they are: a name need not be UTF-8
+ * @property {string | Uint8Array} file bytes are used as they are: a name need not be UTF-8
  * @property {boolean} [deleted]
  */
 
@@ -58,8 +58,8 @@ export const INVALID = new Set([-ENOENT, -ENOTDIR, -EHEADER, -EUNSTAMPED]);
 /** @typedef {{ memory: Uint8Array, count: number }} NativeEntries */
 
 /**
- * An array of `struct jlock_entry`, and their paths behind it in the same piece of memory: only that has to outlive the
- * call.
+ * An array of `struct jlock_entry`, followed by their paths in the same piece of memory, so that only this one has to outlive
+ * the call.
  *
  * @param {readonly JournalEntry[]} entries
  * @returns {NativeEntries}

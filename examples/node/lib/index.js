@@ -13,7 +13,7 @@ export { probe } from './probe.js';
 export { Snapshot } from './snapshot.js';
 
 /**
- * The version of the library in use.
+ * The version of the library that is in use.
  *
  * @type {string}
  */

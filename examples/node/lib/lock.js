@@ -1,10 +1,10 @@
 /**
- * The lock and its journal for programs that must not stand still.
+ * The lock and its journal, for programs that must not block.
  *
  * Waiting takes no thread. `jlock_acquire_start` and `jlock_acquire_poll` never sleep, so they are called here, and in
- * between the event loop watches the descriptor that says when another look is worth it (`waits.js`). The place in line
- * is kept from the first look to the last. What may take its time (the disk, a journal to be rewritten, a directory)
- * goes to Node's pool of threads, but never before the lock is held.
+ * between the event loop watches the descriptor that says when it is worth looking again (`waits.js`). The place in line is
+ * kept from the first look to the last. What may be slow (the disk, a journal to be rewritten, a directory) goes to Node's
+ * pool of threads, but never before the lock is held.
  */
 
 import { milliseconds, toEncoding, toNativeTimestamp, toPath, toSignal } from './arguments.js';
@@ -55,23 +55,23 @@ import { unwatch, watch } from './waits.js';
  * How long one call waits for the lock.
  *
  * @typedef {object} Wait
- * @property {number} [timeoutMs] instead of the lock's own; `Infinity`: forever; 0: do not wait
+ * @property {number} [timeoutMs] replaces the lock's own timeout; `Infinity`: forever; 0: do not wait
  * @property {AbortSignal} [signal] ends the wait at once, with an `AbortError` whose `cause` is the signal's reason
  */
 
 /**
- * Finds out who holds the lock.
+ * Who holds the lock.
  *
  * @typedef {object} Holder
  * @property {'free' | 'held' | 'mine' | 'abandoned'} state abandoned: the next acquire takes it over
- * @property {'none' | 'library' | 'shipped' | 'unknown'} peer shipped: a program that does without this library
- * @property {number} pid 0: unknown
+ * @property {'none' | 'library' | 'shipped' | 'unknown'} peer shipped: a program that does not use this library
+ * @property {number} pid 0 if it is unknown
  * @property {number} ageMs since the lock's last sign of life
- * @property {number | undefined} heldMs since the holder acquired it; undefined: unknown, or nobody holds it
+ * @property {number | undefined} heldMs since the holder acquired it; undefined if that is unknown, or nobody holds it
  * @property {string} nonce
  * @property {string} host
- * @property {('link' | 'flock')[]} fallback what this lock does without here, as far as it has acquired yet; nothing:
- *   the full protocol
+ * @property {('link' | 'flock')[]} fallback what this lock does without here, as far as it has found out by acquiring; if
+ *   nothing, this is the full protocol
  */
 
 /** @typedef {InvalidJournal & { code: 'ENOENT' | 'ENOTDIR' | 'EHEADER' | 'EUNSTAMPED' }} NoJournal and why there is none */
@@ -81,29 +81,29 @@ const STATES = ['free', 'held', 'mine', 'abandoned'];
 /** @type {readonly Holder['peer'][]} */
 const PEERS = ['none', 'library', 'shipped', 'unknown'];
 
-/** How often a write that lost its lock to a thief is done again, as in the library itself. */
+/** How often a write that lost its lock to a thief is repeated. As in the library itself. */
 const OVERTAKEN = 3;
 
-/** An append of no more bytes than these goes to the page cache faster than to another thread. */
+/** An append of at most this many bytes gets to the page cache faster than to another thread. */
 const SMALL = 65_536;
 
 /**
- * Up to which age of the lock's sign of life a release or a refresh is three system calls. At 29 s it settles first,
- * which is a sleep.
+ * Until the lock's sign of life is this old, a release or a refresh is three system calls. At 29 s it settles first, which
+ * is a sleep.
  */
 const PROMPT_MS = 10_000;
 
 /**
- * The locks that are held. The garbage collector must not end a hold, whose owner may have no further use for the
- * `Lock` itself.
+ * The locks that are held. The garbage collector must not end a hold just because its owner no longer uses the `Lock`
+ * object.
  *
  * @type {Set<Lock>}
  */
 const holding = new Set();
 
 /**
- * The lock of one journal, and that journal. One `Lock` is one participant: what it is asked for, it does in
- * turn, and two on one journal exclude each other like two processes.
+ * The lock of one journal, and that journal. One `Lock` is one participant: it serves its calls one after another, and two
+ * `Lock`s on one journal exclude each other like two processes.
  */
 export class Lock {
   #handle;
@@ -112,13 +112,13 @@ export class Lock {
   #sync;
   #recovered = false;
   #held = false;
-  /** Whether a hold that its owner has ended could not be released: the next acquire tries that first. */
+  /** Whether a hold that its owner has ended could not be released. Then the next acquire first tries again. */
   #owesRelease = false;
-  /** The wall clock at the last sign of life that was given from here. */
+  /** The wall clock at the last sign of life that this object gave. */
   #signOfLife = 0;
-  /** Of the calls that may have to wait for the lock, one after the other. */
+  /** The turns of the calls that may have to wait for the lock, one after the other. */
   #turns = new Turns();
-  /** Of the `hold`s, each of which spans several of these calls. */
+  /** The turns of the `hold`s, each of which spans several of these calls. */
   #holds = new Turns();
   /**
    * Ends the wait in progress.
@@ -127,7 +127,7 @@ export class Lock {
    */
   #endWait;
   /**
-   * The calls that are with the pool.
+   * The calls that are in the pool.
    *
    * @type {Set<Promise<number>>}
    */
@@ -161,13 +161,13 @@ export class Lock {
     return new Lock(handle, path.text, { timeoutMs, sync: Boolean(options.sync) });
   }
 
-  /** Whether the last acquire took over from a holder that had died: then look after what it left half done. */
+  /** Whether the last acquire took over from a dead holder. Then check what that holder may have left half done. */
   get recovered() {
     return this.#recovered;
   }
 
   /**
-   * Acquires the lock; rejected with `ETIMEDOUT` and a message that names the holder, or with an `AbortError`.
+   * Acquires the lock. Rejects with `ETIMEDOUT` and a message that names the holder, or with an `AbortError`.
    *
    * @param {Wait} [wait]
    * @returns {Promise<void>}
@@ -177,7 +177,7 @@ export class Lock {
   }
 
   /**
-   * Releases the lock; rejected with `ELOST` when it was taken away meanwhile.
+   * Releases the lock. Rejects with `ELOST` if it was taken away meanwhile.
    *
    * @returns {Promise<void>}
    */
@@ -186,8 +186,8 @@ export class Lock {
   }
 
   /**
-   * Acquires, does the work and releases, whether the work succeeds or fails. Several at once on one `Lock` take their
-   * turns in the order in which they were called; one within another one's work would wait for itself.
+   * Acquires, does the work and releases, whether the work succeeds or fails. Several `hold`s at once on one `Lock` take turns
+   * in the order of the calls; a `hold` inside another's work would wait for itself.
    *
    * @template T
    * @param {() => T | Promise<T>} work
@@ -206,8 +206,8 @@ export class Lock {
   }
 
   /**
-   * Renews the sign of life of a held lock, which a hold of more than a few seconds needs; rejected with `ELOST` when
-   * the lock was taken away.
+   * Renews the sign of life of a held lock, which a hold of more than a few seconds needs. Rejects with `ELOST` if the lock
+   * was taken away.
    *
    * @returns {Promise<void>}
    */
@@ -220,7 +220,7 @@ export class Lock {
   }
 
   /**
-   * Looks who holds the lock; takes and changes nothing.
+   * Finds out who holds the lock. Takes and changes nothing.
    *
    * @returns {Promise<Holder>}
    */
@@ -241,8 +241,8 @@ export class Lock {
   }
 
   /**
-   * Appends entries: all of them, or none. Like the other calls that write, it takes the lock and lets it go, unless it
-   * is held already.
+   * Appends entries: all of them, or none. Like the other calls that write, it takes the lock and releases it, unless the lock
+   * is already held.
    *
    * @param {readonly JournalEntry[]} entries
    * @param {Wait} [wait]
@@ -257,7 +257,7 @@ export class Lock {
   }
 
   /**
-   * Appends entries, all of them or none, and moves the header's timestamp.
+   * Appends entries, all of them or none, and sets the header's timestamp.
    *
    * @param {readonly JournalEntry[]} entries
    * @param {number | bigint} timestamp whole milliseconds since 1970
@@ -271,7 +271,7 @@ export class Lock {
   }
 
   /**
-   * Replaces the journal by a header alone.
+   * Replaces the journal with nothing but a header.
    *
    * @param {number | bigint} timestamp whole milliseconds since 1970
    * @param {Wait} [wait]
@@ -286,10 +286,10 @@ export class Lock {
    * Reads the journal, without taking the lock.
    *
    * @overload
-   * @param {{ encoding?: 'utf8' }} [options] `'buffer'` gives the paths as they are; a string has U+FFFD for what is
+   * @param {{ encoding?: 'utf8' }} [options] `'buffer'` returns the paths as they are; in a string, U+FFFD replaces what is
    *   not UTF-8
-   * @returns {Promise<ValidJournal | NoJournal>} `{ valid: false, code }` when the journal is missing (`'ENOENT'`),
-   *   malformed (`'EHEADER'`) or was never stamped (`'EUNSTAMPED'`)
+   * @returns {Promise<ValidJournal | NoJournal>} `{ valid: false, code }` if the journal is missing (`'ENOENT'`), malformed
+   *   (`'EHEADER'`) or was never stamped (`'EUNSTAMPED'`)
    */
   /**
    * @overload
@@ -316,7 +316,7 @@ export class Lock {
    *
    * @overload
    * @param {{ encoding?: 'utf8' }} [options] as for `read`
-   * @returns {Promise<Snapshot | undefined>} undefined when the journal is missing, malformed or was never stamped
+   * @returns {Promise<Snapshot | undefined>} undefined if the journal is missing, malformed or was never stamped
    */
   /**
    * @overload
@@ -334,14 +334,14 @@ export class Lock {
   }
 
   /**
-   * Begins a new journal after a snapshot was processed, keeps every entry that was appended since it was taken, and
-   * closes it.
+   * Drops what a snapshot held, once that has been processed, keeps every entry that was appended since it was taken, and
+   * closes the snapshot.
    *
    * @param {Snapshot<any>} snapshot
    * @param {number | bigint} timestamp whole milliseconds since 1970
    * @param {Wait} [wait]
-   * @returns {Promise<boolean>} whether what the snapshot held was dropped. It was not if somebody had replaced the
-   *   journal in between: then everything is kept, and what has been processed may be seen again
+   * @returns {Promise<boolean>} whether it dropped what the snapshot held. If somebody had replaced the journal in between,
+   *   it keeps everything, and what has been processed may be seen again
    */
   async checkpoint(snapshot, timestamp, wait) {
     const stamp = toNativeTimestamp(timestamp);
@@ -353,8 +353,8 @@ export class Lock {
   }
 
   /**
-   * Releases the lock if it is held, and closes. Calls that are waiting are rejected with `EBADF`. The lock is closed
-   * whether this succeeds or not; it is rejected if the release failed: with `ELOST` when the lock had been taken away.
+   * Releases the lock if it is held, and closes. Calls that are waiting reject with `EBADF`. The lock is closed in any case.
+   * Rejects if the release failed: with `ELOST` if the lock had been taken away.
    *
    * @returns {Promise<void>}
    */
@@ -386,7 +386,7 @@ export class Lock {
     try {
       result = await work();
     } catch (error) {
-      // What the release has to say is less than the error of the work, for which nothing can be promised anyway.
+      // The error of the work says more than that of the release; if the work failed, nothing can be promised for it anyway.
       await this.#end().catch(() => {});
       throw error;
     }
@@ -394,7 +394,7 @@ export class Lock {
     return result;
   }
 
-  /** Ends a hold whose owner will not do it again. */
+  /** Ends a hold that its owner will not try to release again. */
   async #end() {
     await this.#inTurn(undefined, async () => {
       const rc = await this.#letGo();
@@ -404,7 +404,7 @@ export class Lock {
   }
 
   /**
-   * Does the work when everything that was asked for before is done.
+   * Does the work once all earlier calls are done.
    *
    * @template T
    * @param {Patience | undefined} patience
@@ -425,7 +425,7 @@ export class Lock {
   /**
    * @param {Turns} turns
    * @param {Patience | undefined} patience
-   * @param {string} before what has its turn before
+   * @param {string} before whose turn is before
    */
   async #enter(turns, patience, before) {
     const outcome = await turns.enter(patience);
@@ -435,7 +435,7 @@ export class Lock {
   }
 
   /**
-   * Under the caller's hold if there is one, otherwise under its own.
+   * Writes under the caller's hold if there is one, otherwise under its own.
    *
    * @param {Wait | undefined} wait
    * @param {() => number | Promise<number>} call
@@ -463,7 +463,7 @@ export class Lock {
       const failed = rc < 0 ? this.#failure(rc) : undefined;
       const released = await this.#letGo();
       this.#owesRelease = this.#held;
-      // Not written; or written, but perhaps to a journal that a thief has replaced by an older copy: once more. An
+      // Not written; or written, but perhaps to a journal that a thief has replaced by an older copy. So write again: an
       // entry that is there twice is read once.
       const lost = rc === -ELOST || (rc >= 0 && released === -ELOST);
       if (lost && overtaken < OVERTAKEN) continue;
@@ -493,7 +493,7 @@ export class Lock {
       this.#signOfLife = now;
       holding.add(this);
       if (!signal?.aborted) return;
-      // It was acquired as it was aborted, and nobody will release it.
+      // It was acquired just as it was aborted, and nobody else will release it.
       await this.#letGo();
       this.#owesRelease = this.#held;
     }
@@ -509,7 +509,7 @@ export class Lock {
   }
 
   /**
-   * What became of an acquire; undefined: it is held.
+   * The outcome of an acquire; undefined if the lock is held.
    *
    * @param {number} rc
    * @returns {JlockError | 'wait' | undefined}
@@ -539,7 +539,7 @@ export class Lock {
         resolve(outcome && (unwatched ?? outcome));
       };
       const cancel = () => {
-        jlock_cancel(this.#handle); // fails only where the look after it fails as well
+        jlock_cancel(this.#handle); // fails only if the look after it also fails
         look();
       };
       this.#endWait = cancel;
@@ -552,7 +552,7 @@ export class Lock {
     });
   }
 
-  /** Releases the lock, in turn, and returns what the library says. */
+  /** Releases the lock, in turn, and returns the library's result. */
   async #letGo() {
     const rc = await this.#promptly(jlock_release);
     // With any other error it is still held.
@@ -563,7 +563,7 @@ export class Lock {
     return rc;
   }
 
-  /** @returns {Promise<{ rc: number, pointer: import('./native.js').SnapshotPointer }>} rc below 0: there is no valid journal */
+  /** @returns {Promise<{ rc: number, pointer: import('./native.js').SnapshotPointer }>} an rc below 0 means that there is no valid journal */
   async #read() {
     const out = [0n];
     const rc = await this.#call(jlock_read, out);
@@ -577,7 +577,7 @@ export class Lock {
   }
 
   /**
-   * Calls the library here if that takes three system calls, otherwise in the pool.
+   * Calls the library here if that takes only three system calls, otherwise in the pool.
    *
    * @param {import('./native.js').NativeFunction} f `jlock_release` or `jlock_refresh`
    */
@@ -605,7 +605,7 @@ export class Lock {
   }
 
   /**
-   * Calls the library here: only for what neither waits nor takes long.
+   * Calls the library here. Only for what neither waits nor takes long.
    *
    * @param {import('./native.js').NativeFunction} f
    * @param {unknown[]} args
@@ -636,7 +636,8 @@ export class Lock {
   }
 
   /**
-   * The library names the holder; the whole time, with the wait for this lock's own calls, it cannot know.
+   * The error of a call that gave up. The library names the holder, but cannot know the whole time, which includes the wait
+   * for this lock's own calls.
    *
    * @param {string} why
    * @param {Patience} patience
@@ -649,7 +650,7 @@ export class Lock {
 
   async #close() {
     this.#open = false;
-    void this.#holds.close(); // the work of a hold may go on
+    void this.#holds.close(); // the work of a hold may continue
     const idle = this.#turns.close();
     this.#endWait?.();
     // Nothing may use the handle any more.

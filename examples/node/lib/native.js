@@ -1,5 +1,5 @@
 /**
- * The library, found and described: the one file that knows koffi. Names and types are those of `include/jlock.h`.
+ * Finds and describes the library: the only file that knows koffi. Names and types are those of `include/jlock.h`.
  */
 
 import { existsSync, statSync } from 'node:fs';
@@ -16,13 +16,13 @@ const SONAME = 'libjlock.so.0';
 /** Where a build in this checkout leaves the library: cargo's, then the Makefile's. */
 const BUILT = ['release/libjlock.so', `dist/${SONAME}`];
 
-/** This file, or the one that a bundler made of the program: in one that it made for `require`, there is no other name. */
+/** This file, or the bundle that contains it. (In a bundle for `require`, only `__filename` names it.) */
 const here = typeof __filename === 'string' ? pathToFileURL(__filename).href : import.meta.url;
 
-/** The program itself, with what it has loaded. */
+/** The program itself, with the libraries that it has loaded. */
 const node = koffi.load(null);
 
-/** The name of this platform's directory in `native/`. Of the two C libraries, glibc alone has this function. */
+/** The name of this platform's directory in `native/`. Of the two C libraries, only glibc has this function. */
 function platform() {
   let libc = 'glibc';
   try {
@@ -34,8 +34,7 @@ function platform() {
 }
 
 /**
- * The package's own library. Beside a bundle it is where the bundle's maker has put it, or in a package that is still
- * installed above it.
+ * The package's own library. For a bundle, it is beside the bundle, or in a package that is installed above it.
  *
  * @returns {string[]} where it may be
  */
@@ -77,7 +76,7 @@ function loadLibrary() {
 
 const library = loadLibrary();
 
-// The types stay anonymous: koffi's names are global, and would clash where two copies of this module are loaded.
+// The types stay anonymous: koffi's names are global, and would clash if two copies of this module were loaded.
 const Lock = koffi.pointer(koffi.opaque());
 const Snapshot = koffi.pointer(koffi.opaque());
 const Options = koffi.struct({
@@ -104,7 +103,7 @@ const Holder = koffi.struct({
   fallback: 'uint32_t',
   reserved: 'uint32_t',
 });
-// Only for the record: format.js lays entries out itself, in one piece of memory with their paths.
+// Only for documentation: format.js lays out entries itself, in one piece of memory with their paths.
 const Entry = koffi.struct({ path: 'str', path_len: 'size_t', kind: 'uint32_t', reserved: 'uint32_t' });
 
 export const OPTIONS_SIZE = koffi.sizeof(Options);
@@ -153,7 +152,7 @@ export const jlock_checkpoint = declare('jlock_checkpoint', 'int', [Lock, Snapsh
 export const jlock_read = declare('jlock_read', 'int', [Lock, out(Snapshot)]);
 export const jlock_snapshot_timestamp = declare('jlock_snapshot_timestamp', 'double', [Snapshot]);
 export const jlock_snapshot_count = declare('jlock_snapshot_count', 'size_t', [Snapshot, 'uint32_t']);
-// Into the three words of a struct jlock_entry: if koffi made an object of it, it would take ten times as long.
+// It fills the three words of a struct jlock_entry: if koffi made an object of it, that would take ten times as long.
 export const jlock_snapshot_entry = declare('jlock_snapshot_entry', 'int', [Snapshot, 'uint32_t', 'size_t', 'void *']);
 export const jlock_snapshot_free = declare('jlock_snapshot_free', 'void', [Snapshot]);
 
@@ -182,16 +181,15 @@ export const decodeBytes = (pointer, length) => Buffer.from(new Uint8Array(koffi
 export const addressOf = (memory) => koffi.address(memory);
 
 /**
- * Node's program exports Node-API and libuv. Both are called here for what has to go on where no JavaScript runs any
- * more. Bun and Deno have Node-API, but event loops of their own: with them, nothing here that begins with `uv_` can be
- * called.
+ * Node's program exports Node-API and libuv. We call both for what must still happen when no JavaScript can run any more.
+ * Bun and Deno have Node-API, but event loops of their own: there, nothing that begins with `uv_` can be called.
  */
 export const hasLibuv = !process.versions.bun && !process.versions.deno;
 
 /**
  * @param {string} name
  * @param {(string | import('koffi').TypeObject | ReturnType<typeof koffi.out>)[]} parameters
- * @returns {NativeFunction} undefined, and of no use, without libuv
+ * @returns {NativeFunction} undefined if there is no libuv
  */
 const libuv = (name, parameters) => (hasLibuv ? node.func(name, 'int', parameters) : /** @type {any} */ (undefined));
 
@@ -213,13 +211,13 @@ export const epoll_ctl = node.func('epoll_ctl', 'int', ['int', 'int', 'int', 'vo
 /** @type {NativeFunction} */
 export const epoll_wait = node.func('epoll_wait', 'int', ['int', 'void *', 'int', 'int']);
 
-/** The error of the C library's last function here: negative, as the library's own. */
+/** The error of the last function of the C library that was called here: negative, like the library's own. */
 export const errno = () => -koffi.errno();
 
 /**
- * A `uv_poll_t` on a descriptor, of this thread's event loop. koffi makes it, and closes it at the thread's end, but
- * koffi's callback aborts the process if an event comes between `worker.terminate()` and that end, when JavaScript
- * cannot be called any more. So it gets another callback, which is no JavaScript: see `startOnce`.
+ * Makes a `uv_poll_t` on a descriptor, in this thread's event loop. koffi makes it, and closes it at the thread's end. But
+ * koffi's callback aborts the process if an event comes between `worker.terminate()` and that end, when JavaScript can no
+ * longer be called. So the `uv_poll_t` gets another callback, which is not JavaScript: see `startOnce`.
  *
  * @param {number} fd
  * @returns {{ handle: unknown, pointer: bigint }}
@@ -246,7 +244,7 @@ function outOf(f, argument) {
 const stopItself = hasLibuv ? node.symbol('uv_poll_stop') : undefined;
 
 /**
- * Watches a `uv_poll_t` until its descriptor is readable: it then stops itself, and the event loop turns.
+ * Starts a `uv_poll_t`. Once its descriptor is readable, it stops itself, and the event loop turns.
  *
  * @param {bigint} poll
  * @returns {number} 0 or a negative errno
@@ -254,9 +252,9 @@ const stopItself = hasLibuv ? node.symbol('uv_poll_stop') : undefined;
 export const startOnce = (poll) => uv_poll_start(poll, UV_READABLE, stopItself);
 
 /**
- * Node runs native clean-up hooks at the end of a thread even where it runs no more JavaScript: after `terminate()`. A
- * hook is a C function with one argument, such as `jlock_close` and a handle. The hooks run in the reverse order of
- * their registration, thus before koffi's own, and only once the calls that are in Node's pool are over.
+ * Node runs native clean-up hooks at the end of a thread even if it can run no more JavaScript, that is, after `terminate()`.
+ * A hook is a C function with one argument, such as `jlock_close` with a handle. The hooks run in the reverse order of their
+ * registration, so before koffi's own, and only once the calls in Node's pool are over.
  */
 const HOOK = ['void *', 'void *', 'void *'];
 const napi_add_env_cleanup_hook = node.func('napi_add_env_cleanup_hook', 'int', HOOK);
@@ -268,7 +266,7 @@ const FREE = new Map([
 ]);
 
 /**
- * Has a pointer freed when this thread ends, however it ends.
+ * Makes sure that a pointer is freed when this thread ends, however it ends.
  *
  * @param {bigint} pointer
  * @param {NativeFunction} free `jlock_close` or `jlock_snapshot_free`
@@ -278,7 +276,7 @@ export function freeAtEnd(pointer, free) {
 }
 
 /**
- * Takes `freeAtEnd` back, which must come before the pointer is freed: another one may get its number.
+ * Undoes `freeAtEnd`. Call it before the pointer is freed, because another one may then get its number.
  *
  * @param {bigint} pointer
  * @param {NativeFunction} free
@@ -288,7 +286,7 @@ export function keepAtEnd(pointer, free) {
 }
 
 /**
- * Has a descriptor closed when this thread ends.
+ * Makes sure that a descriptor is closed when this thread ends.
  *
  * @param {number} fd
  */

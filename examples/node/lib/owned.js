@@ -1,6 +1,6 @@
 /**
- * What belongs to the library and must be given back to it: handles and snapshots. They are given back when somebody
- * closes them, when nobody refers to them any more, and when the thread or the process ends.
+ * What belongs to the library and must be freed by it: handles and snapshots. They are freed when somebody closes them, when
+ * nobody refers to them any more, and when the thread or the process ends.
  */
 
 import { isMainThread } from 'node:worker_threads';
@@ -10,7 +10,7 @@ import { inUse, offload } from './pool.js';
 /** @typedef {import('./native.js').NativeFunction} NativeFunction */
 
 /**
- * Everything that this thread owns, and what frees it.
+ * Everything that this thread owns, with the function that frees it.
  *
  * @type {Map<bigint, NativeFunction>}
  */
@@ -32,10 +32,10 @@ function own(pointer, free) {
 }
 
 /**
- * Ends the ownership: the caller of this frees the pointer next.
+ * Ends the ownership. The caller must then free the pointer.
  *
  * @param {bigint} pointer
- * @returns {boolean} whether it was owned, and not freed already
+ * @returns {boolean} whether it was owned; if not, it is already free
  */
 export function disown(pointer) {
   const free = owned.get(pointer);
@@ -46,14 +46,14 @@ export function disown(pointer) {
 }
 
 /**
- * The objects that nobody closed before the garbage collector came. A `Lock` that holds is never among them.
+ * Frees the objects that nobody closed before the garbage collector found them. A `Lock` that holds is never among them.
  *
  * @type {FinalizationRegistry<bigint>}
  */
 export const forgotten = new FinalizationRegistry((pointer) => {
   const free = owned.get(pointer);
   if (free === undefined || !disown(pointer)) return;
-  // Of a snapshot or of a lock that is not held, so there is nothing that could fail; and nobody who could be told.
+  // It is a snapshot, or a lock that is not held: freeing it cannot fail, and there is nobody to report to.
   offload(free, pointer).catch(() => {});
 });
 
@@ -61,7 +61,7 @@ export const forgotten = new FinalizationRegistry((pointer) => {
 if (isMainThread) {
   process.on('exit', () => {
     for (const [pointer, free] of owned) {
-      // A handle that a thread of the pool is using cannot be closed. It leaves what a crash leaves, and the next peer
+      // A handle that a thread of the pool is using cannot be closed. It leaves behind what a crash would, and the next peer
       // clears that away.
       if (!inUse.has(pointer) && disown(pointer)) free(pointer);
     }

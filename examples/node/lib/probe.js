@@ -29,9 +29,9 @@ const MISSING = /** @type {const} */ (['link', 'flock', 'lease', 'inotify', 'nor
  * @property {Record<PROMISES[number], boolean>} promises `processesOfMount`, `processesOfMachine`, `otherMachines`:
  *   which processes exclude each other; `takeover`: a dead peer's lock is taken over at once; `durable`: with `sync`,
  *   what was acknowledged survives a power cut; `order`: waiters are served in the order in which they came
- * @property {Missing[]} missing what the file system lacks; none: the full protocol
+ * @property {Missing[]} missing what the file system lacks; if nothing, this is the full protocol
  * @property {string} fileSystem its name, such as `ext4`
- * @property {string} reason why something is not promised; empty: all is
+ * @property {string} reason why something is not promised; empty if everything is
  */
 
 /**

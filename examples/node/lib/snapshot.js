@@ -1,5 +1,5 @@
 /**
- * A journal that was read in order to be processed and then begun anew.
+ * A journal that was read in order to process its entries and then drop them.
  */
 
 import { fromNativeSnapshot } from './format.js';
@@ -9,14 +9,14 @@ import { disown, forgotten, ownSnapshot } from './owned.js';
 /** @typedef {import('./native.js').SnapshotPointer} SnapshotPointer */
 
 /**
- * Makes a snapshot of the library's own.
+ * Makes a `Snapshot` from one of the library's.
  *
  * @type {(pointer: SnapshotPointer, encoding: 'utf8' | 'buffer') => Snapshot<any>}
  */
 export let adopt;
 
 /**
- * Lets the library use a snapshot, which cannot be freed before it has.
+ * Lets the library use a snapshot, which is not freed before that is over.
  *
  * @type {<T>(snapshot: Snapshot<any>, use: (pointer: SnapshotPointer) => Promise<T>) => Promise<T>}
  */
@@ -50,7 +50,7 @@ export class Snapshot {
     this.removed = removed;
   }
 
-  /** Lets go of the file; the lists stay. */
+  /** Closes the file; the lists stay. */
   close() {
     this.#closed = true;
     this.#free();

@@ -1,8 +1,8 @@
 /**
- * Whose turn it is: a line of calls on one lock, first come, first served, that each can leave again.
+ * Whose turn it is: a line of calls on one lock, first come, first served. A call can leave it at any time.
  */
 
-/** How one call waits: until when, and what ends it before. */
+/** How one call waits: until when, and what can end it earlier. */
 export class Patience {
   #begun = performance.now();
   #timeoutMs;
@@ -21,13 +21,13 @@ export class Patience {
     return performance.now() - this.#begun;
   }
 
-  /** Milliseconds left; not below 0. */
+  /** Milliseconds left, never below 0. */
   get left() {
     return Math.max(0, Math.ceil(this.#timeoutMs - this.waited));
   }
 }
 
-/** `setTimeout` takes no more: 24 days. */
+/** The most that `setTimeout` takes: 24 days. */
 export const LONGEST_MS = 2 ** 31 - 1;
 
 /** @typedef {'turn' | 'timeout' | 'abort' | 'closed'} Outcome */
@@ -36,7 +36,7 @@ export class Turns {
   #taken = false;
   #closed = false;
   /**
-   * Those in line, in the order in which they came.
+   * The calls in line, in the order in which they came.
    *
    * @type {Set<(outcome: Outcome) => void>}
    */
@@ -45,9 +45,9 @@ export class Turns {
   #idle;
 
   /**
-   * Waits for a turn. After `'turn'` the caller has it until `leave`; after anything else it has not.
+   * Waits for a turn. After `'turn'` it is the caller's turn until `leave`; after anything else it is not.
    *
-   * @param {Patience} [patience] without: until it is the caller's turn
+   * @param {Patience} [patience] if it is missing, the wait ends only with the caller's turn
    * @returns {Promise<Outcome>}
    */
   async enter(patience) {
@@ -69,9 +69,9 @@ export class Turns {
   }
 
   /**
-   * Ends the wait of all who are in line, and lets nobody in any more.
+   * Ends the wait of all calls in line, and lets no more in.
    *
-   * @returns {Promise<void>} when the one whose turn it is has left
+   * @returns {Promise<void>} fulfilled once the call whose turn it is has left
    */
   async close() {
     this.#closed = true;

@@ -1,14 +1,13 @@
 /**
- * Waiting until descriptors are readable, on the event loop of this thread, and on no other thread.
+ * Waits until descriptors are readable, on this thread's event loop and on no other thread.
  *
- * All descriptors that are waited for are in one epoll descriptor, and that one is watched by a `uv_poll_t`. Its
- * callback must not be JavaScript (see `pollOn`), so it is libuv's own `uv_poll_stop`. An event thus ends the sleep of
- * the event loop and stops the `uv_poll_t`. After each sleep Node runs what `setImmediate` was given, even if that is
- * unreferenced and would not have ended the sleep; and only where JavaScript can still be called. There it shows
- * whether the `uv_poll_t` has stopped.
+ * All descriptors that are waited for are in one epoll descriptor, and a `uv_poll_t` watches that one. Its callback must not
+ * be JavaScript (see `pollOn`), so it is libuv's own `uv_poll_stop`. Thus an event ends the sleep of the event loop and stops
+ * the `uv_poll_t`. After each sleep Node runs what `setImmediate` was given, even if that is unreferenced and would not have
+ * ended the sleep, but only if JavaScript can still be called. There we check whether the `uv_poll_t` has stopped.
  *
- * Bun and Deno have no libuv, and no other way to watch a descriptor that is not theirs: there, a timer has the waiting
- * calls look again, soon at first, then every 25 ms.
+ * Bun and Deno have no libuv, and no other way to watch a descriptor that is not theirs. There, a timer makes the waiting calls
+ * look again, soon at first, then every 25 ms.
  */
 
 import { isMainThread } from 'node:worker_threads';
@@ -20,9 +19,9 @@ const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const EPOLLIN = 1;
 
-// A struct epoll_event in words of four bytes: the events first, and the descriptor behind them. Only x86 packs it.
+// A struct epoll_event in words of four bytes: the events first, then the descriptor. Only x86 packs it.
 const [WORDS, FD] = ['x64', 'ia32'].includes(process.arch) ? [3, 1] : [4, 2];
-/** How many events are taken at a time. What is more stays for the next time. */
+/** How many events we take at a time. Any more stay for the next time. */
 const MOST = 64;
 const events = new Int32Array(WORDS * MOST);
 
@@ -30,20 +29,20 @@ const events = new Int32Array(WORDS * MOST);
 const watched = new Map();
 /** @type {{ epoll: number, handle: unknown, poll: bigint } | undefined} */
 let loop;
-/** Whether `turn` is to run after the next sleep of the event loop. */
+/** Whether `turn` is scheduled to run after the next sleep of the event loop. */
 let turning = false;
 
-/** @returns {typeof loop} undefined: the system has no descriptor to spare */
+/** @returns {typeof loop} undefined if the system has no descriptor to spare */
 function prepare() {
   const epoll = epoll_create1(EPOLL_CLOEXEC);
   if (epoll < 0) return undefined;
   closeAtEnd(epoll);
   const { handle, pointer } = pollOn(epoll);
   if (pointer === 0n) throw new Error('this is not the libuv that Node has'); // never: the handle has just been made
-  return { epoll, handle, poll: pointer }; // the handle, so that it is not collected
+  return { epoll, handle, poll: pointer }; // with the handle, so that it is not collected
 }
 
-// A thread that is terminated while koffi makes an object aborts the process. There is less of that while modules load.
+// If a thread is terminated while koffi makes an object, the process aborts. That is less likely while modules load.
 if (hasLibuv && !isMainThread) loop = prepare();
 
 /**
@@ -67,10 +66,10 @@ export function watch(fd, ready) {
   return rc;
 }
 
-/** @param {number} fd which may not be watched at all */
+/** @param {number} fd need not be watched */
 export function unwatch(fd) {
   if (!watched.delete(fd) || loop === undefined) return;
-  epoll_ctl(loop.epoll, EPOLL_CTL_DEL, fd, null); // it is in there, and still open
+  epoll_ctl(loop.epoll, EPOLL_CTL_DEL, fd, null); // cannot fail: it is in there, and still open
   if (watched.size === 0) uv_poll_stop(loop.poll);
 }
 
@@ -93,7 +92,7 @@ function turn() {
   turnAfterSleep();
 }
 
-/** The longest pause between two looks: the library's own, by default. */
+/** The longest pause between two looks: the library's default. */
 const LONGEST_PAUSE_MS = 25;
 
 /**

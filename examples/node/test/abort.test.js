@@ -1,4 +1,4 @@
-// An AbortSignal ends a wait at once, whatever it waits for, and nothing is held then.
+// An AbortSignal ends a wait at once, whatever it waits for, and then nothing is held.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
@@ -18,7 +18,7 @@ const aborted = (reason) => (error) => {
   return true;
 };
 
-test('an abort ends a wait, and the lock goes on working', { timeout: 120_000 }, async (t) => {
+test('an abort ends a wait, and the lock keeps working', { timeout: 120_000 }, async (t) => {
   const { dir, a, b } = await two(t);
   await a.acquire();
   const calls = [
@@ -78,7 +78,7 @@ test('whenever an abort comes, the lock is held if and only if the acquire has s
   assert.deepEqual([...outcomes], ['AbortError', 'held']);
 });
 
-test('what is no AbortSignal is refused', async (t) => {
+test('what is not an AbortSignal is refused', async (t) => {
   const { a } = await two(t);
   for (const signal of [5, 'x', {}, null]) await assert.rejects(a.acquire({ signal }), TypeError);
   await a.acquire();

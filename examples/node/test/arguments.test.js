@@ -1,4 +1,4 @@
-// What callers pass: what is no argument is refused before anything is done, and bytes stay what they are.
+// What callers pass: what is not valid is refused before anything is done, and bytes stay as they are.
 
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { journalText, open, temporaryDirectory } from './support.js';
 
 const NOT_UTF8 = Buffer.from([0x61, 0xff, 0x62]);
 
-test('a directory that is no path is a TypeError', async () => {
+test('a directory that is not a path is a TypeError', async () => {
   for (const dir of [5, 5n, undefined, null, true, {}, [], Symbol('x'), () => {}, new Uint16Array(2)]) {
     const refused = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' };
     await assert.rejects(Lock.open(dir), refused);
@@ -33,12 +33,12 @@ test('a name is not cut at a NUL', async (t) => {
   assert.deepEqual(readdirSync(dir), []);
 });
 
-test('the empty path is no directory', async () => {
+test('the empty path is not a directory', async () => {
   await assert.rejects(Lock.open(''), { code: 'ENOENT' });
   await assert.rejects(Lock.open('', { journal: 'x' }), { code: 'ENOENT' });
 });
 
-test('entries that are none are a TypeError', async (t) => {
+test('entries that are not entries are a TypeError', async (t) => {
   const dir = temporaryDirectory(t);
   const lock = await open(t, dir);
   for (const entries of [undefined, 5, 'x', { file: 'x' }, [undefined], [null], ['x'], [{}], [{ file: 5 }]]) {
@@ -115,7 +115,7 @@ test('a lock that was opened with the name of its journal stays with its directo
   assert.equal(readFileSync(join(base, 'new', 'j'), 'utf8'), '# codegraph-journal v1 0\nx\n');
 });
 
-test('what is no name of a journal, or no directory for it, is refused', async (t) => {
+test('what is not the name of a journal, or not a directory for it, is refused', async (t) => {
   const dir = temporaryDirectory(t);
   writeFileSync(join(dir, 'file'), '');
   for (const journal of ['a/b', '', '.', '..', '/']) {

@@ -1,4 +1,4 @@
-// Many calls at once, calls while others take up what there is, and calls that a thief overtakes.
+// Many calls at once, calls while others use up all the room, and calls that a thief overtakes.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -49,8 +49,8 @@ test("when somebody else's calls are all that koffi carries, the lock works neve
   assert.equal(stdout, "free [ 'x' ]\n", stderr);
 });
 
-// The pool has one thread, and that opens a fifo that nobody writes to: so a call that goes there stands still as soon
-// as its lock is held, and the thief has all the time there is.
+// The pool has one thread, and that opens a fifo that nobody writes to. So a call that goes there stands still once its lock
+// is held, and the thief has as much time as it needs.
 test('a write whose lock is taken away is done again, three times', { timeout: 120_000 }, async (t) => {
   const dir = temporaryDirectory(t);
   const fifo = join(dir, 'fifo');

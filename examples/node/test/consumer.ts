@@ -17,7 +17,7 @@ export function synchronous(dir: PathLike): number {
   if (raw.valid) raw.changed[0]?.readUInt8(0);
   // @ts-expect-error: an invalid journal has no lists
   journal.changed.length;
-  // @ts-expect-error: a directory is no number
+  // @ts-expect-error: a directory is not a number
   readJournal(5);
   return journal.valid ? journal.changed.length + journal.timestamp : JOURNAL_FILENAME.length;
 }

@@ -1,4 +1,4 @@
-// However a lock is left (its process, its thread, its last reference), it is given back, and nothing is left behind.
+// However a lock is left (its process or thread ends, or its last reference goes), it is released, and nothing is left behind.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -25,7 +25,7 @@ for (const ending of ['', 'process.exit();', 'throw new Error();']) {
   });
 }
 
-/** Starts worker.mjs, and waits until it has done what it was asked to; and when it has ended. */
+/** Starts worker.mjs, and waits until it has done what it was asked to. `ended` is fulfilled when the thread ends. */
 async function worker(dir, does) {
   const thread = new Worker(new URL('worker.mjs', import.meta.url), { workerData: { dir, does } });
   const ended = once(thread, 'exit');
@@ -79,7 +79,7 @@ test('a worker thread that is terminated while it waits leaves nothing, and the 
   const lock = await open(t, dir);
   await lock.acquire();
   const files = lockFiles(dir);
-  // Often, as the end meets the wait at another point each time.
+  // Many times, because the end hits the wait at a different point each time.
   for (let n = 0; n < 30; n++) {
     const thread = await worker(dir, 'wait');
     await thread.terminate();
@@ -89,7 +89,7 @@ test('a worker thread that is terminated while it waits leaves nothing, and the 
   await lock.release();
 });
 
-test('a process that exits gives back what its worker threads hold', async (t) => {
+test('a process that exits releases what its worker threads hold', async (t) => {
   const dir = temporaryDirectory(t);
   const program = `
     import { Worker } from 'node:worker_threads';
@@ -114,7 +114,7 @@ test('locks and snapshots that nobody refers to are closed, unless they hold', a
     import { Lock } from 'jlock';
     const dir = ${JSON.stringify(dir)};
     const descriptors = () => readdirSync('/proc/self/fd').length;
-    console.log('begun'); // which opens a descriptor
+    console.log('begun'); // opens a descriptor
     const lock = await Lock.open(dir, { timeoutMs: 0 });
     await lock.hold(() => lock.writeHeader(5));
     await (await Lock.open(dir)).acquire();
@@ -137,7 +137,7 @@ test('locks and snapshots that nobody refers to are closed, unless they hold', a
   assert.deepEqual(lockFiles(dir), []);
 });
 
-/** Of six operations at least, counting a hold as two; `make prove` asks for more. */
+/** How often to repeat operations (at least six, counting a hold as two); `make prove` asks for more. */
 const ROUNDS = Number(process.env.JLOCK_OPERATIONS ?? 12_000) / 6;
 
 test('thousands of operations leave memory, descriptors and threads as they were', async (t) => {

@@ -1,4 +1,4 @@
-// Failures reach the caller as themselves, and leave the journal as it was.
+// Failures reach the caller unchanged, and leave the journal as it was.
 
 import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -42,7 +42,7 @@ test('an entry that a line cannot carry is refused, and none of the call is writ
   assert.equal(journalText(dir), before);
 });
 
-test('what stands in the way is named', (t) => {
+test('an error names what is in the way', (t) => {
   const dir = temporaryDirectory(t);
   writeFileSync(join(dir, 'file'), '');
   const error = failureOf(() => appendJournalEntries(join(dir, 'file'), entry));
@@ -73,7 +73,7 @@ test('a lock is not opened where there is no directory, unless it is to be creat
   await (await Lock.open(dir)).close();
 });
 
-test('options that are none are refused', async (t) => {
+test('options that are not valid are refused', async (t) => {
   const dir = temporaryDirectory(t);
   for (const options of [{ timeoutMs: -1 }, { timeoutMs: NaN }, { settleMs: Infinity }, { staleMs: 2 ** 32 }]) {
     await assert.rejects(Lock.open(dir, options), RangeError);
@@ -107,7 +107,7 @@ test('a synchronous call gives up after five seconds, as codegraph does, and nam
   assert.match(error.message, new RegExp(`held by pid ${pid} .*; gave up after \\d+\\.\\d s$`));
 });
 
-// EFBIG comes from a limit that any user can set, and takes the same way as ENOSPC, EDQUOT and EIO.
+// EFBIG comes from a limit that any user can set, and takes the same path as ENOSPC, EDQUOT and EIO.
 test('a write that does not fit is undone, and what was acknowledged before stays', async (t) => {
   const dir = temporaryDirectory(t);
   const input = Array.from({ length: 200 }, (_, n) => `${n}/${'x'.repeat(100)}\n`).join('');
@@ -147,7 +147,7 @@ test('a directory that may not be written to is EACCES, and can still be read', 
     import { appendJournalEntries, readJournal } from 'jlock/journal';
     try { appendJournalEntries(${JSON.stringify(dir)}, [{ file: 'x' }]); } catch (error) { console.log(error.code); }
     console.log(readJournal(${JSON.stringify(dir)}).timestamp);`;
-  // Root may write anywhere, unless it lacks this. (Debian's Node refuses setuid.)
+  // Root may write anywhere, unless it lacks this capability. (Debian's Node refuses setuid.)
   const prefix = process.getuid() === 0 ? ['setpriv', '--bounding-set=-dac_override', '--inh-caps=-dac_override'] : [];
   const { stdout, stderr } = await run(['--input-type=module', '--eval', program], { prefix });
   chmodSync(dir, 0o755);

@@ -1,5 +1,5 @@
-// Journals as they may be found, made from a seed. They have no NULs: codegraph takes those for text, the library for
-// damage.
+// Generates from a seed the kinds of journal that a reader may find. They have no NULs, which codegraph takes for text and
+// the library for damage.
 
 /** mulberry32: small, and the same everywhere. */
 export function random(seed) {

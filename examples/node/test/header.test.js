@@ -17,7 +17,7 @@ const PRIMITIVES = {
   double: 'Float64',
 };
 
-/** Of a declaration like `const struct jlock *lock`: koffi's name for its type. */
+/** koffi's name for the type in a declaration such as `const struct jlock *lock`. */
 function primitive(declaration) {
   if (/^const char \*/.test(declaration)) return 'String';
   return declaration.includes('*') ? 'Pointer' : PRIMITIVES[declaration.split(' ')[0]];

@@ -1,4 +1,4 @@
-// holder.mjs DIR: acquires the lock, says so, and holds it until its standard input ends.
+// holder.mjs DIR: acquires the lock, says so, and holds the lock until standard input ends.
 
 import { once } from 'node:events';
 import { Lock } from 'jlock';

@@ -1,4 +1,4 @@
-// The journal modules against the one that codegraph ships.
+// Compares the journal modules with the one that codegraph ships.
 
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -45,7 +45,7 @@ test(`${JOURNALS} generated journals are read as the shipped module reads them`,
   assert.ok(valid > JOURNALS / 4 && valid < JOURNALS, `${valid} valid ones are too few, or too many, to show anything`);
 });
 
-test('a NUL within is damage, which codegraph takes for text', (t) => {
+test('a NUL inside is damage, though codegraph takes it for text', (t) => {
   const root = temporaryDirectory(t);
   const dir = join(root, '.codegraph');
   mkdirSync(dir);
@@ -82,7 +82,7 @@ test('a first header is written as the shipped module writes it', (t) => {
   assert.equal(textIn(ours), textIn(theirs));
 });
 
-test('both modules write the same journal, one finding it beneath the root', (t) => {
+test('both modules write the same journal; one of them finds it beneath the root', (t) => {
   const root = temporaryDirectory(t);
   module.appendJournalEntriesAndStampHeader(join(root, '.codegraph'), [{ file: 'x' }], 1);
   assert.deepEqual(dropIn.readJournal(root), { valid: true, timestamp: 1, changed: ['x'], removed: [] });

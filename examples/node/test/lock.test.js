@@ -1,4 +1,4 @@
-// The Lock: it excludes, waits without standing in anyone's way, and leaves nothing behind.
+// The Lock excludes, waits without being in anybody's way, and leaves nothing behind.
 
 import assert from 'node:assert/strict';
 import { readdirSync, readlinkSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { Lock } from 'jlock';
 import { appendJournalEntries, readJournal } from 'jlock/journal';
 import { holder, isSettled, lockFiles, open, run, temporaryDirectory } from './support.js';
 
-/** How many files are open that are the journal, or were: a snapshot is one. */
+/** How many open files are the journal, or were it once, like a snapshot's. */
 const openJournals = (dir) =>
   readdirSync('/proc/self/fd').filter((fd) => {
     try {
@@ -32,7 +32,7 @@ test('two handles in one process exclude each other', async (t) => {
   await b.release();
 });
 
-test('a release wakes who waits, without another look at the clock', { timeout: 120_000 }, async (t) => {
+test('a release wakes the waiter, without another look at the clock', { timeout: 120_000 }, async (t) => {
   const dir = temporaryDirectory(t);
   const [a, b] = [await open(t, dir), await open(t, dir, { retryMs: 3_600_000, timeoutMs: Infinity })];
   await a.acquire();
@@ -42,7 +42,7 @@ test('a release wakes who waits, without another look at the clock', { timeout: 
   await waiting;
 });
 
-test('what one lock is asked for while it waits, it does in turn', async (t) => {
+test('one lock serves the calls that come while it waits in turn', async (t) => {
   const dir = temporaryDirectory(t);
   const [a, b] = [await open(t, dir), await open(t, dir)];
   await a.writeHeader(1);
@@ -273,7 +273,7 @@ test('a checkpoint keeps what was appended since the snapshot, and closes it', a
   await assert.rejects(lock.checkpoint(snapshot, 8), TypeError);
 });
 
-test('a checkpoint says that it has dropped nothing when the journal was replaced', async (t) => {
+test('a checkpoint says that it has dropped nothing if the journal was replaced', async (t) => {
   const dir = temporaryDirectory(t);
   const lock = await open(t, dir);
   await lock.appendStamped([{ file: 'seen' }], 5);
@@ -338,7 +338,7 @@ test('close ends the holds that wait for another of the same lock', async (t) =>
     );
     return lock.close();
   });
-  await assert.rejects(hold, closed); // the lock was closed under it
+  await assert.rejects(hold, closed); // the lock was closed during it
   await waiting;
   assert.deepEqual(lockFiles(dir), []);
 });
@@ -352,7 +352,8 @@ test('close while calls are under way waits for them', async (t) => {
   assert.deepEqual(lockFiles(dir), []);
 });
 
-// It stays until the next one takes over: unlinked, it would make room for a lock that is no longer the one it judged.
+// It stays until the next program takes over: unlinking it would make room for another lock, which a peer that has judged
+// this one could then hit.
 test('close while a dead holder is being taken over leaves a dead lock to the next one', async (t) => {
   const dir = temporaryDirectory(t);
   const { kill } = await holder(t, dir);

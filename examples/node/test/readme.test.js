@@ -10,7 +10,7 @@ import { lockFiles, run, temporaryDirectory } from './support.js';
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 const examples = [...readme.matchAll(/^```js\n([^]*?)^```/gm)].map(([, code]) => code);
 
-test('README.md has the examples that are run here', () => assert.equal(examples.length, 3));
+test('README.md has three examples', () => assert.equal(examples.length, 3));
 
 examples.forEach((code, index) => {
   test(`example ${index + 1} of README.md runs`, async (t) => {

@@ -1,4 +1,4 @@
-// The package by require(): the same names, and the same work.
+// The package loaded by require(): it has the same names, and they work the same.
 
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';

@@ -32,7 +32,7 @@ export function temporaryDirectory(t) {
 /** A lock that the test closes. */
 export async function open(t, dir, options) {
   const lock = await Lock.open(dir, options);
-  t.after(() => lock.close().catch(() => {})); // whatever was done to it
+  t.after(() => lock.close().catch(() => {})); // whatever the test did to it
   return lock;
 }
 
@@ -45,7 +45,7 @@ export async function isSettled(promise) {
   return settled;
 }
 
-/** The journal's text; undefined: there is none. */
+/** The journal's text; undefined if there is none. */
 export function journalText(dir) {
   try {
     return readFileSync(join(dir, 'changes.journal'), 'utf8');
@@ -55,10 +55,10 @@ export function journalText(dir) {
   }
 }
 
-/** The lock and what else belongs to locking: nothing, once everybody has closed. */
+/** The lock, and the other files of locking. None of them is left once everybody has closed. */
 export const lockFiles = (dir) => readdirSync(dir).filter((name) => name.startsWith('changes.journal.lock'));
 
-/** Runs a program of Node's; what it wrote, and how it ended. */
+/** Runs a program with Node; returns what it wrote, and how it ended. */
 export async function run(argv, { input = '', prefix = [] } = {}) {
   const [command, ...args] = [...prefix, process.execPath, ...argv];
   const child = spawn(command, args, { cwd: PACKAGE });
@@ -83,7 +83,7 @@ async function text(stream) {
 /** The entries that a writer acknowledged. */
 export const acknowledged = (stdout) => stdout.split('\n').flatMap((line) => /^ack (.*)$/.exec(line)?.[1] ?? []);
 
-/** Another process that holds the lock, until it is ended or killed. */
+/** Starts another process that holds the lock until it is ended or killed. */
 export async function holder(t, dir) {
   const child = spawn(process.execPath, [HOLDER, dir], { stdio: ['pipe', 'pipe', 'inherit'] });
   t.after(() => child.kill('SIGKILL'));

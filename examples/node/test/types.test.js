@@ -1,4 +1,4 @@
-// What is made from the code is as it was committed, and of use to strict programs of both kinds.
+// What is made from the code is what was committed, and strict programs of both kinds can use it.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -28,7 +28,7 @@ test('the code passes the strict checker, and types/ and cjs/ are made from it (
   for (const dir of ['types', 'cjs']) assert.deepEqual(contents(here(`../${dir}`)), contents(join(made, dir)), dir);
 });
 
-// With node16, a declaration for require() cannot have types of a package that has only such for import, as koffi.
+// With node16, a declaration for require() cannot use types of a package that has types only for import, such as koffi.
 for (const module of ['nodenext', 'node16']) {
   test(`strict TypeScript programs can use everything, by import and by require (${module})`, () => {
     node('node_modules/typescript/bin/tsc', '--project', 'test/tsconfig.json', '--module', module);

@@ -1,4 +1,4 @@
-// The test vectors (tests/vectors, whose README explains them) through this module: a test each.
+// The test vectors (tests/vectors, whose README explains them) through this module: one test for each.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -15,7 +15,7 @@ const VECTORS = new URL('../../../tests/vectors/', import.meta.url);
 const LOCK = 'changes.journal.lock';
 const SETTLE_MS = 100;
 
-// What this program knows; anything else in them is an error, so that it does not pass unnoticed.
+// The members that this program knows. Any other in a vector is an error, so that none is silently ignored.
 const KNOWN = {
   'stamps.json': ['text', 'base64', 'kind', 'pid', 'nonce', 'fields'],
   'journals.json': ['text', 'base64', 'timestamp', 'changed', 'deleted'],
@@ -36,7 +36,7 @@ test('no file of vectors is forgotten', () => {
   assert.deepEqual(found.sort(), Object.keys(KNOWN).sort());
 });
 
-/** A test with a test for each vector of a file. */
+/** Makes a test with a subtest for each vector in a file. */
 function vectors(file, check) {
   test(file, async (t) => {
     const all = JSON.parse(readFileSync(new URL(file, VECTORS), 'utf8'));
@@ -60,12 +60,12 @@ function bytes(value) {
 const content = ({ text, base64, times = 1 }) =>
   base64 === undefined ? Buffer.from(text.repeat(times)) : Buffer.from(base64, 'base64');
 
-/** As Node reads it, which puts U+FFFD in place of what is not UTF-8. */
+/** A value as Node reads it, with U+FFFD in place of what is not UTF-8. */
 const string = (value) => bytes(value).toString('utf8');
 
 const strings = (values) => values.map(string);
 
-/** A path to append: bytes where no string has them. */
+/** A path to append: as bytes if no string can name it. */
 function fileOf(value) {
   const text = string(value);
   return Buffer.from(text).equals(bytes(value)) ? text : bytes(value);
@@ -85,7 +85,7 @@ async function open(t, dir, options) {
 
 // ------------------------------------------------------------------------------------------------- stamps, the journal
 
-/** What a stamp is read as, of a lock of 10 s without a living PID. */
+/** What a stamp is read as, in a lock that is 10 s old and has no living PID. */
 function kindOf({ peer, state }) {
   if (peer !== 'unknown') return peer;
   return state === 'abandoned' ? 'cut short' : 'foreign';
@@ -165,14 +165,14 @@ vectors('appends.json', async (vector, base, t) => {
 
 // --------------------------------------------------------------------------------------------------------- directories
 
-/** The inode of a file, which is kept open, so that it becomes no other's. */
+/** The inode of a file, which is kept open so that no other file gets it. */
 function keep(t, path) {
   const fd = openSync(path, 'r');
   t.after(() => closeSync(fd));
   return fstatSync(fd).ino;
 }
 
-/** What the placeholders stand for; what lives is the process that started this one. */
+/** What the placeholders stand for. The living process is the one that started this one. */
 const here = (() => {
   const living = process.ppid;
   const afterName = readFileSync(`/proc/${living}/stat`, 'latin1').replace(/^.*\) /s, '');
@@ -236,7 +236,7 @@ function standing(path) {
   return found && { ino: found.ino, content: found.isFile() ? readFileSync(path) : undefined };
 }
 
-/** How an acquire went, in the words of the vectors. */
+/** How an acquire ended, in the words of the vectors. */
 async function acquire(t, lock, path) {
   const stood = standing(path);
   if (stood?.content) keep(t, path);
@@ -253,7 +253,7 @@ async function acquire(t, lock, path) {
   return standing(path).ino === stood.ino ? 'claims in place' : 'claims, and moves to another inode';
 }
 
-/** What stands in the directory, and in those within. */
+/** What is in the directory, and in its subdirectories. */
 function namesIn(dir, below = '') {
   const found = readdirSync(join(dir, below), { withFileTypes: true });
   const names = found.flatMap((entry) => {

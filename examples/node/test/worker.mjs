@@ -1,4 +1,4 @@
-// A worker thread that uses the lock as it is asked to, says so, and ends or goes on.
+// A worker thread that uses the lock as it is asked to, says so, and ends or carries on.
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { Lock } from 'jlock';

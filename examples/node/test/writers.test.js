@@ -29,7 +29,7 @@ function journalDirectory(t) {
   return { root, dir };
 }
 
-/** Every line as some writer acknowledged it, each of them once. */
+/** Checks that the journal has every acknowledged line, each of them once. */
 function assertAllThere(dir, entries) {
   const lines = journalText(dir).split('\n');
   assert.match(lines[0], /^# codegraph-journal v1 \d+$/);
@@ -37,7 +37,7 @@ function assertAllThere(dir, entries) {
   assert.deepEqual(lines.slice(1).sort(), [...entries].sort());
 }
 
-test('a writer acknowledges each entry, stamps every tenth, and tells its longest wait', async (t) => {
+test('a writer acknowledges each entry, stamps every tenth, and prints its longest wait', async (t) => {
   const { dir } = journalDirectory(t);
   const nine = await run([WRITER, dir, 'w'], { input: paths(9) });
   assert.equal(nine.code, 0, nine.stderr);
@@ -61,7 +61,7 @@ test('four writers beside a shipped one lose nothing', async (t) => {
   const { root, dir } = journalDirectory(t);
   const writers = await Promise.all([
     ...['a', 'b', 'c', 'd'].map((name) => run([WRITER, dir, name], { input: paths(100) })),
-    run([SHIPPED_WRITER, root, 's', '--stamp-every', '2'], { input: paths(60) }), // one: two lose entries to each other
+    run([SHIPPED_WRITER, root, 's', '--stamp-every', '2'], { input: paths(60) }), // only one: two would lose entries to each other
   ]);
   for (const { code, stderr } of writers) assert.equal(code, 0, stderr);
   const entries = writers.flatMap(({ stdout }) => acknowledged(stdout));
@@ -77,7 +77,7 @@ test('a writer that is killed loses nothing that it acknowledged, and holds nobo
   const entries = [];
   for (let n = 0; n < 5; n++) {
     const child = spawn(process.execPath, [WRITER, dir, `killed ${n}`], { stdio: ['pipe', 'pipe', 'inherit'] });
-    child.stdin.on('error', () => {}); // it dies with some of it unread
+    child.stdin.on('error', () => {}); // it dies before it has read everything
     child.stdin.end(paths(10_000));
     let stdout = '';
     child.stdout.setEncoding('utf8').on('data', (part) => {
@@ -96,8 +96,8 @@ test('a writer that is killed loses nothing that it acknowledged, and holds nobo
     [],
   );
   appendJournalEntries(dir, [{ file: 'last' }]);
-  // Who is killed between making its private file and stamping it leaves an empty one, whose owner may yet come: it is
-  // cleared away when it is 30 s old. All else goes at once.
+  // A writer that is killed between creating its private file and stamping it leaves an empty file, whose owner may still be
+  // there: it is cleared away once it is 30 s old. Everything else goes at once.
   assert.deepEqual(
     lockFiles(dir).filter((name) => statSync(join(dir, name)).size > 0),
     [],

@@ -7,7 +7,7 @@
  */
 export function failure(rc: number, dir: string, handle: import("./native.js").Handle): JlockError;
 /**
- * The error of a call that had no handle, or has it no longer.
+ * The error of a call that had no handle, or no longer has one.
  *
  * @param {number} rc
  * @param {string} dir
@@ -25,7 +25,7 @@ export const EHEADER: 4100;
 export const EUNSTAMPED: 4104;
 export function codeOf(rc: number): string;
 /**
- * A failure of the library or of a system call it made, shaped as Node's own system errors are.
+ * A failure of the library or of a system call that it made, shaped like Node's own system errors.
  */
 export class JlockError extends Error {
     /**
@@ -42,7 +42,7 @@ export class JlockError extends Error {
     path: string;
 }
 /**
- * The end of a wait by its signal, as Node's own functions report it; the signal's reason is the `cause`.
+ * The abort of a wait by its signal, as Node's own functions report it. The signal's reason is the `cause`.
  */
 export class AbortError extends Error {
     /** @param {AbortSignal | undefined} signal */

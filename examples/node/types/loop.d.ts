@@ -1,6 +1,6 @@
 /**
- * Lets the event loop turn if calls have been made for a while without. The calls that do not wait succeed without a
- * turn, so a program that does nothing but acquire and release would starve its timers and its other locks.
+ * Lets the event loop turn if calls have gone on for a while without a turn. Calls that do not wait succeed without one, so a
+ * program that does nothing but acquire and release would starve its timers and its other locks.
  *
  * @returns {Promise<void> | undefined}
  */

@@ -7,7 +7,7 @@
  */
 export function offload(f: NativeFunction, ...args: unknown[]): Promise<number>;
 /**
- * The pointers that calls under way have as their first argument, and by how many of them.
+ * The pointers that are the first argument of calls under way, and the number of those calls.
  *
  * @type {Map<unknown, number>}
  */

@@ -1,12 +1,12 @@
 /** @typedef {import('./native.js').SnapshotPointer} SnapshotPointer */
 /**
- * Makes a snapshot of the library's own.
+ * Makes a `Snapshot` from one of the library's.
  *
  * @type {(pointer: SnapshotPointer, encoding: 'utf8' | 'buffer') => Snapshot<any>}
  */
 export let adopt: (pointer: SnapshotPointer, encoding: "utf8" | "buffer") => Snapshot<any>;
 /**
- * Lets the library use a snapshot, which cannot be freed before it has.
+ * Lets the library use a snapshot, which is not freed before that is over.
  *
  * @type {<T>(snapshot: Snapshot<any>, use: (pointer: SnapshotPointer) => Promise<T>) => Promise<T>}
  */
@@ -29,7 +29,7 @@ export class Snapshot<Path = string> {
     changed: Path[];
     /** @type {Path[]} */
     removed: Path[];
-    /** Lets go of the file; the lists stay. */
+    /** Closes the file; the lists stay. */
     close(): void;
     [Symbol.dispose](): void;
     #private;

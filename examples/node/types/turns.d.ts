@@ -1,7 +1,7 @@
 /**
- * Whose turn it is: a line of calls on one lock, first come, first served, that each can leave again.
+ * Whose turn it is: a line of calls on one lock, first come, first served. A call can leave it at any time.
  */
-/** How one call waits: until when, and what ends it before. */
+/** How one call waits: until when, and what can end it earlier. */
 export class Patience {
     /**
      * @param {number} timeoutMs
@@ -11,26 +11,26 @@ export class Patience {
     signal: AbortSignal | undefined;
     /** Milliseconds since it began. */
     get waited(): number;
-    /** Milliseconds left; not below 0. */
+    /** Milliseconds left, never below 0. */
     get left(): number;
     #private;
 }
-/** `setTimeout` takes no more: 24 days. */
+/** The most that `setTimeout` takes: 24 days. */
 export const LONGEST_MS: number;
 /** @typedef {'turn' | 'timeout' | 'abort' | 'closed'} Outcome */
 export class Turns {
     /**
-     * Waits for a turn. After `'turn'` the caller has it until `leave`; after anything else it has not.
+     * Waits for a turn. After `'turn'` it is the caller's turn until `leave`; after anything else it is not.
      *
-     * @param {Patience} [patience] without: until it is the caller's turn
+     * @param {Patience} [patience] if it is missing, the wait ends only with the caller's turn
      * @returns {Promise<Outcome>}
      */
     enter(patience?: Patience): Promise<Outcome>;
     leave(): void;
     /**
-     * Ends the wait of all who are in line, and lets nobody in any more.
+     * Ends the wait of all calls in line, and lets no more in.
      *
-     * @returns {Promise<void>} when the one whose turn it is has left
+     * @returns {Promise<void>} fulfilled once the call whose turn it is has left
      */
     close(): Promise<void>;
     #private;

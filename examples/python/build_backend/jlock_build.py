@@ -1,12 +1,12 @@
-"""Makes the wheel: the package, and the library beside it. A PEP 517 and PEP 660 backend that needs Python alone.
+"""Makes the wheel: the package, with the library in it. A PEP 517 and PEP 660 backend that needs only Python.
 
-The library is the one that JLOCK_LIBRARY names; otherwise the one that `make` builds for installing from the sources in
-Rust, which are in the checkout and in the source distribution, or that has been built before; otherwise the installed
-one, which pkg-config knows.
+The library is the one that JLOCK_LIBRARY names. If that is not set, it is the one that `make` builds for installing, now
+or earlier, from the Rust sources in the checkout or the source distribution. Without those, it is the installed one, which
+pkg-config finds.
 
 Two settings (`--config-settings`) are for wheels that are given to others: `platform`, the tag of the platforms on which
-the library works, such as manylinux2014_x86_64, where this machine's own would say less; and `about`, a directory with
-what the library is made of: jlock.cdx.json and THIRD-PARTY.txt.
+the library works, such as manylinux2014_x86_64, because this machine's own tag would promise less; and `about`, a
+directory that says what the library is made of: jlock.cdx.json and THIRD-PARTY.txt.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ import zipfile
 from typing import Any, Optional
 
 HERE = pathlib.Path(__file__).resolve().parents[1]
-# The sources in Rust, as they lie in a source distribution; in a checkout they are above.
+# Where the Rust sources are in a source distribution; in a checkout they are further up.
 RUST = HERE / "rust"
 ROOT = RUST if RUST.is_dir() else HERE.parents[1]
 SONAME = "libjlock.so.0"
 
-# Of the sources in Rust, what `make -f mk/library.mk` needs, and the licences.
+# Those of the Rust sources that `make -f mk/library.mk` needs, and the licences.
 SOURCES = ["Cargo.toml", "Cargo.lock", "LICENSE-*", "jlock.pc.in", "libjlock.map", "mk/library.mk", "include/jlock.h"]
 SOURCES += ["capi/Cargo.toml", "capi/build.rs", "src/**/*.rs", "cmake/*.in"]
 
 BILL = "jlock.cdx.json"
 THIRD_PARTY = "THIRD-PARTY.txt"
 
-LONG_AGO = 315532800  # 1980, as the date of all files
+LONG_AGO = 315532800  # 1980, the date of all files
 
 METADATA = """\
 Metadata-Version: 2.4
@@ -60,7 +60,7 @@ Settings = Optional[dict[str, Any]]
 
 
 def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: Settings = None) -> str:
-    """Without this pip would build the wheel twice."""
+    """Without this, pip would build the wheel twice."""
     name = f"jlock-{_version()}.dist-info"
     info = pathlib.Path(metadata_directory, name)
     info.mkdir()
@@ -82,8 +82,8 @@ def prepare_metadata_for_build_editable(metadata_directory: str, config_settings
 def build_editable(
     wheel_directory: str, config_settings: Settings = None, metadata_directory: Optional[str] = None
 ) -> str:
-    """The package where it stands. It looks for the library itself: JLOCK_LIBRARY, the checkout's, the installed one."""
-    _library()  # which builds it in a checkout
+    """The package in place. It looks for the library itself: JLOCK_LIBRARY, the checkout's, or the installed one."""
+    _library()  # builds it, in a checkout
     return _build(wheel_directory, {"__editable__.jlock.pth": f"{HERE}\n".encode()}, config_settings)
 
 
@@ -104,9 +104,9 @@ def _build(wheel_directory: str, files: dict[str, bytes], settings: Settings) ->
 
 
 def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
-    """The sources in Python and in Rust. The same sources make the same file, byte for byte."""
+    """The Python and Rust sources. The same sources make the same file, byte for byte."""
     if not _has_sources():
-        raise RuntimeError(f"{ROOT}: a source distribution can be made where the sources in Rust are")
+        raise RuntimeError(f"{ROOT}: a source distribution can be made only where the Rust sources are")
     stem = f"jlock-{_version()}"
     name = f"{stem}.tar.gz"
     files = {f"rust/{path.relative_to(ROOT)}": path for pattern in SOURCES for path in sorted(ROOT.glob(pattern))}
@@ -124,7 +124,7 @@ def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
 
 
 class _Wheel:
-    """A zip file with a list of what is in it."""
+    """A zip file that lists its own content."""
 
     def __init__(self, path: str) -> None:
         self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED)
@@ -192,7 +192,7 @@ def _library() -> pathlib.Path:
         return pathlib.Path(named)
     path = _from_sources() or _installed()
     if path is None:
-        advice = "build it, with make, cargo and a C compiler; install it; or name it in JLOCK_LIBRARY"
+        advice = "build it with make, cargo and a C compiler, install it, or name it in JLOCK_LIBRARY"
         raise RuntimeError(f"no {SONAME}: {advice}")
     return path
 

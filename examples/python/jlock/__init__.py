@@ -5,7 +5,7 @@
 >>> journal = Journal(directory)
 >>> journal.append_stamped(["src/a.py"], timestamp_ms=time.time_ns() // 1_000_000)
 >>> with Lock(directory):
-...     print("nobody else writes now")
+...     print("no other program writes now")
 """
 
 from ._abi import lib as _lib
@@ -53,6 +53,6 @@ __all__ = [
 
 
 def library_version() -> str:
-    """The version of the library that was loaded."""
+    """The version of the loaded library."""
     version: bytes = _lib.jlock_version_string()
     return version.decode()

@@ -1,4 +1,4 @@
-"""include/jlock.h in ctypes: its structs, constants and prototypes under their own names, and no logic."""
+"""include/jlock.h in ctypes: its structs, constants and prototypes under the same names, and no logic."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class jlock_entry(ctypes.Structure):
     ]
 
 
-# struct jlock * and struct jlock_snapshot * are opaque, so plain addresses here.
+# struct jlock * and struct jlock_snapshot * are opaque, so they are plain addresses here.
 _PROTOTYPES = {
     "jlock_options_init": (None, [POINTER(jlock_options), c_size_t]),
     "jlock_open": (c_int, [c_char_p, POINTER(jlock_options), c_size_t, POINTER(c_void_p)]),
@@ -127,7 +127,7 @@ _PROTOTYPES = {
 
 
 def _path() -> str:
-    """Where the library is: what JLOCK_LIBRARY says, in the package, in the checkout, on the system."""
+    """Where the library is: where JLOCK_LIBRARY says, in the package, in the checkout, or on the system."""
     named = os.environ.get("JLOCK_LIBRARY")
     if named:
         return named
@@ -142,7 +142,7 @@ def _path() -> str:
 
 
 def _load() -> ctypes.CDLL:
-    # CDLL releases the GIL for the length of each call: other threads run while one waits for the disk.
+    # CDLL releases the GIL during each call, so other threads run while one waits for the disk.
     library = ctypes.CDLL(_path())
     for name, (result, arguments) in _PROTOTYPES.items():
         function = getattr(library, name)

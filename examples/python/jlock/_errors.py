@@ -1,7 +1,7 @@
 """The library's return codes as exceptions.
 
-A system call's error is the same as everywhere in Python: FileNotFoundError, PermissionError, another OSError. The
-states that are this library's own derive from `Error`, which is an OSError too; `errno` has their number.
+A system call's error is the same as everywhere in Python: FileNotFoundError, PermissionError, or another OSError. The
+library's own states derive from `Error`, which is also an OSError; their number is in `errno`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class LockLostError(Error):
 
 
 class NotHeldError(Error):
-    """Release or refresh without holding."""
+    """Release or refresh while the lock is not held."""
 
 
 class ForkedError(Error):
@@ -52,7 +52,7 @@ class EntryError(Error, ValueError):
 
 
 class NotLockError(Error):
-    """There is something at the lock's (or the journal's) path that is not a regular file."""
+    """Something other than a regular file is at the lock's (or the journal's) path."""
 
 
 class PanicError(Error):
@@ -80,7 +80,7 @@ def strerror(rc: int) -> str:
 
 
 def from_code(rc: int, message: str = "", filename: Optional[str] = None) -> OSError:
-    """The exception for a negative return code. OSError itself picks FileNotFoundError and the like by errno."""
+    """The exception for a negative return code. OSError itself chooses FileNotFoundError and the like by errno."""
     text = message or strerror(rc)
     if rc in _CLASSES:
         return _CLASSES[rc](-rc, text if filename is None else f"{filename}: {text}")

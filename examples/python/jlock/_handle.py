@@ -13,10 +13,10 @@ from ._wait import Waiter
 
 
 class Handle:
-    """Owns the pointer: it is freed once, never during a call, and in a forked child it is used for nothing else.
+    """Owns the pointer: frees it once, never during a call, and does nothing but free it in a forked child.
 
     There is no mutex here, because a signal handler may call any method in the middle of another. Each step is one
-    operation on a list or dict, which Python makes atomic.
+    operation on a list or dict, which is atomic in Python.
     """
 
     def __init__(self, pointer: ctypes.c_void_p) -> None:
@@ -49,10 +49,10 @@ class Handle:
             self.leave(user)
 
     def enter(self, user: object, thread: Optional[int]) -> ctypes.c_void_p:
-        """The pointer, valid until `leave(user)`. Another thread's `close` waits for that; for a task it does not."""
+        """The pointer, valid until `leave(user)`. Another thread's `close` waits for that, but not for a task."""
         self.refuse_child()
         self._users[user] = thread
-        if self.closed:  # looked at after `user` is known: close() does these two things in the other order
+        if self.closed:  # checked after `user` is registered: close() does these two things in the other order
             self.leave(user)
             self.refuse_closed()
         return self._pointer[0]
@@ -63,13 +63,13 @@ class Handle:
             self._free()
 
     def check(self, rc: int) -> int:
-        """For a call in progress."""
+        """Raise the exception for a negative return code of a call in progress."""
         if rc < 0:
             raise _errors.from_code(rc, self.message(self._pointer[0]))
         return rc
 
     def cancel(self) -> None:
-        """End the waits in progress on this handle; on a closed one there are none."""
+        """End the waits in progress on this handle. A closed one has none."""
         self.refuse_child()
         for waiter in list(self.waiters):
             waiter.cancelled = True
@@ -78,8 +78,8 @@ class Handle:
             self.call(_abi.lib.jlock_cancel)
 
     def close(self, timeout: float = -1) -> int:
-        """End all waits and free the handle after the calls in progress. Returns what the library's close returned."""
-        if self.inherited:  # nobody else is here, whatever `_users` says
+        """End all waits, and free the handle after the calls in progress. Returns what the library's close returned."""
+        if self.inherited:  # there are no other threads here, whatever `_users` says
             self._open.clear()
             self._free()
             return 0
@@ -92,8 +92,8 @@ class Handle:
             self.leave(user)
         for waiter in list(self.waiters):
             waiter.wake()
-        # A task, or a call of this very thread that a signal handler interrupted, goes on only after this returns. The
-        # handle is then freed as that call leaves.
+        # A task, or a call in this very thread that a signal handler interrupted, continues only after this returns. That
+        # call then frees the handle as it leaves.
         if not {None, threading.get_ident()}.intersection(self._users.copy().values()):
             if self._freed.acquire(timeout=timeout):
                 self._freed.release()
@@ -115,7 +115,7 @@ class Handle:
         self._freed.release()
 
     def refuse_child(self) -> None:
-        # The library says the same, but to ask it could take mutexes that fork has left locked.
+        # The library says the same, but asking it could take mutexes that fork has left locked.
         if self.inherited:
             raise _errors.from_code(_abi.JLOCK_EFORKED)
 
@@ -125,7 +125,7 @@ class Handle:
         raise ValueError("operation on a closed lock")
 
     def message(self, pointer: ctypes.c_void_p) -> str:
-        """The last failure in full."""
+        """The message of the last failure in full."""
         size = 512
         while True:
             buffer = ctypes.create_string_buffer(size)
@@ -142,12 +142,12 @@ _exiting: Optional[int] = None
 
 
 def exiting() -> bool:
-    """Whether the interpreter ends while this, then a daemon thread, still runs."""
+    """Whether the interpreter is ending while this thread, which must be a daemon thread, still runs."""
     return _exiting not in (None, threading.get_ident())
 
 
 def park() -> NoReturn:
-    """Wait for the end of the process: an exception would only print a traceback in a thread that nobody waits for."""
+    """Wait for the process to end: an exception would only print a traceback in a thread that nobody waits for."""
     forever = threading.Lock()
     while True:
         forever.acquire()
@@ -155,12 +155,12 @@ def park() -> NoReturn:
 
 @atexit.register
 def _exit() -> None:
-    """Release what is held, and leave the lines. Only daemon threads still run."""
+    """Release what is held, and leave all lines. Only daemon threads still run."""
     global _exiting
     _exiting = threading.get_ident()
     alive = {thread.ident for thread in threading.enumerate()} - {_exiting}
     for handle in list(_handles.values()):
-        # What a daemon thread holds stays held to the last: it still works on what the lock protects. The next to
-        # acquire takes over from the dead, and `recovered` says that the work may be half done.
+        # What a daemon thread holds stays held to the last, because that thread is still working on what the lock
+        # protects. The next program to acquire takes over, and `recovered` says that the work may be half done.
         if not any(holder.thread in alive for holder in handle.holders):
-            handle.close(timeout=5)  # a daemon thread leaves its call in no time; the result concerns nobody any more
+            handle.close(timeout=5)  # a daemon thread leaves its call in no time; nobody needs the result any more

@@ -1,4 +1,4 @@
-"""The journal: what has changed, appended by many programs and read by one."""
+"""The journal of what has changed: many programs append to it, and one reads it."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Journal(Lock):
     Each call acquires the lock and releases it. Inside `with journal:` the calls work under that one hold. Arguments
     and exceptions are those of `Lock`; timestamps are whole milliseconds since 1970.
 
-    A new journal has never been stamped, and `read` raises UnstampedError until `append_stamped`, as above, or
+    A new journal has never been stamped: `read` raises UnstampedError until `append_stamped`, as above, or
     `write_header`, after a full scan, has stamped it. After that `append` is enough.
 
-    Signals and cancellation end the wait for the lock, and then nothing was written. A call that writes already finishes
-    it; if a signal handler raises at that moment, as Ctrl-C does, the entries may be in the journal nevertheless.
+    Signals and cancellation end the wait for the lock, and then nothing was written. A call that is already writing
+    finishes that; if a signal handler raises at that moment, as Ctrl-C does, the entries may be in the journal even so.
 
-    In a task, await the calls that end in `_async`: those without block the event loop while they wait. Tasks may
-    share the object, and wait for each other.
+    In a task, await the calls that end in `_async`: the others block the event loop while they wait. Tasks may share
+    the object; they then wait for each other.
     """
 
     def append(self, changed: Iterable[Path] = (), deleted: Iterable[Path] = ()) -> None:
@@ -56,7 +56,7 @@ class Journal(Lock):
         await self._commit_async(_append_stamped(changed, deleted, timestamp_ms), slow=self._sync)
 
     def write_header(self, timestamp_ms: int) -> None:
-        """Begin a new journal, which holds only its header. Entries that nobody has read are lost: see `checkpoint`."""
+        """Begin a new journal with nothing but a header. Entries that nobody has read are lost: see `checkpoint`."""
         self._commit(_call(_abi.lib.jlock_write_header, _values.timestamp(timestamp_ms)))
 
     async def write_header_async(self, timestamp_ms: int) -> None:
@@ -66,27 +66,27 @@ class Journal(Lock):
     def read(self) -> Snapshot:
         """The journal as it is now, without acquiring the lock.
 
-        Raises FileNotFoundError if there is none, UnstampedError if it has never been stamped, HeaderError if its first
-        line is no header.
+        Raises FileNotFoundError if there is none, UnstampedError if it has never been stamped, and HeaderError if its
+        first line is not a header.
         """
         pointer = ctypes.c_void_p()
         self._handle.call(_abi.lib.jlock_read, ctypes.byref(pointer))
         return Snapshot.of(Source(pointer))
 
     async def read_async(self) -> Snapshot:
-        """`read` for asyncio: a large journal takes its time, so a thread of the loop's executor reads it."""
+        """`read` for asyncio. Reading a large journal takes time, so a thread of the loop's executor does it."""
         return await asyncio.get_running_loop().run_in_executor(None, self.read)
 
     def checkpoint(self, snapshot: Snapshot, timestamp_ms: int) -> bool:
-        """Drop what `snapshot` holds, now that it is processed, and keep what was appended after it.
+        """Drop what `snapshot` holds, now that it has been processed, and keep what was appended after it.
 
-        False: somebody had replaced the journal in between, and all entries were kept. They will be seen again, and
-        nothing is lost.
+        Returns False if somebody had replaced the journal in between, and all entries were kept. They will be seen
+        again, and nothing is lost.
         """
         return bool(self._commit(_checkpoint(snapshot, timestamp_ms)))
 
     async def checkpoint_async(self, snapshot: Snapshot, timestamp_ms: int) -> bool:
-        """`checkpoint` for asyncio. A thread of the loop's executor rewrites the journal, once the lock is held."""
+        """`checkpoint` for asyncio. Once the lock is held, a thread of the loop's executor rewrites the journal."""
         return bool(await self._commit_async(_checkpoint(snapshot, timestamp_ms), slow=True))
 
     def _commit(self, write: Write) -> int:
@@ -137,7 +137,7 @@ def _entries(changed: Iterable[Path], deleted: Iterable[Path]) -> tuple[ctypes.A
 
 
 def _each(paths: Iterable[Path]) -> list[bytes]:
-    if isinstance(paths, (str, bytes, os.PathLike)):  # whose characters would be taken for paths
+    if isinstance(paths, (str, bytes, os.PathLike)):  # each character of a string would be taken for a path
         raise TypeError("expected a list of paths, not a single one")
     return [_bytes(os.fspath(path)) for path in paths]
 

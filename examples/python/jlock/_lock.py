@@ -23,31 +23,31 @@ JOURNAL = "changes.journal"
 
 
 class Lock:
-    """The lock of one journal, held while another process, thread, task or `Lock` must stay out.
+    """The lock of one journal. While one process, thread, task or `Lock` holds it, all others stay out.
 
         with Lock(directory):
             ...
 
-    `directory` is the one that holds the journal itself: a path or an open descriptor. A missing one is created,
-    unless you pass `create=False`, a descriptor, or another `journal` than changes.journal. The object follows the path
-    if the directory is replaced; opened by descriptor, or for another journal, it stays with the directory.
+    `directory` is the directory that holds the journal itself: a path or an open descriptor. A missing one is created,
+    unless you pass `create=False`, a descriptor, or a `journal` other than changes.journal. The object follows the path
+    if the directory is replaced; if it was opened by descriptor, or for another journal, it stays with the directory.
 
     timeout    seconds to wait for the lock; math.inf or a negative number: forever; 0: do not wait
     retry      longest sleep between two looks at the lock
     stale      age at which a lock that a shipped peer holds counts as abandoned
     settle     wait after taking over from a dead holder; 0 only where every peer uses this library
-    sync       a journal call returns once its data is on disk
-    keepalive  refresh the lock by itself while it is held
+    sync       a journal call returns only once its data is on disk
+    keepalive  refresh the lock automatically while it is held
 
-    One object is one participant, and any thread may use or release it. A thread that acquires an object that is held
-    gets an OSError (EDEADLK), and so does a task that holds it itself; other tasks wait for their turn. Threads that want
-    to exclude each other use a `Lock` each.
+    One object is one participant, and any thread may use or release it. A thread that acquires an object that is already
+    held gets an OSError (EDEADLK), and so does a task that holds it itself; other tasks wait for their turn. Threads that
+    should exclude each other use a `Lock` each.
 
     After fork the child opens its own: there every method but `close` raises `ForkedError`. Pickling a `Lock`, as
-    multiprocessing does to spawn, opens another one on the same journal.
+    multiprocessing does under spawn, opens another one on the same journal.
 
-    Close it when you are done with it. One that is not closed is closed with the last reference, with a
-    ResourceWarning, or when the interpreter exits.
+    Close it when you are done with it. If you do not, it is closed with the last reference, with a ResourceWarning, or
+    when the interpreter exits.
     """
 
     def __init__(
@@ -88,18 +88,18 @@ class Lock:
         self._handle = Handle(_open(self.directory, self.journal, options))
         self._participant = Participant(self._handle, f"{self.journal}.lock", retry)
         self._finalizer = weakref.finalize(self, _collected, self._handle, repr(self))
-        setattr(self._finalizer, "atexit", False)  # _handle sees to that. (A property that mypy does not know.)
+        setattr(self._finalizer, "atexit", False)  # _handle takes care of that. (mypy does not know the property.)
 
     def acquire(self, timeout: Optional[float] = None) -> None:
-        """Acquire the lock, waiting `timeout` seconds, by default as long as the object was made to wait.
+        """Acquire the lock, waiting at most `timeout` seconds (default: the object's own timeout).
 
-        Raises AcquireTimeoutError, a TimeoutError, whose message names the holder; WaitCancelledError after `cancel`.
-        A signal handler that raises, as Ctrl-C does, ends the wait at once, and the lock is not held.
+        Raises AcquireTimeoutError, a TimeoutError, whose message names the holder, and WaitCancelledError after `cancel`.
+        If a signal handler raises, as Ctrl-C does, the wait ends at once, and the lock is not held.
         """
         run_blocking(self._participant.acquire(ThreadWaiter(), self._limit(timeout)))
 
     async def acquire_async(self, timeout: Optional[float] = None) -> None:
-        """`acquire` for asyncio: the event loop goes on, without a thread, and the lock keeps its place in line.
+        """`acquire` for asyncio: the event loop keeps running, without a thread, and the wait keeps its place in line.
 
         Tasks that share this object wait for each other, first come, first served. Cancelling the task ends the wait at
         once, and the lock is not held.
@@ -115,7 +115,7 @@ class Lock:
         return True
 
     def release(self) -> None:
-        """Release the lock. Raises LockLostError if somebody had taken it away: the new holder keeps it."""
+        """Release the lock. If somebody had taken it away, raises LockLostError, and the new holder keeps it."""
         self._participant.release()
 
     def refresh(self) -> None:
@@ -202,12 +202,12 @@ def probe(directory: Path) -> Place:
 
 
 def _collected(handle: Handle, shown: str) -> None:
-    """Nobody refers to the lock any more."""
+    """Close a lock to which nobody refers any more."""
     try:
         if not handle.closed and not handle.inherited:
             warnings.warn(f"unclosed {shown}", ResourceWarning, stacklevel=2)
     finally:
-        handle.close()  # nobody is left to be told what it returns
+        handle.close()  # nobody is left who could use the result
 
 
 def _reopen(kind: type[Lock], directory: str, options: dict[str, Any]) -> Lock:

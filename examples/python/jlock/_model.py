@@ -28,14 +28,14 @@ class Peer(enum.IntEnum):
 
     NONE = _abi.JLOCK_PEER_NONE
     LIBRARY = _abi.JLOCK_PEER_LIBRARY
-    """One that uses this library, from whatever language."""
+    """One that uses this library, in any language."""
     SHIPPED = _abi.JLOCK_PEER_SHIPPED
-    """One that has the protocol built in, as codegraph has."""
+    """One that has the protocol built in, as codegraph does."""
     UNKNOWN = _abi.JLOCK_PEER_UNKNOWN
 
 
 class Fallback(enum.IntFlag):
-    """What the file system lacks; 0: nothing, this is the full protocol."""
+    """What the file system lacks; 0 if nothing: this is the full protocol."""
 
     WITHOUT_LINK = _abi.JLOCK_WITHOUT_LINK
     """Hard links."""
@@ -75,7 +75,7 @@ class Place:
     file_system: str
     """Its name, such as "ext4"; its magic number in hexadecimal if the library has no name for it."""
     reason: str
-    """Why something is not promised; empty: everything is."""
+    """Why something is not promised; empty if everything is."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,15 +85,15 @@ class Holder:
     state: State
     peer: Peer
     pid: Optional[int]
-    """None when it is not known."""
+    """None if it is not known."""
     age: float
     """Seconds since the lock's last sign of life."""
     held: Optional[float]
-    """Seconds since the holder acquired the lock; None when it is not known, or nobody holds it."""
+    """Seconds since the holder acquired the lock; None if that is not known, or if nobody holds it."""
     nonce: str
     host: str
     fallback: Fallback
-    """What this `Lock` does without here, as far as it has acquired yet."""
+    """What this `Lock` does without here, as far as it has found out by acquiring."""
 
 
 class Source:
@@ -102,7 +102,7 @@ class Source:
     def __init__(self, pointer: ctypes.c_void_p) -> None:
         self.pointer = pointer
 
-    # No weakref.finalize, which frees at the interpreter's end what a daemon thread may still read.
+    # Not weakref.finalize: at the interpreter's end it would free what a daemon thread may still be reading.
     def __del__(self, free: Any = _abi.lib.jlock_snapshot_free) -> None:
         free(self.pointer)
 
@@ -120,7 +120,7 @@ class Source:
 
 
 class _Sourced:
-    """Beside the dataclass, so that the source is no field of it: not compared, shown, copied or pickled."""
+    """A base of the dataclass, so that the source is not one of its fields: not compared, shown, copied or pickled."""
 
     source: Optional[Source] = None
 
@@ -133,7 +133,7 @@ class Snapshot(_Sourced):
     """A journal as it was read: each path once, in the order of first appearance."""
 
     timestamp: float
-    """The header's, in milliseconds since 1970."""
+    """The header's timestamp, in milliseconds since 1970."""
     changed: tuple[str, ...]
     deleted: tuple[str, ...]
 

@@ -1,7 +1,7 @@
-"""How an object acquires and writes. One text for threads and tasks: a `Waiter` knows how to wait.
+"""How an object acquires and writes. The code is the same for threads and tasks: a `Waiter` knows how to wait.
 
-Each acquire is the library's own, in steps: it keeps its place in line between them, and the wait is Python's, which any
-signal or cancellation ends at once. Calls that acquire have their turn one after another.
+Each acquire is the library's own, in steps. It keeps its place in line between them; the wait is Python's, so a signal or
+a cancellation ends it at once. Calls that acquire take turns, one after another.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ._wait import Deadline, Line, TaskWaiter, ThreadWaiter, Waiter
 T = TypeVar("T")
 Write = Callable[[ctypes.c_void_p], int]
 
-# How often a write is done again whose lock was taken away before it was surely in the journal: as in the library.
+# How often a write is repeated if its lock was taken away before it was certain to be in the journal. As in the library.
 OVERTAKEN = 3
 
-# What comes last in the message of a timeout.
+# The last part of a timeout's message.
 _GAVE_UP = "; gave up after "
 
-# Without a descriptor to wait on, time alone says when to look again.
+# With these errors there is no descriptor to wait on, so we look again after a while.
 _NO_DESCRIPTOR = (-errno.EMFILE, -errno.ENFILE, -errno.ENOMEM)
 
 
@@ -33,9 +33,9 @@ class Participant:
         self.handle = handle
         self._name = name
         self._retry = retry
-        self._turn = Line()  # for the time of an acquire, or of a write with its own hold
-        self._tasks = Line()  # tasks that wait to hold this object, the first of them for its release
-        self._unreleased = False  # a write could not release its own hold
+        self._turn = Line()  # a turn lasts for an acquire, or for a write with its own hold
+        self._tasks = Line()  # tasks that wait to hold this object; the first of them waits for its release
+        self._unreleased = False  # whether a write could not release its own hold
 
     async def acquire(self, waiter: Waiter, seconds: float) -> None:
         deadline = Deadline(seconds)
@@ -64,8 +64,8 @@ class Participant:
                 try:
                     return await self._commit_in_turn(pointer, waiter, deadline, write, slow)
                 except _Overtaken as lost:
-                    # Not written; or written, but perhaps to a journal that a thief has replaced by an older copy: once
-                    # more. What is there twice is read once.
+                    # Not written; or written, but perhaps to a journal that a thief has replaced by an older copy. So
+                    # write again: an entry that is there twice is read once.
                     if overtaken == OVERTAKEN:
                         raise lost.error from None
                     overtaken += 1
@@ -78,7 +78,7 @@ class Participant:
         if handle.closed:
             handle.refuse_closed()
         try:
-            holder = handle.holders.pop()  # of several threads that release, one
+            holder = handle.holders.pop()  # if several threads release, only one gets it
         except IndexError:
             raise _errors.from_code(_abi.JLOCK_ENOTHELD) from None
         try:
@@ -138,7 +138,7 @@ class Participant:
                     self._let_go(pointer)
                     raise _Overtaken.or_else(error) from None
                 if isinstance(error, _errors.AcquireTimeoutError):
-                    # The handle's own timeout is 0: the caller's hold was released in between, by another thread.
+                    # The handle's own timeout is 0, so another thread has released the caller's hold in between.
                     raise _Overtaken(error) from None
                 raise
             if own:
@@ -151,7 +151,7 @@ class Participant:
             self._turn.leave(waiter)
 
     async def _obtain(self, pointer: ctypes.c_void_p, waiter: Waiter, deadline: Deadline, for_caller: bool) -> bool:
-        """With the turn: acquire the lock. False: a caller holds it already, through this same object."""
+        """Acquire the lock, in one's turn. Returns False if a caller already holds it through this same object."""
         rc: Optional[int] = None
         try:
             self._release_the_unreleased(pointer)
@@ -169,7 +169,7 @@ class Participant:
             self.handle.check(rc or 0)
             return True
         except BaseException:
-            # A signal handler may have raised between the library's return and the assignment.
+            # rc may be None: a signal handler may have raised between the library's return and the assignment.
             if rc in (None, 0, -errno.EINPROGRESS):
                 self._undo(pointer, waiter)
             raise
@@ -182,14 +182,14 @@ class Participant:
             await waiter.readable(self.handle.check(descriptor))
 
     def _undo(self, pointer: ctypes.c_void_p, waiter: Waiter) -> None:
-        """Nothing stays in line, and nothing is held that was not held before."""
+        """Leave the line, and hold nothing that was not held before."""
         _abi.lib.jlock_cancel(pointer)
         while _abi.lib.jlock_acquire_poll(pointer) == -errno.EINPROGRESS:
             _abi.lib.jlock_cancel(pointer)
         if waiter in self.handle.holders:
             self.handle.holders.remove(waiter)
         if not self.handle.holders:
-            self._let_go(pointer)  # refused if the acquire had come to nothing
+            self._let_go(pointer)  # refused if the acquire had not succeeded
 
     def _let_go(self, pointer: ctypes.c_void_p) -> int:
         rc: int = _abi.lib.jlock_release(pointer)
@@ -203,7 +203,7 @@ class Participant:
                 self.handle.check(rc)
 
     def _check_release(self, rc: int) -> None:
-        """After a write that succeeded."""
+        """Check the result of the release after a write that succeeded."""
         try:
             self.handle.check(rc)
         except OSError as error:
@@ -219,13 +219,13 @@ class Participant:
         self._refuse_cancelled(waiter)
         left = deadline.left()
         if left == 0:
-            what = "held through this same object" if self.handle.holders else "another call on this object acquires it"
+            what = "held through this same object" if self.handle.holders else "another call on this object is acquiring it"
             raise self._timed_out(f"{self._name}: {what}", deadline)
         await waiter.woken(left)
         self._refuse_cancelled(waiter)
 
     def _timed_out(self, message: str, deadline: Deadline) -> OSError:
-        # The library says how long it waited itself. The caller has also waited for the turn.
+        # The library says how long it has waited itself. The caller has also waited for its turn.
         head, _, tail = message.rpartition(_GAVE_UP)
         return _errors.from_code(-errno.ETIMEDOUT, f"{head or tail}{_GAVE_UP}{deadline.seconds:.1f} s")
 
@@ -234,14 +234,14 @@ class Participant:
             raise _errors.from_code(-errno.ECANCELED, f"{self._name}: cancelled")
 
     def _refuse_deadlock(self, waiter: Waiter) -> None:
-        """Held through this object: a task waits for its turn, unless it waits for itself."""
+        """The lock is held through this object: a task waits for its turn, unless it would wait for itself."""
         itself = waiter.task is not None and any(holder.task is waiter.task for holder in self.handle.holders)
         if itself or not isinstance(waiter, TaskWaiter):
-            raise _errors.from_code(-errno.EDEADLK, f"{self._name}: this object holds the lock already")
+            raise _errors.from_code(-errno.EDEADLK, f"{self._name}: this object already holds the lock")
 
 
 class _Overtaken(Exception):
-    """The lock was taken away from a write that had acquired it by itself."""
+    """A write that had acquired the lock by itself lost it."""
 
     def __init__(self, error: OSError) -> None:
         self.error = error

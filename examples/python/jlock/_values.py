@@ -1,4 +1,4 @@
-"""Arguments as C needs them. ctypes would cut a number that is too large and take a bool for one; this refuses both."""
+"""Arguments as C needs them. ctypes would truncate a number that is too large and accept a bool; this refuses both."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Union
 
 Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 
-# Paths are bytes; those that are not UTF-8 come back as they went in, as in the os module.
+# Paths are bytes. Those that are not UTF-8 come back as they went in, as in the os module.
 ENCODING = ("utf-8", "surrogateescape")
 
 INT32_MAX = 2**31 - 1
@@ -43,7 +43,7 @@ def limit(value: Any) -> float:
 
 
 def milliseconds(value: Any, name: str) -> int:
-    """Of an option; rounded up, so that a short time does not become none."""
+    """An option's value, rounded up so that a short time does not become none."""
     number = seconds(value, name) * 1000
     if not 0 <= number <= UINT32_MAX:
         raise ValueError(f"{name}: {value} is not between 0 and {UINT32_MAX // 1000} seconds")
@@ -61,8 +61,8 @@ def descriptor(value: int) -> int:
 def name(path: Union[Path, Any]) -> str:
     """A path as text."""
     text = os.fsdecode(path)
-    if not text:  # which os.path.abspath would take for the working directory
+    if not text:  # os.path.abspath would take it for the working directory
         raise ValueError("empty path")
-    if "\0" in text:  # C would open what stands before it
+    if "\0" in text:  # C would use only what comes before it
         raise ValueError("embedded null byte")
     return text

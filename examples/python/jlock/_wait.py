@@ -1,4 +1,4 @@
-"""How a call waits: a thread blocks, a task is suspended. And the line in which the calls on one object wait."""
+"""How a call waits: a thread blocks, a task is suspended. Also the line in which the calls on one object wait."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Deadline:
         return max(0.0, self._end - time.monotonic())
 
     def milliseconds(self) -> int:
-        """What is left, for the library: rounded up; negative, which is forever, if it is more than 24 days."""
+        """The time left, for the library: rounded up, and negative (forever) if it is more than 24 days."""
         left = self.left() * 1000
         return math.ceil(left) if left < INT32_MAX else -1
 
@@ -40,7 +40,7 @@ def _current_task() -> Optional[asyncio.Task[Any]]:
 
 
 class Waiter(abc.ABC):
-    """One call that may wait. Its methods return too early rather than too late: look again after each."""
+    """One call that may wait. Its methods may return too early: check the condition again after each."""
 
     def __init__(self) -> None:
         self.cancelled = False
@@ -49,11 +49,11 @@ class Waiter(abc.ABC):
 
     @abc.abstractmethod
     def wake(self) -> None:
-        """End `woken`, or the next one. From any thread, and from a signal handler."""
+        """End the `woken` in progress, or the next one. Works from any thread, and from a signal handler."""
 
     @abc.abstractmethod
     async def woken(self, seconds: float) -> None:
-        """Wait for `wake`, no longer than this."""
+        """Wait for `wake`, no longer than this many seconds."""
 
     @abc.abstractmethod
     async def readable(self, descriptor: int) -> None:
@@ -61,16 +61,16 @@ class Waiter(abc.ABC):
 
     @abc.abstractmethod
     async def run(self, function: Callable[[], T]) -> T:
-        """Call a function that may take as long as a disk does."""
+        """Call a function that may have to wait for a disk."""
 
 
-# A signal ends the sleep of the main thread, whose handler then runs. But one that arrives after Python last looked for
-# signals, and before the system call begins, does not: so the main thread looks again after so many seconds.
+# A signal ends the main thread's sleep, and then its handler runs. But a signal that arrives after Python last looked for
+# signals, and before the system call begins, does not. So the main thread looks again after this many seconds.
 LOOK_FOR_SIGNALS = 1.0
 
 
 class ThreadWaiter(Waiter):
-    """Blocks, so that its coroutines never suspend: `run_blocking` runs them. A signal handler that raises ends it."""
+    """Blocks, so its coroutines never suspend, and `run_blocking` runs them. A signal handler that raises ends the wait."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,21 +89,21 @@ class ThreadWaiter(Waiter):
         self._gate.acquire(timeout=seconds if seconds < threading.TIMEOUT_MAX else -1)
 
     async def readable(self, descriptor: int) -> None:
-        if not hasattr(select, "poll"):  # eventlet has taken it away, and has made `select` its own
+        if not hasattr(select, "poll"):  # eventlet has removed it, and replaced `select` by its own
             select.select([descriptor], [], [], None if self._longest == math.inf else self._longest)
             return
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
         found = poll.poll(None if self._longest == math.inf else self._longest * 1000)
         if any(events & select.POLLNVAL for _, events in found):
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))  # else this would be called again and again
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))  # or the caller would spin
 
     async def run(self, function: Callable[[], T]) -> T:
         return function()
 
 
 class TaskWaiter(Waiter):
-    """Suspends the task; the event loop goes on."""
+    """Suspends the task; the event loop keeps running."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class TaskWaiter(Waiter):
     def wake(self) -> None:
         try:
             self._loop.call_soon_threadsafe(self._event.set)
-        except RuntimeError:  # the loop is closed, and nobody waits there any more
+        except RuntimeError:  # the loop is closed, so nobody waits there any more
             pass
 
     async def woken(self, seconds: float) -> None:
@@ -137,19 +137,19 @@ class TaskWaiter(Waiter):
     async def run(self, function: Callable[[], T]) -> T:
         running = self._loop.run_in_executor(None, function)
         cancelled: Optional[BaseException] = None
-        while not running.done():  # what has been begun is finished, whatever happens to the task
+        while not running.done():  # what has begun must finish, whatever happens to the task
             try:
                 await asyncio.wait([running])
             except asyncio.CancelledError as error:
                 cancelled = error
         if cancelled is not None:
-            running.exception()  # seen
+            running.exception()  # marks it as retrieved
             raise cancelled
         return running.result()
 
 
 def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that waits only by a `ThreadWaiter`."""
+    """Run a coroutine that waits only with a `ThreadWaiter`."""
     try:
         coroutine.send(None)
     except StopIteration as result:
@@ -159,10 +159,10 @@ def run_blocking(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class Line:
-    """First come, first served: it is the turn of the first."""
+    """First come, first served: the first in line has its turn."""
 
     def __init__(self) -> None:
-        self._mutex = threading.RLock()  # re-entrant, because a signal handler may come in between
+        self._mutex = threading.RLock()  # re-entrant, because a signal handler may interrupt
         self._line: collections.deque[Waiter] = collections.deque()
 
     def __bool__(self) -> bool:
@@ -170,9 +170,9 @@ class Line:
 
     def join(self, waiter: Waiter) -> None:
         with self._mutex:
-            # A thread cannot wait for what only this thread can go on with: a task, or a call that a signal interrupted.
+            # A thread cannot wait for what only it can continue: a task, or a call that a signal interrupted.
             if isinstance(waiter, ThreadWaiter) and any(other.thread == waiter.thread for other in self._line):
-                raise _errors.from_code(-errno.EDEADLK, "this thread is in another call that acquires on this object")
+                raise _errors.from_code(-errno.EDEADLK, "this thread is already in a call that acquires on this object")
             self._line.append(waiter)
 
     def is_turn_of(self, waiter: Waiter) -> bool:
@@ -180,7 +180,7 @@ class Line:
             return bool(self._line) and self._line[0] is waiter
 
     def leave(self, waiter: Waiter) -> None:
-        """Nothing happens if it is not in line."""
+        """Leave the line; harmless if the waiter is not in it."""
         with self._mutex:
             if waiter in self._line:
                 self._line.remove(waiter)

@@ -21,7 +21,7 @@ from jlock import Lock, _abi
 PYTHON = pathlib.Path(__file__).resolve().parents[1]
 ROOT = PYTHON.parents[1]
 
-# Seconds after which a test fails that would otherwise hang. What works is far quicker, on however busy a machine.
+# A test that would otherwise hang fails after this many seconds. A test that works needs far less, however busy the machine.
 HANG = 600
 
 HOLD = """
@@ -61,7 +61,7 @@ def directory(tmp_path: pathlib.Path) -> pathlib.Path:
 
 @pytest.fixture
 def hold(directory: pathlib.Path) -> Hold:
-    """`with hold() as process:` another process holds the lock of `directory`, until the end or until killed."""
+    """`with hold() as process:` another process holds the lock of `directory`, until the block ends or it is killed."""
 
     @contextlib.contextmanager
     def holding() -> Iterator[subprocess.Popen[str]]:
@@ -95,7 +95,7 @@ def joined(thread: threading.Thread) -> None:
 
 
 def acquires(lock: Lock) -> bool:
-    """Whether an acquire is in progress on this object, in the library. (Only while another one holds the lock.)"""
+    """Whether an acquire is in progress in the library on this object. (Use only while another one holds the lock.)"""
     rc: int = _abi.lib.jlock_acquire_poll(lock._handle._pointer[0])
     assert rc in (-errno.EINPROGRESS, -errno.EINVAL)
     return rc == -errno.EINPROGRESS
@@ -117,7 +117,7 @@ def leftovers(directory: pathlib.Path) -> list[str]:
 
 
 def steal(directory: pathlib.Path) -> None:
-    """Take the lock away as a shipped peer does: its own stamp, renamed over the lock."""
+    """Take the lock away as a shipped peer does, by renaming its own stamp over the lock."""
     nonce = f"{os.getpid()}-0123456789abcdef"
     stamp = directory / f"changes.journal.lock.{nonce}.tmp"
     stamp.write_text(f"{os.getpid()}\n{nonce}\n")

@@ -1,4 +1,4 @@
-"""The lock for asyncio: the loop goes on while a task waits, and no thread is needed."""
+"""The lock for asyncio: the loop keeps running while a task waits, and no thread is needed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STAMP = 1_700_000_000_000
 
 
 def soon(main: Coroutine[Any, Any, None]) -> None:
-    """Run a test, which would otherwise hang when it fails."""
+    """Run a test with a time limit, because it would otherwise hang instead of failing."""
 
     async def bounded() -> None:
         await asyncio.wait_for(main, HANG)
@@ -80,7 +80,7 @@ def test_the_loop_goes_on_while_a_task_waits_and_no_thread_is_started(directory:
 
 
 def test_a_wait_is_one_acquire(directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wait made of several would lose its place in line with each."""
+    """If a wait consisted of several acquires, it would lose its place in line with each."""
     starts: list[int] = []
 
     def start(original: Callable[..., int], pointer: object, ms: int) -> int:

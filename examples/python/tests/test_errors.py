@@ -29,7 +29,7 @@ except OSError as error:
     print(error.errno, type(error).__name__, error)
 """
 
-# By descriptor, so that only the directory's own mode counts; root may write anywhere, so be somebody else.
+# By descriptor, so that only the directory's own mode counts; and as another user, because root may write anywhere.
 DENIED = """
 import os, sys
 from jlock import Journal

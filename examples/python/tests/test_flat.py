@@ -1,4 +1,4 @@
-"""Memory and descriptors stay flat, however often."""
+"""Memory and descriptors stay flat, however often a call is repeated."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def descriptors() -> int:
 
 
 def in_use() -> int:
-    """Bytes that the library has allocated, with a little of Python's own."""
+    """Bytes that the library has allocated, plus a little of Python's own."""
     try:
         mallinfo2 = ctypes.CDLL(None).mallinfo2
     except AttributeError:
@@ -46,10 +46,10 @@ def in_use() -> int:
 
 
 def flat(operation: Callable[[], object]) -> None:
-    """Fails if a call keeps 200 bytes, or any of them a descriptor."""
+    """Fails if each call keeps 200 bytes, or any call keeps a descriptor."""
     for _ in range(TIMES // 10):
-        operation()  # what is kept for good is kept by now
-    gc.collect()  # the other tests' handles
+        operation()  # what is allocated once and kept is allocated by now
+    gc.collect()  # frees the other tests' handles
 
     def growth(measure: Callable[[], int]) -> int:
         gc.collect()
@@ -132,7 +132,7 @@ def test_waits_of_tasks(directory: pathlib.Path) -> None:
         loop.close()
 
 
-# `make prove` asks for a million. What each kept would add up: a pointer each is 8 MB then, and a short text now.
+# `make prove` asks for a million operations. What each kept would add up: a pointer to 8 MB, and here a short text shows.
 OPERATIONS = int(os.environ.get("JLOCK_OPERATIONS", "3000"))
 
 

@@ -153,7 +153,7 @@ def test_a_timestamp_that_is_not_one_is_refused(
 
 def test_a_timestamp_may_be_as_large_as_the_format_has_room_for(directory: pathlib.Path) -> None:
     class Number:
-        """As numpy's are."""
+        """Like numpy's numbers."""
 
         def __index__(self) -> int:
             return 2**63 - 1
@@ -213,7 +213,7 @@ def test_with_sync_the_same_is_written(directory: pathlib.Path) -> None:
 
 
 class Overtaken:
-    """The first few times, the lock is taken away while an append is under way, and is free again after it."""
+    """The first few times, take the lock away during an append; it is free again afterwards."""
 
     def __init__(self, directory: pathlib.Path, times: int) -> None:
         self.directory, self.times = directory, times
@@ -287,12 +287,12 @@ def test_a_release_that_fails_after_the_write_is_reported_and_done_before_the_ne
 def test_an_append_whose_hold_another_thread_releases_acquires_by_itself(
     directory: pathlib.Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And waits for it as always, if somebody else is quicker."""
+    """It waits for the lock as always, if somebody else is quicker."""
     other = Lock(directory)
     appended: list[int] = []
 
     def append(original: Callable[..., int], *arguments: object) -> int:
-        if not appended:  # the moment between the look at the hold and the write
+        if not appended:  # the moment between the check of the hold and the write
             journal.release()
             other.acquire()
         appended.append(original(*arguments))

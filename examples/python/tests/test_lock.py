@@ -1,4 +1,4 @@
-"""The lock: who is kept out, who is told, and what is left."""
+"""The lock: who is kept out, who learns of what, and what is left behind."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Interrupted(Exception):
 
 
 class Outcome:
-    """What came of a call in another thread."""
+    """The outcome of a call in another thread."""
 
     def __init__(self, function: Callable[[], object]) -> None:
         self.value: object = None
@@ -111,7 +111,7 @@ def test_a_holder_that_was_killed_is_taken_over_from(directory: pathlib.Path, ho
         assert lock.recovered
 
 
-def test_who_loses_the_lock_is_told_and_leaves_the_new_one_alone(directory: pathlib.Path) -> None:
+def test_a_holder_that_loses_the_lock_learns_of_it_and_leaves_the_new_one_alone(directory: pathlib.Path) -> None:
     lock = Lock(directory)
     lock.acquire()
     steal(directory)
@@ -131,7 +131,7 @@ def test_release_and_refresh_need_the_lock(directory: pathlib.Path) -> None:
             function()
 
 
-def test_acquiring_twice_is_a_deadlock_told_at_once(directory: pathlib.Path) -> None:
+def test_acquiring_twice_is_a_deadlock_reported_at_once(directory: pathlib.Path) -> None:
     with Lock(directory) as lock:
         with pytest.raises(OSError) as caught:
             lock.acquire()
@@ -166,7 +166,7 @@ def test_an_exception_in_the_block_releases(directory: pathlib.Path) -> None:
 
 
 def test_an_interrupted_acquire_never_leaves_the_lock_held(directory: pathlib.Path) -> None:
-    """The signal comes while the library waits, the lock is had, and only then does the handler run."""
+    """The signal comes while the library waits; the lock is acquired, and only then does the handler run."""
 
     def handler(number: int, frame: object) -> None:
         raise Interrupted
@@ -187,7 +187,7 @@ def test_an_interrupted_acquire_never_leaves_the_lock_held(directory: pathlib.Pa
 
             timer = threading.Timer(0.01, act)
             with pytest.raises(Interrupted):
-                timer.start()  # in here: on a busy machine the signal may come before the next line
+                timer.start()  # inside the try: on a busy machine the signal may come before the next line
                 waiter.acquire()
             assert interrupted.wait(10)
             assert waiter.inspect().state is State.FREE
@@ -276,14 +276,14 @@ def test_a_waiting_thread_lets_the_others_run(directory: pathlib.Path) -> None:
     holder, waiter = Lock(directory), Lock(directory, timeout=-1)
     holder.acquire()
     outcome = Outcome(waiter.acquire)
-    until(lambda: acquires(waiter), "the thread waits")  # for ever, if it kept the GIL
+    until(lambda: acquires(waiter), "the thread waits")  # would never come true if it kept the GIL
     holder.release()
     assert outcome.get() is None
 
 
 @pytest.fixture
 def deaf(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """The library's descriptor never becomes readable. The event: somebody waits for it."""
+    """The library's descriptor never becomes readable. The event says that somebody waits for it."""
     waits = threading.Event()
     read, write = os.pipe()
 
@@ -298,7 +298,7 @@ def deaf(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 
 def interrupted(deaf: threading.Event, call: Callable[[], object]) -> None:
-    """Make a call that waits, and end it by Ctrl-C."""
+    """Make a call that waits, and end it with Ctrl-C."""
     main = threading.main_thread().ident
     assert main is not None
 
@@ -319,7 +319,7 @@ def test_ctrl_c_ends_a_wait_and_leaves_the_line(directory: pathlib.Path, deaf: t
         interrupted(deaf, lock.acquire)
         assert not acquires(lock)
         assert lock.inspect().state is State.HELD
-    with lock:  # it is as it was
+    with lock:  # it still works
         pass
 
 
@@ -364,7 +364,7 @@ def test_an_exception_between_two_steps_leaves_nothing_held(
 def test_a_descriptor_that_the_program_closed_is_an_error_and_no_endless_loop(
     directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed = fcntl.fcntl(0, fcntl.F_DUPFD, 200)  # a number that is not given out again soon
+    closed = fcntl.fcntl(0, fcntl.F_DUPFD, 200)  # a number that will not be used again soon
     os.close(closed)
     with Lock(directory):
         waiter = Lock(directory, timeout=math.inf)
@@ -414,9 +414,9 @@ def test_a_call_waits_for_its_turn_no_longer_than_its_own_timeout(directory: pat
         outcome = Outcome(lock.acquire)
         until(lambda: acquires(lock), "the thread waits")
         assert not lock.try_acquire()
-        with pytest.raises(AcquireTimeoutError, match=r"another call on this object acquires it; gave up after \d+\.\d s"):
+        with pytest.raises(AcquireTimeoutError, match=r"another call on this object is acquiring it; gave up after \d+\.\d s"):
             lock.acquire(timeout=0.1)
-        assert lock.inspect().state is State.HELD  # inspect waits for nobody
+        assert lock.inspect().state is State.HELD  # inspect does not wait
         assert not outcome.there
         lock.cancel()
         assert isinstance(outcome.get(), WaitCancelledError)
@@ -593,7 +593,7 @@ def test_a_closed_lock_is_collected_without_a_warning(directory: pathlib.Path) -
     assert [warning for warning in caught if "jlock" in str(warning.message) or "Lock" in str(warning.message)] == []
 
 
-# ------------------------------------------------------------------------------------------------------- what it reports
+# ------------------------------------------------------------------------------------------------------------ reports
 
 
 def test_inspect_says_who_holds(directory: pathlib.Path, hold: Hold) -> None:

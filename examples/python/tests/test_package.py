@@ -1,4 +1,4 @@
-"""The module as others get it: typed, installed with pip, and the programs beside it."""
+"""The module as users get it: typed, installed with pip, and with the programs beside it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ with jlock.Lock(sys.argv[1]):
 def install(
     tmp_path: pathlib.Path, source: pathlib.Path, *options: str, **variables: str
 ) -> tuple[pathlib.Path, pathlib.Path]:
-    """Install with pip into a virtual environment, without a network: the module and library that a program loads."""
+    """Install with pip into a virtual environment, without a network. Returns the module and library that a program loads."""
     venv = tmp_path / "venv"
     inherited = {name: value for name, value in os.environ.items() if name not in ("JLOCK_LIBRARY", "PYTHONPATH")}
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)

@@ -24,7 +24,7 @@ EACH = 50
 
 
 def work(journal: Journal, name: int) -> bool:
-    """The worker's part; under spawn the journal was pickled, and is another handle here."""
+    """The worker's part. Under spawn the journal was pickled, so it is another handle here."""
     for number in range(EACH):
         with journal:
             marker = os.open(os.path.join(str(journal.directory), "marker"), os.O_CREAT | os.O_EXCL)
@@ -46,7 +46,7 @@ def check(directory: pathlib.Path) -> None:
     assert leftovers(directory) == []
 
 
-# Python 3.12 warns of fork beside threads, even of a pool's own.
+# Python 3.12 warns about fork in a process with threads, even a pool's own.
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_forked_workers_that_open_their_own_exclude_each_other(directory: pathlib.Path) -> None:
     with multiprocessing.get_context("fork").Pool(WORKERS) as pool:
@@ -104,7 +104,7 @@ def test_a_child_may_close_while_the_parents_other_thread_waits(directory: pathl
     until(lambda: acquires(waiter), "the thread waits")
 
     def child() -> int:
-        with pytest.raises(ForkedError):  # without a look at the mutex, which that thread may hold for ever here
+        with pytest.raises(ForkedError):  # without touching the mutex, which that thread may hold forever here
             waiter.inspect()
         waiter.close()
         holder.close()
@@ -179,13 +179,13 @@ def test_the_end_of_the_interpreter_releases(directory: pathlib.Path) -> None:
     assert leftovers(directory) == []
 
 
-# A daemon thread waits for the lock when the interpreter ends, or comes to it only then.
+# A daemon thread is waiting for the lock when the interpreter ends, or begins to wait only then.
 DAEMON = """
 import atexit, math, sys, threading
 
 waits, ends = threading.Event(), threading.Event()
 
-@atexit.register  # before jlock's own: it is called after it
+@atexit.register  # registered before jlock's own, so it is called after it
 def go_on():
     ends.set()
     thread.join(0.1)
@@ -220,7 +220,7 @@ import atexit, sys, threading
 
 began, ended = threading.Event(), threading.Event()
 
-@atexit.register  # the first, so it comes after all others
+@atexit.register  # registered first, so it is called after all others
 def last():
     ended.set()
     thread.join()
@@ -252,7 +252,8 @@ def test_what_a_daemon_thread_reads_is_not_freed_under_it_at_the_end_of_the_inte
 
 
 def test_what_a_daemon_thread_holds_is_not_released_before_it_dies(directory: pathlib.Path) -> None:
-    """It still works on what the lock protects. So the next holder takes over, and learns that it may be half done."""
+    """It is still working on what the lock protects. So the next holder takes over, and learns that the work may be half
+    done."""
     code = """
 import sys, threading, jlock
 
@@ -280,7 +281,7 @@ if sys.version_info >= (3, 13):
     create = interpreters.create
 else:
     import _xxsubinterpreters as interpreters
-    def create():  # ctypes cannot be loaded into an isolated one
+    def create():  # ctypes cannot be loaded into an isolated interpreter
         return interpreters.create(isolated=False)
 
 code = "import sys; sys.path[:0] = " + repr(sys.path) + "; directory = " + repr(sys.argv[1])

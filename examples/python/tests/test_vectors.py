@@ -21,7 +21,7 @@ from .conftest import HANG, ROOT, lock_file
 
 VECTORS = ROOT / "tests" / "vectors"
 SETTLE = 0.1
-KINDS: dict[Optional[str], tuple[Peer, Optional[State]]] = {  # of a lock of 10 s without a living PID
+KINDS: dict[Optional[str], tuple[Peer, Optional[State]]] = {  # for a lock that is 10 s old and has no living PID
     None: (Peer.NONE, State.FREE),
     "library": (Peer.LIBRARY, None),
     "shipped": (Peer.SHIPPED, None),
@@ -37,7 +37,7 @@ OTHERS: dict[str, Callable[[pathlib.Path], None]] = {
 
 Vector = dict[str, Any]
 
-# What this program knows; anything else in them is an error, so that it does not pass unnoticed.
+# The members that this program knows. Any other in a vector is an error, so that none is silently ignored.
 KNOWN = {
     "stamps": {"text", "base64", "kind", "pid", "nonce", "fields"},
     "journals": {"text", "base64", "timestamp", "changed", "deleted"},
@@ -49,7 +49,7 @@ KNOWN_OF_FILES = {"name", "text", "base64", "age_s", "flock", "writer", "same_as
 
 
 def vectors(name: str) -> pytest.MarkDecorator:
-    """One test for each."""
+    """One test for each vector."""
     found: list[Vector] = json.loads((VECTORS / f"{name}.json").read_bytes())
     assert found, name
     for vector in found:
@@ -131,7 +131,7 @@ def test_append(vector: Vector, there: pathlib.Path) -> None:
     with contextlib.ExitStack() as kept:
         if before is not None:
             file.write_bytes(unpack(before))
-            stood = kept.enter_context(open(file))  # so that its inode is no other's
+            stood = kept.enter_context(open(file))  # so that no other file gets its inode
         if "stamp" in vector:
             Journal(there).append_stamped(changed, timestamp_ms=vector["stamp"])
         else:
@@ -146,7 +146,7 @@ def test_append(vector: Vector, there: pathlib.Path) -> None:
 
 @pytest.fixture(scope="module")
 def here() -> dict[str, object]:
-    """What the placeholders stand for; what lives is the process that started this one."""
+    """What the placeholders stand for. The living process is the one that started this one."""
     with subprocess.Popen(["true"]) as ended:
         pass
     living = os.getppid()
@@ -192,12 +192,12 @@ def look(lock: Lock, expected: Optional[Vector], here: dict[str, object]) -> Non
 
 
 def names(directory: pathlib.Path) -> set[str]:
-    """What stands in the directory, and in those within."""
+    """What is in the directory, and in its subdirectories."""
     return {str(path.relative_to(directory)) for path in directory.rglob("*")}
 
 
 class Stood:
-    """What was at the lock's name, kept open, so that its inode is no other's."""
+    """What was at the lock's name, kept open so that no other file gets its inode."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
@@ -205,7 +205,7 @@ class Stood:
         self.before = self.now()
 
     def now(self) -> Optional[tuple[int, bytes]]:
-        """The inode and, of a file, the content."""
+        """The inode and, for a file, the content."""
         if not os.path.lexists(self.path):
             return None
         return self.path.lstat().st_ino, self.path.read_bytes() if self.path.is_file() else b""
@@ -216,7 +216,7 @@ class Stood:
 
 
 def how(lock: Lock, stood: Stood) -> str:
-    """What an acquire came to, in the words of the vectors."""
+    """How an acquire ended, in the words of the vectors."""
     began = time.monotonic()
     try:
         lock.acquire()

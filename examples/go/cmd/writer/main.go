@@ -1,9 +1,9 @@
-// Writer appends each path that stdin names to a journal:
+// Writer appends each path on standard input to a journal:
 //
 //	writer DIR PREFIX < paths
 //
-// Every entry is PREFIX/path, every tenth also stamps the header. It says "ack <entry>" once an entry is in the
-// journal, and at the end "wait <milliseconds>", the longest that one call took.
+// Every entry is PREFIX/path; every tenth also stamps the header. It prints "ack <entry>" once an entry is in the
+// journal, and at the end "wait <milliseconds>", the time that the longest call took.
 package main
 
 import (

@@ -1,2 +1,2 @@
-// Package none stands in for the library where this module brings none: its header says what to do.
+// Package none stands in for the library if this module brings none for a system: its header says what to do.
 package none
