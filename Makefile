@@ -55,7 +55,7 @@ lint: mutants-check
 	cargo fmt --check
 	cargo clippy --quiet --all-targets --features seam -- -D warnings
 	cargo clippy --quiet --lib --features installed -- -D warnings
-	cargo clippy --quiet --package jlock -- -D warnings
+	cargo clippy --quiet --package jlock --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
 	shellcheck -x mk/*.sh tests/vm/init tests/loaded.sh tests/coverage/*.sh tests/interop/*.sh tests/debian/*.sh tests/dist/run.sh packaging/*.sh packaging/debian/tests/c-claims packaging/debian/tests/command tests/packages/*.sh examples/go/lib/fill.sh benches/*.sh fuzz/run.sh tests/sanitize/*.sh \
 	    cli/completions/jlock.bash .ci/run
@@ -72,7 +72,7 @@ test-python: library lint-locks
 	cd tests/places && $(CURDIR)/$(PYTHON) -m mypy --strict places.py table.py
 	cd tests/mutants && $(CURDIR)/$(PYTHON) -m mypy --strict run.py all.py
 	cd tests/vm && MYPYPATH=../places $(CURDIR)/$(PYTHON) -m mypy --strict *.py
-	$(PYTHON) -m mypy --strict packaging/copyright.py
+	$(PYTHON) -m mypy --strict packaging/copyright.py mk/prove.py
 	cd tests/packages && $(CURDIR)/$(PYTHON) -m mypy --strict parts.py row.py
 	cd tests/cross && MYPYPATH=../places $(CURDIR)/$(PYTHON) -m mypy --strict cross.py
 	cd benches && $(CURDIR)/$(PYTHON) -m mypy --strict bench.py page.py
@@ -99,7 +99,7 @@ demo: deps demo-build ## five languages and one shipped peer write one journal w
 .PHONY: demo-build
 demo-build: library
 	@mkdir -p target/demo
-	@cargo build --quiet --release --example writer
+	@cargo build --quiet --release --package jlock --example writer
 	@$(CC) -O2 -Wall -Wextra -Iinclude examples/c/writer.c target/release/libjlock.a -o target/demo/writer-c
 	@sh examples/go/lib/fill.sh
 	@cd examples/go && go build -o ../../target/demo/writer-go ./cmd/writer

@@ -6,17 +6,20 @@ The long fuzzing runs beside the other steps, in the time that they leave idle.
     prove.py [STEP…]     runs all steps, or these; the table is target/prove/table.md
     prove.py --page      puts that table into docs/proof.md, between its two markers
 
+The table has the last run of each step, and says which were not run.
+
 Everything random comes from one seed: JLOCK_SEED or, if that is not set, a new one, which is printed. The same seed gives
 the same run. Each step gets it in its environment; without it, the tests use a fixed seed.
 
 A step prints its figures as lines `figure: NAME = NUMBER`; those with the same name are added up. The output of each step
-stays in target/prove/STEP.log.
+stays in target/prove/STEP.log, and its outcome in STEP.json.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 import os
 import platform
 import re
@@ -95,12 +98,13 @@ STEPS = [
 ]
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Outcome:
-    step: Step
     figures: dict[str, int]
     seconds: float
     passed: bool
+    # When and where, and from which seed.
+    run: str
 
 
 def run(step: Step) -> Outcome:
@@ -120,13 +124,18 @@ def run(step: Step) -> Outcome:
     figures: dict[str, int] = {}
     for name, number in FIGURE.findall(text):
         figures[name] = figures.get(name, 0) + int(number)
-    outcome = Outcome(step, figures, time.monotonic() - begun, process.returncode == 0)
-    if not outcome.passed:
+    passed = process.returncode == 0 and bool(figures)
+    if process.returncode != 0:
         print(f"{step.name}: failed, see {log.relative_to(ROOT)}", *text.splitlines()[-40:], sep="\n")
     elif not figures:
-        outcome.passed = False
         print(f"{step.name}: printed no figure")
+    outcome = Outcome(figures, time.monotonic() - begun, passed, f"{machine()}, `JLOCK_SEED={SEED}`")
+    saved(step).write_text(json.dumps(dataclasses.asdict(outcome)))
     return outcome
+
+
+def saved(step: Step) -> Path:
+    return OUT / f"{step.name}.json"
 
 
 def machine() -> str:
@@ -141,15 +150,24 @@ def run_all(steps: list[Step]) -> list[Outcome]:
         return [in_turn[step.name] if step.name in in_turn else beside[step.name].result() for step in steps]
 
 
-def table(outcomes: list[Outcome], seconds: float) -> str:
+def table() -> str:
     lines = ["| proof | figure | |", "| --- | --- | ---: |"]
-    for outcome in outcomes:
-        what = outcome.step.what
+    runs: dict[str, list[str]] = {}
+    for step in STEPS:
+        what = step.what
+        if not saved(step).exists():
+            lines.append(f"| {what} | **not run** | |")
+            continue
+        outcome = Outcome(**json.loads(saved(step).read_text()))
+        runs.setdefault(outcome.run, []).append(step.name)
         for name, number in outcome.figures.items():
             lines.append(f"| {what} | {name} | {number:,} |")
             what = ""
         lines.append(f"| {what} | {'passed' if outcome.passed else '**failed**'} in | {clock(outcome.seconds)} |")
-    return "\n".join([*lines, "", f"`make prove`, {machine()}, `JLOCK_SEED={SEED}`: {clock(seconds)}.", ""])
+    lines.append("")
+    for run, names in runs.items():
+        lines.append(f"`make prove`, {run}: {', '.join(names)}.")
+    return "\n".join([*lines, ""])
 
 
 def clock(seconds: float) -> str:
@@ -164,9 +182,11 @@ def prove(names: list[str]) -> int:
     print(f"JLOCK_SEED={SEED}", flush=True)
     OUT.mkdir(parents=True, exist_ok=True)
     steps = [step for step in STEPS if not names or step.name in names]
-    begun = time.monotonic()
+    if not names:
+        for step in steps:
+            saved(step).unlink(missing_ok=True)
     outcomes = run_all(steps)
-    text = table(outcomes, time.monotonic() - begun)
+    text = table()
     TABLE.write_text(text)
     print(text)
     return 0 if all(outcome.passed for outcome in outcomes) else 1

@@ -44,6 +44,18 @@ impl Hook for Fuse {
     }
 }
 
+/// As the next peer is.
+struct AnotherProcess;
+
+impl Hook for AnotherProcess {
+    fn before(&mut self, _call: &'static str) -> Verdict {
+        Verdict::Proceed
+    }
+    fn process(&mut self) -> u64 {
+        1
+    }
+}
+
 /// An open handle, which is closed at the end.
 struct Open(Handle);
 
@@ -126,9 +138,12 @@ fn at_each_call(act: impl Fn(&Open) -> c_int) -> usize {
         // SAFETY: the handle is open.
         assert_eq!(unsafe { jlock_cancel(victim.0) }, JLOCK_EPANIC, "after call {at}");
         drop(victim);
+        // This process has swept, and does not sweep again for a while.
+        seam::install(AnotherProcess);
         let next = Open::new(&dir);
         assert_eq!(next.append(None), 0, "the next peer, after a panic at call {at}");
         drop(next);
+        seam::uninstall();
         assert_only_the_journal_is_left(&dir, at);
     }
     unreachable!("there are no more numbers")
