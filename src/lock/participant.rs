@@ -136,7 +136,8 @@ impl Participant {
     }
 
     fn unpark_all(&mut self) {
-        for parked in self.others.drain(..).chain(self.parked.take()).collect::<Vec<_>>() {
+        self.unpark();
+        while let Some(parked) = self.others.pop() {
             self.remove_private(parked);
         }
     }
