@@ -6,7 +6,8 @@ The long fuzzing runs beside the other steps, in the time that they leave idle.
     prove.py [STEP…]     runs all steps, or these; the table is target/prove/table.md
     prove.py --page      puts that table into docs/proof.md, between its two markers
 
-The table has the last run of each step, and says which were not run.
+The table has the last run of each step, and says which were not run. JLOCK_FUZZ_RUNS and VM_TURNS lower the bounds of the
+two longest.
 
 Everything random comes from one seed: JLOCK_SEED or, if that is not set, a new one, which is printed. The same seed gives
 the same run. Each step gets it in its environment; without it, the tests use a fixed seed.
@@ -85,11 +86,11 @@ STEPS = [
         "cd examples/node && node --test --test-name-pattern=thousands test/ending.test.js",
         {"JLOCK_OPERATIONS": "1000000"},
     ),
-    Step("fuzz", "Fuzz targets, coverage-guided, with AddressSanitizer", "chrt --idle 0 fuzz/run.sh runs 10000000", beside=True),
+    Step("fuzz", "Fuzz targets, coverage-guided, with AddressSanitizer", "chrt --idle 0 fuzz/run.sh runs ${JLOCK_FUZZ_RUNS:-10000000}", beside=True),
     Step("address", "AddressSanitizer", "tests/sanitize/run.sh address 500000"),
     Step("thread", "ThreadSanitizer", "tests/sanitize/run.sh thread 200000"),
     Step("valgrind", "valgrind", "tests/sanitize/run.sh valgrind"),
-    Step("vm", "Network file systems and FAT, in virtual machines", "make --no-print-directory test-vm VM_TURNS=2000"),
+    Step("vm", "Network file systems and FAT, in virtual machines", "make --no-print-directory test-vm VM_TURNS=${VM_TURNS:-2000}"),
     Step(
         "powercut",
         "Power cuts, and disks replayed at each flush",
