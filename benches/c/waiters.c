@@ -5,6 +5,7 @@
  * both in nanoseconds; the number of voluntary context switches meanwhile; and how many threads were served before one that had
  * begun to wait earlier. */
 
+#define _GNU_SOURCE /* gettid */
 #include <inttypes.h>
 #include <pthread.h>
 #include <sys/resource.h>
@@ -15,17 +16,33 @@
 struct waiter {
   struct jlock *lock;
   pthread_t thread;
-  long begun, served;
+  pid_t id;
+  long served;
 };
 
-static long begun, served;
+static long served;
 
 static void *wait_and_leave(void *given) {
   struct waiter *waiter = given;
+  __atomic_store_n(&waiter->id, gettid(), __ATOMIC_SEQ_CST);
   good(waiter->lock, jlock_acquire(waiter->lock));
   waiter->served = __atomic_add_fetch(&served, 1, __ATOMIC_SEQ_CST);
   good(waiter->lock, jlock_release(waiter->lock));
   return NULL;
+}
+
+/* Returns once the thread sleeps in its acquire, and so has its place in line. */
+static void wait_until_it_waits(struct waiter *waiter) {
+  for (;; usleep(100)) {
+    const pid_t id = __atomic_load_n(&waiter->id, __ATOMIC_SEQ_CST);
+    char path[64], state;
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", id);
+    FILE *stat = id ? fopen(path, "r") : NULL;
+    if (!stat) continue;
+    const int found = fscanf(stat, "%*d (%*[^)]) %c", &state);
+    fclose(stat);
+    if (found == 1 && state == 'S') return;
+  }
 }
 
 static int64_t cpu_ns(void) {
@@ -50,9 +67,8 @@ int main(int argc, char **argv) {
   good(holder, jlock_acquire(holder));
   for (long i = 0; i < count; i++) {
     waiters[i].lock = open_lock(argv[1], 0);
-    waiters[i].begun = ++begun;
     if (pthread_create(&waiters[i].thread, NULL, wait_and_leave, &waiters[i])) fail("pthread_create");
-    usleep(300); /* so that they begin in this order */
+    wait_until_it_waits(&waiters[i]);
   }
   const int64_t cpu = cpu_ns();
   usleep(hold_us);

@@ -142,7 +142,10 @@ impl Participant {
         }
         // This process was another user when it made the file: park another.
         if was_parked && parked.is_anothers() {
-            self.set_aside(parked);
+            match errno {
+                Errno::PERM | Errno::ACCESS => self.set_aside(parked),
+                _ => self.remove_private(parked),
+            }
             return Ok(Tried::Again);
         }
         // The parked file was swept (a shipped peer does so after 30 s), or its descriptor number is another file's by now:
