@@ -33,7 +33,7 @@ help: ## this list
 
 .PHONY: deps
 deps: ## installs what is missing (Debian, Ubuntu), with locked versions
-	@mk/deps.sh
+	@mk/deps.sh $(DEB_TOOLS)
 	@mk/deps-sanitize.sh
 	@test -x $(PYTHON) || python3 -m venv $(VENV)
 	@$(PYTHON) -m pip install --quiet --requirement mk/requirements.txt
@@ -42,8 +42,8 @@ deps: ## installs what is missing (Debian, Ubuntu), with locked versions
 
 # ---------------------------------------------------------------------------------------------------------- tests
 
-TEST := deps lint library test-abi test-rust fuzz sanitize test-python test-go test-node test-demo test-locks test-dist \
-    test-deb test-packages bench-smoke
+TEST := deps lint library test-abi test-rust -- test-python test-go test-node test-demo test-locks test-packages bench-smoke \
+    -- fuzz sanitize test-dist test-deb
 
 .PHONY: test
 test: ## all tests, every language; at the end it says how long each part took

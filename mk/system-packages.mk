@@ -1,10 +1,11 @@
 # Packages for Debian and Fedora, built from the tarball without a network; include it after dist.mk, whose variables it uses.
 
-PACKAGES := $(TARGET)/packages
+PACKAGES  := $(TARGET)/packages
+DEB_TOOLS := dpkg-buildpackage:dpkg-dev dh:debhelper lintian:lintian fakeroot:fakeroot
 
 .PHONY: deb
 deb: dist ## the Debian packages libjlock0, libjlock-dev and jlock: target/packages/*.deb
-	@mk/deps.sh dpkg-buildpackage:dpkg-dev dh:debhelper lintian:lintian fakeroot:fakeroot
+	@mk/deps.sh $(DEB_TOOLS)
 	@packaging/deb.sh $(TARBALL) $(PACKAGES)
 
 .PHONY: rpm
