@@ -41,7 +41,8 @@
  * Unusual surroundings. A handle that was opened by path follows the path, even while it waits. After chroot(), or once
  * the process may not search the path any more, it stays with the directory that it has open. A program may give up its
  * privileges or change its user at any time; if JLOCK_KEEPALIVE then cannot give a sign of life, the next call under the
- * hold says so. The umask applies to the files that the library makes, but their owner may always read and write them;
+ * hold says so. But in a sticky directory (like /tmp), release the lock as the user who acquired it: others cannot
+ * remove it. The umask applies to the files that the library makes, but their owner may always read and write them;
  * what root makes in somebody's directory is given to them. If a system call is refused, the library uses another where
  * that is safe; otherwise it is an error. System calls do not go through the C library, so what LD_PRELOAD replaces there
  * (fakeroot, fakechroot) does not affect them. A copy by hard links (cp -al) of a directory whose lock is held looks held
@@ -260,7 +261,8 @@ void jlock_options_init(struct jlock_options *options, size_t size);
  *
  * options may be NULL, which means the defaults; size is sizeof(struct jlock_options), and ignored without options.
  * *out becomes the handle, which jlock_close() ends; NULL after a failure. Nothing is acquired yet, and the directory
- * need not be writable until then. (The first acquire removes what dead peers have left there.)
+ * need not be writable until then. (Acquires remove what dead peers have left there; among many thousands of files, not
+ * all of it.)
  *
  * The handle follows the path. If the directory was removed, moved away or replaced since, the next acquire opens the new
  * one, at the latest a second later, and makes it unless the options say JLOCK_NO_CREATE.

@@ -26,6 +26,7 @@ mod limit;
 mod memory;
 mod meta;
 mod mount;
+mod number;
 pub(crate) mod owner;
 mod per_process;
 pub(crate) mod process;
@@ -53,6 +54,7 @@ pub(crate) use io::{
 pub(crate) use memory::{expect_much, find_byte, find_byte_or_nul};
 pub(crate) use meta::{Accessed, FileId, FileKind, Meta};
 pub(crate) use mount::{Mounted, fs_name, is_local, mounted};
+pub(crate) use number::decimal;
 pub(crate) use per_process::PerProcess;
 pub(crate) use process::process_domain;
 pub(crate) use random::random_u64;

@@ -35,7 +35,8 @@ pub unsafe extern "C" fn jlock_options_init(options: *mut jlock_options, size: u
 ///
 /// `options` may be NULL, which means the defaults; `size` is sizeof(struct jlock_options), and ignored without options.
 /// `*out` becomes the handle, which jlock_close() ends; NULL after a failure. Nothing is acquired yet, and the directory
-/// need not be writable until then. (The first acquire removes what dead peers have left there.)
+/// need not be writable until then. (Acquires remove what dead peers have left there; among many thousands of files, not
+/// all of it.)
 ///
 /// The handle follows the path. If the directory was removed, moved away or replaced since, the next acquire opens the new
 /// one, at the latest a second later, and makes it unless the options say JLOCK_NO_CREATE.

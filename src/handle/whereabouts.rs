@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::handle::JOURNAL_FILENAME;
 use crate::lock::dir::{Dir, Name};
 use crate::options::Options;
+use crate::sys::owner::Owner;
 use crate::sys::{self, Errno, Fd, FileId};
 
 /// How long we rely on a path to lead where it led.
@@ -163,17 +164,27 @@ fn make_dirs(path: &CStr, sync: bool) -> sys::Result<Fd> {
 /// The path from the root. `None`: the working directory has no path any more, or the path names a descriptor or another
 /// process's view, which is something else as soon as that changes.
 fn absolute(path: &CStr) -> Option<CString> {
-    if [b"/proc/".as_slice(), b"/dev/fd/"]
-        .iter()
-        .any(|magic| path.to_bytes().starts_with(magic))
-    {
-        return None;
+    let bytes = path.to_bytes();
+    let whole = match bytes.starts_with(b"/") {
+        true => bytes.to_owned(),
+        false => {
+            let here = std::env::current_dir().ok()?.into_os_string().into_encoded_bytes();
+            [&here, b"/".as_slice(), bytes].concat()
+        }
+    };
+    (!is_magic(&whole)).then(|| CString::new(whole).ok())?
+}
+
+/// Whether the path goes through /proc or /dev/fd, however many slashes and dots there are in it.
+fn is_magic(path: &[u8]) -> bool {
+    let mut parts = path
+        .split(|byte| *byte == b'/')
+        .filter(|part| !matches!(*part, b"" | b"."));
+    match parts.next() {
+        Some(b"proc") => true,
+        Some(b"dev") => parts.next() == Some(b"fd"),
+        _ => false,
     }
-    if path.to_bytes().starts_with(b"/") {
-        return Some(path.to_owned());
-    }
-    let here = std::env::current_dir().ok()?.into_os_string().into_encoded_bytes();
-    CString::new([&here, b"/".as_slice(), path.to_bytes()].concat()).ok()
 }
 
 /// Gives what root makes in somebody's directory to them: otherwise they could not use it. With `sync`, puts its name on disk.
@@ -184,13 +195,15 @@ fn made(path: &[u8], sync: bool) -> sys::Result<()> {
     }
     let (above, name) = split(path)?;
     let above = sys::open_dir(&above)?;
-    let theirs = sys::fstat(&above)?;
-    if is_root && theirs.uid != 0 {
+    let theirs = Owner::of(&sys::fstat(&above)?);
+    if is_root && theirs.user != 0 {
         let made = sys::open_subdir(&above, &name)?;
+        let ours = Owner::of(&sys::fstat(&made)?);
+        let theirs = sys::owner::known(theirs, ours);
         // Only if it is still what we made: the owner of the directory above may have put something else there. If the file
         // system has no owners to give it to, everybody may use it whatever we do.
-        if sys::fstat(&made)?.uid == 0 && sys::list_some(&made, 0, |_| {})? {
-            let _ = sys::owner::change_owner(&made, Some(theirs.uid), theirs.gid);
+        if ours.user == 0 && sys::list_some(&made, 0, |_| {})? {
+            let _ = sys::owner::change_owner(&made, Some(theirs.user), theirs.group);
         }
     }
     match sync {
@@ -245,8 +258,17 @@ mod tests {
 
     #[test]
     fn a_descriptor_is_no_path_to_follow() {
-        for path in [c"/proc/self/fd/3", c"/proc/self/cwd", c"/dev/fd/3"] {
-            assert_eq!(absolute(path), None);
+        for path in [
+            c"/proc/self/fd/3",
+            c"//proc/self/cwd",
+            c"/./proc//self/fd/3",
+            c"/dev/fd/3",
+            c"/dev//fd/3",
+        ] {
+            assert_eq!(absolute(path), None, "{path:?}");
+        }
+        for path in [c"/process", c"/dev/shm/fd", c"/srv/proc/self"] {
+            assert_eq!(absolute(path).as_deref(), Some(path));
         }
     }
 }

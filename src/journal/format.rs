@@ -6,9 +6,12 @@
 //! DELETED path/of/a/removed/file
 //! ```
 
+use std::ffi::CString;
+
 use crate::abi;
 use crate::error::{EINVAL, Error, Result};
 use crate::journal::room::no_memory;
+use crate::sys;
 
 pub(crate) const HEADER_PREFIX: &[u8] = b"# codegraph-journal v1 ";
 pub(crate) const DELETED_PREFIX: &[u8] = b"DELETED ";
@@ -195,12 +198,12 @@ fn number(text: &[u8]) -> Option<f64> {
     };
     match radix {
         Some(radix) => whole_number(&text[2..], radix),
-        None if is_decimal(text.as_bytes()) => text.parse().ok(),
+        None if is_decimal(text.as_bytes()) => sys::decimal(&CString::new(text).ok()?),
         None => None, // this includes Infinity, which is not finite
     }
 }
 
-/// `[+-] digits [. digits] [e [+-] digits]`, with digits before or after the point. For these, Rust's parser and JavaScript's
+/// `[+-] digits [. digits] [e [+-] digits]`, with digits before or after the point. For these, the C library and JavaScript
 /// agree: both round to nearest.
 fn is_decimal(text: &[u8]) -> bool {
     let unsigned = text

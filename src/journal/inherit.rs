@@ -41,11 +41,12 @@ pub(super) fn from_old(dir: &Dir, new: &Fd, old: &Fd, meta: &Meta) -> Result<()>
 /// If root makes a journal where there is none, in somebody's directory, it becomes theirs.
 pub(super) fn from_directory(dir: &Dir, new: &Fd) -> Result<()> {
     let os = |e| Error::os(e, format_args!("look whose {} is", Name(&dir.journal)));
-    if sys::fstat(new).map_err(os)?.uid == ROOT {
-        let theirs = sys::fstat(&dir.fd).map_err(os)?;
-        if theirs.uid != ROOT {
+    let ours = Owner::of(&sys::fstat(new).map_err(os)?);
+    if ours.user == ROOT {
+        let theirs = owner::known(Owner::of(&sys::fstat(&dir.fd).map_err(os)?), ours);
+        if theirs.user != ROOT {
             // If the file system cannot do this, its files belong to somebody whatever we do.
-            let _ = owner::change_owner(new, Some(theirs.uid), theirs.gid);
+            let _ = owner::change_owner(new, Some(theirs.user), theirs.group);
         }
     }
     Ok(())
@@ -53,6 +54,7 @@ pub(super) fn from_directory(dir: &Dir, new: &Fd) -> Result<()> {
 
 /// Returns who owns it then: only root may give a file to anybody, and others only to a group that they are in.
 fn give(new: &Fd, ours: Owner, theirs: Owner) -> Owner {
+    let theirs = owner::known(theirs, ours);
     if owner::change_owner(new, Some(theirs.user), theirs.group).is_ok() {
         return theirs;
     }

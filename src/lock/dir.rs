@@ -12,6 +12,9 @@ const NAME_MAX: usize = 255;
 /// What a private file's name adds to the lock's: `.<10 digits>-<16 digits>.tmp`.
 const PRIVATE_EXTRA: usize = 1 + 10 + 1 + 16 + 4;
 
+/// S_ISVTX.
+const STICKY: u32 = 0o1000;
+
 /// All names are resolved beneath the descriptor that was opened first, wherever the directory has been moved since.
 #[derive(Debug)]
 pub(crate) struct Dir {
@@ -24,6 +27,8 @@ pub(crate) struct Dir {
     pub id: FileId,
     /// Whether the file system is known to be this kernel's alone.
     pub local: bool,
+    /// Whether only a file's owner may remove it there, and the directory's owner, and root.
+    pub is_sticky: bool,
 }
 
 impl Dir {
@@ -51,14 +56,15 @@ impl Dir {
             }
             Err(_) => false, // if we cannot find out, it is not known to be local
         };
-        let id = sys::fstat(&fd).map_err(|e| Error::os(e, "look at the directory"))?.id;
+        let meta = sys::fstat(&fd).map_err(|e| Error::os(e, "look at the directory"))?;
         Ok(Dir {
             fd,
             journal: journal.to_owned(),
             lock: suffixed(journal, ".lock"),
             line: suffixed(journal, ".lock.line"),
-            id,
+            id: meta.id,
             local,
+            is_sticky: meta.mode & STICKY != 0,
         })
     }
 

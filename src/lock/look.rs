@@ -13,8 +13,9 @@ use crate::options::Options;
 use crate::sys::process::{Identity, is_alive, stat_of};
 use crate::sys::{self, Errno, Fd, FileId, Meta, Open, Watched};
 
-/// How often we look at a lock before an error counts that a file opened anew may not have.
+/// How often, and for how long, a lock is opened again after an error that may be that of the last open file alone.
 const LOOKS: u32 = 4;
+const LOOKS_AGAIN: Duration = Duration::from_millis(100);
 
 /// Why somebody looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,10 +72,12 @@ impl Corpse {
 impl Participant {
     /// Looks at the lock. `since` is when we began to wait.
     pub(crate) fn look(&mut self, purpose: Purpose, since: Duration) -> Result<Look> {
+        let begun = sys::monotonic();
         for _ in 1..LOOKS {
             match self.look_once(purpose, since) {
-                // A client of NFS says so of an open file of which its server does not know any more.
-                Err(error) if !self.dir.local && error.code() == -EIO => {}
+                // A client of NFS says so of an open file that its server no longer knows; but also, after a long time, of a
+                // server that does not answer.
+                Err(error) if error.code() == -EIO && !self.dir.local && sys::monotonic() - begun < LOOKS_AGAIN => {}
                 looked => return looked,
             }
         }

@@ -17,6 +17,10 @@ pub(crate) struct Parked {
     pub name: CString,
     pub id: FileId,
     pub life: Arc<Life>,
+    /// Whose it is.
+    pub user: u32,
+    /// Who parked it; on some file systems it is somebody else's nevertheless.
+    pub parker: u32,
     pub stamp: OwnStamp,
     /// Whether the kernel vouches for us.
     pub flock: bool,
@@ -35,6 +39,8 @@ impl Parked {
             Ok(meta) => Ok(Parked {
                 name: private.name,
                 id: meta.id,
+                user: meta.uid,
+                parker: sys::process::effective_uid(),
                 life: Arc::new(Life::new(private.file, dir.local, sign)),
                 stamp: private.stamp,
                 flock: private.flock,
@@ -50,10 +56,5 @@ impl Parked {
     pub(crate) fn hold(&self) -> Hold {
         let flocked = Arc::clone(&self.life.file);
         Hold::new(self.id, flocked, Arc::clone(&self.life), self.stamp.clone())
-    }
-
-    /// Whether it belongs to another user than the one that this process is now.
-    pub(crate) fn is_anothers(&self) -> bool {
-        sys::fstat(&self.life.file).is_ok_and(|meta| meta.uid != sys::process::effective_uid())
     }
 }

@@ -1,6 +1,7 @@
 //! One participant in the lock of one directory: what it has and what it has learnt. The files beside this one have what it
 //! does.
 
+use std::ffi::CString;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,10 +19,29 @@ use crate::lock::time::{Observed, SHIPPED_STALE_MS};
 use crate::lock::watch::Watch;
 use crate::lock::withdraw::AtStake;
 use crate::options::Options;
-use crate::sys;
+use crate::sys::{self, Errno, FileId};
 
-/// For how many other users a parked stamp is kept.
-const OTHERS: usize = 64;
+/// A private file of ours, closed, whose removal was refused.
+#[derive(Debug)]
+struct LeftOver {
+    name: CString,
+    id: FileId,
+    user: u32,
+}
+
+/// For how many users we remember such files. The sweeps of these users, or of root, take what is not remembered.
+const LEFT_OVER: usize = 4096;
+
+impl LeftOver {
+    /// Whether it may not be removed now; otherwise it is.
+    fn is_refused(&self, dir: &Dir) -> bool {
+        let removed = match dir.names(&self.name, self.id) {
+            Ok(true) => sys::unlink(&dir.fd, &self.name),
+            _ => Ok(()),
+        };
+        matches!(removed, Err(Errno::PERM | Errno::ACCESS))
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Participant {
@@ -29,8 +49,8 @@ pub(crate) struct Participant {
     pub options: Options,
     pub holding: Holding,
     pub parked: Option<Parked>,
-    /// Stamps that other users parked, whom this process was before, and which only they may remove (a sticky directory).
-    pub others: Vec<Parked>,
+    /// Private files of ours that only the user whom this process was before may remove (in a sticky directory).
+    left_over: Vec<LeftOver>,
     /// What settles.
     pub at_stake: Option<AtStake>,
     pub place: Place,
@@ -63,7 +83,7 @@ impl Participant {
             options,
             holding: Holding::Free,
             parked: None,
-            others: Vec::new(),
+            left_over: Vec::new(),
             at_stake: None,
             seat,
             line: Line::default(),
@@ -100,33 +120,16 @@ impl Participant {
 
     /// Our parked stamp; made, if there is none. The caller puts it back if its name is still ours afterwards.
     pub(crate) fn take_parked(&mut self) -> Result<Parked> {
-        match self.parked.take().or_else(|| self.take_parked_before()) {
+        match self.parked.take() {
             Some(parked) => Ok(parked),
             None => {
+                self.remove_left_over();
                 self.sweep_at_times();
                 let parked = Parked::new(&self.dir, self.place.flock).map_err(|e| self.dir.explain(e))?;
                 self.place.flock &= parked.flock;
                 Ok(parked)
             }
         }
-    }
-
-    /// What this user has parked here before, when the process was that user.
-    fn take_parked_before(&mut self) -> Option<Parked> {
-        let at = self.others.iter().position(|parked| !parked.is_anothers())?;
-        Some(self.others.swap_remove(at))
-    }
-
-    /// Removes another user's parked stamp; or keeps it until this process is that user again, if only that one may remove
-    /// it. Otherwise a program that changes its user with each request would leave a file behind each time.
-    pub(crate) fn set_aside(&mut self, parked: Parked) {
-        if self.dir.names(&parked.name, parked.id) != Ok(true) || sys::unlink(&self.dir.fd, &parked.name).is_ok() {
-            return;
-        }
-        if self.others.len() == OTHERS {
-            self.others.remove(0); // a sweep takes it once we have closed it
-        }
-        self.others.push(parked);
     }
 
     pub(crate) fn unpark(&mut self) {
@@ -137,16 +140,30 @@ impl Participant {
 
     fn unpark_all(&mut self) {
         self.unpark();
-        while let Some(parked) = self.others.pop() {
-            self.remove_private(parked);
-        }
+        self.remove_left_over();
     }
 
     /// Removes a parked file of ours. (After an exchange, another file may stand at its name, and stays.)
-    pub(crate) fn remove_private(&self, parked: Parked) {
-        if self.dir.names(&parked.name, parked.id) == Ok(true) {
-            let _ = sys::unlink(&self.dir.fd, &parked.name); // if it stays, a sweep takes it once we have closed it
+    pub(crate) fn remove_private(&mut self, parked: Parked) {
+        let file = LeftOver {
+            name: parked.name,
+            id: parked.id,
+            user: parked.user,
+        };
+        // If another error keeps it there, a sweep takes it once we have closed it.
+        if file.is_refused(&self.dir) && self.left_over.len() < LEFT_OVER {
+            self.left_over.push(file);
         }
+    }
+
+    /// A program that changes its user with each request would otherwise leave a file behind each time.
+    fn remove_left_over(&mut self) {
+        if self.left_over.is_empty() {
+            return;
+        }
+        let (dir, user) = (&self.dir, sys::process::file_user());
+        self.left_over
+            .retain(|file| (user != file.user && user != 0) || file.is_refused(dir));
     }
 
     // ------------------------------------------------------------------------------------------------- the hold

@@ -104,6 +104,11 @@ impl Participant {
     fn place_parked(&mut self) -> Result<Tried> {
         let was_parked = self.parked.is_some();
         let parked = self.take_parked()?;
+        // The system lets a user link another's file that they may write to. But they could not remove it.
+        if was_parked && self.dir.is_sticky && parked.parker != sys::process::effective_uid() {
+            self.remove_private(parked);
+            return Ok(Tried::Again);
+        }
         let dir = &self.dir;
         let freshened = parked.life.freshen();
         let placed = freshened.and_then(|()| match self.place.way {
@@ -141,16 +146,10 @@ impl Participant {
             _ => {}
         }
         // This process was another user when it made the file: park another.
-        if was_parked && parked.is_anothers() {
-            match errno {
-                Errno::PERM | Errno::ACCESS => self.set_aside(parked),
-                _ => self.remove_private(parked),
-            }
-            return Ok(Tried::Again);
-        }
+        let is_anothers = matches!(errno, Errno::PERM | Errno::ACCESS) && parked.user != sys::process::file_user();
         // The parked file was swept (a shipped peer does so after 30 s), or its descriptor number is another file's by now:
         // park another. If the directory is gone, parking says so.
-        if is_gone(errno) || errno == Errno::BADF {
+        if is_gone(errno) || errno == Errno::BADF || (was_parked && is_anothers) {
             self.remove_private(parked);
             return Ok(Tried::Again);
         }

@@ -18,8 +18,10 @@ use crate::sys::{self, Errno, Fd, FileKind, Open};
 /// How many names of a directory are looked at in one sweep. To read a thousand takes ten times as long as everything else
 /// that an open, an append and a close do.
 const NAMES: usize = 64;
-/// How many in one sweep of thirty-two, so that what stands further behind goes in time.
+/// How many in one sweep of thirty-two, and in one of a thousand, so that what stands further behind goes in time. More would
+/// take longer than a call may be late.
 const MANY_NAMES: usize = 1024;
+const MOST_NAMES: usize = 8192;
 const SELDOM: u128 = 32;
 /// How many private files whose PID lives are opened in one sweep. (Another process may have that PID by now, but most of
 /// these files belong to idle handles.)
@@ -33,7 +35,11 @@ impl Participant {
             return;
         }
         let now = sys::monotonic().as_millis();
-        let names = if now % SELDOM == 0 { MANY_NAMES } else { NAMES };
+        let names = match now {
+            _ if now % (SELDOM * SELDOM) == 0 => MOST_NAMES,
+            _ if now % SELDOM == 0 => MANY_NAMES,
+            _ => NAMES,
+        };
         let found = leftovers(&self.dir, names);
         if found.line {
             self.sweep_line();

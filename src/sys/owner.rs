@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 
+use super::process::proc_file;
 use super::{Errno, Fd, Meta, Result, around};
 
 /// The access control list, as an extended attribute.
@@ -32,6 +33,37 @@ pub(crate) fn change_owner(file: &Fd, user: Option<u32>, group: u32) -> Result<(
     let group = rustix::fs::Gid::from_raw(group);
     around("fchown", || rustix::fs::fchown(file.verified()?, user, Some(group)))
 }
+
+/// The owner to whom something can be given instead of `theirs`. A user namespace shows all whom it does not know under one
+/// number, and that number may well be somebody else's there: they are replaced by `ours`.
+pub(crate) fn known(theirs: Owner, ours: Owner) -> Owner {
+    let pick = |theirs, ours, overflow, map| if is_known(theirs, overflow, map) { theirs } else { ours };
+    Owner {
+        user: pick(
+            theirs.user,
+            ours.user,
+            c"/proc/sys/kernel/overflowuid",
+            c"/proc/self/uid_map",
+        ),
+        group: pick(
+            theirs.group,
+            ours.group,
+            c"/proc/sys/kernel/overflowgid",
+            c"/proc/self/gid_map",
+        ),
+    }
+}
+
+/// Whether a number is not the one for the unknown, or all are known here. Without /proc, that is not known.
+fn is_known(id: u32, overflow: &CStr, map: &CStr) -> bool {
+    let unknown = proc_file(overflow)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(USUAL_OVERFLOW);
+    id != unknown || proc_file(map).is_some_and(|map| map.split_ascii_whitespace().nth(2) == Some("4294967295"))
+}
+
+/// What the two are where nobody has changed them.
+const USUAL_OVERFLOW: u32 = 65534;
 
 /// The names of a file's extended attributes. None where the file system has none.
 pub(crate) fn attributes(file: &Fd) -> Result<Vec<CString>> {
@@ -79,4 +111,33 @@ fn growing(mut get: impl FnMut(&mut [u8]) -> Result<usize>) -> Result<Vec<u8>> {
     let len = get(&mut large)?;
     large.truncate(len);
     Ok(large)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::tests::Scratch;
+
+    #[test]
+    fn the_number_of_the_unknown_is_somebody_only_where_all_are_known() {
+        let scratch = Scratch::new();
+        let file = |name: &str, text: &str| {
+            std::fs::write(scratch.path(name), text).unwrap();
+            scratch.path_of(name)
+        };
+        let overflow = file("overflow", "4711\n");
+        let all = file("all", "         0          0 4294967295\n");
+        let some = file("some", "0 1000 1\n1 100000 65536\n");
+        assert!(is_known(4711, &overflow, &all));
+        assert!(!is_known(4711, &overflow, &some));
+        assert!(is_known(4712, &overflow, &some));
+        let missing = c"/proc/self/no/such/file";
+        assert!(!is_known(USUAL_OVERFLOW, missing, missing));
+    }
+
+    #[test]
+    fn who_is_not_known_is_replaced() {
+        let (theirs, ours) = (Owner { user: 1, group: 2 }, Owner { user: 3, group: 4 });
+        assert_eq!(known(theirs, ours), theirs);
+    }
 }

@@ -100,6 +100,15 @@ pub(crate) fn effective_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// The user whom this thread is to the file system: the effective one, unless the thread has called setfsuid(2). Asking for
+/// that by the same call would have a sandbox end the process that does not let it change its user.
+pub(crate) fn file_user() -> u32 {
+    let status = proc_file(c"/proc/thread-self/status").unwrap_or_default();
+    let users = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    let user = users.and_then(|users| users.split_ascii_whitespace().nth(3)?.parse().ok());
+    user.unwrap_or_else(effective_uid)
+}
+
 /// What /proc/PID/stat says of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stat {

@@ -21,6 +21,8 @@ pub const PARTS: &[crate::scene::Part] = &[
     ("later", |dir| dropped(dir, LATER)),
     ("by request", by_request),
     ("by request, sticky", by_request_sticky),
+    ("by request, writable by all", by_request_writable),
+    ("by request, to files", by_request_to_files),
     ("while held", while_held),
     ("above may not be searched", above_may_not_be_searched),
     ("failing keepalive", failing_keepalive),
@@ -139,6 +141,43 @@ fn by_request_sticky(dir: &Path) {
         .collect();
     assert!(left.len() <= users.len(), "{left:?}");
     lock.close().unwrap();
+}
+
+/// The system lets a user link what they may write to, as everybody may what a daemon with an empty umask has made.
+#[test]
+fn another_users_stamp_is_not_placed_where_only_they_could_remove_it() {
+    if is_root() {
+        let scene = Scene::new();
+        let dir = users(&scene);
+        fs::set_permissions(&dir, Permissions::from_mode(0o1777)).unwrap();
+        run(&mut child("by request, writable by all", &dir));
+    }
+}
+
+fn by_request_writable(dir: &Path) {
+    // SAFETY: it changes this process alone, which is the test's own.
+    unsafe { libc::umask(0) };
+    by_request_sticky(dir);
+}
+
+#[test]
+fn a_thread_may_be_another_user_to_the_file_system_alone() {
+    if is_root() {
+        let scene = Scene::new();
+        let dir = users(&scene);
+        fs::set_permissions(&dir, Permissions::from_mode(0o777)).unwrap();
+        run(&mut child("by request, to files", &dir));
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+    }
+}
+
+fn by_request_to_files(dir: &Path) {
+    let lock = open(dir);
+    for user in [USER, OTHER, 0, OTHER, USER, 0] {
+        // SAFETY: it changes this thread alone, and cannot fail for root.
+        unsafe { libc::setfsuid(user) };
+        works_without_weaker_means(&lock);
+    }
 }
 
 #[test]
