@@ -173,7 +173,7 @@ fn a_thread_may_be_another_user_to_the_file_system_alone() {
 
 fn by_request_to_files(dir: &Path) {
     let lock = open(dir);
-    for user in [USER, OTHER, 0, OTHER, USER, 0] {
+    for user in [0, USER, OTHER, 0, USER, 0] {
         // SAFETY: it changes this thread alone, and cannot fail for root.
         unsafe { libc::setfsuid(user) };
         works_without_weaker_means(&lock);
