@@ -4,6 +4,7 @@
  */
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.breathe = breathe;
+const clock_js_1 = require("./clock.js");
 /** How long calls may follow each other without a turn of the event loop, in milliseconds. */
 const LONGEST = 1;
 /**
@@ -19,18 +20,18 @@ let since;
  * @returns {Promise<void> | undefined}
  */
 function breathe() {
-    const now = performance.now();
-    if (since !== undefined && now - since > LONGEST) {
+    const time = (0, clock_js_1.now)();
+    if (since !== undefined && time - since > LONGEST) {
         return new Promise((resolve) => {
-            setImmediate(() => {
+            (0, clock_js_1.setImmediate)(() => {
                 since = undefined;
                 resolve();
             });
         });
     }
     if (since === undefined) {
-        since = now;
-        setImmediate(() => (since = undefined)).unref();
+        since = time;
+        (0, clock_js_1.setImmediate)(() => (since = undefined)).unref();
     }
     return undefined;
 }

@@ -1,6 +1,3 @@
-/**
- * Whose turn it is: a line of calls on one lock, first come, first served. A call can leave it at any time.
- */
 /** How one call waits: until when, and what can end it earlier. */
 export class Patience {
     /**

@@ -4,9 +4,10 @@
  */
 Object.defineProperty(exports, "__esModule", { value: true });
 exports.Turns = exports.LONGEST_MS = exports.Patience = void 0;
+const clock_js_1 = require("./clock.js");
 /** How one call waits: until when, and what can end it earlier. */
 class Patience {
-    #begun = performance.now();
+    #begun = (0, clock_js_1.now)();
     #timeoutMs;
     /**
      * @param {number} timeoutMs
@@ -18,7 +19,7 @@ class Patience {
     }
     /** Milliseconds since it began. */
     get waited() {
-        return performance.now() - this.#begun;
+        return (0, clock_js_1.now)() - this.#begun;
     }
     /** Milliseconds left, never below 0. */
     get left() {
@@ -85,11 +86,11 @@ class Turns {
     #lineUp(patience) {
         return new Promise((resolve) => {
             const ms = patience?.left ?? Infinity;
-            const timer = ms <= exports.LONGEST_MS ? setTimeout(() => end('timeout'), ms) : undefined;
+            const timer = ms <= exports.LONGEST_MS ? (0, clock_js_1.setTimeout)(() => end('timeout'), ms) : undefined;
             const abort = () => end('abort');
             const end = (/** @type {Outcome} */ outcome) => {
                 this.#line.delete(end);
-                clearTimeout(timer);
+                (0, clock_js_1.clearTimeout)(timer);
                 patience?.signal?.removeEventListener('abort', abort);
                 resolve(outcome);
             };

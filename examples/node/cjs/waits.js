@@ -14,6 +14,7 @@ Object.defineProperty(exports, "__esModule", { value: true });
 exports.watch = watch;
 exports.unwatch = unwatch;
 const node_worker_threads_1 = require("node:worker_threads");
+const clock_js_1 = require("./clock.js");
 const native_js_1 = require("./native.js");
 const native_js_2 = require("./native.js");
 const EPOLL_CLOEXEC = 0o2000000;
@@ -82,7 +83,7 @@ function turnAfterSleep() {
     if (turning)
         return;
     turning = true;
-    setImmediate(turn).unref();
+    (0, clock_js_1.setImmediate)(turn).unref();
 }
 function turn() {
     turning = false;
@@ -114,8 +115,8 @@ function lookAgain(fd, ready) {
             return;
         ready();
         pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
-        setTimeout(look, pause);
+        (0, clock_js_1.setTimeout)(look, pause);
     };
-    setTimeout(look, pause);
+    (0, clock_js_1.setTimeout)(look, pause);
     return 0;
 }

@@ -2,6 +2,8 @@
  * Keeps the event loop turning.
  */
 
+import { now, setImmediate } from './clock.js';
+
 /** How long calls may follow each other without a turn of the event loop, in milliseconds. */
 const LONGEST = 1;
 
@@ -19,8 +21,8 @@ let since;
  * @returns {Promise<void> | undefined}
  */
 export function breathe() {
-  const now = performance.now();
-  if (since !== undefined && now - since > LONGEST) {
+  const time = now();
+  if (since !== undefined && time - since > LONGEST) {
     return new Promise((resolve) => {
       setImmediate(() => {
         since = undefined;
@@ -29,7 +31,7 @@ export function breathe() {
     });
   }
   if (since === undefined) {
-    since = now;
+    since = time;
     setImmediate(() => (since = undefined)).unref();
   }
   return undefined;

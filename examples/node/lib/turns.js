@@ -2,9 +2,11 @@
  * Whose turn it is: a line of calls on one lock, first come, first served. A call can leave it at any time.
  */
 
+import { clearTimeout, now, setTimeout } from './clock.js';
+
 /** How one call waits: until when, and what can end it earlier. */
 export class Patience {
-  #begun = performance.now();
+  #begun = now();
   #timeoutMs;
 
   /**
@@ -18,7 +20,7 @@ export class Patience {
 
   /** Milliseconds since it began. */
   get waited() {
-    return performance.now() - this.#begun;
+    return now() - this.#begun;
   }
 
   /** Milliseconds left, never below 0. */

@@ -11,6 +11,7 @@
  */
 
 import { isMainThread } from 'node:worker_threads';
+import { setImmediate, setTimeout } from './clock.js';
 import { closeAtEnd, epoll_create1, epoll_ctl, epoll_wait, errno, pollOn, startOnce } from './native.js';
 import { hasLibuv, uv_is_active, uv_poll_stop } from './native.js';
 

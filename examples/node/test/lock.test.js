@@ -107,6 +107,25 @@ test('a program that only acquires and releases lets its timers fire', async (t)
   assert.ok(fired, `${holds} holds, and no turn of the event loop`);
 });
 
+test('fake timers stop no wait', { timeout: 120_000 }, async (t) => {
+  const dir = temporaryDirectory(t);
+  const [a, b] = [await open(t, dir), await open(t, dir)];
+  const real = { setImmediate, setTimeout, now: performance.now };
+  t.after(() => {
+    Object.assign(globalThis, { setImmediate: real.setImmediate, setTimeout: real.setTimeout });
+    performance.now = real.now;
+  });
+  await a.acquire();
+  const never = () => ({ unref() {}, ref() {} });
+  Object.assign(globalThis, { setImmediate: never, setTimeout: never });
+  performance.now = () => 0;
+  await assert.rejects(b.acquire({ timeoutMs: 100 }), { code: 'ETIMEDOUT' });
+  const waiting = b.acquire({ timeoutMs: 60_000 });
+  await a.release();
+  await waiting;
+  await b.release();
+});
+
 test('taking over from a dead holder is reported', async (t) => {
   const dir = temporaryDirectory(t);
   const { kill } = await holder(t, dir);

@@ -422,6 +422,11 @@ def test_a_call_waits_for_its_turn_no_longer_than_its_own_timeout(directory: pat
         assert isinstance(outcome.get(), WaitCancelledError)
 
 
+def test_a_clock_that_a_test_froze_stops_no_wait(directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)
+    test_a_call_waits_for_its_turn_no_longer_than_its_own_timeout(directory)
+
+
 def test_a_turn_that_ends_is_passed_on(directory: pathlib.Path) -> None:
     holder, journal = Lock(directory), Journal(directory, timeout=math.inf)
     holder.acquire()
