@@ -3,7 +3,7 @@
 TARBALL := $(TARGET)/jlock-$(VERSION).tar.gz
 
 .PHONY: dist
-dist: ## the source tarball, which builds offline: target/jlock-VERSION.tar.gz
+dist: ## the source tarball, which builds offline, and a wrap for Meson: target/jlock-VERSION.tar.gz, target/jlock.wrap
 	@mk/dist.sh $(TARBALL)
 
 .PHONY: test-dist

@@ -1,6 +1,6 @@
 #!/bin/sh
 # dist.sh TARBALL: packs the sources as they stand here, with every crate that they need, so that a build fetches nothing. The
-# same sources make the same tarball, byte for byte.
+# same sources make the same tarball, byte for byte. Beside it goes jlock.wrap, with which Meson takes it for a subproject.
 set -eu
 umask 022
 
@@ -37,3 +37,14 @@ END
 date=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
 tar --create --directory="$scratch" --sort=name --format=gnu --mtime="@$date" --owner=0 --group=0 --numeric-owner \
     --mode=u+w,go=u,go-w "$name" | gzip --no-name -9 >"$tarball"
+
+# Without a URL, because the tarball is nowhere to be fetched from yet: Meson then looks for it in subprojects/packagefiles.
+cat >"$(dirname "$tarball")/jlock.wrap" <<END
+[wrap-file]
+directory = $name
+source_filename = $(basename "$tarball")
+source_hash = $(sha256sum "$tarball" | cut -d' ' -f1)
+
+[provide]
+dependency_names = jlock
+END

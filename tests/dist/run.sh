@@ -39,3 +39,16 @@ env -u MAKEFLAGS -u MAKELEVEL -u CARGO_TARGET_DIR CARGO_HOME="$scratch/cargo" CA
 installed=$("$scratch/root/usr/bin/jlock" --version)
 [ "$installed" = "jlock ${name#jlock-}" ] || fail "installed: $installed"
 [ -e "$scratch/root/usr/lib/libjlock.so.0" ] || fail "no library was installed"
+
+# As a subproject of a program that Meson builds. tests/installed builds one; here the wrap must lead Meson to the tarball.
+user=$scratch/user
+mkdir -p "$user/subprojects/packagefiles"
+cp "$(dirname "$tarball")/jlock.wrap" "$user/subprojects/"
+cp "$tarball" "$user/subprojects/packagefiles/"
+cp examples/c/quickstart.c "$user/"
+cat >"$user/meson.build" <<'END'
+project('user', 'c', default_options: ['c_std=c99'])
+executable('user', 'quickstart.c', dependencies: dependency('jlock'))
+END
+PKG_CONFIG_LIBDIR=$scratch meson setup "$user/build" "$user" >"$scratch/said" || { cat "$scratch/said" >&2; fail "the wrap does not work"; }
+grep -q "Executing subproject jlock" "$scratch/said" || { cat "$scratch/said" >&2; fail "jlock came from elsewhere"; }
