@@ -27,16 +27,6 @@ done <mk/cross.txt
 [ ${#missing[@]} = 0 ] || install "${missing[@]}"
 
 # musl's loader for Arm, which Debian has only as a package of that architecture: we unpack it here instead of installing it.
-# apt gets a state of its own, so that the system's does not learn of another architecture.
 musl=target/cross/musl-arm64
 case " ${*:-aarch64-musl} " in *" aarch64-musl "*) ;; *) exit 0 ;; esac
-if [ ! -e $musl/lib/ld-musl-aarch64.so.1 ]; then
-    state=$(mktemp -d)
-    trap 'rm -rf "$state"' EXIT
-    mkdir -p "$state/lists/partial" "$state/archives/partial" $musl
-    options=(-o "Dir::State=$state" -o "Dir::Cache=$state" -o Dir::State::status=/dev/null
-        -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o APT::Sandbox::User=root)
-    apt-get "${options[@]}" update -qq
-    (cd "$state" && apt-get "${options[@]}" download -qq musl >/dev/null)
-    dpkg-deb --extract "$state"/musl_*.deb $musl
-fi
+[ -e $musl/lib/ld-musl-aarch64.so.1 ] || mk/unpack-foreign.sh arm64 $musl musl
