@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 
-use super::process::proc_file;
+use super::process::read_proc;
 use super::{Errno, Fd, Result, uninterrupted};
 
 /// A type of file system whose locks are this kernel's alone.
@@ -54,7 +54,7 @@ pub(crate) fn is_local(file: &Fd) -> Result<bool> {
     uninterrupted("fstatfs", || {
         let magic = magic(file.borrow()?)?;
         Ok(match LOCAL.iter().find(|local| local.magic == magic) {
-            Some(local) => match Mount::of(file) {
+            Some(local) => match Mount::of(file)? {
                 Some(mount) => mount.is_one_of(local.names)?,
                 None => false,
             },
@@ -68,7 +68,8 @@ pub(crate) fn fs_name(file: &Fd) -> String {
     let Ok(dir) = file.borrow() else {
         return "unknown".into();
     };
-    let named = Mount::of(file).and_then(|mount| mounted_as(mount.id).ok()?);
+    let mount = Mount::of(file).ok().flatten();
+    let named = mount.and_then(|mount| mounted_as(mount.id).ok()?);
     named.map_or_else(
         || match magic(dir) {
             Ok(magic) => format!("type {magic:#x}"),
@@ -99,7 +100,7 @@ impl Mounted {
 /// How the file system through which an open file was reached is mounted. We rely on what the mount itself says rather than
 /// on `statfs`, which may pass on what a file server says.
 pub(crate) fn mounted(file: &Fd) -> Result<Mounted> {
-    if let Some(id) = mount_id(file) {
+    if let Some(id) = mount_id(file)? {
         if let Some(mounted) = mounted_as(id)? {
             return Ok(mounted);
         }
@@ -111,12 +112,22 @@ pub(crate) fn mounted(file: &Fd) -> Result<Mounted> {
     })
 }
 
+/// `None` where the system does not answer. An error if this process just has no room to ask: a handle that is opened now must
+/// not use weaker means for the rest of its life.
+fn answer<T>(asked: Result<T>) -> Result<Option<T>> {
+    match asked {
+        Ok(answer) => Ok(Some(answer)),
+        Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => Err(errno),
+        Err(_) => Ok(None),
+    }
+}
+
 /// Also from a kernel that `statx` cannot ask. `None`: there is no /proc.
-fn mount_id(file: &Fd) -> Option<u64> {
-    let path = CString::new(format!("/proc/self/fdinfo/{}", file.number().ok()?)).ok()?;
-    let info = proc_file(&path)?;
-    let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:"))?;
-    id.trim_ascii().parse().ok()
+fn mount_id(file: &Fd) -> Result<Option<u64>> {
+    let path = CString::new(format!("/proc/self/fdinfo/{}", file.number()?)).map_err(|_| Errno::INVAL)?;
+    let info = answer(read_proc(&path))?.unwrap_or_default();
+    let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
+    Ok(id.and_then(|id| id.trim_ascii().parse().ok()))
 }
 
 // f_type is signed on some architectures and wider than the magic number on others.
@@ -135,13 +146,15 @@ struct Mount {
 impl Mount {
     /// A kernel before 5.8 does not say it to `statx`; qemu-user says that it does, and leaves it zero. Then /proc says it.
     /// `None`: nobody does.
-    fn of(file: &Fd) -> Option<Mount> {
-        let statx = rustix::fs::statx(file.borrow().ok()?, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
+    fn of(file: &Fd) -> Result<Option<Mount>> {
+        let asked = rustix::fs::statx(file.borrow()?, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID);
+        let Some(statx) = answer(asked)? else {
+            return Ok(None);
+        };
         let knows = statx.stx_mask & StatxFlags::MNT_ID.bits() != 0 && statx.stx_mnt_id != 0;
-        Some(Mount {
-            id: if knows { statx.stx_mnt_id } else { mount_id(file)? },
-            device: (statx.stx_dev_major, statx.stx_dev_minor),
-        })
+        let id = if knows { Some(statx.stx_mnt_id) } else { mount_id(file)? };
+        let device = (statx.stx_dev_major, statx.stx_dev_minor);
+        Ok(id.map(|id| Mount { id, device }))
     }
 
     /// Whether its type is one of these. Asked once for each mount: to read the table of mounts takes longer than all
@@ -177,11 +190,7 @@ static KNOWN: Mutex<[Option<(Mount, bool)>; 8]> = Mutex::new([None; 8]);
 
 /// From the table of mounts. `None`: unknown. An error: this process has no room to read it just now.
 fn mounted_as(id: u64) -> Result<Option<Mounted>> {
-    let table = match mounts() {
-        Ok(table) => table,
-        Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => return Err(errno),
-        Err(_) => return Ok(None),
-    };
+    let table = answer(mounts())?.unwrap_or_default();
     let mut lines = table.split(|byte| *byte == b'\n');
     Ok(lines.find_map(|line| mounted_in(line, id)))
 }
@@ -221,6 +230,7 @@ fn mounts() -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::ends_in_a_child;
     use super::*;
 
     #[test]
@@ -247,10 +257,10 @@ mod tests {
         let proc = super::super::open_dir(c"/proc").unwrap();
         assert_eq!(is_local(&proc), Ok(false));
         assert_eq!(fs_name(&proc), "proc");
-        let mount = Mount::of(&shm).unwrap();
+        let mount = Mount::of(&shm).unwrap().unwrap();
         assert_eq!(
             mount_id(&shm),
-            Some(mount.id),
+            Ok(Some(mount.id)),
             "what /proc says to older kernels' users"
         );
         let other = Mount {
@@ -258,5 +268,20 @@ mod tests {
             ..mount
         };
         assert_eq!(other.is_one_of(&["tmpfs"]), Ok(false), "no such mount");
+    }
+
+    /// In a child, because the limit is the whole process's. The child opens the directory: it may not use its parent's.
+    #[test]
+    fn whoever_has_no_descriptor_left_is_told_so() {
+        let none = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        assert!(ends_in_a_child(|| {
+            let shm = super::super::open_dir(c"/dev/shm").unwrap();
+            // SAFETY: the limits are a struct of its own.
+            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const none) }, 0);
+            assert_eq!(mount_id(&shm), Err(Errno::MFILE));
+        }));
     }
 }

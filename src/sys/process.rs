@@ -84,9 +84,14 @@ fn host() -> String {
 /// The first bytes of a small file beneath /proc, without the newline. `None` where there is no /proc: the
 /// stamp's third line then says less, and nothing else changes.
 pub(super) fn proc_file(path: &CStr) -> Option<String> {
+    read_proc(path).ok()
+}
+
+/// The same, for who must know why it cannot be read.
+pub(super) fn read_proc(path: &CStr) -> super::Result<String> {
     let mut buf = [MaybeUninit::uninit(); 1024];
-    let bytes = read_once(&open_proc(path).ok()?, &mut buf).ok()?;
-    Some(String::from_utf8_lossy(bytes).trim_end().to_owned())
+    let bytes = read_once(&open_proc(path)?, &mut buf)?;
+    Ok(String::from_utf8_lossy(bytes).trim_end().to_owned())
 }
 
 fn namespace(path: &CStr) -> Option<u64> {
