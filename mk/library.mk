@@ -36,6 +36,9 @@ REAL    := libjlock.so.$(VERSION)
 WHOLE   := $(TARGET)/whole/$(or $(CARGO_BUILD_TARGET),here)/libjlock.a
 SYSTEM  := -lgcc_s -lpthread -ldl -lm
 EXPORTS := $(shell sed -n 's/^ *\(jlock_[a-z_]*\);$$/\1/p' libjlock.map)
+# For RISC-V, GNU ld drops a function, but not the relocations in the unwind tables that refer to it. Linkers refuse such an object,
+# so there whatever links the library has to drop what it does not need.
+DROP    := $(if $(findstring riscv,$(or $(CARGO_BUILD_TARGET),$(shell uname -m))),,--gc-sections)
 SOURCES := Cargo.toml Cargo.lock capi/Cargo.toml $(shell find src -name '*.rs')
 
 .PHONY: library
@@ -65,7 +68,7 @@ symbol = $$($(READELF) --wide --symbols $(WHOLE) | sed -n 's/.* UND \([^ ]*$(1)\
 $(DIST)/jlock.o: $(WHOLE) libjlock.map
 	@mkdir -p $(DIST)
 	@panicked=$(call symbol,rust_begin_unwind) && out_of_memory=$(call symbol,__rust_alloc_error_handler) && \
-	$(LD) -r --gc-sections --force-group-allocation $(EXPORTS:%=-u %) -o $@.all $(WHOLE) \
+	$(LD) -r $(DROP) --force-group-allocation $(EXPORTS:%=-u %) -o $@.all $(WHOLE) \
 	    --wrap=$$panicked --defsym=__wrap_$$panicked=__jlock_panicked \
 	    --wrap=$$out_of_memory --defsym=__wrap_$$out_of_memory=__jlock_out_of_memory
 	@printf '%s\n' $(EXPORTS) >$@.exports
