@@ -8,17 +8,18 @@ ZIG     := $(abspath $(PYTHON)) -m ziglang
 ZIG_FOR := $(MACHINE)-linux-gnu.$(if $(filter riscv64,$(MACHINE)),2.27,2.17)
 
 .PHONY: packages
-packages: packages-languages test-deb test-rpm ## packages for every language and system, each installed elsewhere and tested there (half an hour)
+packages: made-packages ## packages for every language and system, each installed elsewhere and tested there (half an hour)
+	@rm -rf $(TARGET)/packages/results
+	@$(MAKE) --no-print-directory --jobs=3 tried
 	@$(PYTHON) mk/packages/table.py
 
-.PHONY: packages-languages
-packages-languages: made-packages
+# Side by side, because the suites mostly wait.
+.PHONY: tried tried-python tried-node tried-go tried-again
+tried: tried-python tried-node tried-go tried-again test-deb test-rpm
+tried-python tried-node tried-go: tried-%:
+	@$(PYTHON) mk/packages/try_$*.py
+tried-again:
 	@$(PYTHON) mk/packages/reproduce.py
-	@rm -rf $(TARGET)/packages/results
-	@$(PYTHON) mk/packages/try_python.py
-	@$(PYTHON) mk/packages/try_node.py
-	@$(PYTHON) mk/packages/try_go.py
-	@$(PYTHON) mk/packages/table.py
 
 .PHONY: test-packages
 test-packages: made-packages ## installs one wheel, the npm tarball and the Go module elsewhere, and tries them there

@@ -6,8 +6,8 @@ the test vectors. Then processes of all targets form a crowd on one journal, in 
 that sees whether two held the lock at once and what was acknowledged. What cannot run here directly runs under
 qemu-user.
 
-What qemu-user cannot do is listed in `GAPS`, with the reason. A claim that is listed there must fail, or the list is
-wrong.
+What cannot be shown there, mostly because of qemu-user, is listed in `GAPS`, with the reason. A claim that is listed
+there must fail, or the list is wrong.
 """
 
 from __future__ import annotations
@@ -37,14 +37,19 @@ WRAPPED = ("memchr", "malloc", "calloc", "realloc", "posix_memalign")
 CROWD_S = 900.0
 VECTOR_TESTS = 5
 
-# Claims that fail because of qemu-user, not because of the library: on which targets, and why.
+# Claims that fail, but not because of the library: on which targets, by qemu-user's name, and why.
 EVERYWHERE = "aarch64 arm riscv64 s390x"
 NO_SECCOMP = "prctl(PR_SET_SECCOMP) is not implemented, and the claim uses it to refuse or watch a system call"
+INLINE = "the claim puts a bug into memchr(3), for which s390x has an instruction; running out of memory unwinds there too"
 GAPS: dict[str, tuple[str, str]] = {
     "the_keepalive_thread_takes_no_signals": (EVERYWHERE, "/proc shows the signal mask of qemu-user's own thread"),
     "a_child_is_told_where_the_kernel_only_says_that_it_wipes_pages": (EVERYWHERE, NO_SECCOMP),
     "a_fork_does_not_wait_for_an_open_of_another_thread": (EVERYWHERE, NO_SECCOMP),
     "a_sleep_that_is_refused_is_slept_in_another_way": (EVERYWHERE, NO_SECCOMP),
+    "a_panic_is_silent_and_its_message_arrives": ("s390x", INLINE),
+    "after_a_panic_a_handle_can_only_be_closed": ("s390x", INLINE),
+    "a_thread_that_met_a_panic_goes_on": ("s390x", INLINE),
+    "a_panic_in_the_shared_library_is_contained": ("s390x", INLINE),
 }
 
 
@@ -220,9 +225,9 @@ def try_claims(target: Target) -> list[str]:
             proved += not why
             gaps += bool(why)
         else:
-            faults.append(f"{target.name}: {claim}: {why or f'is proved, so it is not a gap of qemu-user ({reason})'}")
+            faults.append(f"{target.name}: {claim}: {why or f'is proved, so it is not a gap ({reason})'}")
     size = target.shared.stat().st_size / 1000
-    print(f"{target.name:13} {size:4.0f} KB, {proved} claims proved, {gaps} gaps of qemu-user", flush=True)
+    print(f"{target.name:13} {size:4.0f} KB, {proved} claims proved, {gaps} gaps", flush=True)
     return faults
 
 
