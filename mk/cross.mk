@@ -12,10 +12,9 @@ cross-zig:
 	@$(PYTHON) -m pip install --quiet --requirement mk/requirements-cross.txt
 
 .PHONY: cross $(CROSS:%=cross-%)
-cross: cross-deps $(CROSS:%=cross-%) ## the library for six architectures and two C libraries: target/cross/NAME
+cross: cross-deps ## the library for six architectures and two C libraries: target/cross/NAME
+	@for name in $(CROSS); do mk/cross.sh $$name built command; done
 
-# One after another: cargo would only wait for itself, and building the standard library uses both cores anyway.
-.NOTPARALLEL: cross
 $(CROSS:%=cross-%): cross-%:
 	@mk/cross.sh $* built command
 
