@@ -37,6 +37,7 @@ packages-deps:
 	@test -x $(PYTHON) || python3 -m venv $(VENV)
 	@$(PYTHON) -m pip install --quiet --requirement mk/requirements.txt --requirement mk/requirements-packages.txt
 	@npm ci --prefix tests/packages --silent --no-fund --no-audit
+	@test -d examples/node/node_modules/typescript || npm ci --prefix examples/node --silent --no-fund --no-audit
 
 .PHONY: made-packages
 made-packages: packages-deps platform
