@@ -107,7 +107,8 @@ def suite(
 
 
 def on_node(place: Elsewhere, program: Path, tests: list[str]) -> tuple[str, bool]:
-    return suite(place, program, "--test", tests=tests, passed=r"^# pass (\d+)", failed=r"^# fail (\d+)")
+    options = ["--test", "--test-reporter=tap"]  # what Node prints by default depends on its version
+    return suite(place, program, *options, tests=tests, passed=r"^# pass (\d+)", failed=r"^# fail (\d+)")
 
 
 def all_tests() -> list[str]:
