@@ -5,7 +5,6 @@
  * both in nanoseconds; the number of voluntary context switches meanwhile; and how many threads were served before one that had
  * begun to wait earlier. */
 
-#define _GNU_SOURCE /* gettid */
 #include <inttypes.h>
 #include <pthread.h>
 #include <sys/resource.h>
