@@ -240,7 +240,10 @@ fn the_crate_offers_no_features() {
         "--format-version=1",
         "--manifest-path=Cargo.toml",
     ]));
-    let crate_ = metadata.split(r#"{"name":"jlock","version""#).nth(1).expect("the crate");
+    let crate_ = metadata
+        .split(r#"{"name":"jlock","version""#)
+        .nth(1)
+        .expect("the crate");
     let features = crate_.split(r#""features":{"#).nth(1).expect("its features"); // a dependency's are an array
     assert!(features.starts_with('}'), "{features:.80}");
 }
