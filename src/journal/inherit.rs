@@ -43,8 +43,9 @@ pub(super) fn from_directory(dir: &Dir, new: &Fd) -> Result<()> {
     let os = |e| Error::os(e, format_args!("look whose {} is", Name(&dir.journal)));
     let ours = Owner::of(&sys::fstat(new).map_err(os)?);
     if ours.user == ROOT {
-        let theirs = owner::known(Owner::of(&sys::fstat(&dir.fd).map_err(os)?), ours);
+        let theirs = Owner::of(&sys::fstat(&dir.fd).map_err(os)?);
         if theirs.user != ROOT {
+            let theirs = owner::known(theirs, ours);
             // If the file system cannot do this, its files belong to somebody whatever we do.
             let _ = owner::change_owner(new, Some(theirs.user), theirs.group);
         }

@@ -54,12 +54,15 @@ pub(crate) fn known(theirs: Owner, ours: Owner) -> Owner {
     }
 }
 
-/// Whether a number is not the one for the unknown, or all are known here. Without /proc, that is not known.
+/// Whether all numbers are known here, or this is not the one for the unknown. Without /proc, the first is not known.
 fn is_known(id: u32, overflow: &CStr, map: &CStr) -> bool {
-    let unknown = proc_file(overflow)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(USUAL_OVERFLOW);
-    id != unknown || proc_file(map).is_some_and(|map| map.split_ascii_whitespace().nth(2) == Some("4294967295"))
+    let maps_all = proc_file(map).is_some_and(|map| map.split_ascii_whitespace().nth(2) == Some("4294967295"));
+    let unknown = || {
+        proc_file(overflow)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(USUAL_OVERFLOW)
+    };
+    maps_all || id != unknown()
 }
 
 /// What the two are where nobody has changed them.
