@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
@@ -65,9 +65,10 @@ fn open(name: &[u8]) -> i32 {
     }
 }
 
-/// Parking a stamp sweeps.
-fn park() {
-    let lock = jlock::Options::new().open_at(&SCENE.dir, "changes.journal");
+/// Parking a stamp sweeps, once a second in one directory.
+fn park(dir: &Path) {
+    let dir = File::open(dir).expect("a directory");
+    let lock = jlock::Options::new().open_at(dir, "changes.journal");
     drop(lock.expect("it opens").try_acquire().expect("nobody holds it"));
 }
 
@@ -106,7 +107,9 @@ fn sweep(name: &[u8], how: u8) {
         return;
     }
     let (content, old) = (usize::from(how & 7), how & 8 != 0);
-    let path = SCENE.path.join(OsStr::from_bytes(name));
+    let dir = SCENE.path.join("swept");
+    std::fs::create_dir(&dir).expect("a new directory");
+    let path = dir.join(OsStr::from_bytes(name));
     let mut file = File::create(&path).expect("a file");
     file.write_all(CONTENTS[content]).expect("written");
     if old {
@@ -120,11 +123,9 @@ fn sweep(name: &[u8], how: u8) {
             && (old || OF_LIBRARY.contains(&content) || owner(name).is_some_and(|pid| !process::lives(pid)))
     };
     let before = due();
-    park();
+    park(&dir);
     let removed = !path.exists();
-    if !removed {
-        std::fs::remove_file(&path).expect("it can be removed");
-    }
+    std::fs::remove_dir_all(&dir).expect("it can be removed");
     // Any PID may belong to a process, which may begin or end between two looks.
     assert!(
         removed == before || before != due(),
