@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::handle::JOURNAL_FILENAME;
 use crate::lock::dir::{Dir, Name};
 use crate::options::Options;
-use crate::sys::owner::Owner;
+use crate::sys::owner::{self, Owner};
 use crate::sys::{self, Errno, Fd, FileId};
 
 /// How long we rely on a path to lead where it led.
@@ -199,11 +199,10 @@ fn made(path: &[u8], sync: bool) -> sys::Result<()> {
     if is_root && theirs.user != 0 {
         let made = sys::open_subdir(&above, &name)?;
         let ours = Owner::of(&sys::fstat(&made)?);
-        let theirs = sys::owner::known(theirs, ours);
         // Only if it is still what we made: the owner of the directory above may have put something else there. If the file
         // system has no owners to give it to, everybody may use it whatever we do.
         if ours.user == 0 && sys::list_some(&made, 0, |_| {})? {
-            let _ = sys::owner::change_owner(&made, Some(theirs.user), theirs.group);
+            let _ = owner::give(&made, ours, theirs);
         }
     }
     match sync {

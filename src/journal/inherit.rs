@@ -45,9 +45,8 @@ pub(super) fn from_directory(dir: &Dir, new: &Fd) -> Result<()> {
     if ours.user == ROOT {
         let theirs = Owner::of(&sys::fstat(&dir.fd).map_err(os)?);
         if theirs.user != ROOT {
-            let theirs = owner::known(theirs, ours);
             // If the file system cannot do this, its files belong to somebody whatever we do.
-            let _ = owner::change_owner(new, Some(theirs.user), theirs.group);
+            let _ = owner::give(new, ours, theirs);
         }
     }
     Ok(())

@@ -48,14 +48,7 @@ impl Dir {
                 format!("{}: too long beside the names of its lock", Name(journal)),
             ));
         }
-        let local = match sys::is_local(&fd) {
-            Ok(local) => local,
-            // Not an answer: with room for it, we would know.
-            Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => {
-                return Err(Error::os(errno, "look at the mount of the directory"));
-            }
-            Err(_) => false, // if we cannot find out, it is not known to be local
-        };
+        let local = sys::is_local(&fd).map_err(|e| Error::os(e, "look at the mount of the directory"))?;
         let meta = sys::fstat(&fd).map_err(|e| Error::os(e, "look at the directory"))?;
         Ok(Dir {
             fd,

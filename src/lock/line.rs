@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use crate::lock::participant::Participant;
 use crate::lock::place::Way;
-use crate::sys::owner::Owner;
+use crate::sys::owner::{self, Owner};
 use crate::sys::{self, Accessed, Errno, Fd, FileId, Meta, Open, Watched};
 
 /// How long a holder may acquire again and again while others wait. This is far below a time slice of the scheduler, and far
@@ -191,10 +191,7 @@ impl Participant {
         let (line, above) = (sys::open_subdir(&dir.fd, &dir.line)?, sys::fstat(&dir.fd)?);
         // If it cannot be given away, it stays ours alone, and nobody else lines up.
         let given = match sys::process::effective_uid() {
-            0 if above.uid != 0 => {
-                let theirs = sys::owner::known(Owner::of(&above), Owner::of(&sys::fstat(&line)?));
-                sys::owner::change_owner(&line, Some(theirs.user), theirs.group)
-            }
+            0 if above.uid != 0 => owner::give(&line, Owner::of(&sys::fstat(&line)?), Owner::of(&above)),
             _ => Ok(()),
         };
         let _ = given.and_then(|()| sys::chmod(&line, above.mode));

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 
-use super::process::read_proc;
+use super::process::{read_proc, value_in};
 use super::{Errno, Fd, Result, uninterrupted};
 
 /// A type of file system whose locks are this kernel's alone.
@@ -46,12 +46,12 @@ const LOCAL: [Local; 15] = [
     in_memory(0x8584_58f6, &["ramfs", "rootfs"]),
 ];
 
-/// Whether the file system keeps its locks on this machine alone. If that is not known, it counts as a network's.
+/// Whether the file system keeps its locks on this machine alone. If that cannot be found out, it counts as a network's.
 ///
 /// The magic number is not enough: a 9p mount passes on the number of its server's file system. The mount's own type
 /// decides, but we look it up only if the number says "local", because that takes longer.
 pub(crate) fn is_local(file: &Fd) -> Result<bool> {
-    uninterrupted("fstatfs", || {
+    let asked = uninterrupted("fstatfs", || {
         let magic = magic(file.borrow()?)?;
         Ok(match LOCAL.iter().find(|local| local.magic == magic) {
             Some(local) => match Mount::of(file)? {
@@ -60,7 +60,8 @@ pub(crate) fn is_local(file: &Fd) -> Result<bool> {
             },
             None => false,
         })
-    })
+    });
+    Ok(answer(asked)?.unwrap_or(false))
 }
 
 /// The type of the file system, for a message.
@@ -126,7 +127,7 @@ fn answer<T>(asked: Result<T>) -> Result<Option<T>> {
 fn mount_id(file: &Fd) -> Result<Option<u64>> {
     let path = CString::new(format!("/proc/self/fdinfo/{}", file.number()?)).map_err(|_| Errno::INVAL)?;
     let info = answer(read_proc(&path))?.unwrap_or_default();
-    let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:"));
+    let id = value_in(&info, "mnt_id:");
     Ok(id.and_then(|id| id.trim_ascii().parse().ok()))
 }
 

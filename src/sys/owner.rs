@@ -54,6 +54,12 @@ pub(crate) fn known(theirs: Owner, ours: Owner) -> Owner {
     }
 }
 
+/// Gives a file of ours to them, as far as they are known.
+pub(crate) fn give(file: &Fd, ours: Owner, theirs: Owner) -> Result<()> {
+    let theirs = known(theirs, ours);
+    change_owner(file, Some(theirs.user), theirs.group)
+}
+
 /// Whether all numbers are known here, or this is not the one for the unknown. Without /proc, the first is not known.
 fn is_known(id: u32, overflow: &CStr, map: &CStr) -> bool {
     let maps_all = proc_file(map).is_some_and(|map| map.split_ascii_whitespace().nth(2) == Some("4294967295"));

@@ -94,6 +94,11 @@ pub(super) fn read_proc(path: &CStr) -> super::Result<String> {
     Ok(String::from_utf8_lossy(bytes).trim_end().to_owned())
 }
 
+/// What follows this in a line of such a file.
+pub(super) fn value_in<'t>(text: &'t str, key: &str) -> Option<&'t str> {
+    text.lines().find_map(|line| line.strip_prefix(key))
+}
+
 fn namespace(path: &CStr) -> Option<u64> {
     let cwd = rustix::fs::CWD; // the path is absolute
     let stat = rustix::fs::statat(cwd, path, rustix::fs::AtFlags::empty()).ok()?;
@@ -109,7 +114,7 @@ pub(crate) fn effective_uid() -> u32 {
 /// that by the same call would have a sandbox end the process that does not let it change its user.
 pub(crate) fn file_user() -> u32 {
     let status = proc_file(c"/proc/thread-self/status").unwrap_or_default();
-    let users = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    let users = value_in(&status, "Uid:");
     let user = users.and_then(|users| users.split_ascii_whitespace().nth(3)?.parse().ok());
     user.unwrap_or_else(effective_uid)
 }
@@ -159,7 +164,7 @@ pub(crate) fn stat_of(pid: i32) -> Option<Stat> {
 
 /// Whether /proc/self/status counts this process in more than one PID namespace: from that of /proc down to its own.
 fn is_seen_from_above(status: &str) -> bool {
-    let numbers = status.lines().find_map(|line| line.strip_prefix("NStgid:"));
+    let numbers = value_in(status, "NStgid:");
     numbers.is_some_and(|numbers| numbers.split_ascii_whitespace().count() > 1)
 }
 

@@ -113,7 +113,7 @@ fn by_request(dir: &Path) {
     }
 }
 
-/// In such a directory, only the user who parked a stamp can remove it. Each user's stamp is used again.
+/// In such a directory, only the user who parked a stamp can remove it, and does so when their turn comes again.
 #[test]
 fn requests_of_many_users_leave_nothing_in_a_sticky_directory() {
     if is_root() {
