@@ -74,7 +74,7 @@ test-python: library lint-locks
 	cd tests/vm && MYPYPATH=../places $(CURDIR)/$(PYTHON) -m mypy --strict *.py
 	$(PYTHON) -m mypy --strict packaging/copyright.py mk/prove.py
 	cd tests/packages && $(CURDIR)/$(PYTHON) -m mypy --strict parts.py row.py
-	cd tests/cross && MYPYPATH=../places $(CURDIR)/$(PYTHON) -m mypy --strict cross.py
+	cd tests/cross && MYPYPATH=../places:../../mk/packages $(CURDIR)/$(PYTHON) -m mypy --strict cross.py
 	cd benches && $(CURDIR)/$(PYTHON) -m mypy --strict bench.py page.py
 
 .PHONY: test-go

@@ -2,21 +2,9 @@
 # deb.sh TARBALL OUT: builds the Debian packages, source and binary, from the tarball into OUT, without a network, and checks
 # them with lintian. The same tarball makes the same packages, byte for byte, wherever it is unpacked.
 set -euo pipefail
-umask 022
+# shellcheck source=packaging/tarball.sh
+. "$(dirname "$0")/tarball.sh"
 
-tarball=$(realpath "$1")
-mkdir -p "$2"
-out=$(realpath "$2")
-version=$(basename "$tarball" .tar.gz)
-version=${version#jlock-}
-
-fail() {
-    echo "deb.sh: $*" >&2
-    exit 1
-}
-
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
 cp "$tarball" "$scratch/jlock_$version.orig.tar.gz"
 tree=$scratch/jlock-$version
 tar --extract --gzip --file "$tarball" --directory "$scratch"
@@ -26,21 +14,12 @@ python3 "$tree/packaging/copyright.py" "$tree/debian/copyright"
 [ "$(cd "$tree" && dpkg-parsechangelog --show-field Version)" = "$version-1" ] ||
     fail "packaging/debian/changelog does not begin with $version-1"
 
-# In a network namespace without devices, if we may make one; in any case, cargo is told to stay offline.
-alone=()
-for way in "unshare --net" "unshare --net --map-root-user"; do
-    # shellcheck disable=SC2206 # words
-    if $way true 2>/dev/null; then alone=($way) && break; fi
-done
-
 # Rust need not be Debian's. debhelper hides the home directory, where rustup's commands look for the toolchain.
 PATH=$(rustc --print sysroot)/bin:$PATH
 export PATH
 given=()
 if ! dpkg-query --show cargo rustc >/dev/null 2>&1; then given=(--no-check-builddeps); fi
-(cd "$tree" && env -u MAKEFLAGS -u MAKELEVEL -u CARGO_TARGET_DIR -u RUSTFLAGS -u JLOCK_LIBRARY "${alone[@]}" \
-    dpkg-buildpackage --no-sign "${given[@]}") >"$out/deb.log" 2>&1 ||
-    { tail -n 40 "$out/deb.log" >&2; fail "dpkg-buildpackage failed"; }
+(cd "$tree" && build_alone "$out/deb.log" dpkg-buildpackage --no-sign "${given[@]}")
 
 rm -f "$out"/*jlock*.deb "$out"/jlock_*
 find "$scratch" -maxdepth 1 -type f -exec mv -t "$out" {} +

@@ -5,33 +5,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from common import ROOT, TARGET, Platform
 from elsewhere import Elsewhere
+from target import Target, fields
 
 # Debian's name for an architecture, where Debian 12 has it; as Debian has no Python for musl, there is none to try.
 DEBIAN = {"i686-gnu": "i386", "aarch64-gnu": "arm64", "armv7-gnu": "armhf", "s390x-gnu": "s390x"}
 
 
-@dataclass(frozen=True)
-class Foreign:
-    """A line of mk/cross.txt."""
-
-    name: str
-    rust: str
-    tools: str
-    qemu: str
-    zig: str
-
-    @property
-    def is_native(self) -> bool:
-        return self.qemu == "-"
-
-    def emulated(self, *options: str) -> list[str]:
-        return [] if self.is_native else [f"qemu-{self.qemu}-static", *options]
-
+class Foreign(Target):
     @property
     def how(self) -> str:
         """For the table, after the number of tests."""
@@ -39,8 +23,7 @@ class Foreign:
 
 
 def foreign(platform: Platform) -> Foreign:
-    lines = (ROOT / "mk" / "cross.txt").read_text().splitlines()
-    (found,) = [Foreign(*line.split()) for line in lines if line.startswith(f"{platform.name} ")]
+    (found,) = [Foreign(*line) for line in fields() if line[0] == platform.name]
     return found
 
 

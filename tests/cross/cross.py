@@ -22,12 +22,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/places"))
+sys.path[:0] = [str(ROOT / "tests/places"), str(ROOT / "mk/packages")]
 
+import target as cross  # noqa: E402
 from places import Seen, audit, count  # noqa: E402
 
 BUILT = ROOT / "target/cross"
@@ -53,16 +53,7 @@ GAPS: dict[str, tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Target:
-    """A line of mk/cross.txt."""
-
-    name: str
-    rust: str
-    tools: str
-    qemu: str
-    zig: str
-
+class Target(cross.Target):
     @property
     def is_musl(self) -> bool:
         return self.zig.endswith("-musl")
@@ -126,15 +117,12 @@ class Target:
         return renamed
 
     def command(self, program: Path) -> list[str]:
-        if self.qemu == "-":
-            return [str(program)]
         root = BUILT / "musl-arm64" if self.is_musl else Path("/usr") / self.tools
-        return [f"qemu-{self.qemu}-static", "-L", str(root), str(program)]
+        return [*self.emulated("-L", str(root)), str(program)]
 
 
 def targets(names: list[str]) -> list[Target]:
-    lines = (ROOT / "mk/cross.txt").read_text().splitlines()
-    every = [Target(*line.split()) for line in lines if not line.startswith("#")]
+    every = [Target(*line) for line in cross.fields()]
     chosen = [target for target in every if not names or target.name in names]
     if len(chosen) < len(names):
         raise SystemExit(f"cross.py: of {', '.join(names)}, mk/cross.txt has only {len(chosen)}")
@@ -184,7 +172,7 @@ def prove(target: Target, program: Path, claim: str) -> str:
 
 def gap(target: Target, claim: str) -> str:
     where, why = GAPS.get(claim, ("", ""))
-    return why if target.qemu != "-" and target.qemu in where.split() else ""
+    return why if not target.is_native and target.qemu in where.split() else ""
 
 
 def claims(target: Target) -> Iterator[tuple[str, str]]:

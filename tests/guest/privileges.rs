@@ -52,6 +52,13 @@ fn users(scene: &Scene) -> std::path::PathBuf {
     dir
 }
 
+/// A user's directory that others may write to.
+fn shared(scene: &Scene, mode: u32) -> std::path::PathBuf {
+    let dir = users(scene);
+    fs::set_permissions(&dir, Permissions::from_mode(mode)).unwrap();
+    dir
+}
+
 fn works_without_weaker_means(lock: &Lock) {
     let held = lock.acquire().unwrap();
     let holder = lock.inspect().unwrap();
@@ -91,8 +98,7 @@ fn dropped(dir: &Path, after: Duration) {
 fn each_request_may_be_another_users() {
     if is_root() {
         let scene = Scene::new();
-        let dir = users(&scene);
-        fs::set_permissions(&dir, Permissions::from_mode(0o777)).unwrap();
+        let dir = shared(&scene, 0o777);
         fs::write(journal_of(&dir), "# codegraph-journal v1 1\n").unwrap();
         fs::set_permissions(journal_of(&dir), Permissions::from_mode(0o666)).unwrap();
         run(&mut child("by request", &dir));
@@ -118,8 +124,7 @@ fn by_request(dir: &Path) {
 fn requests_of_many_users_leave_nothing_in_a_sticky_directory() {
     if is_root() {
         let scene = Scene::new();
-        let dir = users(&scene);
-        fs::set_permissions(&dir, Permissions::from_mode(0o1777)).unwrap();
+        let dir = shared(&scene, 0o1777);
         run(&mut child("by request, sticky", &dir));
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
     }
@@ -148,8 +153,7 @@ fn by_request_sticky(dir: &Path) {
 fn another_users_stamp_is_not_placed_where_only_they_could_remove_it() {
     if is_root() {
         let scene = Scene::new();
-        let dir = users(&scene);
-        fs::set_permissions(&dir, Permissions::from_mode(0o1777)).unwrap();
+        let dir = shared(&scene, 0o1777);
         run(&mut child("by request, writable by all", &dir));
     }
 }
@@ -164,8 +168,7 @@ fn by_request_writable(dir: &Path) {
 fn a_thread_may_be_another_user_to_the_file_system_alone() {
     if is_root() {
         let scene = Scene::new();
-        let dir = users(&scene);
-        fs::set_permissions(&dir, Permissions::from_mode(0o777)).unwrap();
+        let dir = shared(&scene, 0o777);
         run(&mut child("by request, to files", &dir));
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
     }
