@@ -28,9 +28,8 @@ const FACTS: &[(&str, &str, &str)] = &[
     ("1.21 or", "examples/go/go.mod", "go 1.21"),
     ("18.18 or", "examples/node/package.json", "\"node\": \">=18.18\""),
     ("0.1.0", "Cargo.toml", "version = \"0.1.0\""),
-    ("2026-11-27", "docs/benchmark.md", "; 2026-11-27; medians of"),
+    ("2026-12-01", "docs/benchmark.md", "; 2026-12-01; medians of"),
     ("2026-11-30", "docs/proof.md", "`make prove`, 2026-11-30,"),
-    ("seven minutes", "benches/README.md", "in about seven minutes"),
     ("hundred paths", "docs/tutorial.md", "-ge 100 ]"),
     ("fifty paths", "docs/tutorial.md", "-lt 50 ]"),
 ];
