@@ -139,7 +139,7 @@ static void hold(struct jlock *lock, long turn) {
     failed(lock, "acquire", rc);
     return;
   }
-  int alone = alone_for(turn % 20 == 0 ? 60000 : 300);
+  int alone = alone_for(turn % 20 == 1 ? 60000 : 300);
   rc = jlock_release(lock);
   const char *told = rc == 0 ? "kept" : rc == JLOCK_ELOST ? "lost" : "failed";
   say("held %s %s\n", alone ? "alone" : "overlap", told);

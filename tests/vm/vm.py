@@ -638,6 +638,8 @@ def main() -> int:
             begun = time.monotonic()
             seen = try_place(place, lab, arguments.turns, arguments.kills)
             results.append(seen)
+            if arguments.save:
+                save(arguments.save, results, arguments.turns)
             faults = list(seen.faults())
             faulty += bool(faults)
             print(f"{place.name} ({time.monotonic() - begun:.1f} s): {'; '.join(cell for cell in cells(seen) if cell)}", flush=True)
@@ -645,8 +647,6 @@ def main() -> int:
                 print(f"    FAULT: {fault}", flush=True)
             for error, times in seen.errors.most_common(3):
                 print(f"    {times} x {error}", flush=True)
-    if arguments.save:
-        save(arguments.save, results, arguments.turns)
     print(f"figure: places, virtual = {len(results)}")
     print(f"figure: holds in them = {sum(seen.holds for seen in results)}")
     print(f"figure: entries acknowledged in them = {sum(seen.acknowledged for seen in results)}")
