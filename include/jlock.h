@@ -186,7 +186,7 @@ struct jlock_options {
   uint32_t flags;
   /** Milliseconds to wait for the lock: 5000. Negative: forever. 0: do not wait. */
   int32_t timeout_ms;
-  /** Longest sleep, in milliseconds, between two looks at the lock: 25. Not 0. */
+  /** Longest sleep, in milliseconds, between two looks at the lock: 25. Not 0. Behind other waiters, sleeps are longer. */
   uint32_t retry_ms;
   /** Milliseconds without a sign of life after which a lock counts as dead if the kernel cannot tell: 30000. Not 0. */
   uint32_t stale_ms;

@@ -83,7 +83,7 @@ pub struct jlock_options {
     pub flags: u32,
     /// Milliseconds to wait for the lock: 5000. Negative: forever. 0: do not wait.
     pub timeout_ms: i32,
-    /// Longest sleep, in milliseconds, between two looks at the lock: 25. Not 0.
+    /// Longest sleep, in milliseconds, between two looks at the lock: 25. Not 0. Behind other waiters, sleeps are longer.
     pub retry_ms: u32,
     /// Milliseconds without a sign of life after which a lock counts as dead if the kernel cannot tell: 30000. Not 0.
     pub stale_ms: u32,

@@ -64,7 +64,8 @@ impl Options {
         self
     }
 
-    /// The longest sleep between two looks at the lock (default: 25 ms; at least 1 ms).
+    /// The longest sleep between two looks at the lock (default: 25 ms; at least 1 ms). Whoever waits behind other waiters
+    /// sleeps longer.
     pub fn retry(mut self, retry: Duration) -> Self {
         self.retry = retry.max(Duration::from_millis(1));
         self

@@ -76,7 +76,7 @@ impl Acquire {
 
     pub(super) fn pause_behind(&mut self, participant: &Participant, before: Before, now: Duration) -> Next {
         let watched = participant.watch.queue_for(before.id).is_some();
-        let until = now.saturating_add(self.pauses.length(watched, before.id));
+        let until = now.saturating_add(self.pauses.length_behind(watched, before.id));
         Next::Wait(State::Behind { before, since: now }, until)
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct Pauses {
 
 impl Pauses {
     const SHORTEST: Duration = Duration::from_micros(50);
+    /// Whoever waits for another waiter looks at the lock less often by this factor, and only in case that one has stopped.
+    const BEHIND: u32 = 4;
 
     pub(crate) fn new(longest: Duration) -> Self {
         Pauses {
@@ -40,6 +42,15 @@ impl Pauses {
         self.was_reported &= length < self.longest;
         self.next = (self.next * 2).min(self.longest);
         length
+    }
+
+    /// Its length for somebody who waits for a waiter, not for the lock.
+    pub(crate) fn length_behind(&mut self, watched: bool, id: FileId) -> Duration {
+        let length = self.length(watched, id);
+        match watched && length == self.longest {
+            true => length.saturating_mul(Self::BEHIND),
+            false => length,
+        }
     }
 
     pub(crate) fn reported(&mut self) {
@@ -66,6 +77,17 @@ mod tests {
         let [id, _] = files();
         let mut pauses = Pauses::new(LONGEST);
         assert_eq!([(); 3].map(|()| pauses.length(true, id)), [LONGEST; 3]);
+    }
+
+    #[test]
+    fn behind_a_waiter_only_a_watched_pause_is_longer() {
+        let [id, _] = files();
+        let mut pauses = Pauses::new(LONGEST);
+        assert_eq!(pauses.length_behind(true, id), 4 * LONGEST);
+        pauses.reported();
+        assert_eq!(pauses.length_behind(true, id), Pauses::SHORTEST);
+        let mut pauses = Pauses::new(LONGEST);
+        assert_eq!([(); 11].map(|()| pauses.length_behind(false, id))[9..], [LONGEST; 2]);
     }
 
     #[test]

@@ -812,7 +812,9 @@ def order(seen: Seen) -> str:
 
 
 def save(path: Path, results: list[Seen], turns: int) -> None:
-    path.write_text(json.dumps({"turns": turns, "seen": [asdict(seen) for seen in results]}, indent=1))
+    # Until Python 3.12, asdict() makes a Counter of a Counter's items.
+    seen = [{**asdict(one), "errors": one.errors} for one in results]
+    path.write_text(json.dumps({"turns": turns, "seen": seen}, indent=1))
 
 
 def enter_namespaces() -> None:

@@ -37,7 +37,7 @@ fn a_stopped_holder_is_waited_for_and_named() {
     wait_for_log(&scene, "keeper", "acquired\nreleased\n");
 }
 
-/// The waiter behind it tries by itself after a pause of at most retry_ms.
+/// The waiter behind it tries by itself after a pause of at most four times retry_ms.
 #[test]
 fn a_stopped_waiter_delays_nobody_and_gets_the_lock_once_it_goes_on() {
     const HOLDS: u32 = 100;

@@ -356,7 +356,7 @@ def storm(lab: Lab, site: Site, turns: int, kills: int, seen: Seen) -> Counter[s
             slot.start()
             seen.kills += 1
             next_kill += turns // (kills + 1)
-        time.sleep(0.05)
+        time.sleep(0.3)  # each look costs the machine as much as a turn
     said: Counter[str] = Counter()
     for slot in slots:
         slot.kill()

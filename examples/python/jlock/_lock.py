@@ -33,7 +33,7 @@ class Lock:
     if the directory is replaced; if it was opened by descriptor, or for another journal, it stays with the directory.
 
     timeout    seconds to wait for the lock; math.inf or a negative number: forever; 0: do not wait
-    retry      longest sleep between two looks at the lock
+    retry      longest sleep between two looks at the lock; longer behind other waiters
     stale      age at which a lock that a shipped peer holds counts as abandoned
     settle     wait after taking over from a dead holder; 0 only where every peer uses this library
     sync       a journal call returns only once its data is on disk
