@@ -22,7 +22,8 @@ READELF ?= $(CROSS_COMPILE)readelf
 STRIP   ?= $(CROSS_COMPILE)strip
 INSTALL ?= install
 
-prefix     ?= /usr/local
+# Many makefiles call it PREFIX; if that meant nothing here, `make install PREFIX=…` would install into /usr/local.
+prefix     ?= $(if $(filter command,$(origin PREFIX)),$(PREFIX),/usr/local)
 libdir     ?= $(prefix)/lib
 includedir ?= $(prefix)/include
 

@@ -297,6 +297,16 @@ fn install_says_in_two_lines_what_comes_next() {
     );
 }
 
+#[test]
+fn the_prefix_may_be_written_in_capitals() {
+    let scratch = Scratch::new("capitals");
+    let said = text(place::make_in(&scratch.path().join("dist")).args(["-n", "install", "PREFIX=/elsewhere"]));
+    assert!(
+        said.contains(" /elsewhere/bin/") && !said.contains("/usr/local"),
+        "{said}"
+    );
+}
+
 // ---------------------------------------------------------------------------------------------- the other languages
 
 #[test]
