@@ -23,7 +23,8 @@ void print_holder(const struct jlock_holder *holder) {
   if (holder->peer == JLOCK_PEER_UNKNOWN) fputs(" (no stamp)", stdout);
   else printf(" (%s peer)", peers[holder->peer]);
   if (*holder->host) printf(" on %s", holder->host);
-  if (holder->state == JLOCK_ABANDONED) fputs(", which is dead; the next to acquire takes it over", stdout);
+  if (holder->state == JLOCK_ABANDONED && holder->pid) fputs(", which is dead", stdout);
+  if (holder->state == JLOCK_ABANDONED) fputs("; the next to acquire takes it over", stdout);
 }
 
 static void print_text_or_null(const char *name, const char *text) {

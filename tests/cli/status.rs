@@ -12,6 +12,14 @@ fn held_by_a_shipped_peer(scene: &Scene) {
     scene.write(LOCK, format!("{pid}\n{pid}-0123456789abcdef\n"));
 }
 
+fn let_it_be_old(scene: &Scene, age: Duration) {
+    let lock = std::fs::File::options()
+        .write(true)
+        .open(scene.path(LOCK))
+        .expect("it is there");
+    lock.set_modified(SystemTime::now() - age).expect("it is ours");
+}
+
 #[test]
 fn a_free_lock_gives_0() {
     let scene = Scene::new("free");
@@ -60,15 +68,20 @@ fn a_lock_without_a_stamp_is_reported_as_one() {
 }
 
 #[test]
+fn an_old_lock_without_a_stamp_is_abandoned_by_nobody() {
+    let scene = Scene::new("unknown-old");
+    scene.write(LOCK, "somebody's own idea of a lock\n");
+    let_it_be_old(&scene, Duration::from_secs(3600));
+    let outcome = scene.jlock("status d").exits(2);
+    let said = "d: abandoned (no stamp); the next to acquire takes it over; ";
+    assert!(outcome.out.starts_with(said), "{outcome:?}");
+}
+
+#[test]
 fn json_says_all_of_a_holder() {
     let scene = Scene::new("status-json");
     held_by_a_shipped_peer(&scene);
-    let lock = std::fs::File::options()
-        .write(true)
-        .open(scene.path(LOCK))
-        .expect("it is there");
-    lock.set_modified(SystemTime::now() - Duration::from_secs(7))
-        .expect("it is ours");
+    let_it_be_old(&scene, Duration::from_secs(7));
     let said = scene.python(
         "status --json d",
         "o['dir'], o['state'], o['stale'], o['peer'], o['host'], o['fallback']",
