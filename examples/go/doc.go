@@ -36,7 +36,8 @@
 //
 // # Building
 //
-// The module brings the library as a static archive, for linux/amd64 and linux/arm64, and its header. In a checkout,
-// `make library` and lib/fill.sh put them there. Programs need cgo and a C compiler to build, and nothing from jlock to
-// run. With the tag jlock_pkgconfig they use the installed library instead, which pkg-config must find.
+// The module brings the library as a static archive, and its header: for linux on amd64, arm64, 386, arm, riscv64 and
+// s390x, and with the tag musl on amd64 and arm64. In a checkout, `make library` and lib/fill.sh put them there, for the
+// machine at hand. Programs need cgo and a C compiler to build, and nothing from jlock to run. With the tag
+// jlock_pkgconfig they use the installed library instead, which pkg-config must find.
 package jlock

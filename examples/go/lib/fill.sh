@@ -1,11 +1,11 @@
 #!/bin/sh
 # fill.sh [ARCHIVE [GOARCH]]: puts the static library and its header into the Go module, for one architecture, so that the
-# module needs nothing from outside. The default archive is the one that `make library` builds.
+# module needs nothing from outside. The default archive is the one that `make library` builds, for this machine.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$here/../../..
 archive=${1:-$top/target/dist/libjlock.a}
-to=$here/linux_${2:-amd64}
+to=$here/linux_${2:-$(go env GOHOSTARCH)}
 
 # The go command does not look into archives. This file changes with the archive, so that programs are linked again.
 sum=$(cat "$archive" "$top/include/jlock.h" | sha256sum | cut -d' ' -f1)
