@@ -9,7 +9,7 @@ sanitize: ## the C tests, examples and threads under AddressSanitizer, ThreadSan
 	@for what in address thread valgrind; do tests/sanitize/run.sh $$what; done
 
 .PHONY: prove
-prove: ## every proof at its full bounds, more than an hour on two cores; the figures go to target/prove/table.md
+prove: ## every proof at its full bounds, hours on two cores; the figures go to target/prove/table.md
 	@python3 mk/prove.py
 
 .PHONY: prove-page
