@@ -13,6 +13,7 @@ const FACTS: &[(&str, &str, &str)] = &[
     ("200 ms", "src/options.rs", "settle_ms: 100,"),
     ("3 s", "src/lock/time.rs", "CUT: Duration = Duration::from_secs(3);"),
     ("5.0 s", "src/options.rs", "timeout_ms: 5000,"),
+    ("25 ms", "src/options.rs", "retry_ms: 25,"),
     ("30 s", "src/lock/time.rs", "SHIPPED_STALE_MS: i64 = 30_000;"),
     ("4096", "src/abi.rs", "pub const JLOCK_ELOST: i32 = -4097;"),
     ("0 or", "include/jlock.h", "0 (or a count, where said) on success"),
