@@ -14,8 +14,8 @@ use crate::sys::process::{Identity, is_alive, stat_of};
 use crate::sys::{self, Errno, Fd, FileId, Meta, Open, Watched};
 
 /// How often, and for how long, a lock is opened again after an error that may be that of the last open file alone.
-const LOOKS: u32 = 4;
-const LOOKS_AGAIN: Duration = Duration::from_millis(100);
+const LOOKS: u32 = 16;
+const LOOKS_AGAIN: Duration = Duration::from_secs(1);
 
 /// Why somebody looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -131,9 +131,9 @@ const EIO: i32 = 5;
 /// This happens with two mounts of one NFS server in one kernel: the server forgets what one of them has open.
 #[test]
 fn a_lock_that_the_server_forgot_is_opened_again() {
-    let tried = try_where_the_server_forgot(3, true);
+    let tried = try_where_the_server_forgot(15, true);
     assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
-    for (failures, network) in [(4, true), (1, false)] {
+    for (failures, network) in [(16, true), (1, false)] {
         let tried = try_where_the_server_forgot(failures, network);
         assert_eq!(tried.unwrap_err().code(), -EIO, "{failures} {network}");
     }
