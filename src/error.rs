@@ -223,4 +223,9 @@ mod tests {
         let inner = lost.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
         assert_eq!(inner.map(Error::kind), Some(ErrorKind::Lost));
     }
+
+    #[test]
+    fn an_error_is_printed_with_its_code() {
+        assert_eq!(format!("{:?}", Error::new(-2, "gone")), "Error(-2, \"gone\")");
+    }
 }

@@ -157,4 +157,20 @@ pub(crate) mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_call_that_is_interrupted_is_made_again_but_not_forever() {
+        let mut made = 0;
+        let mut interrupted = |times| {
+            made = 0;
+            let result = uninterrupted("read", || {
+                made += 1;
+                if made <= times { Err(Errno::INTR) } else { Ok(()) }
+            });
+            (result, made)
+        };
+        assert_eq!(interrupted(2), (Ok(()), 3));
+        assert_eq!(interrupted(TRIES - 1), (Ok(()), TRIES));
+        assert_eq!(interrupted(u32::MAX), (Err(Errno::INTR), TRIES));
+    }
 }

@@ -163,12 +163,9 @@ fn check_size(size: usize, first_size: usize) -> Result<()> {
 /// are zero, and the additional fields of a longer one must be zero.
 ///
 /// # Safety
-/// `from` is NULL or points to `size` readable bytes.
+/// `from` points to `size` readable bytes.
 pub(super) unsafe fn read_sized<T: Copy>(from: *const T, size: usize, first_size: usize) -> Result<T> {
     let bytes = from.cast::<u8>();
-    if bytes.is_null() {
-        return Err(invalid("NULL"));
-    }
     check_size(size, first_size)?;
     for at in size_of::<T>()..size {
         // SAFETY: within the size that the caller gave.

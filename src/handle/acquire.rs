@@ -344,4 +344,44 @@ mod tests {
         std::fs::remove_dir_all(&dir).unwrap();
         assert_eq!(code, Err(-ECANCELED));
     }
+
+    fn open(name: &str) -> (std::path::PathBuf, Arc<Lock>) {
+        let dir = std::env::temp_dir().join(format!("jlock-{name}-{}", std::process::id()));
+        let lock = Options::new().open(&dir).unwrap();
+        (dir, Arc::new(lock))
+    }
+
+    #[test]
+    fn a_guard_that_owns_its_share_outlives_the_rest() {
+        let (dir, lock) = open("owned");
+        let begins: [fn(&Arc<Lock>) -> Guard<'static>; 2] = [
+            |lock| lock.acquire_owned().unwrap(),
+            |lock| lock.start_acquire_owned(None).unwrap().poll().unwrap().unwrap(),
+        ];
+        let other = Options::new().open(&dir).unwrap();
+        for begin in begins {
+            let share = Arc::clone(&lock);
+            let guard = begin(&share);
+            drop(share);
+            assert!(other.try_acquire().is_err());
+            guard.refresh().unwrap();
+            drop(guard);
+            other.try_acquire().unwrap().release().unwrap();
+        }
+        drop((lock, other));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn an_acquire_that_is_over_is_not_polled_again_and_what_it_has_is_released() {
+        let (dir, lock) = open("over");
+        let mut started = lock.start_acquire(None).unwrap();
+        started.poll().unwrap().unwrap().release().unwrap();
+        assert_eq!(started.poll().map(drop).unwrap_err().code(), -EINVAL);
+        drop(started);
+        drop(lock.start_acquire(None).unwrap()); // nobody asked, but it has the lock
+        lock.acquire().unwrap().release().unwrap();
+        drop(lock);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }

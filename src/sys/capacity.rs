@@ -142,7 +142,7 @@ mod tests {
     fn a_group_of_the_second_version_counts_without_its_cache() {
         let files = [
             MACHINE,
-            ("/proc/self/cgroup", "0::/a/b\n"),
+            ("/proc/self/cgroup", "what no kernel writes\n0::/a/b\n"),
             ("/sys/fs/cgroup/a/b/memory.max", "1000000\n"),
             ("/sys/fs/cgroup/a/b/memory.current", "900000\n"),
             (

@@ -330,6 +330,9 @@ mod tests {
             stat(&scratch.dir, c"link").unwrap().unwrap().kind,
             super::super::FileKind::Symlink
         );
+        let kind = |name| stat_anew(&scratch.dir, name).unwrap().unwrap().kind;
+        assert_eq!(kind(c"link"), super::super::FileKind::Symlink);
+        assert_eq!(kind(c"."), super::super::FileKind::Other);
         assert!(open_subdir(&scratch.dir, c"link").is_err());
         let path = scratch.path_of("link");
         assert_eq!(
@@ -337,5 +340,18 @@ mod tests {
             stat_path(c"/").unwrap().unwrap().id
         );
         assert!(stat_path(&scratch.path_of("none")).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_new_file_is_its_owners_whatever_the_umask() {
+        let scratch = Scratch::new();
+        let path = scratch.path_of("");
+        // The umask is the whole process's.
+        let child = || {
+            rustix::process::umask(Mode::from_raw_mode(0o777));
+            let file = open(&open_dir(&path).unwrap(), c"file", Open::CreateNew).unwrap();
+            assert_eq!(super::super::fstat(&file).unwrap().mode, 0o600);
+        };
+        assert!(super::super::tests::ends_in_a_child(child));
     }
 }

@@ -64,3 +64,29 @@ fn is_pending(signal: libc::c_int) -> bool {
     // SAFETY: `sigpending` initialises the set, unless it fails.
     unsafe { libc::sigpending(pending.as_mut_ptr()) == 0 && libc::sigismember(pending.as_ptr(), signal) == 1 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::tests::{Scratch, ends_in_a_child};
+
+    #[test]
+    fn a_write_beyond_the_limit_is_an_error_and_no_signal() {
+        let scratch = Scratch::new();
+        let path = scratch.path("file");
+        // The limit is the whole process's.
+        let child = || {
+            let file = std::fs::File::create_new(&path).unwrap();
+            let none = libc::rlimit64 {
+                rlim_cur: 0,
+                rlim_max: 0,
+            };
+            // SAFETY: the struct is initialised.
+            assert_eq!(unsafe { libc::setrlimit64(libc::RLIMIT_FSIZE, &none) }, 0);
+            let write = || rustix::io::write(&file, b"x");
+            assert_eq!(without_size_signal(write), Err(rustix::io::Errno::FBIG));
+            assert!(!is_pending(libc::SIGXFSZ));
+        };
+        assert!(ends_in_a_child(child));
+    }
+}

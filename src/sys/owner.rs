@@ -126,6 +126,7 @@ fn growing(mut get: impl FnMut(&mut [u8]) -> Result<usize>) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::sys::tests::Scratch;
+    use crate::sys::{Open, open};
 
     #[test]
     fn the_number_of_the_unknown_is_somebody_only_where_all_are_known() {
@@ -148,5 +149,33 @@ mod tests {
     fn who_is_not_known_is_replaced() {
         let (theirs, ours) = (Owner { user: 1, group: 2 }, Owner { user: 3, group: 4 });
         assert_eq!(known(theirs, ours), theirs);
+    }
+
+    #[test]
+    fn a_value_gets_the_room_that_it_needs() {
+        for len in [0, 256, 257, ATTRIBUTES_MAX] {
+            let value = growing(|room| {
+                room.get_mut(..len).ok_or(Errno::RANGE)?.fill(7);
+                Ok(len)
+            });
+            assert_eq!(value, Ok(vec![7; len]));
+        }
+        let refused = growing(|_| Err(Errno::PERM));
+        assert_eq!(refused, Err(Errno::PERM));
+    }
+
+    #[test]
+    fn an_attribute_that_is_gone_is_none() {
+        let scratch = Scratch::new();
+        let file = open(&scratch.dir, c"file", Open::CreateNew).unwrap();
+        let name = c"user.jlock";
+        if set_attribute(&file, name, b"value") == Err(Errno::OPNOTSUPP) {
+            return println!("not tried: this file system has no such attributes");
+        }
+        assert_eq!(attribute(&file, name), Ok(Some(b"value".to_vec())));
+        for _ in 0..2 {
+            assert_eq!(remove_attribute(&file, name), Ok(()));
+            assert_eq!(attribute(&file, name), Ok(None));
+        }
     }
 }

@@ -174,12 +174,10 @@ fn is_seen_from_above(status: &str) -> bool {
 /// Numbers that do not name a single process never reach `kill`.
 pub(crate) fn is_alive(pid: i32) -> bool {
     const PID_MAX_LIMIT: i32 = 4 * 1024 * 1024; // linux/threads.h
-    let Some(number) = rustix::process::Pid::from_raw(pid) else {
+    let number = Some(pid).filter(|pid| (1..=PID_MAX_LIMIT).contains(pid));
+    let Some(number) = number.and_then(rustix::process::Pid::from_raw) else {
         return false;
     };
-    if !(1..=PID_MAX_LIMIT).contains(&pid) {
-        return false;
-    }
     around("kill", || rustix::process::test_kill_process(number)) != Err(Errno::SRCH)
 }
 
@@ -247,5 +245,13 @@ mod tests {
         assert!(!is_seen_from_above("Name:\ta\n"), "an old kernel");
         let me = std::process::id() as i32;
         assert_eq!(stat_of(me).map(|stat| stat.start), Some(Identity::current().start));
+    }
+
+    #[test]
+    fn a_number_that_no_process_has_is_nobodys() {
+        for number in [0, -1, i32::MIN, 4 * 1024 * 1024 + 1, i32::MAX] {
+            assert!(!is_alive(number), "{number}");
+        }
+        assert!(is_alive(std::process::id() as i32));
     }
 }

@@ -293,4 +293,12 @@ mod tests {
         close_if_unentered(number);
         assert!(!is_open(number), "opened by another thread, and not entered yet");
     }
+
+    #[test]
+    fn a_number_that_is_closed_is_no_file_of_ours() {
+        let slot = Slot::new();
+        // SAFETY: beyond what a process can have open (fs.nr_open): only asked what it is.
+        let closed = unsafe { BorrowedFd::borrow_raw(i32::MAX) };
+        assert!(!slot.is_same_file(closed) && !slot.is_ours(closed));
+    }
 }

@@ -118,6 +118,8 @@ pub(super) fn timespec(time: Duration) -> Timespec {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
 
     #[test]
@@ -137,5 +139,17 @@ mod tests {
         assert_eq!(sleep_by(&[refused, sleep_in_poll], deadline), Ok(()));
         assert!(kernel_monotonic() >= deadline);
         assert_eq!(sleep_by(&[refused, refused], Duration::MAX), Err(Errno::PERM));
+    }
+
+    #[test]
+    fn a_sleep_that_ends_early_is_slept_on() {
+        static SLEPT: AtomicU32 = AtomicU32::new(0);
+        let early: fn(Duration) -> Result<()> = |_| match SLEPT.fetch_add(1, Ordering::Relaxed) {
+            0 => Ok(()),
+            1 => Err(Errno::INTR),
+            _ => Err(Errno::PERM),
+        };
+        assert_eq!(sleep_by(&[early], Duration::MAX), Err(Errno::PERM));
+        assert_eq!(SLEPT.load(Ordering::Relaxed), 3);
     }
 }

@@ -1,12 +1,15 @@
 //! The directory disappears while a handle is open, and another one takes its place.
 
+use std::cell::RefCell;
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use jlock::seam::{self, Hook, Verdict};
 use jlock::{ErrorKind, Lock, State};
 
 use crate::child::{child, run, under};
@@ -203,6 +206,96 @@ fn a_hold_in_a_directory_that_is_gone_is_lost() {
     assert_eq!(held.release().unwrap_err().error.kind(), ErrorKind::Lost);
     append(&lock, "after").unwrap();
     assert_eq!(entries(&dir), ["after"]);
+}
+
+/// A monotonic clock that stands still.
+struct At(Duration);
+
+impl Hook for At {
+    fn before(&mut self, _call: &'static str) -> Verdict {
+        Verdict::Proceed
+    }
+
+    fn monotonic(&mut self) -> Option<Duration> {
+        Some(self.0)
+    }
+}
+
+fn at<T>(seconds: u64, run: impl FnOnce() -> T) -> T {
+    seam::install(At(Duration::from_secs(seconds)));
+    let result = run();
+    seam::uninstall();
+    result
+}
+
+#[test]
+fn a_hold_in_a_directory_that_is_gone_for_long_is_given_up() {
+    let scene = Scene::new();
+    let dir = scene.dir("d");
+    let lock = at(100, || open(&dir));
+    let held = at(100, || lock.acquire().unwrap());
+    remove(&dir);
+    assert_eq!(at(102, || held.refresh()).unwrap_err().kind(), ErrorKind::Lost);
+    assert!(!dir.exists());
+    assert_eq!(held.release().unwrap_err().error.kind(), ErrorKind::Lost);
+    append(&lock, "after").unwrap();
+    assert_eq!(entries(&dir), ["after"]);
+}
+
+#[test]
+fn a_lock_that_is_free_because_its_directory_is_gone_is_looked_for_again_at_once() {
+    let scene = Scene::new();
+    let dir = scene.dir("d");
+    at(100, || {
+        let lock = open(&dir);
+        remove(&dir);
+        let other = open(&dir);
+        let _held = other.acquire().unwrap();
+        assert_eq!(lock.inspect().unwrap().state, State::Held);
+    });
+}
+
+#[test]
+fn a_file_in_the_place_of_a_directory_above_is_an_error() {
+    let scene = Scene::new();
+    let above = scene.dir("above");
+    let lock = at(100, || open(&above.join("d")));
+    move_away(&above);
+    File::create_new(&above).unwrap();
+    let told = at(102, || lock.acquire().map(drop)).unwrap_err();
+    assert_eq!(told.code(), -libc::ENOTDIR);
+}
+
+#[test]
+fn directories_that_are_made_are_synced_if_the_options_say_so() {
+    let scene = Scene::new();
+    let syncs = |dir: &str, sync| {
+        let calls = Rc::default();
+        seam::install(Calls(Rc::clone(&calls)));
+        let opened = options().sync(sync).open(scene.path(dir).join("below"));
+        seam::uninstall();
+        opened.unwrap();
+        let calls: &RefCell<Vec<_>> = &calls;
+        calls.borrow().iter().filter(|call| **call == "fsync").count()
+    };
+    assert_eq!(syncs("a", true), 2);
+    assert_eq!(syncs("b", false), 0);
+}
+
+struct Calls(Rc<RefCell<Vec<&'static str>>>);
+
+impl Hook for Calls {
+    fn before(&mut self, call: &'static str) -> Verdict {
+        self.0.borrow_mut().push(call);
+        Verdict::Proceed
+    }
+}
+
+#[test]
+fn the_first_directory_that_cannot_be_made_says_why() {
+    let why = fs::create_dir("/proc/none").unwrap_err().raw_os_error().unwrap();
+    let told = options().open("/proc/none/d").unwrap_err();
+    assert_eq!(told.code(), -why, "{told}");
 }
 
 // ------------------------------------------------------------------------------------------------- while it waits

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod child;
 mod limits;
+mod meanwhile;
 mod ownership;
 mod reading;
 mod scratch;

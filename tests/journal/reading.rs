@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::process::Command;
 
+use jlock::seam::Verdict;
 use jlock::{Entry, ErrorKind};
 
 use crate::scratch::{HEADER, Scratch, append_raw, changed};
@@ -58,6 +59,43 @@ fn a_last_line_at_rest_counts() {
 fn a_last_line_beside_a_living_shipped_peer_does_not() {
     assert_eq!(read_beside(Some(shipped_lock(std::process::id()))), ["whole"]);
     assert_eq!(read_beside(Some("what is this?\n".to_owned())), ["whole"]);
+}
+
+/// A reader that was told of the lock, and what happens as it opens it.
+fn read_while(becomes: impl FnOnce() -> Verdict + 'static, scratch: &Scratch) -> Vec<String> {
+    let lock = scratch.open();
+    let (mut told, mut becomes) = (false, Some(becomes));
+    let opens = move |call| {
+        told |= call == "newfstatat";
+        match told && call == "openat" {
+            true => becomes.take().map_or(Verdict::Proceed, |becomes| becomes()),
+            false => Verdict::Proceed,
+        }
+    };
+    changed(&script(opens, || lock.journal().read()).unwrap())
+}
+
+#[test]
+fn a_last_line_beside_a_lock_that_cannot_be_read_does_not() {
+    let scratch = Scratch::with("whole\nsrc/ma");
+    fs::create_dir(scratch.lock()).unwrap();
+    assert_eq!(changed(&scratch.open().journal().read().unwrap()), ["whole"]);
+
+    let scratch = Scratch::with("whole\nsrc/ma");
+    fs::write(scratch.lock(), library_lock("")).unwrap();
+    assert_eq!(read_while(|| Verdict::Fail(libc::EACCES), &scratch), ["whole"]);
+}
+
+#[test]
+fn a_last_line_counts_if_the_lock_is_released_as_it_is_read() {
+    let scratch = Scratch::with("whole\nsrc/ma");
+    fs::write(scratch.lock(), library_lock("")).unwrap();
+    let lock = scratch.lock();
+    let released = move || {
+        fs::remove_file(lock).unwrap();
+        Verdict::Proceed
+    };
+    assert_eq!(read_while(released, &scratch), ["whole", "src/ma"]);
 }
 
 #[test]

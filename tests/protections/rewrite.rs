@@ -77,6 +77,20 @@ fn a_new_journal_has_its_rights_before_its_content() {
 }
 
 #[test]
+fn a_journal_without_a_header_keeps_its_first_entry() {
+    let scratch = Scratch::new();
+    fs::write(scratch.journal(), "first\nsecond\n").unwrap();
+    let lock = scratch.open();
+    lock.journal()
+        .append_stamped([Entry::changed("ours")], STAMP_MS)
+        .unwrap();
+    assert_eq!(
+        scratch.content(),
+        "# codegraph-journal v1 1700000000001\nfirst\nsecond\nours\n"
+    );
+}
+
+#[test]
 fn a_last_line_that_was_cut_gets_its_newline_in_a_new_journal() {
     let scratch = Scratch::new();
     fs::write(scratch.journal(), "# codegraph-journal v1 1\nbefore\ncut").unwrap();
