@@ -124,3 +124,13 @@ pub(crate) const DEFAULTS: abi::jlock_options = abi::jlock_options {
 pub(crate) fn timeout_from_ms(ms: i32) -> Option<Duration> {
     u64::try_from(ms).ok().map(Duration::from_millis)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_new() {
+        assert_eq!(format!("{:?}", Options::default()), format!("{:?}", Options::new()));
+    }
+}

@@ -10,6 +10,7 @@ mod late;
 mod look;
 mod places;
 mod reading;
+mod refusals;
 mod rewrite;
 mod scene;
 mod sweeps;

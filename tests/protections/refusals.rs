@@ -1,0 +1,164 @@
+//! What file systems answer that lack something, or share it with other machines: each answer at the one call that gets it.
+
+use std::cell::RefCell;
+use std::fs::{self, File};
+use std::rc::Rc;
+use std::time::Duration;
+
+use jlock::ErrorKind;
+use jlock::seam::Verdict;
+use rustix::fs::FlockOperation;
+
+use crate::places::open;
+use crate::scene::{At, LIVING, Scratch, World, once};
+
+/// Does this once, at the first call of this name that follows one of the other.
+fn after(
+    other: &'static str,
+    call: &'static str,
+    act: impl FnOnce() -> Verdict + 'static,
+) -> impl FnMut(At) -> Verdict + 'static {
+    let (mut made, mut act) = (false, Some(act));
+    move |at| {
+        made |= at == At::Before(other);
+        match made && at == At::Before(call) {
+            true => act.take().map_or(Verdict::Proceed, |act| act()),
+            false => Verdict::Proceed,
+        }
+    }
+}
+
+/// SMB says so.
+#[test]
+fn a_flock_that_is_refused_on_a_file_server_is_held_by_another() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = open(&scratch, &scratch.options());
+    world.quietly(|| lock.acquire().unwrap().release()).unwrap();
+    let stamp = scratch.dead_stamp();
+    fs::write(scratch.lock(), stamp).unwrap();
+    let refused = |at| match at {
+        At::Before("flock") => Verdict::Fail(libc::EACCES),
+        _ => Verdict::Proceed,
+    };
+    let tried = world.run(refused, || lock.try_acquire().map(drop));
+    assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
+}
+
+/// NFS says so.
+#[test]
+fn a_flock_that_needs_a_file_open_for_writing_gets_one() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let stamp = scratch.dead_stamp();
+    let lock = world.parked(&scratch);
+    for held in [false, true] {
+        fs::write(scratch.lock(), &stamp).unwrap();
+        let theirs = File::open(scratch.lock()).unwrap();
+        if held {
+            rustix::fs::flock(&theirs, FlockOperation::LockExclusive).unwrap();
+        }
+        let for_reading = after("linkat", "flock", || Verdict::Fail(libc::EBADF));
+        match world.run(for_reading, || lock.try_acquire()) {
+            Ok(guard) => world.quietly(|| guard.release()).unwrap(),
+            Err(error) => assert!(held && error.kind() == ErrorKind::WouldBlock, "{error}"),
+        }
+        assert_eq!(scratch.lock().exists(), held);
+    }
+}
+
+#[test]
+fn a_file_system_that_numbers_a_file_anew_at_each_look_is_refused() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = open(&scratch, &scratch.options());
+    let refused = |at| match at {
+        At::Before("flock") => Verdict::Fail(libc::EBADF),
+        _ => Verdict::Proceed,
+    };
+    let told = world.run(refused, || lock.try_acquire().map(drop)).unwrap_err();
+    assert!(told.message().contains("another number at each look"), "{told}");
+    assert!(scratch.private_files().is_empty());
+}
+
+#[test]
+fn somebody_who_locks_every_new_file_is_reported() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let (lock, dir) = (scratch.open(), scratch.dir());
+    let locked = Rc::new(RefCell::new(Vec::new()));
+    let keep = Rc::clone(&locked);
+    let locks = move |at| {
+        for path in dir.private_files().iter().filter(|_| at == At::Before("flock")) {
+            let file = File::open(path).unwrap();
+            rustix::fs::flock(&file, FlockOperation::LockShared).unwrap();
+            keep.borrow_mut().push(file);
+        }
+        Verdict::Proceed
+    };
+    let told = world.run(locks, || lock.try_acquire().map(drop)).unwrap_err();
+    assert_eq!(told.code(), -libc::EBUSY, "{told}");
+    assert!(!locked.borrow().is_empty() && scratch.private_files().is_empty());
+}
+
+/// SMB says so of a file that is open under its other name.
+#[test]
+fn a_link_that_cannot_be_opened_is_no_link() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = open(&scratch, &scratch.options());
+    let refused = after("linkat", "openat", || Verdict::Fail(libc::EINVAL));
+    let held = world.run(refused, || lock.try_acquire()).unwrap();
+    assert!(world.calls().contains(&"renameat2"), "{:?}", world.calls());
+    assert!(lock.inspect().unwrap().without_link);
+    held.release().unwrap();
+}
+
+/// The lock is made in its place, where neither a link nor a rename is exclusive.
+#[test]
+fn a_lock_that_cannot_be_made_in_its_place_is_an_error_unless_it_stands_by_then() {
+    for stands in [false, true] {
+        let (scratch, world) = (Scratch::new(), World::new());
+        let (lock, dir) = (scratch.open(), scratch.dir());
+        let mut full = after("renameat2", "openat", move || {
+            if stands {
+                dir.steal();
+            }
+            Verdict::Fail(libc::ENOSPC)
+        });
+        let lacks = move |at| match (at, full(at)) {
+            (At::Before("linkat"), _) => Verdict::Fail(libc::EPERM),
+            (At::Before("renameat2"), _) => Verdict::Fail(libc::EINVAL),
+            (_, verdict) => verdict,
+        };
+        let told = world.run(lacks, || lock.try_acquire().map(drop)).unwrap_err();
+        match stands {
+            true => assert_eq!(told.kind(), ErrorKind::WouldBlock, "{told}"),
+            false => assert_eq!(told.code(), -libc::ENOSPC, "{told}"),
+        }
+    }
+}
+
+#[test]
+fn a_foreign_lock_is_renamed_over_where_nothing_can_be_exchanged() {
+    for errno in [libc::EINVAL, libc::EIO] {
+        let (scratch, world) = (Scratch::new(), World::new());
+        let lock = world.parked(&scratch);
+        fs::write(scratch.lock(), "nobody's stamp\n").unwrap();
+        world.age(&scratch.lock(), Duration::from_secs(3600));
+        let refused = once(At::Before("renameat2"), 1, move || Verdict::Fail(errno));
+        match world.run(refused, || lock.try_acquire()) {
+            Ok(held) => world.quietly(|| held.release()).unwrap(),
+            Err(error) => assert_eq!((errno, error.code()), (libc::EIO, -errno), "{error}"),
+        }
+        assert_eq!(scratch.lock().exists(), errno == libc::EIO);
+    }
+}
+
+#[test]
+fn whoever_does_not_settle_does_not_sleep_when_a_sign_of_life_is_overdue() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = scratch.options().settle(Duration::ZERO).open(&scratch.0).unwrap();
+    let held = world.quietly(|| lock.acquire().unwrap());
+    world.pass(Duration::from_secs(60));
+    let before = world.pauses.get();
+    world.quietly(|| held.refresh()).unwrap();
+    assert_eq!(world.pauses.get(), before);
+    assert_ne!(fs::read_to_string(scratch.lock()).unwrap(), LIVING);
+    world.quietly(|| held.release()).unwrap();
+}
