@@ -196,6 +196,33 @@ fn a_live_lock_that_was_exchanged_goes_back() {
     }
 }
 
+/// It stands at the private name then, where a sweep finds it when it is old.
+#[test]
+fn a_live_lock_that_cannot_be_put_back_is_an_error() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = world.parked(&scratch);
+    foreign(&scratch, &world);
+    let dir = scratch.dir();
+    let mut renames = 0;
+    let broken = move |at| {
+        if at == At::Before("renameat2") {
+            renames += 1;
+            match renames {
+                1 => {
+                    dir.steal();
+                }
+                2 => fs::remove_file(dir.lock()).unwrap(),
+                _ => return Verdict::Fail(EIO),
+            }
+        }
+        Verdict::Proceed
+    };
+    let tried = world.run(broken, || lock.try_acquire().map(drop));
+    assert_eq!(tried.unwrap_err().code(), -EIO);
+    assert!(!scratch.lock().exists());
+    world.quietly(|| lock.acquire().unwrap().release()).unwrap();
+}
+
 // ------------------------------------------------------------------------------------------------- private files
 
 const NONCE: &str = "4194304-00000000deadbeef";
@@ -285,4 +312,21 @@ fn nothing_is_moved_over_a_lock_that_may_be_anothers() {
     let tried = world.run(stops, || lock.try_acquire().map(drop));
     assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
     assert_eq!(fs::read_to_string(scratch.lock()).unwrap(), LIVING);
+}
+
+#[test]
+fn a_claim_that_cannot_be_moved_is_an_error_and_held_by_nobody() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = world.parked(&scratch);
+    fs::write(scratch.lock(), "").unwrap();
+    world.age(&scratch.lock(), 6 * SECOND);
+    let broken = |at| match at {
+        At::Before("fcntl") => Verdict::Fail(EINVAL),
+        At::Before("renameat") => Verdict::Fail(EIO),
+        _ => Verdict::Proceed,
+    };
+    let tried = world.run(broken, || lock.try_acquire().map(drop));
+    assert_eq!(tried.unwrap_err().code(), -EIO);
+    let other = scratch.open();
+    world.quietly(|| other.acquire().unwrap().release()).unwrap();
 }

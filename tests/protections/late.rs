@@ -279,3 +279,27 @@ fn only_whoever_took_over_has_recovered() {
     lock.acquire().unwrap().release().unwrap();
     assert!(!lock.recovered().unwrap());
 }
+
+/// Those of one process wait in a queue. Its head looks at the lock, but nobody may have asked it to.
+#[test]
+fn whoever_is_behind_one_that_does_nothing_looks_at_the_lock_itself() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let stamp = scratch.dead_stamp();
+    let (holder, head, behind) = (scratch.open(), scratch.open(), scratch.open());
+    world.quietly(|| {
+        let held = holder.acquire().unwrap();
+        let _head = head.start_acquire(None).unwrap();
+        let mut waits = behind.start_acquire(None).unwrap();
+        let mut poll = || {
+            world.pass(SECOND);
+            waits.poll().unwrap()
+        };
+        for _ in 0..4 {
+            assert!(poll().is_none());
+        }
+        scratch.replace(&scratch.lock(), &stamp);
+        let taken_over = (0..4).find_map(|_| poll()).expect("its holder is dead");
+        taken_over.release().unwrap();
+        assert!(held.release().is_err());
+    });
+}

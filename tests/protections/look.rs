@@ -142,7 +142,7 @@ fn a_lock_that_the_server_forgot_is_opened_again() {
 /// Nobody but us has touched the file, and the name shows that our link was made, whatever the kernel reported.
 #[test]
 fn a_link_that_was_made_and_reported_as_failed_holds() {
-    for errno in [5, 17] {
+    for (errno, waits) in [(5, false), (17, false), (17, true)] {
         let (scratch, world) = (Scratch::new(), World::new());
         let lock = world.quietly(|| scratch.open());
         let dir = scratch.dir();
@@ -155,7 +155,8 @@ fn a_link_that_was_made_and_reported_as_failed_holds() {
             }
             _ => Verdict::Proceed,
         };
-        let held = world.run(made, || lock.try_acquire()).expect("the lock is ours");
+        let acquire = || if waits { lock.acquire() } else { lock.try_acquire() };
+        let held = world.run(made, acquire).expect("the lock is ours");
         assert_eq!(inode(&scratch.lock()), inode(&scratch.private_file()), "errno {errno}");
         held.release().unwrap();
     }

@@ -34,14 +34,14 @@ fn a_flock_that_is_refused_on_a_file_server_is_held_by_another() {
     let (scratch, world) = (Scratch::new(), World::new());
     let lock = open(&scratch, &scratch.options());
     world.quietly(|| lock.acquire().unwrap().release()).unwrap();
-    let stamp = scratch.dead_stamp();
-    fs::write(scratch.lock(), stamp).unwrap();
+    fs::write(scratch.lock(), "4194304\n4194304-00000000deadbeef\n").unwrap(); // no process has this number
     let refused = |at| match at {
         At::Before("flock") => Verdict::Fail(libc::EACCES),
         _ => Verdict::Proceed,
     };
     let tried = world.run(refused, || lock.try_acquire().map(drop));
     assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
+    world.quietly(|| lock.try_acquire().unwrap().release()).unwrap();
 }
 
 /// NFS says so.
@@ -143,7 +143,10 @@ fn a_foreign_lock_is_renamed_over_where_nothing_can_be_exchanged() {
         world.age(&scratch.lock(), Duration::from_secs(3600));
         let refused = once(At::Before("renameat2"), 1, move || Verdict::Fail(errno));
         match world.run(refused, || lock.try_acquire()) {
-            Ok(held) => world.quietly(|| held.release()).unwrap(),
+            Ok(held) => {
+                assert!(world.calls().contains(&"renameat"), "{:?}", world.calls());
+                world.quietly(|| held.release()).unwrap();
+            }
             Err(error) => assert_eq!((errno, error.code()), (libc::EIO, -errno), "{error}"),
         }
         assert_eq!(scratch.lock().exists(), errno == libc::EIO);
@@ -160,5 +163,18 @@ fn whoever_does_not_settle_does_not_sleep_when_a_sign_of_life_is_overdue() {
     world.quietly(|| held.refresh()).unwrap();
     assert_eq!(world.pauses.get(), before);
     assert_ne!(fs::read_to_string(scratch.lock()).unwrap(), LIVING);
+    world.quietly(|| held.release()).unwrap();
+}
+
+#[test]
+fn a_lock_that_is_gone_as_it_could_not_be_opened_is_free() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let (lock, dir) = (world.parked(&scratch), scratch.dir());
+    fs::write(scratch.lock(), LIVING).unwrap();
+    let gone = after("linkat", "openat", move || {
+        fs::remove_file(dir.lock()).unwrap();
+        Verdict::Fail(libc::EACCES)
+    });
+    let held = world.run(gone, || lock.try_acquire()).unwrap();
     world.quietly(|| held.release()).unwrap();
 }
