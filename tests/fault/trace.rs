@@ -113,7 +113,10 @@ impl Run {
         let operation = self.log.split_once(BEGIN).map_or("", |(_, after)| after);
         match fault {
             Fault::Error(_) => operation.split(END).next().unwrap_or("").contains("(INJECTED)"),
-            Fault::Kill => self.status.signal() == Some(9) && !operation.is_empty(),
+            Fault::Kill => {
+                let after = operation.split_once(END).map_or("", |(_, after)| after);
+                self.status.signal() == Some(9) && !operation.is_empty() && !after.contains('(')
+            }
         }
     }
 
