@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -11,8 +12,15 @@ from common import ROOT, TARGET, Platform
 from elsewhere import Elsewhere
 from target import Target, fields
 
-# Debian's name for an architecture, where Debian 12 has it; as Debian has no Python for musl, there is none to try.
-DEBIAN = {"i686-gnu": "i386", "aarch64-gnu": "arm64", "armv7-gnu": "armhf", "s390x-gnu": "s390x"}
+# Debian's name for an architecture, and the release that we take if Debian 12 does not have it. As Debian has no Python for
+# musl, there is none to try.
+DEBIAN = {
+    "i686-gnu": ("i386", ""),
+    "aarch64-gnu": ("arm64", ""),
+    "armv7-gnu": ("armhf", ""),
+    "riscv64-gnu": ("riscv64", "trixie"),
+    "s390x-gnu": ("s390x", ""),
+}
 
 
 class Foreign(Target):
@@ -33,8 +41,9 @@ class ForeignPython:
     def __init__(self, place: Elsewhere, platform: Platform, packages: list[str], wheel: Path) -> None:
         kept = TARGET / "cross" / f"python-{platform.name}"
         if not kept.exists():
-            unpack = [str(ROOT / "mk" / "unpack-foreign.sh"), DEBIAN[platform.name], str(kept)]
-            subprocess.run([*unpack, "python3-minimal", "libpython3-stdlib"], check=True)
+            architecture, release = DEBIAN[platform.name]
+            unpack = [str(ROOT / "mk" / "unpack-foreign.sh"), architecture, str(kept), "python3-minimal", "libpython3-stdlib"]
+            subprocess.run(unpack, check=True, env={**os.environ, "DEBIAN_SUITE": release})
         self.place, self.root, self.foreign = place, place.directory / "root", foreign(platform)
         shutil.copytree(kept, self.root, symlinks=True)
         self.program = (self.root / "usr/bin/python3").resolve()
