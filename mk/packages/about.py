@@ -5,7 +5,8 @@
     about.py --installed    the same for the library that `make install` installs, whatever other platforms there are
 
 Every platform's library has the same crates: those that cargo names for x86-64 with glibc, and Rust's own library. The
-libraries for musl also have LLVM's unwinder, as zig brings it.
+libraries for musl also have LLVM's unwinder, as zig brings it. Which Rust it was, each archive says: `make cross` may use
+another than `make platform`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from common import OUT, ROOT, built, version
+from common import ARCHIVE, OUT, ROOT, built, version
 
 TARGET = "x86_64-unknown-linux-gnu"
 OURS = {"jlock", "jlock-capi"}
@@ -80,10 +82,21 @@ def unwinder() -> str:
     return (Path(where.origin).parent / "lib" / "libunwind" / "LICENSE.TXT").read_text().strip()
 
 
-def bill(crates: list[dict[str, Any]], rust: str) -> dict[str, Any]:
-    """The bill of materials, without a serial number and a date, which would differ from build to build."""
-    sums = checksums()
-    std = {
+def rusts() -> list[str]:
+    """The versions of Rust's own library."""
+    if "--installed" in sys.argv:
+        return [said(os.environ.get("RUSTC", "rustc"), "--version").split()[1]]
+    found = set()
+    for platform in built():
+        named = re.search(rb"rustc version ([0-9.]+)", platform.file(ARCHIVE).read_bytes())
+        if named is None:
+            raise SystemExit(f"{platform.file(ARCHIVE)} does not say which Rust it was built with")
+        found.add(named[1].decode())
+    return sorted(found)
+
+
+def standard_library(rust: str) -> dict[str, Any]:
+    return {
         "type": "library",
         "bom-ref": f"rust-std@{rust}",
         "name": "rust-std",
@@ -91,7 +104,12 @@ def bill(crates: list[dict[str, Any]], rust: str) -> dict[str, Any]:
         "description": "Rust's standard library, as its compiler brings it",
         "licenses": [{"expression": RUST}],
     }
-    parts = [*(component(crate, sums) for crate in crates), std]
+
+
+def bill(crates: list[dict[str, Any]]) -> dict[str, Any]:
+    """The bill of materials, without a serial number and a date, which would differ from build to build."""
+    sums = checksums()
+    parts = [*(component(crate, sums) for crate in crates), *map(standard_library, rusts())]
     if unwinder():
         libunwind = {"bom-ref": "llvm-libunwind", "name": "llvm-libunwind", "description": "in the libraries for musl"}
         parts.append({"type": "library", **libunwind, "licenses": [{"expression": UNWINDER}]})
@@ -122,12 +140,12 @@ def licence(crate: dict[str, Any]) -> str:
     return "\n\n".join(texts)
 
 
-def third_parties(crates: list[dict[str, Any]], rust: str) -> str:
+def third_parties(crates: list[dict[str, Any]]) -> str:
     heading = "jlock's library also contains these. Each comes with a choice of licences, of which jlock uses MIT.\n"
     blocks = [f"{each['name']} {each['version']}, {each['license']}\n\n{licence(each)}" for each in crates]
     _, permission, terms = (ROOT / "LICENSE-MIT").read_text().strip().partition("Permission is hereby granted")
     copyright = "Copyright (c) The Rust Project Contributors"
-    blocks.append(f"Rust's standard library {rust}, {RUST}\n\n{copyright}\n\n{permission}{terms}")
+    blocks.append(f"Rust's standard library {' and '.join(rusts())}, {RUST}\n\n{copyright}\n\n{permission}{terms}")
     if unwinder():
         blocks.append(f"LLVM's libunwind, {UNWINDER}; in the libraries for musl\n\n{unwinder()}")
     line = "\n\n" + "-" * 80 + "\n\n"
@@ -135,12 +153,11 @@ def third_parties(crates: list[dict[str, Any]], rust: str) -> str:
 
 
 def main() -> None:
-    rust = said(os.environ.get("RUSTC", "rustc"), "--version").split()[1]
     crates = linked()
     about = OUT / "about"
     about.mkdir(parents=True, exist_ok=True)
-    (about / "jlock.cdx.json").write_text(json.dumps(bill(crates, rust), indent=1) + "\n")
-    (about / "THIRD-PARTY.txt").write_text(third_parties(crates, rust))
+    (about / "jlock.cdx.json").write_text(json.dumps(bill(crates), indent=1) + "\n")
+    (about / "THIRD-PARTY.txt").write_text(third_parties(crates))
 
 
 if __name__ == "__main__":
