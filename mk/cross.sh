@@ -31,5 +31,5 @@ case $zig in
 esac
 
 # CARGO_BUILD_TARGET is for this make alone: what the outer make starts besides is for this machine.
-env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS make --no-print-directory -f mk/library.mk -f mk/cli.mk TARGET=target/cross DIST="target/cross/$name" \
+env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS make --silent -f mk/library.mk -f mk/cli.mk TARGET=target/cross DIST="target/cross/$name" \
     CC="target/venv/bin/python -m ziglang cc -target $zig" CROSS_COMPILE="$tools-" LDFLAGS=-s SYSTEM="$system" CLI_SYSTEM="-lunwind -lpthread -ldl -lm" "$@"

@@ -76,14 +76,17 @@ $(DIST)/jlock.o: $(WHOLE) libjlock.map
 	@$(OBJCOPY) --strip-unneeded --remove-section=.llvmbc --remove-section=.llvmcmd --keep-global-symbols=$@.exports $@.all $@
 	@rm $@.all $@.exports
 
+# These two take their names when they are complete: packages may be made while `make cross` builds.
 $(DIST)/libjlock.a: $(DIST)/jlock.o
-	@rm -f $@
-	@$(AR) rcsD $@ $<
+	@rm -f $@.part
+	@$(AR) rcsD $@.part $<
+	@mv $@.part $@
 
 $(DIST)/$(REAL): $(DIST)/jlock.o libjlock.map
-	@$(CC) $(LDFLAGS) -shared -o $@ -Wl,-soname,$(SONAME) -Wl,--version-script=libjlock.map $(EXPORTS:%=-Wl,-u,%) \
+	@$(CC) $(LDFLAGS) -shared -o $@.part -Wl,-soname,$(SONAME) -Wl,--version-script=libjlock.map $(EXPORTS:%=-Wl,-u,%) \
 	    -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -Wl,-z,defs -Wl,--as-needed $< $(SYSTEM)
-	@$(STRIP) --strip-all $@
+	@$(STRIP) --strip-all $@.part
+	@mv $@.part $@
 	@ln -sf $(REAL) $(DIST)/$(SONAME)
 	@ln -sf $(SONAME) $(DIST)/libjlock.so
 
