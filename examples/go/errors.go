@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"syscall"
+	"time"
 )
 
 // What a failed call means, for errors.Is. An error from a system call is its syscall.Errno instead.
@@ -103,8 +104,16 @@ func (e *Error) Timeout() bool {
 	return e.Code == timedOut
 }
 
-// because records that the context ended the wait, or its deadline did, which may come a moment before the context is done.
+// A context has its cause once it is done, which is a moment after its deadline: usually a millisecond, and on a busy machine
+// more. This is the longest that a call waits for it.
+const causeDelay = time.Second
+
+// because records that the context ended the wait, or its deadline did.
 func (e *Error) because(ctx context.Context) *Error {
+	select {
+	case <-ctx.Done():
+	case <-time.After(causeDelay):
+	}
 	e.ended, e.cause = ctx.Err(), context.Cause(ctx)
 	if e.ended == nil {
 		e.ended, e.cause = context.DeadlineExceeded, context.DeadlineExceeded

@@ -185,24 +185,12 @@ func (l *Lock) notAcquired(ctx context.Context, op string, rc int, end limit, be
 	case l.line.isClosed():
 		return closedError(op)
 	case rc == timedOut && end.byContext:
-		e := l.failure(op, rc)
-		atItsTime(ctx, end)
-		return e.because(ctx)
+		return l.failure(op, rc).because(ctx)
 	case rc != cancelled || ctx.Err() == nil:
 		return l.failure(op, rc)
 	}
 	e := &Error{Op: op, Message: fmt.Sprintf("%s; gave up after %s", l.holder(), seconds(time.Since(began)))}
 	return e.because(ctx)
-}
-
-// atItsTime waits, usually for a millisecond, until a context whose deadline has come is done, and so has a cause.
-func atItsTime(ctx context.Context, end limit) {
-	timer := time.NewTimer(time.Until(end.at) + 10*time.Millisecond)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
 
 // notServed returns the error for a call to which the line did not give the turn.
