@@ -2,7 +2,7 @@
 
 use crate::abi;
 use crate::error::{Error, Result};
-use crate::lock::dir::{Name, end_with, read_stamp};
+use crate::lock::dir::{Name, end_with, is_gone, read_stamp};
 use crate::lock::hold::{Hold, Holding};
 use crate::lock::park::Parked;
 use crate::lock::participant::Participant;
@@ -31,8 +31,15 @@ impl Participant {
     /// Whether the lock that we hold still carries our stamp. Where the kernel keeps our `flock`, nobody writes into it.
     /// Elsewhere, a contender that took us for dead has claimed it in place.
     fn is_stamped(&self, hold: &Hold) -> sys::Result<bool> {
-        let kept = self.dir.local && self.place.flock;
-        Ok(kept || read_stamp(hold.reader())?.starts_with(hold.stamp.head()))
+        if self.dir.local && self.place.flock {
+            return Ok(true);
+        }
+        match read_stamp(hold.reader()) {
+            Ok(content) => Ok(content.starts_with(hold.stamp.head())),
+            // A client of NFS may still remember the name of a file that its server no longer has.
+            Err(errno) if is_gone(errno) => Ok(false),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// As [`still_held`](Self::still_held), for calls that nothing can undo: it also makes sure that nobody has judged the

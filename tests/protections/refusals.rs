@@ -46,6 +46,28 @@ fn a_flock_that_is_refused_on_a_file_server_is_held_by_another() {
 
 /// NFS says so.
 #[test]
+fn a_hold_whose_file_the_server_no_longer_has_is_lost_and_over() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = open(&scratch, &scratch.options());
+    let gone = |at| match at {
+        At::Before("fstatfs") => Verdict::Fail(libc::ENOSYS), // it is not known to be local
+        At::Before("pread64") => Verdict::Fail(libc::ESTALE),
+        _ => Verdict::Proceed,
+    };
+    let unknown = |at| match at {
+        At::Before("fstatfs") => Verdict::Fail(libc::ENOSYS),
+        _ => Verdict::Proceed,
+    };
+    let held = world.run(unknown, || lock.acquire()).unwrap();
+    assert_eq!(world.run(gone, || held.refresh()).unwrap_err().code(), jlock::abi::JLOCK_ELOST);
+    let released = world.run(gone, || held.release());
+    assert_eq!(released.unwrap_err().error.code(), jlock::abi::JLOCK_ELOST);
+    fs::remove_file(scratch.lock()).unwrap();
+    world.run(unknown, || lock.acquire().unwrap().release()).unwrap();
+}
+
+/// NFS says so.
+#[test]
 fn a_flock_that_needs_a_file_open_for_writing_gets_one() {
     let (scratch, world) = (Scratch::new(), World::new());
     let stamp = scratch.dead_stamp();

@@ -108,6 +108,7 @@ class Lab:
         for guest in self.machines.values():
             guest.cut()
         self.machines.clear()
+        self.mounts.clear()
 
 
 EXPORTS = "/srv *(rw,sync,no_root_squash,no_subtree_check,insecure,fsid=0)"
@@ -550,10 +551,14 @@ def try_place(place: Place, lab: Lab, turns: int, kills: int) -> Seen:
         seen.not_here = str(why)
     except (Trouble, NotSaid) as why:
         seen.unfinished = seen.unfinished or str(why)
+        if isinstance(why, Trouble):  # a machine may hang; the next place gets new ones
+            lab.end_machines()
+            return seen
     try:
         lab.unmount()
     except Trouble as why:
         seen.unfinished = seen.unfinished or str(why)
+        lab.end_machines()
     return seen
 
 
