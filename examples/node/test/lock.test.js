@@ -111,14 +111,16 @@ test('fake timers stop no wait', { timeout: 120_000 }, async (t) => {
   const dir = temporaryDirectory(t);
   const [a, b] = [await open(t, dir), await open(t, dir)];
   const real = { setImmediate, setTimeout, now: performance.now };
+  // In Node 18 it cannot be assigned to.
+  const replaceNow = (now) => Object.defineProperty(performance, 'now', { value: now, configurable: true });
   t.after(() => {
     Object.assign(globalThis, { setImmediate: real.setImmediate, setTimeout: real.setTimeout });
-    performance.now = real.now;
+    replaceNow(real.now);
   });
   await a.acquire();
   const never = () => ({ unref() {}, ref() {} });
   Object.assign(globalThis, { setImmediate: never, setTimeout: never });
-  performance.now = () => 0;
+  replaceNow(() => 0);
   await assert.rejects(b.acquire({ timeoutMs: 100 }), { code: 'ETIMEDOUT' });
   const waiting = b.acquire({ timeoutMs: 60_000 });
   await a.release();
