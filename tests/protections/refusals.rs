@@ -59,7 +59,10 @@ fn a_hold_whose_file_the_server_no_longer_has_is_lost_and_over() {
         _ => Verdict::Proceed,
     };
     let held = world.run(unknown, || lock.acquire()).unwrap();
-    assert_eq!(world.run(gone, || held.refresh()).unwrap_err().code(), jlock::abi::JLOCK_ELOST);
+    assert_eq!(
+        world.run(gone, || held.refresh()).unwrap_err().code(),
+        jlock::abi::JLOCK_ELOST
+    );
     let released = world.run(gone, || held.release());
     assert_eq!(released.unwrap_err().error.code(), jlock::abi::JLOCK_ELOST);
     fs::remove_file(scratch.lock()).unwrap();
