@@ -62,6 +62,11 @@ impl Standing {
         };
         let meta = dir.fstat(&file).map_err(|e| Error::os(e, Name(&dir.journal)))?;
         dir.expect_regular(&dir.journal, &meta)?;
+        if !dir.local {
+            // Where another client has written, this machine's cache may still show NUL bytes, which an append would cut off.
+            // (If a sandbox refuses this, the file was at least opened anew.)
+            let _ = sys::forget_cached(&file);
+        }
         let file = Arc::new(file);
         Ok(Some(Standing { file, meta }))
     }

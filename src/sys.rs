@@ -48,8 +48,8 @@ pub(crate) use fs::{
     stat_path, unlink,
 };
 pub(crate) use io::{
-    append, chmod, fstat, go_on_appending, read_at, read_behind, read_once, set_accessed, set_modified, stop_appending,
-    sync_data, sync_dir, touch, touch_modified, truncate, write_at,
+    append, chmod, forget_cached, fstat, go_on_appending, read_at, read_behind, read_once, set_accessed, set_modified,
+    stop_appending, sync_data, sync_dir, touch, touch_modified, truncate, write_at,
 };
 pub(crate) use memory::{expect_much, find_byte, find_byte_or_nul};
 pub(crate) use meta::{Accessed, FileId, FileKind, Meta};

@@ -194,7 +194,9 @@ fn conclude(place: &mut Place, mounted: &Mounted, synced: bool, readable: bool) 
     place.processes_of_mount = excludes;
     // An overlay's locks are not those of its layers, nor of another overlay over them.
     let whole_machine = local.is_some() && mounted.kind != "overlay";
-    place.processes_of_machine = excludes && (whole_machine || shared);
+    // Two such mounts of one server confuse the kernel about what is open through which.
+    let unshared = has("nosharecache");
+    place.processes_of_machine = excludes && (whole_machine || shared && !unshared);
     place.other_machines = excludes && shared && !locks_here && !place.without_flock;
     place.takeover = local.is_some() && !place.without_flock;
     place.durable = synced && !has("volatile") && (shared || local == Some(true));
@@ -294,6 +296,14 @@ mod tests {
         assert!(concluded("nfs4", "rw", Place::default()).other_machines);
         assert!(!concluded("nfs", "rw,nolock", Place::default()).other_machines);
         assert!(!concluded("nfs4", "rw,local_lock=all", Place::default()).other_machines);
+    }
+
+    #[test]
+    fn two_mounts_of_a_server_in_one_kernel_are_promised_only_if_they_share_what_is_open() {
+        assert!(concluded("nfs4", "rw", Place::default()).processes_of_machine);
+        let place = concluded("nfs4", "rw,nosharecache", Place::default());
+        assert!(place.processes_of_mount && !place.processes_of_machine);
+        assert!(place.reason.contains("Two mounts of nfs4 may not see each other's locks"));
     }
 
     #[test]

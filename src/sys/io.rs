@@ -12,6 +12,13 @@ pub(crate) fn fstat(file: &Fd) -> Result<Meta> {
     around("fstat", || rustix::fs::fstat(file.borrow()?).map(Meta::from))
 }
 
+/// Drops what this machine has cached of a file's content: the next read asks the file server.
+pub(crate) fn forget_cached(file: &Fd) -> Result<()> {
+    around("fadvise64", || {
+        rustix::fs::fadvise(file.borrow()?, 0, None, rustix::fs::Advice::DontNeed)
+    })
+}
+
 /// Fills `buf` from `offset` on, as far as the file goes, and returns how much that was.
 pub(crate) fn read_at<'b>(file: &Fd, buf: &'b mut [MaybeUninit<u8>], offset: u64) -> Result<&'b mut [u8]> {
     let mut done = 0;

@@ -104,6 +104,27 @@ fn a_hold_that_was_written_over_where_there_is_no_flock_is_lost() {
     });
 }
 
+/// A cache may show NUL bytes where another machine has written, and NUL bytes at the end are cut off.
+#[test]
+fn what_is_cached_of_a_journal_is_forgotten_before_it_is_read() {
+    for network in [true, false] {
+        let (scratch, world) = (Scratch::new(), World::new());
+        let lock = match network {
+            true => open(&scratch, &scratch.options()),
+            false => scratch.open(),
+        };
+        let append = |path| lock.journal().append([Entry::changed(path)]);
+        append("a").unwrap();
+        world.quietly(|| append("b")).unwrap();
+        let calls = world.calls();
+        let before_the_read = ["fadvise64", "pread64"].map(|name| calls.iter().rposition(|call| *call == name));
+        match before_the_read {
+            [Some(forgotten), Some(read)] => assert!(network && forgotten < read, "{calls:?}"),
+            [forgotten, _] => assert_eq!(forgotten.is_some(), network, "{calls:?}"),
+        }
+    }
+}
+
 #[test]
 fn what_is_written_arrives_before_the_release() {
     let (scratch, world) = (Scratch::new(), World::new());
