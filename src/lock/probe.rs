@@ -303,7 +303,11 @@ mod tests {
         assert!(concluded("nfs4", "rw", Place::default()).processes_of_machine);
         let place = concluded("nfs4", "rw,nosharecache", Place::default());
         assert!(place.processes_of_mount && !place.processes_of_machine);
-        assert!(place.reason.contains("Two mounts of nfs4 may not see each other's locks"));
+        assert!(
+            place
+                .reason
+                .contains("Two mounts of nfs4 may not see each other's locks")
+        );
     }
 
     #[test]
