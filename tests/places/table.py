@@ -54,9 +54,12 @@ def table(results: list[Seen], turns: str) -> str:
 
 def main() -> int:
     saved = [load(Path(name)) for name in sys.argv[1:]]
-    seen = [one for _, results in saved for one in results]
-    elsewhere = {one.name for one in seen if not one.not_here}
-    seen = [one for one in seen if not one.not_here or one.name not in elsewhere]
+    # The last run of a place counts; but a machine without a place says nothing about a run elsewhere.
+    last: dict[str, Seen] = {}
+    for one in (one for _, results in saved for one in results):
+        if one.name not in last or not one.not_here:
+            last[one.name] = one
+    seen = list(last.values())
     turns = sorted({turns for turns, _ in saved})
     print(table(seen, " or ".join(map(str, turns))), end="")
     return 0
