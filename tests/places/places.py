@@ -778,10 +778,11 @@ def exclusion(seen: Seen) -> str:
     if seen.holds == 0:
         return f"refused: {refusal(seen)}"
     figures = f"{seen.overlaps} of {seen.holds} overlap"
-    if seen.excludes:
-        return f"holds: {figures}"
-    told = f", {seen.told} told" if seen.overlaps else ""
-    return f"not promised: {figures}{told}"
+    if seen.overlaps and not seen.excludes:
+        figures += f", {seen.told} told"
+    if seen.errors:
+        figures += f"; {sum(seen.errors.values())} errors, most often: {unnamed(refusal(seen))}"
+    return f"{'holds' if seen.excludes else 'not promised'}: {figures}"
 
 
 def refusal(seen: Seen) -> str:
@@ -794,6 +795,8 @@ def takeover(seen: Seen) -> str:
     if not seen.takeovers_ms:
         return f"none: {seen.not_taken}" if seen.not_taken and seen.holds else ""
     figures = f"{min(seen.takeovers_ms):.0f} to {max(seen.takeovers_ms):.0f} ms"
+    if seen.not_taken:
+        figures += f"; then none: {seen.not_taken}"
     return f"holds: {figures}" if seen.promises("takeover") else f"not promised: {figures}"
 
 
