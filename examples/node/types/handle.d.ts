@@ -3,7 +3,7 @@
  *
  * @typedef {object} Options
  * @property {number} [timeoutMs] how long to wait for the lock (default: 5000); `Infinity`: forever; 0: do not wait
- * @property {number} [retryMs] longest pause between two looks at the lock (default: 25)
+ * @property {number} [retryMs] longest pause between two looks at the lock; longer behind other waiters (default: 25)
  * @property {number} [staleMs] silence after which a lock counts as dead if the kernel cannot tell (default: 30000)
  * @property {number} [settleMs] pause after taking over a dead holder's lock (default: 100); 0 only where every peer uses
  *   jlock
@@ -57,7 +57,7 @@ export type Options = {
      */
     timeoutMs?: number | undefined;
     /**
-     * longest pause between two looks at the lock (default: 25)
+     * longest pause between two looks at the lock; longer behind other waiters (default: 25)
      */
     retryMs?: number | undefined;
     /**
