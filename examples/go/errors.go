@@ -110,9 +110,11 @@ const causeDelay = time.Second
 
 // because records that the context ended the wait, or its deadline did.
 func (e *Error) because(ctx context.Context) *Error {
+	timer := time.NewTimer(causeDelay)
+	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-	case <-time.After(causeDelay):
+	case <-timer.C:
 	}
 	e.ended, e.cause = ctx.Err(), context.Cause(ctx)
 	if e.ended == nil {

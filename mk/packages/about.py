@@ -82,7 +82,7 @@ def unwinder() -> str:
     return (Path(where.origin).parent / "lib" / "libunwind" / "LICENSE.TXT").read_text().strip()
 
 
-def rusts() -> list[str]:
+def used_rusts() -> list[str]:
     """The versions of Rust's own library."""
     if "--installed" in sys.argv:
         return [said(os.environ.get("RUSTC", "rustc"), "--version").split()[1]]
@@ -106,10 +106,10 @@ def standard_library(rust: str) -> dict[str, Any]:
     }
 
 
-def bill(crates: list[dict[str, Any]]) -> dict[str, Any]:
+def bill(crates: list[dict[str, Any]], rusts: list[str]) -> dict[str, Any]:
     """The bill of materials, without a serial number and a date, which would differ from build to build."""
     sums = checksums()
-    parts = [*(component(crate, sums) for crate in crates), *map(standard_library, rusts())]
+    parts = [*(component(crate, sums) for crate in crates), *map(standard_library, rusts)]
     if unwinder():
         libunwind = {"bom-ref": "llvm-libunwind", "name": "llvm-libunwind", "description": "in the libraries for musl"}
         parts.append({"type": "library", **libunwind, "licenses": [{"expression": UNWINDER}]})
@@ -140,12 +140,12 @@ def licence(crate: dict[str, Any]) -> str:
     return "\n\n".join(texts)
 
 
-def third_parties(crates: list[dict[str, Any]]) -> str:
+def third_parties(crates: list[dict[str, Any]], rusts: list[str]) -> str:
     heading = "jlock's library also contains these. Each comes with a choice of licences, of which jlock uses MIT.\n"
     blocks = [f"{each['name']} {each['version']}, {each['license']}\n\n{licence(each)}" for each in crates]
     _, permission, terms = (ROOT / "LICENSE-MIT").read_text().strip().partition("Permission is hereby granted")
     copyright = "Copyright (c) The Rust Project Contributors"
-    blocks.append(f"Rust's standard library {' and '.join(rusts())}, {RUST}\n\n{copyright}\n\n{permission}{terms}")
+    blocks.append(f"Rust's standard library {' and '.join(rusts)}, {RUST}\n\n{copyright}\n\n{permission}{terms}")
     if unwinder():
         blocks.append(f"LLVM's libunwind, {UNWINDER}; in the libraries for musl\n\n{unwinder()}")
     line = "\n\n" + "-" * 80 + "\n\n"
@@ -153,11 +153,11 @@ def third_parties(crates: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    crates = linked()
+    crates, rusts = linked(), used_rusts()
     about = OUT / "about"
     about.mkdir(parents=True, exist_ok=True)
-    (about / "jlock.cdx.json").write_text(json.dumps(bill(crates), indent=1) + "\n")
-    (about / "THIRD-PARTY.txt").write_text(third_parties(crates))
+    (about / "jlock.cdx.json").write_text(json.dumps(bill(crates, rusts), indent=1) + "\n")
+    (about / "THIRD-PARTY.txt").write_text(third_parties(crates, rusts))
 
 
 if __name__ == "__main__":

@@ -111,12 +111,10 @@ impl Run {
     /// Whether the fault occurred, within the operation and only there.
     pub fn hit(&self, fault: Fault) -> bool {
         let operation = self.log.split_once(BEGIN).map_or("", |(_, after)| after);
+        let (within, behind) = operation.split_once(END).unwrap_or((operation, ""));
         match fault {
-            Fault::Error(_) => operation.split(END).next().unwrap_or("").contains("(INJECTED)"),
-            Fault::Kill => {
-                let after = operation.split_once(END).map_or("", |(_, after)| after);
-                self.status.signal() == Some(9) && !operation.is_empty() && !after.contains('(')
-            }
+            Fault::Error(_) => within.contains("(INJECTED)"),
+            Fault::Kill => self.status.signal() == Some(9) && !operation.is_empty() && !behind.contains('('),
         }
     }
 

@@ -8,7 +8,7 @@ use jlock::seam::Verdict;
 use jlock::{Entry, ErrorKind, Lock, Options};
 use rustix::fs::FlockOperation;
 
-use crate::scene::{At, Dir, Scratch, World, at_real_time, open_file_at};
+use crate::scene::{At, Dir, Scratch, World, after, at_real_time, open_file_at};
 
 const ENOSYS: i32 = 38;
 const EOPNOTSUPP: i32 = 95;
@@ -24,14 +24,10 @@ pub fn open(dir: &Dir, options: &Options) -> Lock {
 
 /// Acts once, at the first call of this name after the first link.
 fn after_the_link(call: &'static str, act: impl FnOnce() + 'static) -> impl FnMut(At) -> Verdict + 'static {
-    let (mut linked, mut act) = (false, Some(act));
-    move |at| {
-        linked |= at == At::After("linkat");
-        if linked && at == At::Before(call) {
-            act.take().into_iter().for_each(|act| act());
-        }
+    after("linkat", call, || {
+        act();
         Verdict::Proceed
-    }
+    })
 }
 
 #[test]

@@ -76,30 +76,29 @@ fn a_new_journal_has_its_rights_before_its_content() {
     assert!(world.calls().contains(&"pwrite64"));
 }
 
-#[test]
-fn a_journal_without_a_header_keeps_its_first_entry() {
+/// What a journal with this content is after an append whose timestamp does not fit into its header.
+fn stamped(content: &str) -> String {
     let scratch = Scratch::new();
-    fs::write(scratch.journal(), "first\nsecond\n").unwrap();
+    fs::write(scratch.journal(), content).unwrap();
     let lock = scratch.open();
     lock.journal()
         .append_stamped([Entry::changed("ours")], STAMP_MS)
         .unwrap();
+    scratch.content()
+}
+
+#[test]
+fn a_journal_without_a_header_keeps_its_first_entry() {
     assert_eq!(
-        scratch.content(),
+        stamped("first\nsecond\n"),
         "# codegraph-journal v1 1700000000001\nfirst\nsecond\nours\n"
     );
 }
 
 #[test]
 fn a_last_line_that_was_cut_gets_its_newline_in_a_new_journal() {
-    let scratch = Scratch::new();
-    fs::write(scratch.journal(), "# codegraph-journal v1 1\nbefore\ncut").unwrap();
-    let lock = scratch.open();
-    lock.journal()
-        .append_stamped([Entry::changed("ours")], STAMP_MS)
-        .unwrap();
     assert_eq!(
-        scratch.content(),
+        stamped("# codegraph-journal v1 1\nbefore\ncut"),
         "# codegraph-journal v1 1700000000001\nbefore\ncut\nours\n"
     );
 }

@@ -275,6 +275,22 @@ pub fn once(at: At, nth: usize, act: impl FnOnce() -> Verdict + 'static) -> impl
     }
 }
 
+/// Does this once, at the first call of this name that follows one of the other.
+pub fn after(
+    other: &'static str,
+    call: &'static str,
+    act: impl FnOnce() -> Verdict + 'static,
+) -> impl FnMut(At) -> Verdict + 'static {
+    let (mut made, mut act) = (false, Some(act));
+    move |at| {
+        made |= at == At::Before(other);
+        match made && at == At::Before(call) {
+            true => act.take().map_or(Verdict::Proceed, |act| act()),
+            false => Verdict::Proceed,
+        }
+    }
+}
+
 /// Like [`once`], for an `act` that leaves the call itself alone.
 pub fn meanwhile(at: At, nth: usize, act: impl FnOnce() + 'static) -> impl FnMut(At) -> Verdict + 'static {
     once(at, nth, move || {
