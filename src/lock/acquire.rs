@@ -294,10 +294,18 @@ impl Acquire {
         Ok(Next::Wait(State::Last, now + EAGER_PAUSE))
     }
 
-    pub(super) fn claim(&mut self, participant: &mut Participant, corpse: Corpse) -> Result<Next> {
-        match participant.claim(corpse)? {
-            Some(settling) => Ok(Next::Go(State::Settling(settling))),
-            None => self.put(participant, State::InLine),
+    pub(super) fn claim(&mut self, participant: &mut Participant, corpse: Corpse, now: Duration) -> Result<Next> {
+        let id = corpse.id;
+        if let Some(settling) = participant.claim(corpse)? {
+            return Ok(Next::Go(State::Settling(settling)));
+        }
+        match participant.place()? {
+            Some(begun) => begin(participant, begun),
+            // On SMB, what was unlinked may stand there a while longer.
+            None => {
+                let pause = self.pauses.length(false, id);
+                Ok(Next::Wait(State::InLine, now.saturating_add(pause)))
+            }
         }
     }
 

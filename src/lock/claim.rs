@@ -9,7 +9,7 @@ use std::ffi::CStr;
 use std::sync::Arc;
 
 use crate::error::{EPERM, Error, Result};
-use crate::lock::dir::{Name, end_with};
+use crate::lock::dir::{Name, end_with, is_gone};
 use crate::lock::hold::{Hold, Life};
 use crate::lock::look::Corpse;
 use crate::lock::participant::Participant;
@@ -18,17 +18,28 @@ use crate::lock::stamp::{OwnStamp, Stamp};
 use crate::lock::time::SignOfLife;
 use crate::sys::{self, Errno, Fd, FileId, Open, Rename};
 
+/// A corpse that was opened for writing.
+enum Opened {
+    Writer(Fd),
+    /// Not ours to write to.
+    Not,
+    /// Another lock stands there by now, or none. (On SMB a name whose file has been unlinked still shows it, until nobody has
+    /// it open any more, and we have.)
+    Gone,
+}
+
 impl Participant {
     /// Claims a corpse; the claim then has to settle. `None`: the lock has changed; start over.
     pub(crate) fn claim(&mut self, corpse: Corpse) -> Result<Option<Settling>> {
         self.expect_removable(&corpse)?;
         match (&corpse.stamp, self.open_corpse(&corpse)?) {
+            (_, Opened::Gone) => Ok(None),
             // It is somebody's file, and not ours to write into.
-            (Stamp::Foreign, _) | (_, None) => self.claim_by_exchange(corpse),
-            (Stamp::Cut { .. }, Some(writer)) if !corpse.is_closed => {
+            (Stamp::Foreign, _) | (_, Opened::Not) => self.claim_by_exchange(corpse),
+            (Stamp::Cut { .. }, Opened::Writer(writer)) if !corpse.is_closed => {
                 self.claim_in_place(corpse, writer, Then::MoveToParked).map(Some)
             }
-            (_, Some(writer)) => self.claim_in_place(corpse, writer, Then::Hold).map(Some),
+            (_, Opened::Writer(writer)) => self.claim_in_place(corpse, writer, Then::Hold).map(Some),
         }
     }
 
@@ -52,18 +63,20 @@ impl Participant {
         Err(Error::new(-EPERM, message))
     }
 
-    /// The corpse, open for writing. `None`: it cannot be opened (another user's), or the lock is another by now.
-    fn open_corpse(&self, corpse: &Corpse) -> Result<Option<Fd>> {
+    /// Opens the corpse for writing.
+    fn open_corpse(&self, corpse: &Corpse) -> Result<Opened> {
         let dir = &self.dir;
         match sys::open(&dir.fd, &dir.lock, Open::Write) {
             Ok(writer) => {
                 let meta = sys::fstat(&writer).map_err(|e| Error::os(e, Name(&dir.lock)))?;
-                // Write to the corpse or to nothing. (An exchange finds out that the lock has changed.)
-                Ok((meta.id == corpse.id).then_some(writer))
+                // Write to the corpse or to nothing.
+                Ok(match meta.id == corpse.id {
+                    true => Opened::Writer(writer),
+                    false => Opened::Gone,
+                })
             }
-            Err(
-                Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::TXTBSY | Errno::NOENT | Errno::STALE | Errno::AGAIN,
-            ) => Ok(None),
+            Err(errno) if is_gone(errno) => Ok(Opened::Gone),
+            Err(Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::TXTBSY | Errno::AGAIN) => Ok(Opened::Not),
             Err(errno) => Err(Error::os(errno, Name(&dir.lock))),
         }
     }
@@ -108,6 +121,12 @@ impl Participant {
                 Ok(()) => return Ok(Some(self.settling(parked.hold(), Then::LetGo(claimed)))),
                 // The parked file was old until now, and a shipped peer swept it: park another.
                 Err(Errno::NOENT) => {}
+                // SMB replaces no file that is open, and we have this one open. The claim has settled, so it can be
+                // released like any other hold; then start over.
+                Err(Errno::ACCESS) if !dir.local => {
+                    self.parked = Some(parked);
+                    return sys::unlink(&dir.fd, &dir.lock).map(|()| None).map_err(os);
+                }
                 Err(errno) => return Err(os(errno)),
             }
         }

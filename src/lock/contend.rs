@@ -41,7 +41,7 @@ impl Acquire {
         match participant.look(Purpose::Glance, self.begun)? {
             Look::Busy(_) => Ok(later.wait()),
             Look::Ours => self.hold_ours(participant),
-            Look::Corpse(corpse) => self.claim(participant, corpse),
+            Look::Corpse(corpse) => self.claim(participant, corpse, now),
             Look::Changed if was_free => self.put(participant, State::Queued(later)),
             Look::Changed => Ok(Queued {
                 free_at: Some(participant.seat.position()),
@@ -69,7 +69,7 @@ impl Acquire {
                 ))
             }
             Look::Ours => self.hold_ours(participant),
-            Look::Corpse(corpse) => self.claim(participant, corpse),
+            Look::Corpse(corpse) => self.claim(participant, corpse, now),
             Look::Changed => self.put(participant, State::InLine),
         }
     }
@@ -106,7 +106,7 @@ impl Acquire {
         match participant.look(Purpose::Glance, self.begun)? {
             Look::Busy(_) => Ok(self.pause_behind(participant, before, now)),
             Look::Ours => self.hold_ours(participant),
-            Look::Corpse(corpse) => self.claim(participant, corpse),
+            Look::Corpse(corpse) => self.claim(participant, corpse, now),
             Look::Changed => match participant.place()? {
                 Some(begun) => {
                     if was_silent {

@@ -7,9 +7,12 @@ use jlock::ErrorKind;
 use jlock::seam::Verdict;
 use rustix::fs::FlockOperation;
 
+use crate::places;
 use crate::scene::{At, HEADER, LIVING, Scratch, World, inode, meanwhile, once};
 
+const ENOENT: i32 = 2;
 const EIO: i32 = 5;
+const EACCES: i32 = 13;
 const EINVAL: i32 = 22;
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -329,4 +332,55 @@ fn a_claim_that_cannot_be_moved_is_an_error_and_held_by_nobody() {
     assert_eq!(tried.unwrap_err().code(), -EIO);
     let other = scratch.open();
     world.quietly(|| other.acquire().unwrap().release()).unwrap();
+}
+
+/// SMB says so of a file that is open, and a claimant has the lock open.
+#[test]
+fn where_an_open_file_cannot_be_replaced_a_claim_makes_room_and_starts_over() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = places::open(&scratch, &scratch.options());
+    fs::write(scratch.lock(), "").unwrap();
+    world.age(&scratch.lock(), 6 * SECOND);
+    let claimed = inode(&scratch.lock());
+    let no_leases_nor_replacing = |at| match at {
+        At::Before("fcntl") => Verdict::Fail(EINVAL),
+        At::Before("renameat") => Verdict::Fail(EACCES),
+        _ => Verdict::Proceed,
+    };
+    world.run(no_leases_nor_replacing, || {
+        let held = lock.acquire_for(None).unwrap();
+        assert_ne!(inode(&scratch.lock()), claimed);
+        held.release().unwrap();
+    });
+    assert!(!scratch.lock().exists());
+}
+
+/// On SMB, a file that was unlinked still stands at its name until nobody has it open any more, and whoever looks at it has.
+#[test]
+fn a_lock_that_is_on_its_way_out_is_waited_for() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = places::open(&scratch, &scratch.options());
+    fs::write(scratch.lock(), "").unwrap();
+    world.age(&scratch.lock(), 6 * SECOND);
+    let (dir, mut refused) = (scratch.dir(), 0);
+    let (mut is_parked, mut is_claimed) = (false, false);
+    let unlinked = move |at| {
+        match at {
+            At::Before("fcntl") => return Verdict::Fail(EINVAL),
+            At::Before("linkat") => is_parked = true,
+            At::Before("flock") => is_claimed = is_parked,
+            At::Before("openat") if is_claimed && refused < 2 => {
+                (is_claimed, refused) = (false, refused + 1);
+                return Verdict::Fail(ENOENT);
+            }
+            At::Pause if refused == 2 => fs::remove_file(dir.lock()).unwrap(),
+            _ => {}
+        }
+        Verdict::Proceed
+    };
+    world
+        .run(unlinked, || lock.acquire_for(None).unwrap().release())
+        .unwrap();
+    assert!(!world.calls().contains(&"renameat"), "{:?}", world.calls());
+    assert_eq!(world.pauses.get(), 2, "{:?}", world.calls());
 }
