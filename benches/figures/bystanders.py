@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from figures.pair import RAW
 from harness import crowd
 from harness.bench import Bench
 from harness.figure import Row, compared, ratio, times
@@ -45,6 +46,10 @@ def measure(bench: Bench) -> Iterator[Row]:
                 f"≥ {LEAST_RATE} ×",
                 kept >= LEAST_RATE,
             )
+        raw = {str(directory): bench.c("pair_raw", directory / "raw.lock") for directory in (alone, crowded)}
+        costs = alternate(raw, bench.scale)
+        limit = ratio(costs[str(alone)], costs[str(crowded)])
+        yield Row(f"the limit: {RAW}, beside {files:,} other files: rate", "without", times(limit))
         meters = {str(directory): bench.c("once_jlock", directory) for directory in rates}
         once = alternate(meters, bench.scale)
         for what, directory in beside.items():
