@@ -125,9 +125,24 @@ impl Participant {
                 // released like any other hold; then start over.
                 Err(Errno::ACCESS) if !dir.local => {
                     self.parked = Some(parked);
-                    return sys::unlink(&dir.fd, &dir.lock).map(|()| None).map_err(os);
+                    return self.release_claim(&claimed).map(|()| None).map_err(os);
                 }
                 Err(errno) => return Err(os(errno)),
+            }
+        }
+    }
+
+    /// Releases a claim that has settled, after the checks of any release: the call that was refused may have taken long. If
+    /// it has been taken away, or may be about to be, it stays where it is, for its stamp to be withdrawn.
+    fn release_claim(&mut self, claimed: &Hold) -> sys::Result<()> {
+        if !self.stands(claimed)? || claimed.life.is_overdue() {
+            return Ok(());
+        }
+        match sys::unlink(&self.dir.fd, &self.dir.lock) {
+            Err(errno) if !is_gone(errno) => Err(errno),
+            _ => {
+                self.recovered = true; // nothing else will tell the next hold
+                Ok(())
             }
         }
     }

@@ -112,7 +112,7 @@ impl Participant {
 
     fn decide(&mut self, settling: Settling) -> Result<Settled> {
         let Settling { hold, then, dead, .. } = settling;
-        let stands = self.dir.is_lock(hold.id)? && is_stamped(&hold);
+        let stands = self.stands(&hold).map_err(|e| Error::os(e, Name(&self.dir.lock)))?;
         if let Then::RemoveCorpse(name) = &then {
             let _ = sys::unlink(&self.dir.fd, name); // the corpse; if it cannot be removed, a sweep takes it
         }
@@ -143,6 +143,11 @@ impl Participant {
                 .settle_late(hold)
                 .map(|again| Settled::Again(Settling { dead, ..again })),
         }
+    }
+
+    /// Whether what settles is still the lock, and carries our stamp.
+    pub(crate) fn stands(&self, hold: &Hold) -> sys::Result<bool> {
+        Ok(self.dir.names(&self.dir.lock, hold.id)? && is_stamped(hold))
     }
 
     fn inherit(&mut self, dead: Option<Dead>) {

@@ -13,6 +13,7 @@ use crate::scene::{At, HEADER, LIVING, Scratch, World, inode, meanwhile, once};
 const ENOENT: i32 = 2;
 const EIO: i32 = 5;
 const EACCES: i32 = 13;
+const ESTALE: i32 = 116;
 const EINVAL: i32 = 22;
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -350,6 +351,7 @@ fn where_an_open_file_cannot_be_replaced_a_claim_makes_room_and_starts_over() {
     world.run(no_leases_nor_replacing, || {
         let held = lock.acquire_for(None).unwrap();
         assert_ne!(inode(&scratch.lock()), claimed);
+        assert!(held.recovered().unwrap(), "whoever made that lock died");
         held.release().unwrap();
     });
     assert!(!scratch.lock().exists());
@@ -383,4 +385,80 @@ fn a_lock_that_is_on_its_way_out_is_waited_for() {
         .unwrap();
     assert!(!world.calls().contains(&"renameat"), "{:?}", world.calls());
     assert_eq!(world.pauses.get(), 2, "{:?}", world.calls());
+}
+
+/// A shipped peer on another machine, to which our PID says nothing, takes the claim just then.
+#[test]
+fn a_lock_that_took_a_claims_place_is_not_released_in_its_stead() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = places::open(&scratch, &scratch.options());
+    fs::write(scratch.lock(), "").unwrap();
+    world.age(&scratch.lock(), 6 * SECOND);
+    let dir = scratch.dir();
+    let stolen = move |at| match at {
+        At::Before("fcntl") => Verdict::Fail(EINVAL),
+        At::Before("renameat") => {
+            dir.steal();
+            Verdict::Fail(EACCES)
+        }
+        _ => Verdict::Proceed,
+    };
+    let tried = world.run(stolen, || lock.try_acquire().map(drop));
+    assert!(world.calls().contains(&"renameat"));
+    assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(fs::read_to_string(scratch.lock()).unwrap(), LIVING);
+}
+
+/// The server took long to refuse. A shipped peer may have judged the claim by its age, and be about to rename over it.
+#[test]
+fn a_claim_that_is_overdue_is_not_released_to_make_room() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = places::open(&scratch, &scratch.options());
+    fs::write(scratch.lock(), "").unwrap();
+    world.age(&scratch.lock(), 6 * SECOND);
+    let clock = world.clone();
+    let refused_late = move |at| match at {
+        At::Before("fcntl") => Verdict::Fail(EINVAL),
+        At::Before("renameat") => {
+            clock.pass(31 * SECOND);
+            Verdict::Fail(EACCES)
+        }
+        _ => Verdict::Proceed,
+    };
+    world.run(refused_late, || {
+        let held = lock.try_acquire().unwrap();
+        let calls = world.calls();
+        let renamed = world.place_of("renameat");
+        assert!(!calls[renamed..].contains(&"unlinkat"), "{calls:?}");
+        held.release().unwrap();
+    });
+}
+
+/// A network may do what it is asked and lose the reply; and whoever does not know this lock may remove it.
+#[test]
+fn a_claim_that_is_gone_as_it_is_released_to_make_room_is_no_error() {
+    for errno in [ENOENT, ESTALE] {
+        let (scratch, world) = (Scratch::new(), World::new());
+        let lock = places::open(&scratch, &scratch.options());
+        fs::write(scratch.lock(), "").unwrap();
+        world.age(&scratch.lock(), 6 * SECOND);
+        let dir = scratch.dir();
+        let mut refused = false;
+        let gone = move |at| match at {
+            At::Before("fcntl") => Verdict::Fail(EINVAL),
+            At::Before("renameat") => {
+                refused = true;
+                Verdict::Fail(EACCES)
+            }
+            At::Before("unlinkat") if std::mem::take(&mut refused) => {
+                fs::remove_file(dir.lock()).unwrap();
+                Verdict::Fail(errno)
+            }
+            _ => Verdict::Proceed,
+        };
+        world
+            .run(gone, || lock.try_acquire().map(|held| held.release().unwrap()))
+            .unwrap_or_else(|e| panic!("{errno}: {e:?}"));
+        assert!(!scratch.lock().exists());
+    }
 }
