@@ -80,6 +80,8 @@ pub(crate) struct Acquire {
     waiting: Waiting,
     pub(super) pauses: Pauses,
     eager: u32,
+    /// How often in a row a look has found the lock changed, and then it was taken.
+    pub(super) changes: u32,
     state: State,
     has_ended: bool,
 }
@@ -154,6 +156,7 @@ impl Acquire {
             waiting: waiting.unwrap_or_else(|| bell.begin()),
             pauses: Pauses::new(participant.options.retry),
             eager: EAGER_TRIES,
+            changes: 0,
             state: State::Fresh,
             has_ended: false,
         })

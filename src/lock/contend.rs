@@ -10,6 +10,9 @@ use crate::lock::look::{Busy, Look, Purpose};
 use crate::lock::participant::Participant;
 use crate::sys::FileId;
 
+/// How often in a row a waiter begins again at once.
+const CHANGES: u32 = 16;
+
 impl Acquire {
     pub(super) fn wait_in_queue(
         &mut self,
@@ -55,6 +58,7 @@ impl Acquire {
         let was_in_line = participant.line.has_ticket();
         match participant.look(Purpose::Wait, self.begun)? {
             Look::Busy(Busy { id, until }) => {
+                self.changes = 0;
                 // Whoever has only now lined up may have others before it: the release is theirs to hear of.
                 if !was_in_line {
                     if let Some(before) = participant.find_before(self.begun) {
@@ -70,7 +74,18 @@ impl Acquire {
             }
             Look::Ours => self.hold_ours(participant),
             Look::Corpse(corpse) => self.claim(participant, corpse, now),
-            Look::Changed => self.put(participant, State::InLine),
+            Look::Changed => self.begin_again(participant, now),
+        }
+    }
+
+    /// At once; but no peer changes a lock again and again just when we look. (Over SMB, what was unlinked stands there until
+    /// nobody has it open, and cannot be opened.)
+    fn begin_again(&mut self, participant: &mut Participant, now: Duration) -> Result<Next> {
+        self.changes = self.changes.saturating_add(1);
+        match participant.place()? {
+            Some(begun) => begin(participant, begun),
+            None if self.changes <= CHANGES => Ok(Next::Go(State::InLine)),
+            None => Ok(Next::Wait(State::InLine, now.saturating_add(self.pauses.longest))),
         }
     }
 

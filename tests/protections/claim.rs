@@ -462,3 +462,31 @@ fn a_claim_that_is_gone_as_it_is_released_to_make_room_is_no_error() {
         assert!(!scratch.lock().exists());
     }
 }
+
+/// The file system lists a name, and says of each open that it is not there: for as long as that lasts.
+#[test]
+fn a_lock_that_cannot_be_opened_because_it_is_gone_is_looked_at_again_after_a_pause() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = places::open(&scratch, &scratch.options());
+    world.quietly(|| lock.acquire().unwrap().release()).unwrap();
+    fs::write(scratch.lock(), LIVING).unwrap();
+    let (dir, clock, mut opens) = (scratch.dir(), world.clone(), 0);
+    let listed = move |at| {
+        match at {
+            At::Before("openat") if dir.lock().exists() => {
+                opens += 1;
+                if opens == 200 {
+                    clock.pass(100 * SECOND);
+                }
+                return Verdict::Fail(ENOENT);
+            }
+            _ => {}
+        }
+        Verdict::Proceed
+    };
+    let tried = world.run(listed, || lock.acquire_for(Some(SECOND)).map(drop));
+    assert_eq!(tried.unwrap_err().kind(), ErrorKind::TimedOut);
+    let calls = world.calls();
+    let opens = calls.iter().filter(|call| **call == "openat").count();
+    assert!(opens < 150, "{opens} opens, {} pauses", world.pauses.get());
+}
