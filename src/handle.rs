@@ -334,3 +334,22 @@ impl Drop for Lock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys;
+    use std::time::Duration;
+
+    #[test]
+    fn a_poll_without_an_acquire_leaves_the_bell_to_the_thread_that_blocks() {
+        let dir = std::env::temp_dir().join(format!("jlock-poll-{}", std::process::id()));
+        let lock = Lock::open(&dir).unwrap();
+        lock.bell.ring();
+        assert_eq!(lock.poll().unwrap_err().code(), -crate::error::EINVAL);
+        let rung = lock.bell.fd().unwrap();
+        assert_eq!(sys::poll(&[Some(rung)], Duration::ZERO), Ok(true));
+        drop(lock);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::guard::Handle;
 use super::turn::Turn;
 use super::{Guard, Inner, Lock};
-use crate::error::{EAGAIN, EALREADY, ECANCELED, EINVAL, ETIMEDOUT, Error, Result};
+use crate::error::{EAGAIN, EALREADY, ECANCELED, EINVAL, ESTALE, ETIMEDOUT, Error, Result};
 use crate::journal::note;
 use crate::lock::Participant;
 use crate::lock::acquire::{Acquire, Patience, Step};
@@ -221,34 +221,46 @@ impl Lock {
 
     /// While it goes on, it stays in the state, so that it is found there if memory runs out.
     fn go_on(&self, inner: &mut Inner, waiter: &WaitFd) -> Result<bool> {
-        self.bell.clear();
+        if inner.started.is_some() {
+            self.bell.clear(); // otherwise it may ring for another thread, which blocks
+        }
         if let Some(dir) = self.elsewhere(inner) {
             if let Some(started) = &mut inner.started {
                 started.leave(&mut inner.participant);
                 inner.move_to(dir, &self.bell);
             }
         }
-        let stepped = match &mut inner.started {
-            Some(started) => step(&mut inner.participant, started, &self.bell),
-            None => Err(Error::new(-EINVAL, "no acquire was started on this handle")),
-        };
-        let armed = match stepped {
-            Ok(Step::Wait(wait)) => waiter.arm(&wait).map(|()| false),
-            Ok(Step::Held) => Ok(true),
-            Err(error) => Err(error),
-        };
+        let armed = self.step_started(inner).and_then(|step| match step {
+            Step::Wait(wait) => waiter.arm(&wait, &self.bell).map(|()| false),
+            Step::Held => Ok(true),
+        });
         if !matches!(armed, Ok(false)) {
-            waiter.disarm();
+            waiter.disarm(&self.bell);
             inner.end_started(&self.bell);
         }
         armed
+    }
+
+    fn step_started(&self, inner: &mut Inner) -> Result<Step> {
+        let Some(started) = &mut inner.started else {
+            return Err(Error::new(-EINVAL, "no acquire was started on this handle"));
+        };
+        let stepped = step(&mut inner.participant, started, &self.bell);
+        let is_removed = stepped.as_ref().is_err_and(|error| error.code() == -ESTALE);
+        if !is_removed || !self.whereabouts.doubt() {
+            return stepped;
+        }
+        *started = started.begin_anew(&mut inner.participant, &self.bell)?;
+        self.follow(inner)?;
+        let anew = inner.started.as_mut();
+        anew.map_or(stepped, |anew| step(&mut inner.participant, anew, &self.bell))
     }
 
     /// Gives up an acquire that was started.
     fn give_up(&self) {
         let given_up = self.enter(|inner| Ok(inner.end_started(&self.bell)));
         if let (Some(waiter), Ok(true)) = (self.wait_fd.get(), given_up) {
-            waiter.disarm();
+            waiter.disarm(&self.bell);
             self.turns.give_back();
         }
     }

@@ -18,7 +18,7 @@ use crate::lock::bell::{Bell, Waiting};
 use crate::lock::dir::Name;
 use crate::lock::hold::{Begun, Hold, Won};
 use crate::lock::line::Before;
-use crate::lock::look::{Corpse, Look, Purpose};
+use crate::lock::look::Corpse;
 use crate::lock::participant::Participant;
 use crate::lock::pauses::Pauses;
 use crate::lock::settle::{Settled, Settling};
@@ -27,7 +27,6 @@ use crate::sys::{self, Fd, FileId};
 
 /// How often a lock that changes while we look at it is tried again at once, if there is no time left to wait.
 const EAGER_TRIES: u32 = 16;
-const EAGER_PAUSE: Duration = Duration::from_micros(50);
 
 /// How long an acquire waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,9 +78,11 @@ pub(crate) struct Acquire {
     pub(super) deadline: Deadline,
     waiting: Waiting,
     pub(super) pauses: Pauses,
-    eager: u32,
+    pub(super) eager: u32,
     /// How often in a row a look has found the lock changed, and then it was taken.
     pub(super) changes: u32,
+    /// A settle has gone beyond the deadline, and no other may begin.
+    pub(super) has_overrun: bool,
     state: State,
     has_ended: bool,
 }
@@ -157,6 +158,7 @@ impl Acquire {
             pauses: Pauses::new(participant.options.retry),
             eager: EAGER_TRIES,
             changes: 0,
+            has_overrun: false,
             state: State::Fresh,
             has_ended: false,
         })
@@ -178,10 +180,23 @@ impl Acquire {
         bell.is_cancelled(self.waiting)
     }
 
-    /// Leaves the directory in which it waits, to begin anew in another. What settles there is given up with what is parked.
+    /// Leaves the directory in which it waits, to begin anew in another. What settles there is given up.
     pub(crate) fn leave(&mut self, participant: &mut Participant) {
-        self.state = State::Fresh;
+        self.give_up_settling(participant, State::Fresh);
         participant.leave_line(false);
+    }
+
+    fn give_up_settling(&mut self, participant: &mut Participant, state: State) {
+        if let State::Settling(settling) = std::mem::replace(&mut self.state, state) {
+            participant.give_up(settling);
+        }
+    }
+
+    /// The same acquire in another directory, with the time that is left, after an error has ended it.
+    pub(crate) fn begin_anew(&self, participant: &mut Participant, bell: &Bell) -> Result<Acquire> {
+        let anew = Acquire::begin(participant, self.patience.less(self.deadline), bell, None)?;
+        let begun = self.begun;
+        Ok(Acquire { begun, ..anew })
     }
 
     /// Gives up an acquire that is in progress. Does nothing if it is over already.
@@ -193,9 +208,7 @@ impl Acquire {
         if std::mem::replace(&mut self.has_ended, true) {
             return;
         }
-        if let State::Settling(settling) = std::mem::replace(&mut self.state, State::Last) {
-            participant.give_up(settling);
-        }
+        self.give_up_settling(participant, State::Last);
         participant.leave_line(acquired);
         bell.end(self.waiting);
     }
@@ -275,28 +288,6 @@ impl Acquire {
         }
     }
 
-    fn try_last(&mut self, participant: &mut Participant, now: Duration) -> Result<Next> {
-        match participant.look(Purpose::Try, self.begun)? {
-            Look::Busy(_) => return Err(self.not_acquired(participant, now)),
-            Look::Ours => return self.hold_ours(participant),
-            Look::Corpse(corpse) => {
-                if let Some(settling) = participant.claim(corpse)? {
-                    return Ok(Next::Go(State::Settling(settling)));
-                }
-            }
-            Look::Changed => {
-                if let Some(begun) = participant.place()? {
-                    return begin(participant, begun);
-                }
-            }
-        }
-        match self.eager.checked_sub(1) {
-            Some(left) => self.eager = left,
-            None => return Err(self.not_acquired(participant, now)),
-        }
-        Ok(Next::Wait(State::Last, now + EAGER_PAUSE))
-    }
-
     pub(super) fn claim(&mut self, participant: &mut Participant, corpse: Corpse, now: Duration) -> Result<Next> {
         let id = corpse.id;
         if let Some(settling) = participant.claim(corpse)? {
@@ -324,10 +315,11 @@ impl Acquire {
             let until = settling.until;
             return Ok(Next::Wait(State::Settling(settling), until));
         }
+        self.has_overrun = self.deadline.has_passed(now);
         match participant.settled(settling)? {
             Settled::Held(hold) => Ok(Next::Held(hold)),
             // The timeout has passed during one settle, and there is no second one: whoever comes next claims the lock.
-            Settled::Again(again) if self.deadline.has_passed(now) => {
+            Settled::Again(again) if self.has_overrun => {
                 participant.give_up(again);
                 Err(self.not_acquired(participant, now))
             }
@@ -344,7 +336,7 @@ impl Acquire {
         Error::new(-ECANCELED, message)
     }
 
-    fn not_acquired(&self, participant: &Participant, now: Duration) -> Error {
+    pub(super) fn not_acquired(&self, participant: &Participant, now: Duration) -> Error {
         let lock = Name(&participant.dir.lock);
         let holder = participant.describe_holder();
         match self.patience {

@@ -1,7 +1,7 @@
 //! Wakes a waiter from within its own process: another thread that cancels rings it, or the handle before it in the queue.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::sys::{self, Fd};
 
@@ -11,7 +11,8 @@ pub(crate) struct Bell {
     cancels: AtomicU32,
     /// How many waits are in progress.
     waits: AtomicU32,
-    /// Made by the first wait. Without it, a wait notices a cancel when it next looks at the lock.
+    /// Made by the first wait, or by whoever rings before that. Without it, a wait notices a cancel when it next looks at the
+    /// lock.
     eventfd: OnceLock<Fd>,
 }
 
@@ -48,24 +49,20 @@ impl Bell {
     }
 
     pub(crate) fn ring(&self) {
-        // Together with the fence in `fd`: either this thread sees the eventfd, or the waiter sees why it would be rung.
-        fence(Ordering::SeqCst);
-        if let Some(eventfd) = self.eventfd.get() {
+        // Makes the eventfd if there is none: the waiter may have looked, and be about to wait for the first time. (If it
+        // cannot be made, the waiter notices when it next looks.)
+        if let Ok(eventfd) = self.fd() {
             sys::wake(eventfd);
         }
     }
 
-    /// For a poll. Before polling, check again whatever it may be rung for.
+    /// For a poll. Once it was rung, it stays readable until [`clear`](Self::clear).
     pub(crate) fn fd(&self) -> sys::Result<&Fd> {
-        let known = match self.eventfd.get() {
-            Some(known) => known,
-            None => {
-                let made = sys::eventfd()?;
-                self.eventfd.get_or_init(|| made) // if another thread was faster, its eventfd is as good
-            }
-        };
-        fence(Ordering::SeqCst);
-        Ok(known)
+        if let Some(known) = self.eventfd.get() {
+            return Ok(known);
+        }
+        let made = sys::eventfd()?;
+        Ok(self.eventfd.get_or_init(|| made)) // if another thread was faster, its eventfd is as good
     }
 
     /// Silences it, once it was heard.

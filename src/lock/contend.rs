@@ -1,5 +1,5 @@
 //! The states in which an acquire waits: for the handles before it in this process, for the waiter before it in line, or for
-//! the holder.
+//! the holder. And the last look, when the time is over.
 
 use std::time::Duration;
 
@@ -12,8 +12,33 @@ use crate::sys::FileId;
 
 /// How often in a row a waiter begins again at once.
 const CHANGES: u32 = 16;
+const EAGER_PAUSE: Duration = Duration::from_micros(50);
 
 impl Acquire {
+    pub(super) fn try_last(&mut self, participant: &mut Participant, now: Duration) -> Result<Next> {
+        match participant.look(Purpose::Try, self.begun)? {
+            Look::Busy(_) => return Err(self.not_acquired(participant, now)),
+            Look::Ours => return self.hold_ours(participant),
+            // Whoever comes next claims the lock.
+            Look::Corpse(_) if self.has_overrun => return Err(self.not_acquired(participant, now)),
+            Look::Corpse(corpse) => {
+                if let Some(settling) = participant.claim(corpse)? {
+                    return Ok(Next::Go(State::Settling(settling)));
+                }
+            }
+            Look::Changed => {
+                if let Some(begun) = participant.place()? {
+                    return begin(participant, begun);
+                }
+            }
+        }
+        match self.eager.checked_sub(1) {
+            Some(left) => self.eager = left,
+            None => return Err(self.not_acquired(participant, now)),
+        }
+        Ok(Next::Wait(State::Last, now + EAGER_PAUSE))
+    }
+
     pub(super) fn wait_in_queue(
         &mut self,
         participant: &mut Participant,

@@ -34,18 +34,22 @@ pub(crate) struct WaitFd {
     any: Fd,
     timer: Fd,
     queue: Mutex<Option<Arc<Fd>>>,
+    /// Whether it hears the bell: only while an acquire that was started is in progress. What the bell is rung for late, or
+    /// for a thread that blocks, is no reason to poll.
+    hears: Mutex<bool>,
 }
 
 impl WaitFd {
     pub(crate) fn new(bell: &Bell) -> Result<WaitFd> {
         let os = |e| Error::os(e, "make a descriptor to wait on");
         let timer = sys::timerfd().map_err(os)?;
-        let rung = bell.fd().map_err(os)?;
-        let any = sys::epoll(&[&timer, rung]).map_err(os)?;
+        bell.fd().map_err(os)?;
+        let any = sys::epoll(&[&timer]).map_err(os)?;
         Ok(WaitFd {
             any,
             timer,
             queue: Mutex::new(None),
+            hears: Mutex::new(false),
         })
     }
 
@@ -54,17 +58,30 @@ impl WaitFd {
     }
 
     /// Arms it for this wait.
-    pub(crate) fn arm(&self, wait: &Wait) -> Result<()> {
+    pub(crate) fn arm(&self, wait: &Wait, bell: &Bell) -> Result<()> {
         let os = |e| Error::os(e, "wait for the lock");
+        self.hear(bell, true).map_err(os)?;
         self.watch(wait.queue.as_ref()).map_err(os)?;
         sys::set_timer(&self.timer, Some(wait.until)).map_err(os)
     }
 
     /// Disarms it: nobody waits any more.
-    pub(crate) fn disarm(&self) {
+    pub(crate) fn disarm(&self, bell: &Bell) {
         // If something stays armed, it is reported once too often, which does no harm.
+        let _ = self.hear(bell, false);
         let _ = self.watch(None);
         let _ = sys::set_timer(&self.timer, None);
+    }
+
+    fn hear(&self, bell: &Bell, wanted: bool) -> sys::Result<()> {
+        let mut hears = self.hears.lock().unwrap_or_else(PoisonError::into_inner);
+        match (*hears, wanted) {
+            (false, true) => sys::epoll_add(&self.any, bell.fd()?)?,
+            (true, false) => sys::epoll_remove(&self.any, bell.fd()?)?,
+            _ => {}
+        }
+        *hears = wanted;
+        Ok(())
     }
 
     fn watch(&self, wanted: Option<&Arc<Fd>>) -> sys::Result<()> {
@@ -80,5 +97,29 @@ impl WaitFd {
             *queue = Some(Arc::clone(new));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_bell_is_heard_only_while_an_acquire_is_in_progress() {
+        let bell = Bell::default();
+        let waiter = WaitFd::new(&bell).unwrap();
+        let is_readable = || sys::poll(&[Some(&waiter.any)], Duration::ZERO).unwrap();
+        bell.ring();
+        assert!(!is_readable(), "nobody has started");
+        let until = sys::monotonic() + Duration::from_secs(3600);
+        waiter.arm(&Wait { until, queue: None }, &bell).unwrap();
+        assert!(is_readable());
+        waiter.disarm(&bell);
+        assert!(
+            !is_readable(),
+            "it is over, and the bell may have been rung a moment later"
+        );
     }
 }

@@ -426,7 +426,7 @@ fn a_claim_that_is_overdue_is_not_released_to_make_room() {
         _ => Verdict::Proceed,
     };
     world.run(refused_late, || {
-        let held = lock.try_acquire().unwrap();
+        let held = lock.acquire_for(None).unwrap();
         let calls = world.calls();
         let renamed = world.place_of("renameat");
         assert!(!calls[renamed..].contains(&"unlinkat"), "{calls:?}");

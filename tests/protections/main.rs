@@ -14,3 +14,4 @@ mod refusals;
 mod rewrite;
 mod scene;
 mod sweeps;
+mod wait;
