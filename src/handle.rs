@@ -124,7 +124,7 @@ impl Lock {
     }
 
     /// Ends the waits in progress on this handle, from another thread. It never waits itself, and has no effect on a wait that
-    /// begins later.
+    /// begins later, nor on the wait for a file server's lease on the journal.
     ///
     /// # Errors
     /// [`Forked`](crate::ErrorKind::Forked).
@@ -227,7 +227,7 @@ impl Lock {
 
     fn recover(&self, inner: &mut Inner, was_held: bool) {
         inner.participant.recover(was_held);
-        inner.end_started(&self.bell);
+        self.end_started(inner);
     }
 
     /// Leaves a hold as a crash would: the next holder knows what to do about it.
@@ -282,7 +282,11 @@ impl Lock {
         let Some(mut inner) = inner.filter(|_| is_ours) else {
             return Ok(());
         };
-        survive(|| inner.close(&self.bell)).unwrap_or_else(|out_of_memory| {
+        let closed = survive(|| {
+            self.end_started(&mut inner);
+            inner.participant.close()
+        });
+        closed.unwrap_or_else(|out_of_memory| {
             inner.participant.abandon();
             inner.participant.stop();
             Err(out_of_memory.into())
@@ -306,15 +310,14 @@ impl Inner {
         self.participant.move_to(dir, seat);
         self.durable = Durable::default();
     }
-
-    fn close(&mut self, bell: &Bell) -> Result<()> {
-        self.end_started(bell);
-        self.participant.close()
-    }
 }
 
 #[cfg(test)]
 impl Lock {
+    pub(crate) fn run_out(&self) -> Result<()> {
+        self.enter(|_| std::panic::resume_unwind(Box::new(crate::memory::OutOfMemory)))
+    }
+
     /// Memory runs out while a postscript stands in the lock.
     pub(crate) fn run_out_in_an_append(&self) -> Result<()> {
         self.enter(|inner| {
@@ -340,6 +343,22 @@ mod tests {
     use super::*;
     use crate::sys;
     use std::time::Duration;
+
+    #[test]
+    fn an_acquire_that_ran_out_of_memory_in_another_call_leaves_its_turn_to_the_next() {
+        let dir = std::env::temp_dir().join(format!("jlock-turn-{}", std::process::id()));
+        let (lock, other) = (Lock::open(&dir).unwrap(), Lock::open(&dir).unwrap());
+        let held = other.acquire().unwrap();
+        let mut started = lock.start_acquire(None).unwrap();
+        assert!(started.poll().unwrap().is_none());
+        assert_eq!(lock.run_out().unwrap_err().code(), -crate::error::ENOMEM);
+        assert_eq!(started.poll().unwrap_err().code(), -crate::error::EINVAL);
+        held.release().unwrap();
+        lock.try_acquire().unwrap().release().unwrap();
+        drop(started);
+        drop((lock, other));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 
     #[test]
     fn a_poll_without_an_acquire_leaves_the_bell_to_the_thread_that_blocks() {

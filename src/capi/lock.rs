@@ -140,8 +140,8 @@ pub unsafe extern "C" fn jlock_recovered(lock: *const jlock) -> c_int {
 
 /// Ends the wait in progress on this handle, if there is one: the call that waits returns -ECANCELED. For an acquire that
 /// was started, jlock_wait_fd() becomes readable and the next jlock_acquire_poll() returns -ECANCELED. Without a wait it
-/// does nothing; it does not end one that begins later. Any thread may call it, and it never waits. (Do not call it from a
-/// signal handler.)
+/// does nothing; it does not end one that begins later, nor the wait for a file server's lease on the journal. Any thread
+/// may call it, and it never waits. (Do not call it from a signal handler.)
 ///
 /// Returns 0.
 /// Errors: -EINVAL, JLOCK_EFORKED, JLOCK_EPANIC.

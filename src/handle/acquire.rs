@@ -195,11 +195,15 @@ impl Lock {
                 self.follow(inner)?;
                 let patience = Patience::For(timeout);
                 inner.started = Some(Acquire::begin(&mut inner.participant, patience, &self.bell, None)?);
-                self.go_on(inner, waiter)
+                let is_held = self.go_on(inner, waiter)?;
+                if !is_held {
+                    self.turns.keep(); // until it is over, which another thread may see to in a moment
+                }
+                Ok(is_held)
             })
         })?;
         if !is_held {
-            turn.keep(); // until it is over
+            turn.forget();
         }
         Ok(is_held)
     }
@@ -208,15 +212,7 @@ impl Lock {
     pub(crate) fn poll(&self) -> Result<bool> {
         self.check_process()?;
         let waiter = self.waiter()?;
-        let mut was_started = false;
-        let polled = self.enter(|inner| {
-            was_started = inner.started.is_some();
-            self.go_on(inner, waiter)
-        });
-        if was_started && !matches!(polled, Ok(false)) {
-            self.turns.give_back();
-        }
-        polled
+        self.enter(|inner| self.go_on(inner, waiter))
     }
 
     /// While it goes on, it stays in the state, so that it is found there if memory runs out.
@@ -235,8 +231,7 @@ impl Lock {
             Step::Held => Ok(true),
         });
         if !matches!(armed, Ok(false)) {
-            waiter.disarm(&self.bell);
-            inner.end_started(&self.bell);
+            self.end_started(inner);
         }
         armed
     }
@@ -258,11 +253,21 @@ impl Lock {
 
     /// Gives up an acquire that was started.
     fn give_up(&self) {
-        let given_up = self.enter(|inner| Ok(inner.end_started(&self.bell)));
-        if let (Some(waiter), Ok(true)) = (self.wait_fd.get(), given_up) {
+        // An error: the handle is broken, or closed, and then nothing is in progress.
+        let _ = self.enter(|inner| {
+            self.end_started(inner);
+            Ok(())
+        });
+    }
+
+    /// Ends the acquire that was started, if there is one, and its turn. (If it holds the lock, it is over already.)
+    pub(super) fn end_started(&self, inner: &mut Inner) {
+        let Some(started) = inner.started.take() else { return };
+        if let Some(waiter) = self.wait_fd.get() {
             waiter.disarm(&self.bell);
-            self.turns.give_back();
         }
+        started.abandon(&mut inner.participant, &self.bell);
+        self.turns.end_kept();
     }
 }
 
@@ -274,18 +279,6 @@ fn step(participant: &mut Participant, acquire: &mut Acquire, bell: &Bell) -> Re
         let _ = participant.clear_postscript(); // if it stays, it is overwritten, or acted on once more
     }
     Ok(step)
-}
-
-impl Inner {
-    /// Ends the acquire that was started, if there is one. (If it holds the lock, it is over already.)
-    pub(super) fn end_started(&mut self, bell: &Bell) -> bool {
-        let started = self.started.take();
-        let was_started = started.is_some();
-        if let Some(started) = started {
-            started.abandon(&mut self.participant, bell);
-        }
-        was_started
-    }
 }
 
 /// An acquire in progress; [`Lock::start_acquire`] gives it. Dropping it gives it up.

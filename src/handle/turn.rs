@@ -12,6 +12,8 @@ pub(crate) struct Turns {
 #[derive(Debug, Default)]
 struct State {
     taken: bool,
+    /// By an acquire that was started and goes on, not by a thread that has a [`Turn`].
+    kept: bool,
     /// If nobody waits, nobody is woken: that would be a system call for each acquire.
     waiting: usize,
 }
@@ -57,9 +59,24 @@ impl Turns {
         self.changed.notify_all();
     }
 
-    /// Ends a turn that was kept.
-    pub(crate) fn give_back(&self) {
+    fn give_back(&self) {
+        self.end(&mut self.state());
+    }
+
+    /// Keeps the turn beyond the guard's life, which has to be [forgotten](Turn::forget), until [`end_kept`](Self::end_kept).
+    pub(crate) fn keep(&self) {
+        self.state().kept = true;
+    }
+
+    /// Ends a turn that was kept. If none was, it does nothing.
+    pub(crate) fn end_kept(&self) {
         let mut state = self.state();
+        if std::mem::take(&mut state.kept) {
+            self.end(&mut state);
+        }
+    }
+
+    fn end(&self, state: &mut State) {
         state.taken = false;
         if state.waiting > 0 {
             self.changed.notify_one();
@@ -68,8 +85,8 @@ impl Turns {
 }
 
 impl Turn<'_> {
-    /// Keeps the turn beyond the guard's life, until [`Turns::give_back`].
-    pub(crate) fn keep(self) {
+    /// Leaves it to whoever ends the turn that was kept.
+    pub(crate) fn forget(self) {
         std::mem::forget(self);
     }
 }

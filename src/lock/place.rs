@@ -126,9 +126,12 @@ impl Participant {
     }
 
     fn placed(&mut self, parked: Parked) -> Result<Tried> {
-        if !self.place.verified && !self.verify(&parked)? {
-            self.remove_private(parked);
-            return Ok(Tried::Again);
+        if !self.place.verified {
+            let verified = self.verify(&parked);
+            if !matches!(verified, Ok(true)) {
+                self.remove_private(parked);
+                return verified.map(|_| Tried::Again);
+            }
         }
         self.parked = Some(parked);
         Ok(self.begin_parked().map_or(Tried::Again, Tried::Begun))

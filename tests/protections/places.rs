@@ -81,6 +81,7 @@ fn a_file_that_cannot_be_read_under_a_flock_is_refused() {
     let refused = world.run(locked_against_reading, || lock.try_acquire().map(drop));
     assert_eq!(refused.unwrap_err().code(), -EOPNOTSUPP);
     assert!(!scratch.lock().exists());
+    assert_eq!(scratch.private_files(), [] as [std::path::PathBuf; 0]);
 }
 
 /// A contender that thought we were dead has written its stamp over ours.
