@@ -227,7 +227,9 @@ impl Lock {
 
     fn recover(&self, inner: &mut Inner, was_held: bool) {
         inner.participant.recover(was_held);
-        self.end_started(inner);
+        if let (true, Some(waiter)) = (self.end_started(inner), self.wait_fd.get()) {
+            waiter.report(); // whoever waits for it may be another thread
+        }
     }
 
     /// Leaves a hold as a crash would: the next holder knows what to do about it.
@@ -352,7 +354,10 @@ mod tests {
         let mut started = lock.start_acquire(None).unwrap();
         assert!(started.poll().unwrap().is_none());
         assert_eq!(lock.run_out().unwrap_err().code(), -crate::error::ENOMEM);
+        let waiter = lock.waiter().unwrap();
+        assert!(waiter.is_readable(), "whoever waits for it hears of its end");
         assert_eq!(started.poll().unwrap_err().code(), -crate::error::EINVAL);
+        assert!(!waiter.is_readable());
         held.release().unwrap();
         lock.try_acquire().unwrap().release().unwrap();
         drop(started);

@@ -57,7 +57,7 @@ pub unsafe extern "C" fn jlock_try_acquire(lock: *mut jlock) -> c_int {
 /// Starts to acquire the lock, for event loops and for languages that must stay interruptible. It never sleeps. While it
 /// returns -EINPROGRESS, wait until the descriptor of jlock_wait_fd() polls readable, and call jlock_acquire_poll(). The
 /// handle keeps its place in line from here to the end. `timeout_ms` is as in jlock_acquire_for(); with 0 the acquire ends
-/// in this very call, unless the lock is free or its holder is dead.
+/// in this very call, unless the holder is dead, or the lock is just changing hands.
 ///
 /// Until the acquire is over, other calls that acquire on this handle (jlock_acquire(), jlock_append() and so on) wait for
 /// their turn. jlock_cancel() and jlock_close() end it.
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn jlock_acquire_start(lock: *mut jlock, timeout_ms: i32) 
 /// Returns 0: this handle holds the lock; or -EINPROGRESS: wait on.
 /// Errors, after which the acquire is over and nothing is held: -ETIMEDOUT (at the latest settle_ms after its time, if it
 /// was about to take over from a dead holder); -ECANCELED (jlock_cancel()); otherwise as jlock_acquire(). -EINVAL (no acquire
-/// is in progress on this handle).
+/// is in progress on this handle; or it ended in another call, which returned -ENOMEM).
 ///
 /// # Safety
 /// `lock` is NULL or an open handle.

@@ -238,6 +238,9 @@ impl Lock {
 
     fn step_started(&self, inner: &mut Inner) -> Result<Step> {
         let Some(started) = &mut inner.started else {
+            if let Some(waiter) = self.wait_fd.get() {
+                waiter.disarm(&self.bell); // it may have reported an end
+            }
             return Err(Error::new(-EINVAL, "no acquire was started on this handle"));
         };
         let stepped = step(&mut inner.participant, started, &self.bell);
@@ -261,13 +264,16 @@ impl Lock {
     }
 
     /// Ends the acquire that was started, if there is one, and its turn. (If it holds the lock, it is over already.)
-    pub(super) fn end_started(&self, inner: &mut Inner) {
-        let Some(started) = inner.started.take() else { return };
+    pub(super) fn end_started(&self, inner: &mut Inner) -> bool {
+        let Some(started) = inner.started.take() else {
+            return false;
+        };
         if let Some(waiter) = self.wait_fd.get() {
             waiter.disarm(&self.bell);
         }
         started.abandon(&mut inner.participant, &self.bell);
         self.turns.end_kept();
+        true
     }
 }
 

@@ -195,8 +195,12 @@ impl Acquire {
     /// The same acquire in another directory, with the time that is left, after an error has ended it.
     pub(crate) fn begin_anew(&self, participant: &mut Participant, bell: &Bell) -> Result<Acquire> {
         let anew = Acquire::begin(participant, self.patience.less(self.deadline), bell, None)?;
-        let begun = self.begun;
-        Ok(Acquire { begun, ..anew })
+        Ok(Acquire {
+            begun: self.begun,
+            waiting: self.waiting, // a cancel since then counts
+            has_overrun: self.has_overrun,
+            ..anew
+        })
     }
 
     /// Gives up an acquire that is in progress. Does nothing if it is over already.

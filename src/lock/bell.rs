@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::memory::survive;
 use crate::sys::{self, Fd};
 
 #[derive(Debug, Default)]
@@ -36,10 +37,11 @@ impl Bell {
 
     /// Ends the waits in progress, and none that begins later. Returns whether there was one.
     pub(crate) fn cancel(&self) -> bool {
+        // Count it in any case: an acquire that begins anew elsewhere is between two waits for a moment.
+        self.cancels.fetch_add(1, Ordering::SeqCst);
         if self.waits.load(Ordering::SeqCst) == 0 {
             return false;
         }
-        self.cancels.fetch_add(1, Ordering::SeqCst);
         self.ring();
         true
     }
@@ -51,7 +53,8 @@ impl Bell {
     pub(crate) fn ring(&self) {
         // Makes the eventfd if there is none: the waiter may have looked, and be about to wait for the first time. (If it
         // cannot be made, the waiter notices when it next looks.)
-        if let Ok(eventfd) = self.fd() {
+        // It may have to make it just when memory has run out, while order is being restored.
+        if let Ok(Ok(eventfd)) = survive(|| self.fd()) {
             sys::wake(eventfd);
         }
     }
@@ -70,5 +73,21 @@ impl Bell {
         if let Some(eventfd) = self.eventfd.get() {
             let _ = sys::drain(eventfd); // readable or empty, both are fine
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As when an acquire begins anew in another directory.
+    #[test]
+    fn a_cancel_between_two_waits_of_one_acquire_counts() {
+        let bell = Bell::default();
+        let waiting = bell.begin();
+        bell.end(waiting);
+        assert!(!bell.cancel());
+        let _again = bell.begin();
+        assert!(bell.is_cancelled(waiting));
     }
 }

@@ -20,7 +20,10 @@ impl Acquire {
             Look::Busy(_) => return Err(self.not_acquired(participant, now)),
             Look::Ours => return self.hold_ours(participant),
             // Whoever comes next claims the lock.
-            Look::Corpse(_) if self.has_overrun => return Err(self.not_acquired(participant, now)),
+            Look::Corpse(corpse) if self.has_overrun => {
+                drop(corpse); // its flock would look like a living holder's
+                return Err(self.not_acquired(participant, now));
+            }
             Look::Corpse(corpse) => {
                 if let Some(settling) = participant.claim(corpse)? {
                     return Ok(Next::Go(State::Settling(settling)));
@@ -115,6 +118,7 @@ impl Acquire {
     }
 
     pub(super) fn pause_behind(&mut self, participant: &Participant, before: Before, now: Duration) -> Next {
+        self.changes = 0;
         let watched = participant.watch.queue_for(before.id).is_some();
         let until = now.saturating_add(self.pauses.length_behind(watched, before.id));
         Next::Wait(State::Behind { before, since: now }, until)

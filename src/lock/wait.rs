@@ -1,6 +1,7 @@
 //! The two drivers of an acquire: a thread that sleeps, and a descriptor for event loops.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::lock::acquire::Wait;
@@ -73,6 +74,11 @@ impl WaitFd {
         let _ = sys::set_timer(&self.timer, None);
     }
 
+    /// Makes it readable until the next poll: the acquire has ended in another call.
+    pub(crate) fn report(&self) {
+        let _ = sys::set_timer(&self.timer, Some(Duration::ZERO)); // without it, the end shows at the next poll
+    }
+
     fn hear(&self, bell: &Bell, wanted: bool) -> sys::Result<()> {
         let mut hears = self.hears.lock().unwrap_or_else(PoisonError::into_inner);
         match (*hears, wanted) {
@@ -101,24 +107,28 @@ impl WaitFd {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
+impl WaitFd {
+    pub(crate) fn is_readable(&self) -> bool {
+        sys::poll(&[Some(&self.any)], Duration::ZERO) == Ok(true)
+    }
+}
 
+#[cfg(test)]
+mod tests {
     use super::*;
 
     #[test]
     fn the_bell_is_heard_only_while_an_acquire_is_in_progress() {
         let bell = Bell::default();
         let waiter = WaitFd::new(&bell).unwrap();
-        let is_readable = || sys::poll(&[Some(&waiter.any)], Duration::ZERO).unwrap();
         bell.ring();
-        assert!(!is_readable(), "nobody has started");
+        assert!(!waiter.is_readable(), "nobody has started");
         let until = sys::monotonic() + Duration::from_secs(3600);
         waiter.arm(&Wait { until, queue: None }, &bell).unwrap();
-        assert!(is_readable());
+        assert!(waiter.is_readable());
         waiter.disarm(&bell);
         assert!(
-            !is_readable(),
+            !waiter.is_readable(),
             "it is over, and the bell may have been rung a moment later"
         );
     }

@@ -30,7 +30,9 @@ fn a_timeout_is_overrun_by_one_settle_alone() {
     let begun = world.realtime_ms();
     let acquired = world.run(robbed_again_and_again, || lock.acquire_for(Duration::ZERO).map(drop));
     let waited = Duration::from_millis((world.realtime_ms() - begun) as u64);
-    assert_eq!(acquired.unwrap_err().kind(), ErrorKind::TimedOut);
+    let error = acquired.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert!(error.to_string().contains("which is dead"), "{error}");
     assert_eq!(waited, SETTLE);
 }
 
