@@ -5,17 +5,11 @@ left.
 The writers run in a virtual machine on a dm-log-writes device, and mark in its log what was acknowledged. Until a
 flush is finished, a disk may have lost everything written since the previous one. So the state at each flush must
 contain every entry that was acknowledged before the next one, and its journal must parse.
-
-The log lists a write with the first flush that began after the write was finished, and both only when that flush has
-ended. If it writes something itself, which takes longer, then a flush without data that began later ends earlier: it has
-made the write durable, too, and the log does not say so. An entry that is missed for this reason alone is counted, not
-reported: the flush before its acknowledgement had no data, and the next one has some, and lists the write.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import re
 import shutil
 import struct
@@ -23,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,8 +29,6 @@ WRITERS = 4
 # Documentation/admin-guide/device-mapper/log-writes.rst, drivers/md/dm-log-writes.c
 MAGIC = 0x6A736677736872
 FLUSH, FUA, DISCARD, MARK = 1, 2, 4, 8
-# At most one entry in so many may be excused by the order of the log.
-RARE = 100
 
 
 @dataclass(frozen=True)
@@ -69,8 +61,6 @@ class Tally:
     looked: int = 0
     acknowledged: int = 0
     locks: Counter[str] = field(default_factory=Counter)
-    # Entries of which the log says too late that they are durable.
-    late: int = 0
     faults: list[str] = field(default_factory=list)
 
 
@@ -103,97 +93,61 @@ def record(images: Images, kind: str, appends: int, accelerator: str) -> tuple[P
 
 def replay(scratch: Path, before: Path, log: Path, kind: str, every: int) -> Tally:
     tally = Tally()
-    # Each with whether the last flush before it had no data.
-    acknowledged: dict[str, bool] = {}
+    acknowledged: list[str] = []
     pending: list[Entry] = []
-    was_empty = False
+    has_begun = False
     with open(before, "r+b") as durable:
 
         def write(entry: Entry) -> None:
             durable.seek(entry.at)
             durable.write(entry.data)
 
-        missing: set[str] = set()
         for entry in entries(log):
             if entry.flags & MARK:
                 text = entry.data.split(b"\0")[0].decode()
                 if text.endswith("/whole"):  # the last mark is the device's own
-                    acknowledged[text] = was_empty
+                    acknowledged.append(text)
+                    has_begun = True
                 continue
             if entry.flags & FLUSH:
                 tally.flushes += 1
-                if acknowledged and tally.flushes % every == 0:
+                if has_begun and tally.flushes % every == 0:
                     durable.flush()
-                    missing = look(scratch, before, kind, acknowledged, tally)
+                    look(scratch, before, kind, acknowledged, tally)
                 for earlier in pending:
                     write(earlier)
                 pending.clear()
-                if missing:
-                    durable.flush()
-                    excusable = {text for text in missing if entry.data and acknowledged[text]}
-                    judge(scratch, before, kind, excusable, missing, tally)
-                    missing = set()
-                was_empty = not entry.data
             if entry.flags & FUA:
                 write(entry)
             elif entry.data:
                 pending.append(entry)
     tally.acknowledged = len(acknowledged)
-    if tally.late * RARE > tally.acknowledged:
-        tally.faults.append(f"{tally.late} of {tally.acknowledged} are in the log too late: so many are no coincidence")
     return tally
 
 
-def judge(scratch: Path, image: Path, kind: str, excusable: set[str], missing: set[str], tally: Tally) -> None:
-    """What was missing at a flush: was it among the writes that the log lists with that flush?"""
-    late = excusable - lost(scratch, image, kind, excusable)
-    tally.late += len(late)
-    if missing - late:
-        what = f"flush {tally.flushes}: {len(missing - late)} acknowledged are missing, {min(missing - late)} first"
-        tally.faults.append(what)
-
-
-@contextlib.contextmanager
-def mounted(scratch: Path, image: Path, kind: str) -> Iterator[Path]:
+def look(scratch: Path, image: Path, kind: str, acknowledged: list[str], tally: Tally) -> None:
     copy, at = scratch / "look.img", scratch / "look"
     at.mkdir(exist_ok=True)
     subprocess.run(["cp", "--sparse=always", image, copy], check=True)
-    mount = subprocess.run(["mount", "-t", kind, "-o", "loop", copy, at], capture_output=True, text=True, check=False)
-    if mount.returncode != 0:
-        raise Trouble(mount.stderr.strip())
+    what = f"flush {tally.flushes}"
+    mounted = subprocess.run(["mount", "-t", kind, "-o", "loop", copy, at], capture_output=True, text=True, check=False)
+    if mounted.returncode != 0:
+        tally.faults.append(f"{what}: {mounted.stderr.strip()}")
+        return
     try:
-        yield at / "j"
+        tally.looked += 1
+        lock, journal = at / "j/changes.journal.lock", at / "j/changes.journal"
+        tally.locks[kind_of(lock.read_bytes() if lock.exists() else None)] += 1
+        content = journal.read_bytes().rstrip(b"\0").decode(errors="replace") if journal.exists() else ""
+        header, *lines = content.split("\n")
+        missing = set(acknowledged) - set(lines)
+        odd = [line for line in lines[:-1] if not re.fullmatch(r"of/\d+/\d+/o*/whole", line)]
+        if missing:
+            tally.faults.append(f"{what}: {len(missing)} of {len(acknowledged)} acknowledged are missing, {min(missing)} first")
+        if odd or not re.fullmatch(r"# codegraph-journal v1 \d+", header):
+            tally.faults.append(f"{what}: does not parse: {[header, *odd][:3]}")
     finally:
         subprocess.run(["umount", at], check=True)
-
-
-def lines_of(directory: Path) -> list[str]:
-    journal = directory / "changes.journal"
-    content = journal.read_bytes().rstrip(b"\0").decode(errors="replace") if journal.exists() else ""
-    return content.split("\n")
-
-
-def lost(scratch: Path, image: Path, kind: str, wanted: set[str]) -> set[str]:
-    with mounted(scratch, image, kind) as directory:
-        return wanted - set(lines_of(directory))
-
-
-def look(scratch: Path, image: Path, kind: str, acknowledged: Collection[str], tally: Tally) -> set[str]:
-    """Returns the acknowledged entries that are not there."""
-    what = f"flush {tally.flushes}"
-    try:
-        with mounted(scratch, image, kind) as directory:
-            tally.looked += 1
-            lock = directory / "changes.journal.lock"
-            tally.locks[kind_of(lock.read_bytes() if lock.exists() else None)] += 1
-            header, *lines = lines_of(directory)
-    except Trouble as why:
-        tally.faults.append(f"{what}: {why}")
-        return set()
-    odd = [line for line in lines[:-1] if not re.fullmatch(r"of/\d+/\d+/o*/whole", line)]
-    if odd or not re.fullmatch(r"# codegraph-journal v1 \d+", header):
-        tally.faults.append(f"{what}: does not parse: {[header, *odd][:3]}")
-    return set(acknowledged) - set(lines)
 
 
 def main() -> int:
@@ -217,8 +171,6 @@ def main() -> int:
             tally = Tally(faults=[str(why)])
         locks = ", ".join(f"{times} times {what}" for what, times in sorted(tally.locks.items()))
         print(f"replay: {kind}: {tally.acknowledged} acknowledged, {tally.flushes} flushes, {tally.looked} looked at; the lock was {locks}")
-        if tally.late:
-            print(f"replay: {kind}: {tally.late} of them the log says to be durable only after the flush that made them so")
         print(f"figure: states of a disk replayed, {kind} = {tally.looked}", flush=True)
         for fault in tally.faults[:20]:
             print(f"    FAULT: {fault}", flush=True)
