@@ -27,7 +27,13 @@ fn a_lock_that_was_replaced_under_a_contenders_eyes_is_not_judged_by_the_old_one
     });
     let tried = world.run(replaced, || contender.try_acquire().map(drop));
     assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
-    assert_eq!(scratch.private_files(), parked, "no claim was begun");
+    assert_eq!(scratch.private_files(), parked);
+    // A claim would open the lock for writing.
+    let calls = world.calls();
+    let next = calls[world.place_of("flock")..]
+        .iter()
+        .find(|call| ["openat", "linkat"].contains(call));
+    assert_eq!(next, Some(&"linkat"), "it begins again: {calls:?}");
 }
 
 /// Whether anybody opens this file while `run` runs.
