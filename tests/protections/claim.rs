@@ -17,6 +17,21 @@ const ESTALE: i32 = 116;
 const EINVAL: i32 = 22;
 const SECOND: Duration = Duration::from_secs(1);
 
+/// A lock whose maker died before it had stamped it.
+fn cut_short(scratch: &Scratch, world: &World) {
+    fs::write(scratch.lock(), "").unwrap();
+    world.age(&scratch.lock(), 6 * SECOND);
+}
+
+/// No leases, so a hold of a lock that was cut short moves to another inode; and `refuse` decides what becomes of that move.
+fn moving(mut refuse: impl FnMut() -> Verdict + 'static) -> impl FnMut(At) -> Verdict + 'static {
+    move |at| match at {
+        At::Before("fcntl") => Verdict::Fail(EINVAL),
+        At::Before("renameat") => refuse(),
+        _ => Verdict::Proceed,
+    }
+}
+
 /// A lock that has no stamp and is older than 30 s.
 fn foreign(scratch: &Scratch, world: &World) {
     fs::write(scratch.lock(), "what is this?\n").unwrap();
@@ -268,8 +283,7 @@ fn a_claim_removes_nobody_elses_private_file() {
 fn an_old_stamp_is_renewed_before_it_is_moved() {
     let (scratch, world) = (Scratch::new(), World::new());
     let lock = world.parked(&scratch);
-    fs::write(scratch.lock(), "").unwrap();
-    world.age(&scratch.lock(), 6 * SECOND);
+    cut_short(&scratch, &world);
     let (dir, clock) = (scratch.dir(), world.clone());
     let mut settled = false;
     let stops = move |at| {
@@ -293,8 +307,7 @@ fn an_old_stamp_is_renewed_before_it_is_moved() {
 fn nothing_is_moved_over_a_lock_that_may_be_anothers() {
     let (scratch, world) = (Scratch::new(), World::new());
     let lock = world.parked(&scratch);
-    fs::write(scratch.lock(), "").unwrap();
-    world.age(&scratch.lock(), 6 * SECOND);
+    cut_short(&scratch, &world);
     let (dir, clock) = (scratch.dir(), world.clone());
     let (mut settled, mut stolen) = (false, false);
     let stops = move |at| {
@@ -322,14 +335,8 @@ fn nothing_is_moved_over_a_lock_that_may_be_anothers() {
 fn a_claim_that_cannot_be_moved_is_an_error_and_held_by_nobody() {
     let (scratch, world) = (Scratch::new(), World::new());
     let lock = world.parked(&scratch);
-    fs::write(scratch.lock(), "").unwrap();
-    world.age(&scratch.lock(), 6 * SECOND);
-    let broken = |at| match at {
-        At::Before("fcntl") => Verdict::Fail(EINVAL),
-        At::Before("renameat") => Verdict::Fail(EIO),
-        _ => Verdict::Proceed,
-    };
-    let tried = world.run(broken, || lock.try_acquire().map(drop));
+    cut_short(&scratch, &world);
+    let tried = world.run(moving(|| Verdict::Fail(EIO)), || lock.try_acquire().map(drop));
     assert_eq!(tried.unwrap_err().code(), -EIO);
     let other = scratch.open();
     world.quietly(|| other.acquire().unwrap().release()).unwrap();
@@ -340,15 +347,9 @@ fn a_claim_that_cannot_be_moved_is_an_error_and_held_by_nobody() {
 fn where_an_open_file_cannot_be_replaced_a_claim_makes_room_and_starts_over() {
     let (scratch, world) = (Scratch::new(), World::new());
     let lock = places::open(&scratch, &scratch.options());
-    fs::write(scratch.lock(), "").unwrap();
-    world.age(&scratch.lock(), 6 * SECOND);
+    cut_short(&scratch, &world);
     let claimed = inode(&scratch.lock());
-    let no_leases_nor_replacing = |at| match at {
-        At::Before("fcntl") => Verdict::Fail(EINVAL),
-        At::Before("renameat") => Verdict::Fail(EACCES),
-        _ => Verdict::Proceed,
-    };
-    world.run(no_leases_nor_replacing, || {
+    world.run(moving(|| Verdict::Fail(EACCES)), || {
         let held = lock.acquire_for(None).unwrap();
         assert_ne!(inode(&scratch.lock()), claimed);
         assert!(held.recovered().unwrap(), "whoever made that lock died");
@@ -362,8 +363,7 @@ fn where_an_open_file_cannot_be_replaced_a_claim_makes_room_and_starts_over() {
 fn a_lock_that_is_on_its_way_out_is_waited_for() {
     let (scratch, world) = (Scratch::new(), World::new());
     let lock = places::open(&scratch, &scratch.options());
-    fs::write(scratch.lock(), "").unwrap();
-    world.age(&scratch.lock(), 6 * SECOND);
+    cut_short(&scratch, &world);
     let (dir, mut refused) = (scratch.dir(), 0);
     let (mut is_parked, mut is_claimed) = (false, false);
     let unlinked = move |at| {
@@ -392,17 +392,12 @@ fn a_lock_that_is_on_its_way_out_is_waited_for() {
 fn a_lock_that_took_a_claims_place_is_not_released_in_its_stead() {
     let (scratch, world) = (Scratch::new(), World::new());
     let lock = places::open(&scratch, &scratch.options());
-    fs::write(scratch.lock(), "").unwrap();
-    world.age(&scratch.lock(), 6 * SECOND);
+    cut_short(&scratch, &world);
     let dir = scratch.dir();
-    let stolen = move |at| match at {
-        At::Before("fcntl") => Verdict::Fail(EINVAL),
-        At::Before("renameat") => {
-            dir.steal();
-            Verdict::Fail(EACCES)
-        }
-        _ => Verdict::Proceed,
-    };
+    let stolen = moving(move || {
+        dir.steal();
+        Verdict::Fail(EACCES)
+    });
     let tried = world.run(stolen, || lock.try_acquire().map(drop));
     assert!(world.calls().contains(&"renameat"));
     assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
@@ -414,17 +409,12 @@ fn a_lock_that_took_a_claims_place_is_not_released_in_its_stead() {
 fn a_claim_that_is_overdue_is_not_released_to_make_room() {
     let (scratch, world) = (Scratch::new(), World::new());
     let lock = places::open(&scratch, &scratch.options());
-    fs::write(scratch.lock(), "").unwrap();
-    world.age(&scratch.lock(), 6 * SECOND);
+    cut_short(&scratch, &world);
     let clock = world.clone();
-    let refused_late = move |at| match at {
-        At::Before("fcntl") => Verdict::Fail(EINVAL),
-        At::Before("renameat") => {
-            clock.pass(31 * SECOND);
-            Verdict::Fail(EACCES)
-        }
-        _ => Verdict::Proceed,
-    };
+    let refused_late = moving(move || {
+        clock.pass(31 * SECOND);
+        Verdict::Fail(EACCES)
+    });
     world.run(refused_late, || {
         let held = lock.acquire_for(None).unwrap();
         let calls = world.calls();
@@ -440,8 +430,7 @@ fn a_claim_that_is_gone_as_it_is_released_to_make_room_is_no_error() {
     for errno in [ENOENT, ESTALE] {
         let (scratch, world) = (Scratch::new(), World::new());
         let lock = places::open(&scratch, &scratch.options());
-        fs::write(scratch.lock(), "").unwrap();
-        world.age(&scratch.lock(), 6 * SECOND);
+        cut_short(&scratch, &world);
         let dir = scratch.dir();
         let mut refused = false;
         let gone = move |at| match at {
