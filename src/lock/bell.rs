@@ -78,7 +78,14 @@ impl Bell {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
+    use crate::lock::acquire::{Acquire, Patience, Step};
+    use crate::lock::participant::tests::participant;
+    use crate::options::Options;
+    use crate::sys::tests::Scratch;
 
     /// As when an acquire begins anew in another directory.
     #[test]
@@ -89,5 +96,40 @@ mod tests {
         assert!(!bell.cancel());
         let _again = bell.begin();
         assert!(bell.is_cancelled(waiting));
+    }
+
+    fn is_rung(bell: &Bell) -> bool {
+        sys::poll(&[bell.fd().ok()], Duration::ZERO) == Ok(true)
+    }
+
+    #[test]
+    fn a_cancel_rings_for_whoever_waits_until_it_is_heard() {
+        let bell = Bell::default();
+        let waiting = bell.begin();
+        assert!(bell.cancel());
+        assert!(is_rung(&bell));
+        bell.clear();
+        assert!(!is_rung(&bell));
+        bell.end(waiting);
+        assert!(!bell.cancel());
+        assert!(!is_rung(&bell), "nobody waits");
+    }
+
+    /// Whether it succeeded or not.
+    #[test]
+    fn an_acquire_that_is_over_cannot_be_cancelled() {
+        let scratch = Scratch::new();
+        let bells = [(); 2].map(|()| Arc::new(Bell::default()));
+        let [mut holder, mut other] = bells.each_ref().map(|bell| participant(&scratch, Options::new(), bell));
+        let mut acquire = Acquire::begin(&mut holder, Patience::Try, &bells[0], None).unwrap();
+        assert!(matches!(acquire.step(&mut holder, &bells[0]), Ok(Step::Held)));
+        let mut refused = Acquire::begin(&mut other, Patience::Try, &bells[1], None).unwrap();
+        assert!(refused.step(&mut other, &bells[1]).is_err());
+        refused.abandon(&mut other, &bells[1]);
+        for bell in bells {
+            assert!(!bell.cancel());
+        }
+        holder.close().unwrap();
+        other.close().unwrap();
     }
 }

@@ -292,3 +292,27 @@ impl Participant {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The time at which a lock was linked, or read, is none.
+    #[test]
+    fn each_call_that_is_found_on_a_lock_begins_a_turn_once() {
+        let meta = sys::fstat(&sys::open_dir(c"/").unwrap()).unwrap();
+        let found = |line: &mut Line, seconds: u64, start: i64| {
+            line.observe(&Meta {
+                accessed: Accessed::at(Duration::from_secs(seconds), start),
+                ..meta
+            });
+            line.turn_began.take().is_some()
+        };
+        let mut line = Line::default();
+        assert!(!found(&mut line, 1, CALLS.end));
+        assert!(found(&mut line, 1, CALLS.start));
+        assert!(!found(&mut line, 1, CALLS.start));
+        assert!(found(&mut line, 2, CALLS.start));
+        assert!(!found(&mut line, 2, CALLS.end));
+    }
+}

@@ -271,3 +271,116 @@ impl Participant {
         Error::about(Name(&self.dir.lock), abi::JLOCK_ENOTHELD)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::lock::bell::Bell;
+    use crate::lock::hold::Life;
+    use crate::lock::look::{Look, Purpose};
+    use crate::sys::tests::Scratch;
+
+    fn dir(scratch: &Scratch) -> Arc<Dir> {
+        let fd = sys::open_subdir(&scratch.dir, c".").unwrap();
+        Arc::new(Dir::new(fd, c"j").unwrap())
+    }
+
+    /// A participant in the lock there.
+    pub(crate) fn participant(scratch: &Scratch, options: Options, bell: &Arc<Bell>) -> Participant {
+        let dir = dir(scratch);
+        let seat = Seat::new(&dir, bell);
+        Participant::new(dir, options, seat).unwrap()
+    }
+
+    /// Has it take the lock, which is free.
+    pub(crate) fn hold(participant: &mut Participant) -> Arc<Life> {
+        let Some(Begun::Held(hold)) = participant.place().unwrap() else {
+            panic!("the lock is free")
+        };
+        let life = Arc::clone(&hold.life);
+        participant.hold(hold);
+        life
+    }
+
+    fn pair() -> (Scratch, [Participant; 2]) {
+        let scratch = Scratch::new();
+        let pair = [(); 2].map(|()| participant(&scratch, Options::new(), &Arc::default()));
+        (scratch, pair)
+    }
+
+    /// Whether it sees the lock of a dead holder.
+    fn finds_it_dead(participant: &mut Participant) -> bool {
+        let look = participant.look(Purpose::Try, Duration::ZERO).unwrap();
+        matches!(look, Look::Corpse(_))
+    }
+
+    /// The caller's hold goes on, unless it is one that the call has begun, or half an append may stand under it.
+    #[test]
+    fn a_hold_goes_on_after_memory_ran_out_if_nothing_was_done_to_it() {
+        let (_scratch, [mut holder, mut other]) = pair();
+        hold(&mut holder);
+        holder.recover(true);
+        holder.still_held().unwrap();
+        assert!(!finds_it_dead(&mut other));
+        holder.put_postscript("half\n").unwrap();
+        holder.recover(true);
+        assert_eq!(holder.still_held().unwrap_err().code(), abi::JLOCK_ELOST);
+        assert!(finds_it_dead(&mut other));
+        let (_scratch, [mut holder, mut other]) = pair();
+        hold(&mut holder);
+        holder.recover(false);
+        assert!(holder.is_free());
+        assert!(finds_it_dead(&mut other));
+    }
+
+    #[test]
+    fn a_hold_in_a_directory_that_is_left_is_lost_and_the_next_takes_over() {
+        let (_scratch, [mut holder, mut other]) = pair();
+        hold(&mut holder);
+        let elsewhere = Scratch::new();
+        let new = dir(&elsewhere);
+        let seat = Seat::new(&new, &Arc::default());
+        holder.move_to(new, seat);
+        assert_eq!(holder.still_held().unwrap_err().code(), abi::JLOCK_ELOST);
+        assert!(matches!(holder.holding, Holding::Forfeited), "it is over in any case");
+        assert!(finds_it_dead(&mut other));
+    }
+
+    #[test]
+    fn what_was_parked_in_a_directory_that_is_left_is_removed() {
+        let (scratch, [mut holder, _]) = pair();
+        hold(&mut holder);
+        holder.release().unwrap();
+        let name = holder.parked.as_ref().unwrap().name.clone();
+        assert!(sys::stat(&scratch.dir, &name).unwrap().is_some());
+        let elsewhere = Scratch::new();
+        let new = dir(&elsewhere);
+        let seat = Seat::new(&new, &Arc::default());
+        holder.move_to(new, seat);
+        assert!(sys::stat(&scratch.dir, &name).unwrap().is_none());
+        hold(&mut holder);
+        assert!(sys::stat(&elsewhere.dir, c"j.lock").unwrap().is_some());
+        holder.close().unwrap();
+        assert!(sys::stat(&elsewhere.dir, c"j.lock").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_keepalive_lets_go_of_what_was_released_and_ends_with_its_participant() {
+        let scratch = Scratch::new();
+        let options = Options::new().keepalive(true).stale(Duration::from_millis(3));
+        let mut holder = participant(&scratch, options, &Arc::default());
+        let life = hold(&mut holder);
+        let last = life.sign();
+        while life.sign() == last {
+            std::thread::yield_now();
+        }
+        holder.release().unwrap();
+        holder.unpark();
+        while Arc::strong_count(&life) > 1 {
+            std::thread::yield_now();
+        }
+        let has_ended = holder.keepalive.as_ref().unwrap().has_ended();
+        holder.close().unwrap();
+        assert!(has_ended());
+    }
+}

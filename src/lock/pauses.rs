@@ -101,6 +101,9 @@ mod tests {
         );
         pauses.reported();
         assert_eq!(pauses.length(false, id), Pauses::SHORTEST);
+        let mut pauses = Pauses::new(LONGEST);
+        pauses.length(false, id);
+        assert_eq!(pauses.length(true, id), LONGEST, "now there is one");
     }
 
     #[test]

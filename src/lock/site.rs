@@ -191,4 +191,84 @@ mod tests {
         assert!(ends_in_a_child(|| drop(seat)));
         assert_eq!(locked.len(), 1);
     }
+
+    /// A site without a handle.
+    fn site(process: u64) -> Arc<Site> {
+        let scratch = Scratch::new();
+        Arc::new(Site {
+            process,
+            dir: sys::fstat(&scratch.dir).unwrap().id,
+            born: None,
+            lock: CString::default(),
+            waiting: Mutex::default(),
+            swept: AtomicU64::new(0),
+        })
+    }
+
+    /// A process would sweep at each open.
+    #[test]
+    fn the_last_sites_without_a_handle_are_remembered_and_those_with_one_always() {
+        let used = [site(0), site(1)];
+        let mut sites: Vec<_> = used.iter().map(Arc::clone).collect();
+        sites.push(site(1)); // of a simulated process
+        sites.extend((0..REMEMBERED + 2).map(|_| site(0)));
+        let kept = sites[..2]
+            .iter()
+            .chain(&sites[5..])
+            .map(Arc::as_ptr)
+            .collect::<Vec<_>>();
+        forget_unused(&mut sites);
+        // The simulated one has counted, too.
+        assert_eq!(sites.iter().map(Arc::as_ptr).collect::<Vec<_>>(), kept);
+        let mut few = vec![site(1), site(0)];
+        forget_unused(&mut few);
+        assert_eq!(few.iter().map(|site| site.process).collect::<Vec<_>>(), [0]);
+    }
+
+    #[test]
+    fn whoever_leaves_the_head_of_the_queue_wakes_the_next_and_nobody_else_does() {
+        let scratch = Scratch::new();
+        let dir = Dir::new(sys::open_subdir(&scratch.dir, c".").unwrap(), c"j").unwrap();
+        let bells = [(); 4].map(|()| Arc::new(Bell::default()));
+        let [mut head, mut middle, mut last, mut idle] = bells.each_ref().map(|bell| Seat::new(&dir, bell));
+        let rung = || {
+            bells
+                .each_ref()
+                .map(|bell| sys::poll(&[bell.fd().ok()], Duration::ZERO) == Ok(true))
+        };
+        assert!(!idle.others_wait());
+        for seat in [&mut head, &mut middle, &mut last] {
+            seat.join();
+        }
+        head.join();
+        assert_eq!([&head, &middle, &last].map(Seat::position), [0, 1, 2]);
+        assert!(idle.others_wait());
+        idle.leave();
+        middle.leave();
+        assert_eq!([&head, &last].map(Seat::position), [0, 1]);
+        assert_eq!(rung(), [false; 4]);
+        drop(head);
+        assert_eq!(rung(), [false, false, true, false]);
+        assert_eq!(last.position(), 0);
+        assert!(!last.others_wait());
+        last.leave();
+        assert!(!idle.others_wait());
+    }
+
+    #[test]
+    fn a_process_sweeps_once_in_a_while() {
+        let scratch = Scratch::new();
+        let dir = Dir::new(sys::open_subdir(&scratch.dir, c".").unwrap(), c"j").unwrap();
+        let [one, other] = [(); 2].map(|()| Seat::new(&dir, &Arc::default()));
+        let begun = sys::monotonic();
+        assert!(one.is_sweep_due());
+        let again = [one.is_sweep_due(), other.is_sweep_due()];
+        assert!(again == [false; 2] || sys::monotonic() - begun >= SWEEP_EVERY);
+        let swept = one.site.swept.load(Ordering::Relaxed);
+        let every = SWEEP_EVERY.as_millis() as u64;
+        for (last, why) in [(swept + 3_600_000, "set back"), (swept - every, "long ago")] {
+            one.site.swept.store(last, Ordering::Relaxed);
+            assert!(other.is_sweep_due(), "the clock: {why}");
+        }
+    }
 }

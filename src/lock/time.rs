@@ -131,3 +131,57 @@ impl std::fmt::Display for Seconds {
         write!(f, "{}.{} s", rounded.as_secs(), rounded.subsec_millis() / 100)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_time_is_said_to_a_tenth_of_a_second() {
+        let said = |ms| Seconds(Duration::from_millis(ms)).to_string();
+        assert_eq!(
+            [0, 49, 50, 1_249, 1_950].map(said),
+            ["0.0 s", "0.0 s", "0.1 s", "1.2 s", "2.0 s"]
+        );
+    }
+
+    #[test]
+    fn a_sign_of_life_is_given_now() {
+        let before = sys::realtime_ms();
+        assert!(SignOfLife::now().at_ms() >= before);
+    }
+
+    #[test]
+    fn a_deadline_ends_what_would_go_on_beyond_it() {
+        let now = sys::monotonic();
+        let deadline = Deadline(Some(now + SECOND));
+        assert_eq!([now, now + 2 * SECOND].map(|at| deadline.cap(at)), [now, now + SECOND]);
+        assert_eq!(
+            [now, now + 2 * SECOND].map(|at| deadline.left(at)),
+            [SECOND, Duration::ZERO].map(Some)
+        );
+        let never = Deadline::after(None);
+        assert_eq!((never.cap(now), never.left(now)), (now, None));
+    }
+
+    /// It is dated in the future, so that the wall clock says nothing.
+    #[test]
+    fn a_lock_grows_old_from_when_it_was_first_seen_as_it_is() {
+        let [one, other] = [sys::open_dir(c"/"), sys::eventfd()].map(|file| sys::fstat(&file.unwrap()).unwrap());
+        let future = |of, ms| sys::Meta {
+            modified_ms: sys::realtime_ms() + 3_600_000 + ms,
+            ..of
+        };
+        let mut seen = None;
+        let (first, touched, another) = (future(one, 0), future(one, 5), future(other, 0));
+        for meta in [&first, &touched, &another] {
+            let begun = sys::monotonic();
+            assert_eq!(Observed::age(&mut seen, meta), Duration::ZERO);
+            while sys::monotonic() < begun + Duration::from_millis(1) {}
+            let age = Observed::age(&mut seen, meta);
+            assert!(!age.is_zero() && age <= sys::monotonic() - begun, "{age:?}");
+        }
+    }
+}

@@ -132,4 +132,43 @@ mod tests {
             "it is over, and the bell may have been rung a moment later"
         );
     }
+
+    /// A wait whose time comes in so many seconds.
+    fn wait(queue: Option<&Arc<Fd>>, seconds: u64) -> Wait {
+        let until = sys::monotonic() + Duration::from_secs(seconds);
+        let queue = queue.map(Arc::clone);
+        Wait { until, queue }
+    }
+
+    #[test]
+    fn a_report_is_heard_only_from_what_is_waited_for_now() {
+        let bell = Bell::default();
+        let waiter = WaitFd::new(&bell).unwrap();
+        let [before, now] = [(); 2].map(|()| Arc::new(sys::eventfd().unwrap()));
+        waiter.arm(&wait(Some(&before), 3600), &bell).unwrap();
+        waiter.arm(&wait(Some(&now), 3600), &bell).unwrap();
+        sys::wake(&before);
+        assert!(!waiter.is_readable());
+        sys::wake(&now);
+        assert!(waiter.is_readable());
+        waiter.arm(&wait(Some(&now), 3600), &bell).unwrap();
+        assert!(waiter.is_readable(), "the same once more");
+        waiter.disarm(&bell);
+        assert!(!waiter.is_readable());
+        waiter.arm(&wait(None, 0), &bell).unwrap();
+        assert!(waiter.is_readable(), "its time has come");
+        waiter.disarm(&bell);
+        assert!(!waiter.is_readable());
+        waiter.report();
+        assert!(waiter.is_readable());
+    }
+
+    #[test]
+    fn a_bell_that_has_ended_a_wait_does_not_end_the_next() {
+        let bell = Bell::default();
+        bell.ring();
+        wait(None, 3600).block(&bell, || false).unwrap();
+        assert_eq!(sys::poll(&[bell.fd().ok()], Duration::ZERO), Ok(false));
+        wait(None, 3600).block(&bell, || true).unwrap();
+    }
 }

@@ -100,3 +100,87 @@ fn take_spare() -> Option<Arc<Fd>> {
     let at = spare.iter().position(|(process, _)| *process == ours)?;
     Some(spare.swap_remove(at).1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::Open;
+    use crate::sys::tests::Scratch;
+
+    struct Files {
+        scratch: Scratch,
+        files: [(Fd, FileId); 2],
+    }
+
+    impl Files {
+        fn new() -> Files {
+            let scratch = Scratch::new();
+            let files = [c"one", c"other"].map(|name| {
+                let file = sys::open(&scratch.dir, name, Open::CreateNew).unwrap();
+                let id = sys::fstat(&file).unwrap().id;
+                (file, id)
+            });
+            Files { scratch, files }
+        }
+
+        fn arm(&self, watch: &mut Watch, which: usize) {
+            let (file, id) = &self.files[which];
+            watch.arm(file, *id, Watched::Change);
+        }
+
+        /// What a release does: another name of it goes.
+        fn change(&self, which: usize) {
+            let name = [c"one", c"other"][which];
+            sys::link(&self.scratch.dir, name, c"link").unwrap();
+            sys::unlink(&self.scratch.dir, c"link").unwrap();
+        }
+    }
+
+    #[test]
+    fn only_what_is_watched_now_is_reported_and_only_once() {
+        let files = Files::new();
+        let mut watch = Watch::default();
+        assert!(!watch.take_report(), "nothing is watched");
+        files.arm(&mut watch, 0);
+        assert!(watch.queue_for(files.files[0].1).is_some());
+        assert!(watch.queue_for(files.files[1].1).is_none());
+        files.change(0);
+        files.arm(&mut watch, 0);
+        assert!(watch.take_report(), "to watch it again does not lose its report");
+        assert!(watch.queue_for(files.files[0].1).is_none(), "the watch is spent");
+        files.arm(&mut watch, 0);
+        files.arm(&mut watch, 1);
+        files.change(0);
+        assert!(!watch.take_report());
+        files.change(1);
+        assert!(watch.take_report());
+        assert!(!watch.take_report());
+        watch.end();
+    }
+
+    #[test]
+    fn a_queue_that_cannot_be_read_is_not_relied_on() {
+        let id = sys::fstat(&sys::open_dir(c"/").unwrap()).unwrap().id;
+        let mut watch = Watch {
+            queue: Some(Arc::new(sys::open_dir(c"/").unwrap())),
+            armed: Some(Armed {
+                id,
+                what: Watched::Change,
+                number: 1,
+            }),
+            is_off: false,
+        };
+        assert!(watch.take_report());
+        assert!(watch.queue_for(id).is_none());
+    }
+
+    #[test]
+    fn only_a_few_queues_that_nobody_uses_are_kept() {
+        let files = Files::new();
+        let mut watches = [(); SPARE + 2].map(|()| Watch::default());
+        watches.iter_mut().for_each(|watch| files.arm(watch, 0));
+        watches.iter_mut().for_each(Watch::end);
+        let kept = QUEUES.get().lock().unwrap_or_else(PoisonError::into_inner).len();
+        assert!(kept <= SPARE, "{kept}");
+    }
+}

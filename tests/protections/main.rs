@@ -7,6 +7,7 @@
 mod claim;
 mod commit;
 mod late;
+mod line;
 mod look;
 mod places;
 mod reading;

@@ -170,6 +170,8 @@ pub struct World {
     boot_ms: Rc<Cell<Option<i64>>>,
     /// How far the wall clock was set back.
     back: Rc<Cell<Duration>>,
+    /// Which process this thread plays.
+    process: Rc<Cell<u64>>,
 }
 
 impl World {
@@ -180,7 +182,16 @@ impl World {
             calls: Rc::default(),
             boot_ms: Rc::default(),
             back: Rc::default(),
+            process: Rc::default(),
         }
+    }
+
+    /// A handle of a process of its own: it shares no queue with others.
+    pub fn open_in(&self, process: u64, dir: &Dir) -> Lock {
+        self.process.set(process);
+        let lock = self.quietly(|| dir.open());
+        self.process.set(0);
+        lock
     }
 
     pub fn pass(&self, time: Duration) {
@@ -324,6 +335,10 @@ impl Hook for Script {
 
     fn boot_ms(&mut self) -> Option<i64> {
         self.world.boot_ms.get()
+    }
+
+    fn process(&mut self) -> u64 {
+        self.world.process.get()
     }
 
     fn pause(&mut self, _call: &'static str, until: Duration) -> bool {
