@@ -235,22 +235,25 @@ fn inspect_says_how_long_a_library_peer_has_held() {
     assert_eq!(lock.inspect().unwrap().held, None);
 }
 
-/// Nobody waits for a waiter that has given up, even if its handle is still open; and whoever may use the directory
-/// may line up.
+/// Nobody waits for a waiter that has given up, even if its handle is still open; whoever may use the directory may
+/// line up; and nothing is left behind.
 #[test]
 fn a_wait_that_is_over_delays_nobody() {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let (scratch, world) = (Scratch::new(), World::new());
     fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o750)).unwrap();
+    let _ = std::os::unix::fs::chown(&scratch.0, Some(4711), None); // only root may
+    let user = fs::metadata(&scratch.0).unwrap().uid();
     let (first, second) = (world.parked(&scratch), world.parked(&scratch));
     let holder = scratch.open();
     let held = holder.acquire().unwrap();
     let line = scratch.0.join("changes.journal.lock.line");
-    let seen = std::rc::Rc::new(std::cell::Cell::new(0));
-    let mode = std::rc::Rc::clone(&seen);
+    let seen = std::rc::Rc::new(std::cell::Cell::new((0, 0)));
+    let (whose, path) = (std::rc::Rc::clone(&seen), line.clone());
     let looks = move |at| {
-        if at == At::Pause && line.exists() {
-            mode.set(fs::metadata(&line).unwrap().permissions().mode() & 0o777);
+        if at == At::Pause && path.exists() {
+            let made = fs::metadata(&path).unwrap();
+            whose.set((made.uid(), made.permissions().mode() & 0o777));
         }
         Verdict::Proceed
     };
@@ -262,7 +265,8 @@ fn a_wait_that_is_over_delays_nobody() {
             .kind(),
         ErrorKind::TimedOut
     );
-    assert_eq!(seen.get(), 0o750);
+    assert_eq!(seen.get(), (user, 0o750));
+    assert!(world.calls().contains(&"inotify_rm_watch"), "{:?}", world.calls());
     let looked = std::rc::Rc::new(std::cell::Cell::new(None));
     let (keep, mut has_looked) = (std::rc::Rc::clone(&looked), false);
     let waits = move |at| {
@@ -276,4 +280,6 @@ fn a_wait_that_is_over_delays_nobody() {
     assert_eq!(parked.unwrap_err().kind(), ErrorKind::TimedOut);
     assert_eq!(looked.get(), Some(true), "it looks at the lock before it waits");
     held.release().unwrap();
+    drop((first, second));
+    assert!(!line.exists());
 }

@@ -182,3 +182,13 @@ fn a_lock_that_is_gone_as_it_could_not_be_opened_is_free() {
     let held = world.run(gone, || lock.try_acquire()).unwrap();
     world.quietly(|| held.release()).unwrap();
 }
+
+#[test]
+fn a_stamp_that_cannot_be_written_leaves_no_file_behind() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = scratch.open();
+    let full = once(At::Before("pwrite64"), 1, || Verdict::Fail(libc::ENOSPC));
+    let tried = world.run(full, || lock.acquire().map(drop));
+    assert_eq!(tried.unwrap_err().code(), -libc::ENOSPC);
+    assert!(scratch.private_files().is_empty());
+}

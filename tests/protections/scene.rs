@@ -171,7 +171,7 @@ pub struct World {
     /// How far the wall clock was set back.
     back: Rc<Cell<Duration>>,
     /// Which process this thread plays.
-    process: Rc<Cell<u64>>,
+    pub process: Rc<Cell<u64>>,
 }
 
 impl World {
@@ -188,8 +188,12 @@ impl World {
 
     /// A handle of a process of its own: it shares no queue with others.
     pub fn open_in(&self, process: u64, dir: &Dir) -> Lock {
+        self.open_with(process, dir.options(), dir)
+    }
+
+    pub fn open_with(&self, process: u64, options: Options, dir: &Dir) -> Lock {
         self.process.set(process);
-        let lock = self.quietly(|| dir.open());
+        let lock = self.quietly(|| options.open(&dir.0)).unwrap();
         self.process.set(0);
         lock
     }
