@@ -153,6 +153,13 @@ mod tests {
         assert!(SignOfLife::now().at_ms() >= before);
     }
 
+    /// Or else each acquire would renew it. (The clock may be set, or the process stand still, but not each time.)
+    #[test]
+    fn a_sign_of_life_that_was_given_just_now_is_fresh() {
+        assert!((0..50).any(|_| SignOfLife::now().is_fresh()));
+        assert!(!SignOfLife::ago(2 * SECOND).is_fresh());
+    }
+
     #[test]
     fn a_deadline_ends_what_would_go_on_beyond_it() {
         let now = sys::monotonic();

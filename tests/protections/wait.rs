@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -253,4 +254,51 @@ fn a_cancel_just_before_a_wait_that_no_bell_can_end_is_noticed() {
     assert_eq!(waited.unwrap_err().kind(), ErrorKind::Cancelled);
     assert_eq!(world.pauses.get(), 0);
     world.quietly(|| held.release()).unwrap();
+}
+
+/// Moves a directory away, and makes another with a lock whose holder lives.
+fn move_away(place: &Path, to: &Path) {
+    fs::rename(place, to).unwrap();
+    fs::create_dir(place).unwrap();
+    fs::write(place.join("changes.journal.lock"), LIVING).unwrap();
+}
+
+/// In the middle of the settle.
+#[test]
+fn what_was_claimed_in_a_directory_that_was_moved_away_is_free_at_once() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let stamp = scratch.dead_stamp();
+    let (place, away) = (scratch.0.join("d"), scratch.0.join("away"));
+    fs::create_dir(&place).unwrap();
+    fs::write(place.join("changes.journal.lock"), stamp).unwrap();
+    let lock = world.quietly(|| scratch.options().open(&place)).unwrap();
+    world.pass(Duration::from_millis(950)); // the path is trusted for a second
+    world.quietly(|| {
+        let mut started = lock.start_acquire(None).unwrap();
+        assert!(started.poll().unwrap().is_none(), "it settles");
+        move_away(&place, &away);
+        world.pass(SETTLE * 6 / 10);
+        assert!(started.poll().unwrap().is_none());
+        let other = scratch.options().open(&away).unwrap();
+        other.try_acquire().expect("its holder is dead").release().unwrap();
+    });
+}
+
+#[test]
+fn a_waiter_leaves_no_ticket_in_a_directory_that_was_moved_away() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let (place, away) = (scratch.0.join("d"), scratch.0.join("away"));
+    let [holder, waiter] = [(); 2].map(|()| world.quietly(|| scratch.options().open(&place)).unwrap());
+    let held = world.quietly(|| holder.acquire()).unwrap();
+    let tickets = |place: &Path| fs::read_dir(place.join("changes.journal.lock.line")).unwrap().count();
+    world.quietly(|| {
+        let mut started = waiter.start_acquire(None).unwrap();
+        assert_eq!(tickets(&place), 1);
+        move_away(&place, &away);
+        world.pass(Duration::from_secs(2));
+        assert!(started.poll().unwrap().is_none());
+        assert_eq!((tickets(&away), tickets(&place)), (0, 1));
+        drop(started);
+        assert!(held.release().is_err());
+    });
 }
