@@ -100,23 +100,12 @@ impl Keepalive {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
-    use crate::lock::participant::tests::{hold, participant};
+    use crate::lock::participant::tests::{hold, participant, until};
     use crate::lock::time::SignOfLife;
     use crate::options::Options;
     use crate::sys::Open;
     use crate::sys::tests::Scratch;
-
-    #[track_caller]
-    fn until(what: &str, is_so: impl Fn() -> bool) {
-        let begun = Instant::now();
-        while !is_so() {
-            assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
-            std::thread::yield_now();
-        }
-    }
 
     fn life(scratch: &Scratch) -> Arc<Life> {
         let file = Arc::new(sys::open(&scratch.dir, c"other", Open::CreateNew).unwrap());

@@ -274,7 +274,10 @@ impl Participant {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::lock::acquire::{Acquire, Patience};
     use crate::lock::bell::Bell;
     use crate::lock::hold::Life;
     use crate::lock::look::{Look, Purpose};
@@ -300,6 +303,15 @@ pub(crate) mod tests {
         let life = Arc::clone(&hold.life);
         participant.hold(hold);
         life
+    }
+
+    #[track_caller]
+    pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+            std::thread::yield_now();
+        }
     }
 
     fn pair() -> (Scratch, [Participant; 2]) {
@@ -371,16 +383,27 @@ pub(crate) mod tests {
         let mut holder = participant(&scratch, options, &Arc::default());
         let life = hold(&mut holder);
         let last = life.sign();
-        while life.sign() == last {
-            std::thread::yield_now();
-        }
+        until("a sign of life", || life.sign() != last);
         holder.release().unwrap();
         holder.unpark();
-        while Arc::strong_count(&life) > 1 {
-            std::thread::yield_now();
-        }
+        until("it is let go", || Arc::strong_count(&life) == 1);
         let has_ended = holder.keepalive.as_ref().unwrap().has_ended();
         holder.close().unwrap();
         assert!(has_ended());
+    }
+
+    /// After a panic or without memory, nobody has acted on it; and by now somebody else has, who took over.
+    #[test]
+    fn an_acquire_does_not_begin_with_what_an_earlier_one_took_over() {
+        let (_scratch, [mut one, _]) = pair();
+        one.recovered = true;
+        one.inherited = Some(Inherited {
+            postscript: b"append=0:0:0\n".to_vec(),
+            user: 0,
+        });
+        let bell = Bell::default();
+        let acquire = Acquire::begin(&mut one, Patience::Try, &bell, None).unwrap();
+        assert!(!one.recovered && one.inherited.is_none());
+        acquire.abandon(&mut one, &bell);
     }
 }

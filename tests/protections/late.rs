@@ -303,3 +303,19 @@ fn whoever_is_behind_one_that_does_nothing_looks_at_the_lock_itself() {
         assert!(held.release().is_err());
     });
 }
+
+/// A shipped peer may have judged by then.
+#[test]
+fn whoever_was_stopped_as_it_left_the_line_settles() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let [holder, waiter] = [1, 2].map(|process| world.open_in(process, &scratch));
+    let held = world.quietly(|| holder.acquire()).unwrap();
+    let mut waits = world.quietly(|| waiter.start_acquire(None)).unwrap();
+    world.quietly(|| held.release()).unwrap();
+    let clock = world.clone();
+    let stopped = meanwhile(At::Before("unlinkat"), 1, move || clock.pass(31 * SECOND));
+    assert!(world.run(stopped, || waits.poll()).unwrap().is_none());
+    world.pass(SECOND);
+    let held = world.quietly(|| waits.poll()).unwrap().expect("it has settled");
+    world.quietly(|| held.release()).unwrap();
+}
