@@ -160,7 +160,9 @@ fn a_free_lock_that_the_head_of_a_queue_leaves_alone_goes_to_the_next() {
         let mut waits = behind.start_acquire(None).unwrap();
         held.release().unwrap();
         world.pass(RETRY);
-        assert!(waits.poll().unwrap().is_none(), "the head has a pause's time");
+        for _ in 0..2 {
+            assert!(waits.poll().unwrap().is_none(), "the head has a pause's time");
+        }
         world.pass(RETRY);
         let held = waits.poll().unwrap().expect("the head does nothing");
         held.release().unwrap();
