@@ -84,6 +84,7 @@ mod tests {
     use super::*;
     use crate::lock::acquire::{Acquire, Patience, Step};
     use crate::lock::participant::tests::participant;
+    use crate::lock::settle::Inherited;
     use crate::options::Options;
     use crate::sys::tests::Scratch;
 
@@ -131,5 +132,20 @@ mod tests {
         }
         holder.close().unwrap();
         other.close().unwrap();
+    }
+
+    /// After a panic or without memory, nobody has acted on it; and by now somebody else has, who took over.
+    #[test]
+    fn an_acquire_does_not_begin_with_what_an_earlier_one_took_over() {
+        let (scratch, bell) = (Scratch::new(), Arc::new(Bell::default()));
+        let mut one = participant(&scratch, Options::new(), &bell);
+        one.recovered = true;
+        one.inherited = Some(Inherited {
+            postscript: b"append=0:0:0\n".to_vec(),
+            user: 0,
+        });
+        let acquire = Acquire::begin(&mut one, Patience::Try, &bell, None).unwrap();
+        assert!(!one.recovered && one.inherited.is_none());
+        acquire.abandon(&mut one, &bell);
     }
 }

@@ -127,9 +127,17 @@ mod tests {
             keepalive.released();
             until("it is let go", || Arc::strong_count(&life) == 1);
         }
-        let has_ended = keepalive.has_ended();
         keepalive.stop();
-        assert!(has_ended());
+    }
+
+    #[test]
+    fn a_keepalive_that_was_stopped_leaves_no_thread() {
+        for _ in 0..100 {
+            let keepalive = Keepalive::start(Duration::from_secs(3600)).unwrap();
+            let has_ended = keepalive.has_ended();
+            keepalive.stop();
+            assert!(has_ended());
+        }
     }
 
     /// Three times before a shipped peer judges, or one that was told to judge earlier. (On a busy machine one of two threads

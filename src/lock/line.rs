@@ -295,7 +295,12 @@ impl Participant {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::lock::participant::tests::participant;
+    use crate::options::Options;
+    use crate::sys::tests::Scratch;
 
     /// The time at which a lock was linked, or read, is none.
     #[test]
@@ -314,5 +319,19 @@ mod tests {
         assert!(!found(&mut line, 1, CALLS.start));
         assert!(found(&mut line, 2, CALLS.start));
         assert!(!found(&mut line, 2, CALLS.end));
+    }
+
+    #[test]
+    fn whoever_is_not_passed_over_any_more_is_forgotten_and_the_others_are_not() {
+        let scratch = Scratch::new();
+        let mut waiter = participant(&scratch, Options::new(), &Arc::default());
+        waiter.line.passed_over.push((c"1".into(), Duration::ZERO));
+        let id = sys::fstat(&scratch.dir).unwrap().id;
+        for ticket in [c"2", c"3"] {
+            let ticket = ticket.into();
+            waiter.pass_over(Before { id, ticket });
+        }
+        let known = waiter.line.passed_over.iter().map(|(ticket, _)| ticket.as_c_str());
+        assert!(known.eq([c"2", c"3"]));
     }
 }

@@ -58,3 +58,49 @@ impl Parked {
         Hold::new(self.id, flocked, Arc::clone(&self.life), self.stamp.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi;
+    use crate::lock::participant::tests::{finds_it_dead, hold, move_to, pair};
+    use crate::lock::place::Way;
+    use crate::sys::tests::Scratch;
+
+    #[test]
+    fn what_was_parked_in_a_directory_that_is_left_is_removed() {
+        let (scratch, [mut holder, _]) = pair();
+        hold(&mut holder);
+        holder.release().unwrap();
+        let name = holder.parked.as_ref().unwrap().name.clone();
+        assert!(sys::stat(&scratch.dir, &name).unwrap().is_some());
+        (holder.place.way, holder.place.flock) = (Way::Rename, false);
+        let elsewhere = Scratch::new();
+        move_to(&mut holder, &elsewhere);
+        assert!(sys::stat(&scratch.dir, &name).unwrap().is_none());
+        assert_eq!(holder.fallback(), (false, false), "nothing is known about the new one");
+        hold(&mut holder);
+        assert!(sys::stat(&elsewhere.dir, c"j.lock").unwrap().is_some());
+        holder.close().unwrap();
+        assert!(sys::stat(&elsewhere.dir, c"j.lock").unwrap().is_none());
+    }
+
+    /// The caller's hold goes on, unless it is one that the call has begun, or half an append may stand under it.
+    #[test]
+    fn a_hold_goes_on_after_memory_ran_out_if_nothing_was_done_to_it() {
+        let (_scratch, [mut holder, mut other]) = pair();
+        hold(&mut holder);
+        holder.recover(true);
+        holder.still_held().unwrap();
+        assert!(!finds_it_dead(&mut other));
+        holder.put_postscript("half\n").unwrap();
+        holder.recover(true);
+        assert_eq!(holder.still_held().unwrap_err().code(), abi::JLOCK_ELOST);
+        assert!(finds_it_dead(&mut other));
+        let (_scratch, [mut holder, mut other]) = pair();
+        hold(&mut holder);
+        holder.recover(false);
+        assert!(holder.is_free());
+        assert!(finds_it_dead(&mut other));
+    }
+}

@@ -277,7 +277,6 @@ pub(crate) mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::lock::acquire::{Acquire, Patience};
     use crate::lock::bell::Bell;
     use crate::lock::hold::Life;
     use crate::lock::look::{Look, Purpose};
@@ -314,66 +313,56 @@ pub(crate) mod tests {
         }
     }
 
-    fn pair() -> (Scratch, [Participant; 2]) {
+    pub(crate) fn pair() -> (Scratch, [Participant; 2]) {
         let scratch = Scratch::new();
         let pair = [(); 2].map(|()| participant(&scratch, Options::new(), &Arc::default()));
         (scratch, pair)
     }
 
     /// Whether it sees the lock of a dead holder.
-    fn finds_it_dead(participant: &mut Participant) -> bool {
+    pub(crate) fn finds_it_dead(participant: &mut Participant) -> bool {
         let look = participant.look(Purpose::Try, Duration::ZERO).unwrap();
         matches!(look, Look::Corpse(_))
     }
 
-    /// The caller's hold goes on, unless it is one that the call has begun, or half an append may stand under it.
+    /// Also where there is no `flock`, and its PID would speak for it.
     #[test]
-    fn a_hold_goes_on_after_memory_ran_out_if_nothing_was_done_to_it() {
-        let (_scratch, [mut holder, mut other]) = pair();
-        hold(&mut holder);
-        holder.recover(true);
-        holder.still_held().unwrap();
-        assert!(!finds_it_dead(&mut other));
-        holder.put_postscript("half\n").unwrap();
-        holder.recover(true);
-        assert_eq!(holder.still_held().unwrap_err().code(), abi::JLOCK_ELOST);
-        assert!(finds_it_dead(&mut other));
-        let (_scratch, [mut holder, mut other]) = pair();
-        hold(&mut holder);
-        holder.recover(false);
-        assert!(holder.is_free());
-        assert!(finds_it_dead(&mut other));
+    fn a_hold_that_ends_without_a_release_is_a_dead_holders() {
+        let ends: [fn(&Scratch, &mut Participant); 3] = [
+            |_, holder| {
+                let elsewhere = Scratch::new();
+                hold(holder);
+                move_to(holder, &elsewhere);
+                assert_eq!(holder.still_held().unwrap_err().code(), abi::JLOCK_ELOST);
+                assert!(matches!(holder.holding, Holding::Forfeited), "it is over in any case");
+            },
+            |scratch, holder| {
+                hold(holder);
+                sys::link(&scratch.dir, c"j.lock", c"kept").unwrap();
+                sys::unlink(&scratch.dir, c"j.lock").unwrap();
+                assert_eq!(holder.release().unwrap_err().code(), abi::JLOCK_ELOST);
+                sys::link(&scratch.dir, c"kept", c"j.lock").unwrap();
+            },
+            |_, holder| {
+                let Some(Begun::Held(hold)) = holder.place().unwrap() else {
+                    panic!("the lock is free")
+                };
+                drop(holder.settle_late(hold).unwrap());
+                holder.abandon();
+            },
+        ];
+        for (end, flock) in ends.iter().flat_map(|end| [(end, true), (end, false)]) {
+            let (scratch, [mut holder, mut other]) = pair();
+            holder.place.flock = flock;
+            end(&scratch, &mut holder);
+            assert!(finds_it_dead(&mut other));
+        }
     }
 
-    #[test]
-    fn a_hold_in_a_directory_that_is_left_is_lost_and_the_next_takes_over() {
-        let (_scratch, [mut holder, mut other]) = pair();
-        hold(&mut holder);
-        let elsewhere = Scratch::new();
-        let new = dir(&elsewhere);
+    pub(crate) fn move_to(participant: &mut Participant, scratch: &Scratch) {
+        let new = dir(scratch);
         let seat = Seat::new(&new, &Arc::default());
-        holder.move_to(new, seat);
-        assert_eq!(holder.still_held().unwrap_err().code(), abi::JLOCK_ELOST);
-        assert!(matches!(holder.holding, Holding::Forfeited), "it is over in any case");
-        assert!(finds_it_dead(&mut other));
-    }
-
-    #[test]
-    fn what_was_parked_in_a_directory_that_is_left_is_removed() {
-        let (scratch, [mut holder, _]) = pair();
-        hold(&mut holder);
-        holder.release().unwrap();
-        let name = holder.parked.as_ref().unwrap().name.clone();
-        assert!(sys::stat(&scratch.dir, &name).unwrap().is_some());
-        let elsewhere = Scratch::new();
-        let new = dir(&elsewhere);
-        let seat = Seat::new(&new, &Arc::default());
-        holder.move_to(new, seat);
-        assert!(sys::stat(&scratch.dir, &name).unwrap().is_none());
-        hold(&mut holder);
-        assert!(sys::stat(&elsewhere.dir, c"j.lock").unwrap().is_some());
-        holder.close().unwrap();
-        assert!(sys::stat(&elsewhere.dir, c"j.lock").unwrap().is_none());
+        participant.move_to(new, seat);
     }
 
     #[test]
@@ -390,20 +379,5 @@ pub(crate) mod tests {
         let has_ended = holder.keepalive.as_ref().unwrap().has_ended();
         holder.close().unwrap();
         assert!(has_ended());
-    }
-
-    /// After a panic or without memory, nobody has acted on it; and by now somebody else has, who took over.
-    #[test]
-    fn an_acquire_does_not_begin_with_what_an_earlier_one_took_over() {
-        let (_scratch, [mut one, _]) = pair();
-        one.recovered = true;
-        one.inherited = Some(Inherited {
-            postscript: b"append=0:0:0\n".to_vec(),
-            user: 0,
-        });
-        let bell = Bell::default();
-        let acquire = Acquire::begin(&mut one, Patience::Try, &bell, None).unwrap();
-        assert!(!one.recovered && one.inherited.is_none());
-        acquire.abandon(&mut one, &bell);
     }
 }

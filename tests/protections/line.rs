@@ -1,11 +1,12 @@
 //! Waiters of several processes: whose turn it is, and that a waiter that does nothing holds nobody up.
 
+use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jlock::{Acquiring, ErrorKind, Guard, Lock};
 
-use crate::scene::{SETTLE, Scratch, World};
+use crate::scene::{At, SETTLE, Scratch, World, meanwhile};
 
 /// Longer than a turn, and shorter than a pause.
 const TURN: Duration = Duration::from_millis(1);
@@ -25,6 +26,7 @@ fn whoever_has_had_its_turn_leaves_the_lock_to_those_that_wait() {
     let [one, other] = open(&scratch, &world);
     let keeps_its_turn = |lock: &Lock| {
         let mut again = lock.start_acquire(None).unwrap();
+        assert!(scratch.lock().exists());
         let held = again.poll().unwrap().expect("its turn goes on");
         held.release().unwrap();
         world.pass(TURN);
@@ -68,6 +70,10 @@ fn whoever_was_called_by_one_that_has_given_up_does_not_line_up() {
         let calls = world.calls();
         assert!(!calls.contains(&"mkdirat"), "{calls:?}");
         assert_eq!(calls.iter().filter(|call| **call == "linkat").count(), 1, "{calls:?}");
+        world.quietly(|| again.release()).unwrap();
+        world.pass(TURN);
+        let again = world.quietly(|| holder.acquire()).unwrap();
+        assert!(!world.calls().contains(&"openat"), "nobody has called since");
         world.quietly(|| again.release()).unwrap();
         drop(waiter);
     }
@@ -167,4 +173,23 @@ fn a_free_lock_that_the_head_of_a_queue_leaves_alone_goes_to_the_next() {
         let held = waits.poll().unwrap().expect("the head does nothing");
         held.release().unwrap();
     });
+}
+
+/// It may be dying: its files are closed, which is reported, before its `flock` ends.
+#[test]
+fn a_report_about_a_waiter_that_still_waits_shortens_the_next_pauses() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let [holder, first, behind] = open(&scratch, &world);
+    let held = world.quietly(|| holder.acquire()).unwrap();
+    let _first = world.quietly(|| first.start_acquire(None)).unwrap();
+    let mut tickets = fs::read_dir(scratch.0.join("changes.journal.lock.line")).unwrap();
+    let ticket = tickets.next().unwrap().unwrap().path();
+    world.pass(TURN);
+    let reported = meanwhile(At::Pause, 1, move || {
+        drop(fs::OpenOptions::new().append(true).open(ticket).unwrap());
+    });
+    let waited = world.run(reported, || behind.acquire_for(BEHIND + RETRY).map(drop));
+    assert_eq!(waited.unwrap_err().kind(), ErrorKind::TimedOut);
+    assert!(world.pauses.get() > 4, "{}", world.pauses.get());
+    world.quietly(|| held.release()).unwrap();
 }

@@ -267,6 +267,9 @@ fn a_wait_that_is_over_delays_nobody() {
     );
     assert_eq!(seen.get(), (user, 0o750));
     assert!(world.calls().contains(&"inotify_rm_watch"), "{:?}", world.calls());
+    let mut open = fs::read_dir("/proc/self/fd").unwrap();
+    let is_line = |path: std::io::Result<std::path::PathBuf>| path.is_ok_and(|path| path == line);
+    assert!(!open.any(|fd| is_line(fs::read_link(fd.unwrap().path()))));
     let looked = std::rc::Rc::new(std::cell::Cell::new(None));
     let (keep, mut has_looked) = (std::rc::Rc::clone(&looked), false);
     let waits = move |at| {
