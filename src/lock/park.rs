@@ -63,8 +63,10 @@ impl Parked {
 mod tests {
     use super::*;
     use crate::abi;
+    use crate::lock::hold::Begun;
     use crate::lock::participant::tests::{finds_it_dead, hold, move_to, pair};
     use crate::lock::place::Way;
+    use crate::lock::settle::Settled;
     use crate::sys::tests::Scratch;
 
     #[test]
@@ -102,5 +104,31 @@ mod tests {
         holder.recover(false);
         assert!(holder.is_free());
         assert!(finds_it_dead(&mut other));
+    }
+
+    /// Where it was found not to keep others out.
+    #[test]
+    fn a_stamp_does_not_say_that_the_kernel_vouches_for_it_where_that_is_not_so() {
+        let (_scratch, [mut holder, _]) = pair();
+        holder.place.flock = false;
+        hold(&mut holder);
+        assert!(!holder.holding.hold().unwrap().stamp.says_flock());
+        holder.close().unwrap();
+    }
+
+    #[test]
+    fn what_has_settled_is_not_at_stake_any_more() {
+        let (_scratch, [mut holder, _]) = pair();
+        let Some(Begun::Held(late)) = holder.place().unwrap() else {
+            panic!("the lock is free")
+        };
+        let settling = holder.settle_late(late).unwrap();
+        let Settled::Held(settled) = holder.settled(settling).unwrap() else {
+            panic!("nobody has taken it")
+        };
+        assert!(holder.at_stake.is_some());
+        holder.hold(settled);
+        assert!(holder.at_stake.is_none());
+        holder.close().unwrap();
     }
 }
