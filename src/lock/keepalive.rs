@@ -69,17 +69,19 @@ impl Keepalive {
 fn run(shared: &Shared, every: Duration) {
     let mut state = shared.state();
     while !state.stop {
-        let Some(life) = state.held.clone() else {
+        if state.held.is_none() {
             state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             continue;
-        };
+        }
         let count = state.count;
         let (after, waited) = shared
             .changed
             .wait_timeout(state, every)
             .unwrap_or_else(PoisonError::into_inner);
         state = after;
-        if waited.timed_out() && state.held.is_some() && state.count == count {
+        // Not kept while we wait: if the hold is abandoned meanwhile, the file must be closed, for its `flock` to end.
+        let life = state.held.clone();
+        if let Some(life) = life.filter(|_| waited.timed_out() && state.count == count) {
             // Without the state locked: the call may take long, and a release must not wait for it. If the hold ends
             // meanwhile, the file is parked, or belongs to another hold of this handle, and a sign of life does no harm.
             drop(state);
@@ -126,6 +128,21 @@ mod tests {
             until("another", || life.sign() != last);
             keepalive.released();
             until("it is let go", || Arc::strong_count(&life) == 1);
+        }
+        keepalive.stop();
+    }
+
+    /// Whoever abandons a hold relies on that. (The thread notices each hold in its own time, so there are many.)
+    #[test]
+    fn what_was_released_is_let_go_at_once() {
+        let scratch = Scratch::new();
+        let keepalive = Keepalive::start(Duration::from_secs(3600)).unwrap();
+        let life = life(&scratch);
+        for _ in 0..1_000 {
+            keepalive.held(&life);
+            std::thread::yield_now();
+            keepalive.released();
+            assert_eq!(Arc::strong_count(&life), 1);
         }
         keepalive.stop();
     }

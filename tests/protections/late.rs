@@ -200,16 +200,18 @@ fn the_next_hold_does_not_say_since_when_the_last_was_held() {
 /// For example because the disk fails. The handle still exists, and its stamp still has the lock's name.
 #[test]
 fn a_lock_that_could_not_be_released_is_left_as_a_dead_holders() {
-    let (scratch, world) = (Scratch::new(), World::new());
-    let lock = scratch.open();
-    let fails = once(At::Before("unlinkat"), 1, || Verdict::Fail(5));
-    let appended = world.run(fails, || lock.journal().append([jlock::Entry::changed("a")]));
-    assert_eq!(appended.unwrap_err().code(), -5);
-    assert!(scratch.lock().exists());
-    let next = scratch.open();
-    let held = next.try_acquire().expect("nobody holds it");
-    assert!(held.recovered().unwrap());
-    held.release().unwrap();
+    for keepalive in [false, true] {
+        let (scratch, world) = (Scratch::new(), World::new());
+        let lock = scratch.options().keepalive(keepalive).open(&scratch.0).unwrap();
+        let fails = once(At::Before("unlinkat"), 1, || Verdict::Fail(5));
+        let appended = world.run(fails, || lock.journal().append([jlock::Entry::changed("a")]));
+        assert_eq!(appended.unwrap_err().code(), -5);
+        assert!(scratch.lock().exists());
+        let next = scratch.open();
+        let held = next.try_acquire().expect("nobody holds it");
+        assert!(held.recovered().unwrap());
+        held.release().unwrap();
+    }
 }
 
 /// Otherwise the lock would be taken before its holder knows of it.
