@@ -200,8 +200,21 @@ mod tests {
     }
 
     #[test]
+    fn ranges_for_which_there_is_no_memory_are_refused() {
+        const MANY: usize = 1 << 20;
+        let room = Room::of(26 << 20);
+        let mut with_room = Distinct::with_room(MANY, &room); // takes nearly all
+        let fill = |distinct: &mut Distinct| (0..MANY).try_for_each(|_| distinct.add(b"", 0..0));
+        let refused = |result: Result<()>| assert_eq!(result.unwrap_err().code(), -libc::ENOMEM);
+        refused(fill(&mut Distinct::with_room(0, &room)));
+        refused(Distinct::with_room(0, &room).reserve(MANY));
+        fill(&mut with_room).unwrap();
+        refused(with_room.into_ranges(b"").map(drop)); // their parts need as much again
+    }
+
+    #[test]
     fn each_is_kept_once_and_in_order() {
-        let lines: Vec<String> = (0..10_000).map(|i| format!("path/{}", i * 7919 % 5_000)).collect();
+        let lines: Vec<String> = (0..10_000).map(|i| format!("path/{}", i * i % 5_000)).collect();
         let content = lines.concat().into_bytes();
         let room = Room::default();
         let (mut distinct, mut at) = (Distinct::with_room(0, &room), 0);

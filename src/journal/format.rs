@@ -289,6 +289,14 @@ mod tests {
     }
 
     #[test]
+    fn only_a_header_that_says_0_was_never_stamped() {
+        let says = |number: &str| is_unstamped(&[HEADER_PREFIX, number.as_bytes()].concat());
+        assert!(says("0") && says(" 0.0\r") && says(""));
+        assert!(!says("x") && !says("-1") && !says("Infinity"));
+        assert!(!is_unstamped(b"# codegraph-journal v2 0") && !is_unstamped(b"0"));
+    }
+
+    #[test]
     fn a_long_hexadecimal_number_is_rounded_once() {
         // 2^200 + 2^147 lies between two doubles, and ties to the even one; a bit far below breaks the tie upwards.
         let tie = format!("0x1{}8{}", "0".repeat(13), "0".repeat(36));

@@ -48,3 +48,30 @@ pub(crate) fn no_memory(_: TryReserveError) -> Error {
 fn too_little(what: std::fmt::Arguments<'_>) -> Error {
     Error::new(-ENOMEM, format!("{}: {what}", crate::error::text(-ENOMEM)))
 }
+
+#[cfg(test)]
+impl Room {
+    pub(super) fn of(bytes: u64) -> Room {
+        Room {
+            left: Cell::new(Some(bytes)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_taken_is_not_there_twice() {
+        let room = Room::of(34 << 20);
+        room.ask(16 << 20).unwrap();
+        assert_eq!(room.left.get(), Some(17 << 20), "a sixteenth goes to others");
+        let mut vector = Vec::<u64>::new();
+        room.reserve(&mut vector, 2 << 20).unwrap();
+        assert_eq!(room.left.get(), Some(0));
+        let refused = room.reserve(&mut vector, MUCH / size_of::<u64>());
+        assert_eq!(refused.unwrap_err().code(), -ENOMEM);
+        room.reserve(&mut vector, MUCH / size_of::<u64>() - 1).unwrap();
+    }
+}

@@ -251,3 +251,15 @@ fn stable_header(file: &Fd) -> sys::Result<Vec<u8>> {
     }
     Ok(header)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_lines_for_which_there_is_no_memory_are_refused() {
+        let many = vec![0..1; 1 << 20];
+        let told = terminate(&mut b"a \n".to_vec(), &many, &[], &Room::of(0)).unwrap_err();
+        assert_eq!(told.code(), -libc::ENOMEM);
+    }
+}

@@ -207,7 +207,19 @@ fn unmap(page: *mut std::ffi::c_void) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::IntoRawFd;
+
+    use rustix::fs::{Mode, OFlags};
+
     use super::*;
+    use crate::sys::tests::ends_in_a_child;
+
+    /// In a child: ends it unless this is so.
+    fn expect(is_so: bool) {
+        if !is_so {
+            std::process::abort();
+        }
+    }
 
     #[test]
     fn a_generation_lasts_within_one_process() {
@@ -228,5 +240,100 @@ mod tests {
         let page = map(rustix::mm::MapFlags::SHARED).unwrap();
         assert!(!wipe_on_fork(page), "refused for memory that is shared");
         unmap(page);
+    }
+
+    #[test]
+    fn a_wiped_page_is_empty_in_a_child() {
+        let page = map_wiped_page().expect("this kernel wipes pages");
+        // SAFETY: mapped, and nobody else's.
+        unsafe { page.cast::<u32>().write(1) };
+        // SAFETY: as above.
+        assert!(ends_in_a_child(|| expect(unsafe { page.cast::<u32>().read() } == 0)));
+        unmap(page);
+    }
+
+    /// These look in a child, because no other thread forks there or closes anything.
+    #[test]
+    fn a_close_is_noted_as_long_as_anybody_forks() {
+        watch();
+        assert!(ends_in_a_child(|| {
+            let is_forking = |forking| expect(FORKING.load(Ordering::SeqCst) == forking);
+            let ours = Generation::current();
+            note_close();
+            is_forking(0);
+            before_fork();
+            expect(FORKED.load(Ordering::SeqCst) == ours.number());
+            is_forking(1);
+            note_close();
+            before_fork();
+            is_forking(2 | CLOSED);
+            after_fork_in_parent();
+            is_forking(1 | CLOSED);
+            after_fork_in_parent();
+            is_forking(0);
+            after_fork_in_parent(); // of a fork that began before the handlers were set up
+            is_forking(0);
+        }));
+    }
+
+    #[test]
+    fn a_child_closes_what_was_taken_out_of_the_table_during_the_fork() {
+        assert!(ends_in_a_child(|| {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | table::IN_OPENING;
+            let number = rustix::fs::open(c"/", flags, Mode::empty()).map_or(-1, IntoRawFd::into_raw_fd);
+            // SAFETY: only asked whether it is open.
+            let is_open = || unsafe { libc::fcntl(number, libc::F_GETFD) } != -1;
+            expect(is_open());
+            before_fork();
+            note_close();
+            after_fork_in_child();
+            expect(!is_open());
+        }));
+    }
+
+    #[test]
+    fn a_generation_ends_with_its_process_and_not_with_another() {
+        assert!(ends_in_a_child(|| {
+            let ends = |end: &dyn Fn(Generation)| {
+                let was = Generation::current();
+                end(was);
+                Generation::current() != was
+            };
+            expect(!ends(&|was| Generation::end_if(was.number() + 1)));
+            expect(ends(&|was| Generation::end_if(was.number())));
+            expect(ends(&|_| Generation::end_if(0)));
+            expect(ends(&|_| compare_process())); // for the first time in this process
+            expect(!ends(&|_| compare_process()));
+        }));
+    }
+
+    #[test]
+    fn a_generation_was_there_if_it_is_no_later_than_the_one_that_forked() {
+        for (number, forked) in [(4, 5), (5, 5), (u32::MAX, 5), (0, u32::MAX / 2), (6, 0)] {
+            assert!(Generation::was_there(number, forked), "{number} {forked}");
+        }
+        for (number, forked) in [(6, 5), (5, u32::MAX), (0, u32::MAX / 2 + 1)] {
+            assert!(!Generation::was_there(number, forked), "{number} {forked}");
+        }
+    }
+
+    /// How many forks were going on when the last one began, to a handler that comes after those that were registered later.
+    static BEGUN: AtomicU32 = AtomicU32::new(0);
+
+    extern "C" fn look() {
+        BEGUN.store(FORKING.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
+    #[test]
+    fn the_handlers_are_registered_once() {
+        watch();
+        assert!(ends_in_a_child(|| {
+            BEGUN.store(u32::MAX, Ordering::SeqCst);
+            // SAFETY: a function of this program.
+            expect(unsafe { libc::pthread_atfork(Some(look), None, None) } == 0);
+            watch();
+            expect(ends_in_a_child(|| {}));
+            expect(BEGUN.load(Ordering::SeqCst) == 0);
+        }));
     }
 }

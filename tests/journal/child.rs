@@ -6,7 +6,7 @@ use std::process::Command;
 
 use jlock::{Entry, Lock};
 
-/// What a child does in its directory: `append`, `stamp`, `header`, `read`, or a `checkpoint` of what it has just read.
+/// What a child does in its directory: `append`, `append much`, `stamp`, `header`, `read`, or a `checkpoint` of what it has just read.
 pub fn child(dir: &Path, what: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "child::does_as_it_is_told", "--ignored", "--nocapture"]);
@@ -42,6 +42,11 @@ fn act(dir: &Path) -> jlock::Result<()> {
     let entry = [Entry::changed("thirty/bytes/of/a/path/name.rs")];
     match std::env::var("JLOCK_CHILD_DOES").expect("it is told").as_str() {
         "append" => journal.append(entry),
+        "append much" => {
+            let path = vec![b'a'; 80 << 20]; // more than any heap that the C library may have reserved for this thread
+            take_no_more_memory();
+            journal.append([Entry::changed(&path)])
+        }
         "stamp" => journal.append_stamped(entry, 1_800_000_000_000),
         "stamp with another digit" => journal.append_stamped(entry, 18_000_000_000_000),
         "header" => journal.write_header(1),
@@ -54,4 +59,16 @@ fn act(dir: &Path) -> jlock::Result<()> {
         }
         what => panic!("{what}"),
     }
+}
+
+/// From now on, this process gets a megabyte or so, and no more.
+fn take_no_more_memory() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
+    let size: u64 = size.trim().strip_suffix(" kB").unwrap().parse().unwrap();
+    let limit = rustix::process::Rlimit {
+        current: Some((size + 1024) << 10),
+        maximum: None,
+    };
+    rustix::process::setrlimit(rustix::process::Resource::As, limit).unwrap();
 }

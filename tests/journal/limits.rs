@@ -42,11 +42,11 @@ fn a_file_that_may_not_grow_so_far_is_an_error_and_no_signal() {
             assert!(scratch.content().starts_with(HEADER), "{what}");
         }
     }
-    let scratch = Scratch::with(&entries);
-    assert_eq!(
-        run(&mut limited(child(&scratch.0, "append"), libc::RLIMIT_FSIZE, 1028)).0,
-        0
-    );
+    for (what, size) in [("append", 1028), ("stamp with another digit", 1029)] {
+        let scratch = Scratch::with(&entries);
+        let told = run(&mut limited(child(&scratch.0, what), libc::RLIMIT_FSIZE, size));
+        assert_eq!((told.0, scratch.content().len() as u64), (0, size), "{what}: {told:?}");
+    }
 }
 
 #[test]
@@ -56,6 +56,14 @@ fn a_journal_beyond_the_address_space_is_an_error() {
     journal.set_len(4 << 30).unwrap(); // takes no space
     let told = run(&mut limited(child(&scratch.0, "read"), libc::RLIMIT_AS, 2 << 30));
     assert_eq!(told.0, -libc::ENOMEM, "{told:?}");
+}
+
+#[test]
+fn an_entry_for_which_there_is_no_memory_is_an_error() {
+    let scratch = Scratch::with("a\n");
+    let told = run(&mut child(&scratch.0, "append much"));
+    assert_eq!(told.0, -libc::ENOMEM, "{told:?}");
+    assert_eq!(scratch.entries(), "a\n");
 }
 
 /// A control group with this much memory, below that of this process.

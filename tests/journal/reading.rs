@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::process::Command;
 
 use jlock::seam::Verdict;
-use jlock::{Entry, ErrorKind};
+use jlock::{Entry, ErrorKind, Kind};
 
 use crate::scratch::{HEADER, Scratch, append_raw, changed};
 use crate::script::{at, script};
@@ -79,7 +79,8 @@ fn read_while(becomes: impl FnOnce() -> Verdict + 'static, scratch: &Scratch) ->
 fn a_last_line_beside_a_lock_that_cannot_be_read_does_not() {
     let scratch = Scratch::with("whole\nsrc/ma");
     fs::create_dir(scratch.lock()).unwrap();
-    assert_eq!(changed(&scratch.open().journal().read().unwrap()), ["whole"]);
+    let opened = || unreachable!("if it were a device, to open it could do something");
+    assert_eq!(read_while(opened, &scratch), ["whole"]);
 
     let scratch = Scratch::with("whole\nsrc/ma");
     fs::write(scratch.lock(), library_lock("")).unwrap();
@@ -176,6 +177,29 @@ fn a_hole_is_reported_and_not_read_as_a_path() {
         error.message().contains("damaged: 3 NUL bytes from byte 47 on"),
         "{error}"
     );
+}
+
+#[test]
+fn nul_bytes_at_the_end_are_not_read() {
+    for entries in ["whole\n\0\0", "whole\nhalf\0"] {
+        let snapshot = Scratch::with(entries).open().journal().read().unwrap();
+        assert_eq!(changed(&snapshot), ["whole"]);
+    }
+}
+
+#[test]
+fn a_path_is_found_by_its_index_among_those_of_its_kind() {
+    let snapshot = Scratch::with("a\nDELETED b\nc\nd\n").open().journal().read().unwrap();
+    assert_eq!(snapshot.deleted().collect::<Vec<_>>(), [b"b"]);
+    for (kind, paths) in [(Kind::Changed, &["a", "c", "d"][..]), (Kind::Deleted, &["b"])] {
+        assert_eq!(snapshot.count(kind), paths.len());
+        let found: Vec<_> = (0..=paths.len()).map_while(|index| snapshot.get(kind, index)).collect();
+        let expected = paths.iter().map(|path| Entry {
+            path: path.as_bytes(),
+            kind,
+        });
+        assert_eq!(found, expected.collect::<Vec<_>>());
+    }
 }
 
 #[test]

@@ -82,6 +82,15 @@ fn fail_to_stamp(scratch: &Scratch, meanwhile: impl FnOnce() + 'static) -> jlock
     world.run(failing, || stamp(&lock, "ours")).unwrap_err()
 }
 
+#[test]
+fn what_was_taken_back_is_not_said_to_stand() {
+    let scratch = Scratch::with("before\n");
+    let error = fail_to_stamp(&scratch, || {});
+    assert_eq!(error.code(), -EIO);
+    assert!(!error.to_string().contains("stands in the journal"), "{error}");
+    assert_eq!(scratch.content(), format!("{HEADER}before\n"));
+}
+
 /// Whoever has the lock by now may have read what was appended.
 #[test]
 fn an_undo_takes_nothing_from_a_thief_that_has_not_written_yet() {

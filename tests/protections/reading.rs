@@ -45,3 +45,19 @@ fn a_header_that_is_written_after_the_entries_were_counted_does_not_count() {
     assert_eq!(snapshot.changed().count(), 1);
     assert_eq!(format!("# codegraph-journal v1 {}\n", snapshot.timestamp()), HEADER);
 }
+
+/// The same, where there is no entry yet. Each look at so short a file is two reads, of which the second finds its end.
+#[test]
+fn a_first_entry_and_its_header_that_come_after_the_count_do_not_count() {
+    let (scratch, world) = (Scratch::with(""), World::new());
+    let lock = scratch.open();
+    let dir = scratch.dir();
+    let written = meanwhile(At::Before("pread64"), 5, move || {
+        append_raw(&dir.journal(), "after\n");
+        write_header(&dir.journal(), 1_700_000_000_001);
+    });
+    let snapshot = world.run(written, || lock.journal().read()).unwrap();
+    assert_eq!(world.calls().iter().filter(|call| **call == "pread64").count(), 5);
+    assert_eq!(snapshot.changed().count(), 0);
+    assert_eq!(format!("# codegraph-journal v1 {}\n", snapshot.timestamp()), HEADER);
+}

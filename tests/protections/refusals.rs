@@ -5,12 +5,12 @@ use std::fs::{self, File};
 use std::rc::Rc;
 use std::time::Duration;
 
-use jlock::ErrorKind;
 use jlock::seam::Verdict;
+use jlock::{Entry, ErrorKind};
 use rustix::fs::FlockOperation;
 
 use crate::places::open;
-use crate::scene::{At, LIVING, Scratch, World, after, once};
+use crate::scene::{At, LIVING, Scratch, World, after, make_fifo, once};
 
 /// SMB says so.
 #[test]
@@ -191,4 +191,15 @@ fn a_stamp_that_cannot_be_written_leaves_no_file_behind() {
     let tried = world.run(full, || lock.acquire().map(drop));
     assert_eq!(tried.unwrap_err().code(), -libc::ENOSPC);
     assert!(scratch.private_files().is_empty());
+}
+
+/// It can be opened, and what is written to it is gone.
+#[test]
+fn a_fifo_is_no_journal() {
+    let scratch = Scratch::new();
+    make_fifo(&scratch.journal());
+    let lock = scratch.open();
+    let appended = lock.journal().append([Entry::changed("a")]);
+    assert_eq!(appended.unwrap_err().kind(), ErrorKind::NotLock);
+    assert_eq!(lock.journal().read().unwrap_err().kind(), ErrorKind::NotLock);
 }

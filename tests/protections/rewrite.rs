@@ -95,6 +95,16 @@ fn a_journal_without_a_header_keeps_its_first_entry() {
     );
 }
 
+/// A shorter header, with an entry that ends where the new header would, or with nothing behind it.
+#[test]
+fn an_entry_is_not_overwritten_by_a_longer_header() {
+    let (old, new) = ("# codegraph-journal v1 1\n", "# codegraph-journal v1 1700000000001\n");
+    let first = format!("{}\n", "a".repeat(new.len() - old.len() - 1));
+    for entries in ["", &first] {
+        assert_eq!(stamped(&format!("{old}{entries}")), format!("{new}{entries}ours\n"));
+    }
+}
+
 #[test]
 fn a_last_line_that_was_cut_gets_its_newline_in_a_new_journal() {
     assert_eq!(
