@@ -256,8 +256,10 @@ mod tests {
     #[test]
     fn a_close_is_noted_as_long_as_anybody_forks() {
         watch();
+        let parents = Generation::current();
         assert!(ends_in_a_child(|| {
             let is_forking = |forking| expect(FORKING.load(Ordering::SeqCst) == forking);
+            expect(FORKED.load(Ordering::SeqCst) == parents.number());
             let ours = Generation::current();
             note_close();
             is_forking(0);
