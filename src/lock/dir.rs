@@ -253,9 +253,45 @@ mod tests {
             let dir = sys::open_dir(c"/").unwrap();
             assert_eq!(Dir::new(dir, name).unwrap_err().code(), -EINVAL, "{name:?}");
         }
-        for name in [c"changes.journal", c"lock", c"a.tmp", c"a.lock.b"] {
+        for name in [c"changes.journal", c"lock", c"a.tmp", c"another.tmp", c"a.lock.b"] {
             assert!(Dir::new(sys::open_dir(c"/").unwrap(), name).is_ok(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn a_journal_has_a_file_name_that_leaves_room_for_those_of_its_lock() {
+        let code = |name: &CStr| Dir::new(sys::open_dir(c"/").unwrap(), name).map_err(|e| e.code());
+        for name in [c"", c".", c"..", c"a/b", c"/"] {
+            assert_eq!(code(name).unwrap_err(), -EINVAL, "{name:?}");
+        }
+        let longest = CString::new("a".repeat(NAME_MAX - ".lock".len() - PRIVATE_EXTRA)).unwrap();
+        let private = code(&longest).unwrap().private_name("2147483647-0123456789abcdef");
+        assert_eq!(private.to_bytes().len(), NAME_MAX);
+        assert_eq!(code(&suffixed(&longest, "a")).unwrap_err(), -sys::errno::ENAMETOOLONG);
+    }
+
+    /// A sweep removes such a file once it is old.
+    #[test]
+    fn only_what_begins_and_ends_like_a_private_file_is_one() {
+        let dir = Dir::new(sys::open_dir(c"/").unwrap(), c"j").unwrap();
+        assert!(dir.is_private_name(b"j.lock.1-0123456789abcdef.tmp"));
+        let others = ["", ".line", ".tmp", ".a.backup", "-old.tmp", "ed.tmp"].map(|end| format!("j.lock{end}"));
+        for name in others.iter().map(String::as_str).chain(["k.lock.a.tmp", "x"]) {
+            assert!(!dir.is_private_name(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_a_name_that_is_missing_is_explained_and_only_by_a_directory_that_was_removed() {
+        let path = std::env::temp_dir().join(format!("jlock-explain-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        let name = CString::new(path.clone().into_os_string().into_encoded_bytes()).unwrap();
+        let dir = Dir::new(sys::open_dir(&name).unwrap(), c"j").unwrap();
+        let explained = |errno| dir.explain(Error::os(errno, "look")).code();
+        let codes = || [Errno::NOENT, Errno::IO].map(explained);
+        assert_eq!(codes(), [-sys::errno::ENOENT, -crate::error::EIO]);
+        std::fs::remove_dir(&path).unwrap();
+        assert_eq!(codes(), [-sys::errno::ESTALE, -crate::error::EIO]);
     }
 
     #[test]

@@ -266,6 +266,88 @@ mod tests {
         assert_eq!(Place::probe(&dir).unwrap_err().code(), -libc::ENOENT);
     }
 
+    /// What is promised, in a word each.
+    fn promises(place: &Place) -> String {
+        let promises = [
+            (place.processes_of_mount, "mount"),
+            (place.processes_of_machine, "machine"),
+            (place.other_machines, "others"),
+            (place.takeover, "takeover"),
+            (place.durable, "durable"),
+            (place.order, "order"),
+        ];
+        let kept: Vec<&str> = { promises }
+            .iter()
+            .filter(|(kept, _)| *kept)
+            .map(|(_, word)| *word)
+            .collect();
+        kept.join(" ")
+    }
+
+    #[test]
+    fn what_a_place_lacks_takes_away_what_needs_it_and_is_said() {
+        const HERE: &str = "The locks of ext4 end at this machine.";
+        const OTHERS: &str = "Other machines may hold the lock, so only age shows that a holder died.";
+        const MOUNTS: &str = "may not see each other's locks and entries.";
+        const UNREADABLE: &str = "Nobody can read a file with a flock here, so a lock is refused.";
+        const NEITHER: &str = "No link and no rename is exclusive here.";
+        const NO_FLOCK: &str = "No flock: a holder's death is judged by PID and age.";
+        const NO_INOTIFY: &str = "No inotify: waits look again every retry_ms.";
+        let disk = "does not promise that synced data is on a disk.";
+        let two = |kind| format!("Two mounts of {kind} {MOUNTS}");
+        // What it lacks: a link, an exclusive rename, a flock, inotify, a sync, or a file that can be read under a flock.
+        for (kind, lacks, promised, reason) in [
+            ("ext4", "", "mount machine takeover durable order", HERE.to_owned()),
+            ("ext4", "l", "mount machine takeover durable", HERE.to_owned()),
+            ("ext4", "n", "mount machine takeover durable order", HERE.to_owned()),
+            (
+                "ext4",
+                "ln",
+                "takeover durable",
+                format!("{NEITHER} {} {HERE}", two("ext4")),
+            ),
+            ("ext4", "f", "mount machine durable order", format!("{NO_FLOCK} {HERE}")),
+            (
+                "ext4",
+                "i",
+                "mount machine takeover durable",
+                format!("{NO_INOTIFY} {HERE}"),
+            ),
+            (
+                "ext4",
+                "s",
+                "mount machine takeover order",
+                format!("ext4 {disk} {HERE}"),
+            ),
+            (
+                "ext4",
+                "r",
+                "takeover durable order",
+                format!("{UNREADABLE} {} {HERE}", two("ext4")),
+            ),
+            ("nfs4", "", "mount machine others durable", OTHERS.to_owned()),
+            ("nfs4", "f", "mount machine durable", format!("{NO_FLOCK} {OTHERS}")),
+            ("nfs4", "r", "durable", format!("{UNREADABLE} {} {OTHERS}", two("nfs4"))),
+            ("9p", "", "mount", format!("{} 9p {disk} {OTHERS}", two("9p"))),
+        ] {
+            let has_not = |what| lacks.contains(what);
+            let mut place = Place {
+                without_link: has_not('l'),
+                without_noreplace: has_not('n'),
+                without_flock: has_not('f'),
+                without_inotify: has_not('i'),
+                ..Place::default()
+            };
+            let (kind, options) = (kind.to_owned(), "rw".to_owned());
+            conclude(&mut place, &Mounted { kind, options }, !has_not('s'), !has_not('r'));
+            assert_eq!(
+                (promises(&place).as_str(), &place.reason),
+                (promised, &reason),
+                "{lacks}"
+            );
+        }
+    }
+
     #[test]
     fn a_disk_of_this_machine_promises_all_but_other_machines() {
         let place = concluded("ext4", "rw,relatime", Place::default());
@@ -295,7 +377,10 @@ mod tests {
     fn only_locks_that_the_server_keeps_reach_other_machines() {
         assert!(concluded("nfs4", "rw", Place::default()).other_machines);
         assert!(!concluded("nfs", "rw,nolock", Place::default()).other_machines);
-        assert!(!concluded("nfs4", "rw,local_lock=all", Place::default()).other_machines);
+        for option in ["all", "flock"] {
+            let place = concluded("nfs4", &format!("rw,local_lock={option}"), Place::default());
+            assert!(!place.other_machines, "{option}");
+        }
     }
 
     #[test]

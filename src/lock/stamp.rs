@@ -312,6 +312,8 @@ mod tests {
     #[test]
     fn zeros_are_cut_short_and_a_pid_line_may_have_a_sign() {
         assert_eq!(Stamp::parse(&[0; 40]), Stamp::Cut { pid: None });
+        assert_eq!(Stamp::parse(&[0; MAX_LEN - 1]), Stamp::Cut { pid: None });
+        assert_eq!(Stamp::parse(&[0; MAX_LEN]), Stamp::Foreign, "written on purpose");
         assert_eq!(Stamp::parse(b" +4711\r\n"), Stamp::Cut { pid: Some(4711) });
     }
 
@@ -330,12 +332,18 @@ mod tests {
         assert_eq!(Stamp::parse(format!("4711\n{NONCE}\nsomething\n").as_bytes()), shipped);
     }
 
+    /// The longest PID has ten digits.
     #[test]
     fn every_beginning_of_a_stamp_is_cut_short_and_none_is_foreign() {
-        let whole = format!("4711\n{NONCE}\n");
-        for end in 0..whole.len() {
-            let read = Stamp::parse(&whole.as_bytes()[..end]);
-            assert!(matches!(read, Stamp::Cut { .. }), "{end}: {read:?}");
+        for whole in [
+            format!("4711\n{NONCE}\n"),
+            "4711\n2147483647-0123456789abcdef\n".to_owned(),
+        ] {
+            for end in 0..whole.len() {
+                let read = Stamp::parse(&whole.as_bytes()[..end]);
+                assert!(matches!(read, Stamp::Cut { .. }), "{end}: {read:?}");
+            }
+            assert!(matches!(Stamp::parse(whole.as_bytes()), Stamp::Shipped { .. }));
         }
     }
 
@@ -350,6 +358,19 @@ mod tests {
             "99999999999\n",
             "4711\n../../x\n",
             "1 2\n",
+            "++4711\n",
+            "4711\nhello",
+            "4711\n-",
+            "4711\n12345678901",
+            "4711\n12345678901-",
+            "4711\nx-0123",
+            "4711\n4711-xyz",
+            "4711\n4711-0123456789abcdef0",
+            "4711\n-0123456789abcdef\n",
+            "4711\nx-0123456789abcdef\n",
+            "4711\n12345678901-0123456789abcdef\n",
+            "4711\n4711-0123456789abcde\n",
+            "4711\n4711-0123456789ABCDEF\n",
         ] {
             assert_eq!(Stamp::parse(text.as_bytes()), Stamp::Foreign, "{text:?}");
         }

@@ -75,3 +75,39 @@ pub(crate) fn withdraw(reader: &Fd, writer: &Fd, stamp: &OwnStamp) {
     text[NOBODY.len()..][..rest.len()].copy_from_slice(rest);
     let _ = sys::write_at(writer, &text[..NOBODY.len() + rest.len()], 0); // as above
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::Open;
+    use crate::sys::tests::Scratch;
+
+    /// What does not fit would be cut off or overwritten.
+    #[test]
+    fn a_stamp_is_withdrawn_with_all_that_follows_it_or_left_alone() {
+        let scratch = Scratch::new();
+        let mut stamp = OwnStamp::new().unwrap();
+        stamp.say_flock(false, true);
+        let head = String::from_utf8(stamp.head().to_vec()).unwrap();
+        let nobodys = head.replacen(stamp.pid(), std::str::from_utf8(NOBODY).unwrap(), 1);
+        let most = LONGEST - NOBODY.len();
+        for (length, is_withdrawn) in [
+            (head.len(), true),
+            (most - 1, true),
+            (most, false),
+            (LONGEST + 100, false),
+        ] {
+            let rest = "x".repeat(length - head.len());
+            let file = sys::open(&scratch.dir, c"lock", Open::ReadWrite)
+                .or_else(|_| sys::open(&scratch.dir, c"lock", Open::CreateNew))
+                .unwrap();
+            sys::truncate(&file, 0).unwrap();
+            sys::write_at(&file, format!("{head}{rest}").as_bytes(), 0).unwrap();
+            withdraw(&file, &file, &stamp);
+            let mut buf = [MaybeUninit::uninit(); 2 * LONGEST];
+            let left = sys::read_at(&file, &mut buf, 0).unwrap();
+            let expected = if is_withdrawn { &nobodys } else { &head };
+            assert_eq!(left, format!("{expected}{rest}").as_bytes(), "{length}");
+        }
+    }
+}
