@@ -10,6 +10,7 @@ mod late;
 mod line;
 mod look;
 mod places;
+mod probe;
 mod reading;
 mod refusals;
 mod rewrite;
