@@ -8,7 +8,7 @@ use jlock::seam::Verdict;
 use rustix::fs::FlockOperation;
 
 use crate::places;
-use crate::scene::{At, HEADER, LIVING, Scratch, World, inode, meanwhile, once};
+use crate::scene::{At, HEADER, LIVING, SETTLE, Scratch, World, inode, meanwhile, once};
 
 const ENOENT: i32 = 2;
 const EIO: i32 = 5;
@@ -59,6 +59,41 @@ fn a_claim_that_cannot_be_written_leaves_the_lock_as_it_was() {
     assert_eq!(fs::read_to_string(scratch.lock()).unwrap(), stamp);
     let modified = fs::metadata(scratch.lock()).unwrap().modified().unwrap();
     assert!(modified <= then, "{modified:?} instead of {then:?}");
+}
+
+#[test]
+fn a_dead_holders_lock_that_cannot_be_opened_is_an_error_and_stays() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let stamp = scratch.dead_stamp();
+    let lock = world.parked(&scratch);
+    fs::write(scratch.lock(), &stamp).unwrap();
+    let mut has_looked = false;
+    let fails = move |at| {
+        has_looked |= at == At::Before("flock");
+        match has_looked && at == At::Before("openat") {
+            true => Verdict::Fail(EIO),
+            false => Verdict::Proceed,
+        }
+    };
+    let tried = world.run(fails, || lock.try_acquire().map(drop));
+    assert_eq!(tried.unwrap_err().code(), -EIO);
+    assert_eq!(fs::read_to_string(scratch.lock()).unwrap(), stamp);
+}
+
+/// Others could not remove it.
+#[test]
+fn root_takes_over_anybodys_lock_in_anybodys_sticky_directory() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let (scratch, world) = (Scratch::new(), World::new());
+    fs::write(scratch.lock(), scratch.dead_stamp()).unwrap();
+    chown(scratch.lock(), Some(4711), None).unwrap();
+    chown(&scratch.0, Some(4712), None).unwrap();
+    fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o1777)).unwrap();
+    let lock = scratch.open();
+    world.quietly(|| lock.try_acquire().unwrap().release()).unwrap();
 }
 
 /// A journal that a killed append has cut, and the dead holder's note of it in its lock.
@@ -146,8 +181,13 @@ fn a_corpse_that_was_replaced_is_not_exchanged() {
     let replaced = meanwhile(At::Before("utimensat"), 1, move || {
         dir.steal();
     });
+    let begun = world.realtime_ms();
     let tried = world.run(replaced, || lock.try_acquire().map(drop));
     assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert!(
+        world.realtime_ms() - begun < SETTLE.as_millis() as i64,
+        "nothing settles"
+    );
     let calls = world.calls();
     assert!(
         calls.contains(&"utimensat") && !calls.contains(&"renameat2"),
@@ -156,6 +196,40 @@ fn a_corpse_that_was_replaced_is_not_exchanged() {
     assert_eq!(fs::read_to_string(scratch.lock()).unwrap(), LIVING);
     drop(lock);
     assert!(scratch.private_files().is_empty(), "{:?}", scratch.private_files());
+}
+
+/// It looks again at once.
+#[test]
+fn an_exchange_that_came_too_late_does_not_settle() {
+    for is_gone in [false, true] {
+        let (scratch, world) = (Scratch::new(), World::new());
+        let lock = world.parked(&scratch);
+        foreign(&scratch, &world);
+        let dir = scratch.dir();
+        let too_late = meanwhile(At::Before("renameat2"), 1, move || match is_gone {
+            true => fs::remove_file(dir.lock()).unwrap(),
+            false => drop(dir.steal()),
+        });
+        let begun = world.realtime_ms();
+        let tried = world.run(too_late, || lock.try_acquire());
+        assert!(world.realtime_ms() - begun < SETTLE.as_millis() as i64);
+        match tried {
+            Ok(held) => world.quietly(|| held.release()).unwrap(),
+            Err(error) => assert!(!is_gone && error.kind() == ErrorKind::WouldBlock, "{error}"),
+        }
+        assert_eq!(scratch.lock().exists(), !is_gone);
+    }
+}
+
+#[test]
+fn a_corpse_that_was_exchanged_is_removed() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = world.parked(&scratch);
+    foreign(&scratch, &world);
+    let held = world.quietly(|| lock.acquire()).unwrap();
+    assert!(world.calls().contains(&"renameat2"));
+    assert!(scratch.private_files().is_empty(), "{:?}", scratch.private_files());
+    world.quietly(|| held.release()).unwrap();
 }
 
 /// The process stops before its exchange. It must not put an old lock there, which a shipped peer would take at once.
@@ -266,17 +340,43 @@ fn a_claim_removes_the_dead_holders_private_file() {
 
 #[test]
 fn a_claim_removes_nobody_elses_private_file() {
-    let (scratch, world) = (Scratch::new(), World::new());
-    let lock = world.parked(&scratch);
-    fs::write(scratch.lock(), corpse_of(&scratch)).unwrap();
-    fs::write(scratch.private(NONCE), "somebody's\n").unwrap();
-    let theirs = File::open(scratch.private(NONCE)).unwrap();
-    rustix::fs::flock(&theirs, FlockOperation::LockExclusive).unwrap();
-    world.quietly(|| lock.acquire().unwrap().release()).unwrap();
-    assert!(scratch.private(NONCE).exists());
+    for is_unknown in [false, true] {
+        let (scratch, world) = (Scratch::new(), World::new());
+        let lock = world.parked(&scratch);
+        fs::write(scratch.lock(), corpse_of(&scratch)).unwrap();
+        fs::write(scratch.private(NONCE), "somebody's\n").unwrap();
+        let theirs = File::open(scratch.private(NONCE)).unwrap();
+        rustix::fs::flock(&theirs, FlockOperation::LockExclusive).unwrap();
+        // It looks at its lock, and then for the dead holder's private file.
+        let (mut settled, mut looks) = (false, 0);
+        let cannot_tell = move |at| {
+            settled |= at == At::Pause;
+            looks += usize::from(settled && at == At::Before("newfstatat"));
+            match is_unknown && looks == 2 && at == At::Before("newfstatat") {
+                true => Verdict::Fail(EIO),
+                false => Verdict::Proceed,
+            }
+        };
+        let held = world.run(cannot_tell, || lock.acquire()).unwrap();
+        world.quietly(|| held.release()).unwrap();
+        assert!(scratch.private(NONCE).exists());
+    }
 }
 
 // ------------------------------------------------------------------------------------------------- to another inode
+
+/// If nobody has it open for writing, no maker can wake up and write into it.
+#[test]
+fn a_claim_of_a_lock_that_was_cut_short_and_is_closed_stays_where_it_is() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = world.parked(&scratch);
+    cut_short(&scratch, &world);
+    let made = inode(&scratch.lock());
+    let held = world.quietly(|| lock.acquire()).unwrap();
+    assert_eq!(inode(&scratch.lock()), made);
+    assert_eq!(world.pauses.get(), 1, "it settles once");
+    world.quietly(|| held.release()).unwrap();
+}
 
 /// Where there are no leases, a hold of an empty lock moves to another inode, which must not look old when it appears.
 #[test]
@@ -307,6 +407,7 @@ fn an_old_stamp_is_renewed_before_it_is_moved() {
 fn nothing_is_moved_over_a_lock_that_may_be_anothers() {
     let (scratch, world) = (Scratch::new(), World::new());
     let lock = world.parked(&scratch);
+    let parked = scratch.private_file();
     cut_short(&scratch, &world);
     let (dir, clock) = (scratch.dir(), world.clone());
     let (mut settled, mut stolen) = (false, false);
@@ -329,17 +430,20 @@ fn nothing_is_moved_over_a_lock_that_may_be_anothers() {
     let tried = world.run(stops, || lock.try_acquire().map(drop));
     assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
     assert_eq!(fs::read_to_string(scratch.lock()).unwrap(), LIVING);
+    assert_eq!(scratch.private_file(), parked, "it stays parked");
 }
 
 #[test]
 fn a_claim_that_cannot_be_moved_is_an_error_and_held_by_nobody() {
-    let (scratch, world) = (Scratch::new(), World::new());
-    let lock = world.parked(&scratch);
-    cut_short(&scratch, &world);
-    let tried = world.run(moving(|| Verdict::Fail(EIO)), || lock.try_acquire().map(drop));
-    assert_eq!(tried.unwrap_err().code(), -EIO);
-    let other = scratch.open();
-    world.quietly(|| other.acquire().unwrap().release()).unwrap();
+    for errno in [EIO, EACCES] {
+        let (scratch, world) = (Scratch::new(), World::new());
+        let lock = world.parked(&scratch);
+        cut_short(&scratch, &world);
+        let tried = world.run(moving(move || Verdict::Fail(errno)), || lock.try_acquire().map(drop));
+        assert_eq!(tried.unwrap_err().code(), -errno);
+        let other = scratch.open();
+        world.quietly(|| other.acquire().unwrap().release()).unwrap();
+    }
 }
 
 /// SMB says so of a file that is open, and a claimant has the lock open.
@@ -353,6 +457,7 @@ fn where_an_open_file_cannot_be_replaced_a_claim_makes_room_and_starts_over() {
         let held = lock.acquire_for(None).unwrap();
         assert_ne!(inode(&scratch.lock()), claimed);
         assert!(held.recovered().unwrap(), "whoever made that lock died");
+        assert_eq!(scratch.private_files().len(), 1);
         held.release().unwrap();
     });
     assert!(!scratch.lock().exists());

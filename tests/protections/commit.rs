@@ -295,3 +295,22 @@ fn what_would_go_beyond_the_limit_is_not_begun() {
     assert_eq!(rewritten.unwrap_err().code(), -27);
     assert!(!world.calls().contains(&"pwrite64"), "{:?}", world.calls());
 }
+
+/// Whoever claims the lock must not act on it.
+#[test]
+fn a_note_that_could_not_be_written_whole_is_taken_away() {
+    let (scratch, world) = (Scratch::with("before\n"), World::new());
+    let lock = scratch.open();
+    let held = world.quietly(|| lock.acquire()).unwrap();
+    let fails = once(At::Before("ftruncate"), 1, || Verdict::Fail(EIO));
+    assert_eq!(
+        world
+            .run(fails, || append(&lock, &"long".repeat(2000)))
+            .unwrap_err()
+            .code(),
+        -EIO
+    );
+    let left = fs::read_to_string(scratch.lock()).unwrap();
+    assert!(!left.contains("append="), "{left}");
+    world.quietly(|| held.release()).unwrap();
+}

@@ -214,6 +214,42 @@ fn a_lock_that_could_not_be_released_is_left_as_a_dead_holders() {
     }
 }
 
+#[test]
+fn a_caller_whose_lock_could_not_be_released_still_holds_it() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = scratch.open();
+    let held = world.quietly(|| lock.acquire()).unwrap();
+    let fails = once(At::Before("unlinkat"), 1, || Verdict::Fail(5));
+    let refused = world.run(fails, || held.release()).unwrap_err();
+    assert_eq!(refused.error.code(), -5);
+    let other = scratch.open();
+    let tried = world.quietly(|| other.try_acquire().map(drop));
+    assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
+    world.quietly(|| refused.guard.expect("it is held").release()).unwrap();
+}
+
+/// It may have been judged again. But if the settle time is so long that it always may, then that must end.
+#[test]
+fn a_hold_that_is_stopped_while_it_settles_settles_again() {
+    for (stops, settles) in [(0, 1), (2, 3), (100, 8)] {
+        let (scratch, world) = (Scratch::new(), World::new());
+        let lock = scratch.open();
+        let held = world.quietly(|| lock.acquire()).unwrap();
+        world.pass(31 * SECOND);
+        let (clock, mut left) = (world.clone(), stops);
+        let stopped = move |at| {
+            if at == At::Pause && left > 0 {
+                left -= 1;
+                clock.pass(31 * SECOND);
+            }
+            Verdict::Proceed
+        };
+        world.run(stopped, || held.refresh()).unwrap();
+        assert_eq!(world.pauses.get(), settles, "{stops} stops");
+        world.quietly(|| held.release()).unwrap();
+    }
+}
+
 /// Otherwise the lock would be taken before its holder knows of it.
 #[test]
 fn a_late_link_gives_a_sign_of_life() {

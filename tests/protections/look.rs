@@ -3,11 +3,11 @@
 use std::fs;
 use std::time::Duration;
 
-use jlock::ErrorKind;
 use jlock::seam::Verdict;
-use rustix::fs::inotify;
+use jlock::{ErrorKind, State};
+use rustix::fs::{FlockOperation, inotify};
 
-use crate::scene::{At, LIVING, Scratch, World, inode, make_fifo, meanwhile};
+use crate::scene::{At, LIVING, Scratch, World, after, inode, make_fifo, meanwhile};
 
 /// Between a contender's open and its `flock`, the holder releases the lock and closes its handle, and somebody else
 /// takes it. The `flock` is then free on a file that is no longer the lock.
@@ -237,6 +237,113 @@ fn inspect_says_how_long_a_library_peer_has_held() {
 
 /// Nobody waits for a waiter that has given up, even if its handle is still open; whoever may use the directory may
 /// line up; and nothing is left behind.
+/// And not from its last sign of life on.
+#[test]
+fn a_hold_is_counted_from_its_beginning() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let (lock, other) = (scratch.open(), scratch.open());
+    let held = world.quietly(|| lock.acquire()).unwrap();
+    let seconds = Duration::from_secs;
+    let expect = |since: u64, sign: u64, told: &str| {
+        let (holder, refused) = world.quietly(|| (lock.inspect().unwrap(), other.try_acquire().map(drop).unwrap_err()));
+        assert_eq!((holder.held, holder.age), (Some(seconds(since)), seconds(sign)));
+        assert!(refused.message().ends_with(told), "{refused}");
+    };
+    world.pass(seconds(10));
+    expect(10, 10, " for 10.0 s");
+    world.quietly(|| held.refresh()).unwrap();
+    world.pass(seconds(5));
+    expect(15, 5, " for 15.0 s (last sign of life 5.0 s ago)");
+    world.set_back(seconds(9));
+    expect(6, 0, " for 6.0 s (last sign of life 0.0 s ago)");
+    world.set_back(seconds(20));
+    expect(0, 0, " dated 15.0 s in the future");
+    world.set_back(seconds(0));
+    world.quietly(|| held.release()).unwrap();
+}
+
+#[test]
+fn inspect_goes_without_a_flock_only_where_there_is_none() {
+    let scratch = Scratch::new();
+    let lock = scratch.open();
+    let inspect = |errno| {
+        let fails = move |at| match at {
+            At::Before("flock") => Verdict::Fail(errno),
+            _ => Verdict::Proceed,
+        };
+        World::new().run(fails, || lock.inspect())
+    };
+    fs::write(scratch.lock(), LIVING).unwrap();
+    for errno in [libc::EOPNOTSUPP, libc::EBADF] {
+        assert_eq!(inspect(errno).unwrap().state, State::Held);
+    }
+    assert_eq!(inspect(EIO).unwrap_err().code(), -EIO);
+    assert_eq!(inspect(libc::ESTALE).unwrap().state, State::Free, "it has just gone");
+}
+
+/// How `try_acquire` ends beside a living holder if this call of its look fails once.
+fn try_where_a_look_fails(call: &'static str, errno: i32, network: bool) -> i32 {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = match network {
+        true => crate::places::open(&scratch, &scratch.options()),
+        false => scratch.open(),
+    };
+    world.quietly(|| lock.acquire().unwrap().release()).unwrap();
+    fs::write(scratch.lock(), LIVING).unwrap();
+    let fails = after("linkat", call, move || Verdict::Fail(errno));
+    -world.run(fails, || lock.try_acquire().map(drop)).unwrap_err().code()
+}
+
+#[test]
+fn a_lock_that_cannot_be_opened_is_somebodys_or_an_error() {
+    for (errno, network, is_somebodys) in [
+        (libc::EACCES, false, true),
+        (libc::EAGAIN, false, true),
+        (libc::EINVAL, true, true), // SMB says so
+        (libc::EINVAL, false, false),
+        (libc::ENOMEM, true, false),
+        (libc::ENOMEM, false, false),
+    ] {
+        let code = try_where_a_look_fails("openat", errno, network);
+        let expected = if is_somebodys { libc::EAGAIN } else { errno };
+        assert_eq!(code, expected, "{errno} {network}");
+    }
+    assert_eq!(try_where_a_look_fails("flock", libc::EACCES, false), libc::EACCES);
+}
+
+/// A file server may say so of a lock that was released; another stands there by now.
+#[test]
+fn a_lock_that_the_server_no_longer_has_is_looked_at_again() {
+    for call in ["statx", "openat", "flock"] {
+        assert_eq!(try_where_a_look_fails(call, libc::ESTALE, true), libc::EAGAIN, "{call}");
+    }
+    assert_eq!(try_where_a_look_fails("statx", libc::ENOMEM, true), libc::ENOMEM);
+}
+
+/// It has the `flock`, too, but only for a moment, and shares it.
+#[test]
+fn whoever_inspects_is_not_taken_for_a_holder() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let stamp = scratch.dead_stamp();
+    let lock = world.parked(&scratch);
+    fs::write(scratch.lock(), stamp).unwrap();
+    let theirs = fs::File::open(scratch.lock()).unwrap();
+    let mut flocks = 0;
+    let inspects = move |at| {
+        flocks += u32::from(at == At::Before("flock"));
+        match (at, flocks) {
+            (At::Before("flock"), 1) => rustix::fs::flock(&theirs, FlockOperation::LockShared).unwrap(),
+            (At::Before("flock"), 3) => rustix::fs::flock(&theirs, FlockOperation::Unlock).unwrap(),
+            _ => {}
+        }
+        Verdict::Proceed
+    };
+    let held = world.run(inspects, || lock.try_acquire()).unwrap();
+    world.quietly(|| held.release()).unwrap();
+}
+
+/// Nobody waits for a waiter that has given up, even if its handle is still open; and whoever may use the directory
+/// may line up.
 #[test]
 fn a_wait_that_is_over_delays_nobody() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};

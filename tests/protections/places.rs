@@ -258,6 +258,20 @@ fn a_stamp_whose_time_is_not_set_is_renewed_by_writing() {
     assert!(world.calls().contains(&"linkat"));
 }
 
+#[test]
+fn a_time_that_is_set_is_not_set_by_writing_as_well() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = open(&scratch, &scratch.options());
+    let held = world.quietly(|| lock.acquire()).unwrap();
+    for first in [true, false] {
+        world.quietly(|| held.refresh()).unwrap();
+        let calls = world.calls();
+        assert!(calls.contains(&"utimensat"), "{calls:?}");
+        assert_eq!(calls.contains(&"pwrite64"), first, "since when it is held: {calls:?}");
+    }
+    world.quietly(|| held.release()).unwrap();
+}
+
 /// FUSE reports success, and does nothing.
 #[test]
 fn a_time_that_is_not_set_is_set_by_writing() {
@@ -452,5 +466,97 @@ fn a_rivals_stamp_is_left_alone_by_whoever_gives_up() {
         fs::write(scratch.lock(), crate::scene::LIVING).unwrap();
         drop(acquiring);
         assert_eq!(fs::read_to_string(scratch.lock()).unwrap(), crate::scene::LIVING);
+    });
+}
+
+/// Acts once, and lets a claimant or a holder do without a `flock`.
+fn once_without_flock(mut act: impl FnMut(At) -> Option<Verdict> + 'static) -> impl FnMut(At) -> Verdict + 'static {
+    let mut has_acted = false;
+    move |at| {
+        let verdict = if has_acted { None } else { act(at) };
+        has_acted |= verdict.is_some();
+        verdict.unwrap_or_else(|| without_flock(at))
+    }
+}
+
+/// Somebody has exchanged the two, and puts ours back.
+#[test]
+fn a_claim_that_was_lost_and_comes_back_is_free_where_the_pid_decides() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    leave_corpse(&scratch);
+    let dir = scratch.dir();
+    let robbed = once_without_flock(move |at| {
+        (at == At::Pause).then(|| {
+            fs::hard_link(dir.lock(), dir.0.join("kept")).unwrap();
+            dir.steal();
+            Verdict::Proceed
+        })
+    });
+    world.run(robbed, || {
+        let lock = scratch.open();
+        let tried = lock.acquire_for(Duration::from_secs(1)).map(drop);
+        assert_eq!(tried.unwrap_err().kind(), ErrorKind::TimedOut);
+        fs::rename(scratch.0.join("kept"), scratch.lock()).unwrap();
+        expect_free(&scratch);
+    });
+}
+
+/// Even whoever made it takes it to be a living holder's otherwise.
+#[test]
+fn a_claim_that_was_too_late_to_be_moved_is_free_where_the_pid_decides() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    fs::write(scratch.lock(), "").unwrap();
+    world.age(&scratch.lock(), Duration::from_secs(6));
+    let clock = world.clone();
+    let stopped = once_without_flock(move |at| {
+        (at == At::Pause).then(|| {
+            clock.pass(Duration::from_secs(31));
+            Verdict::Proceed
+        })
+    });
+    world.run(stopped, || {
+        let lock = scratch.open();
+        lock.acquire_for(Duration::from_secs(100)).unwrap().release().unwrap();
+    });
+}
+
+/// Its handle is still there.
+#[test]
+fn a_late_link_that_cannot_give_a_sign_of_life_is_an_error_and_free() {
+    for flock in [true, false] {
+        let (scratch, world) = (Scratch::new(), World::new());
+        let (clock, mut linked, mut written) = (world.clone(), false, false);
+        let fails = move |at| match at {
+            At::Before("linkat") if !linked => {
+                linked = true;
+                clock.pass(Duration::from_secs(16));
+                Verdict::Proceed
+            }
+            At::Before("utimensat") if linked => Verdict::Fail(5),
+            At::Before("pwrite64") if linked && !std::mem::replace(&mut written, true) => Verdict::Fail(5),
+            _ if flock => Verdict::Proceed,
+            at => without_flock(at),
+        };
+        world.run(fails, || {
+            let lock = scratch.open();
+            assert_eq!(lock.try_acquire().unwrap_err().code(), -5);
+            expect_free(&scratch);
+        });
+    }
+}
+
+/// `cp -al` makes one.
+#[test]
+fn a_link_to_a_lock_is_nobodys_once_that_is_released_where_the_pid_decides() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let copy = scratch.0.join("copy");
+    world.run(without_flock, || {
+        let lock = scratch.open();
+        let held = lock.acquire().unwrap();
+        fs::hard_link(scratch.lock(), &copy).unwrap();
+        held.release().unwrap();
+        let left = fs::read_to_string(&copy).unwrap();
+        assert!(left.starts_with("2147483647\n"), "{left}");
+        assert!(scratch.private_files().is_empty());
     });
 }

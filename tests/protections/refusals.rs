@@ -38,6 +38,8 @@ fn a_hold_whose_file_the_server_no_longer_has_is_lost_and_over() {
         _ => Verdict::Proceed,
     };
     let held = world.quietly(|| lock.acquire()).unwrap();
+    let unknown = once(At::Before("pread64"), 1, || Verdict::Fail(libc::EIO));
+    assert_eq!(world.run(unknown, || held.refresh()).unwrap_err().code(), -libc::EIO);
     assert_eq!(
         world.run(gone, || held.refresh()).unwrap_err().code(),
         jlock::abi::JLOCK_ELOST
@@ -79,6 +81,10 @@ fn a_file_system_that_numbers_a_file_anew_at_each_look_is_refused() {
     };
     let told = world.run(refused, || lock.try_acquire().map(drop)).unwrap_err();
     assert!(told.message().contains("another number at each look"), "{told}");
+    assert!(scratch.private_files().is_empty());
+    let here = scratch.open();
+    let told = world.run(refused, || here.try_acquire().map(drop)).unwrap_err();
+    assert_eq!(told.code(), -libc::EBADF, "{told}");
     assert!(scratch.private_files().is_empty());
 }
 
@@ -135,6 +141,8 @@ fn a_lock_that_cannot_be_made_in_its_place_is_an_error_unless_it_stands_by_then(
             true => assert_eq!(told.kind(), ErrorKind::WouldBlock, "{told}"),
             false => assert_eq!(told.code(), -libc::ENOSPC, "{told}"),
         }
+        // A lack of room says nothing about links.
+        assert_eq!(lock.inspect().unwrap().without_link, stands);
     }
 }
 
@@ -202,4 +210,77 @@ fn a_fifo_is_no_journal() {
     let appended = lock.journal().append([Entry::changed("a")]);
     assert_eq!(appended.unwrap_err().kind(), ErrorKind::NotLock);
     assert_eq!(lock.journal().read().unwrap_err().kind(), ErrorKind::NotLock);
+}
+
+/// sshfs knows no other error for it.
+#[test]
+fn a_name_that_is_taken_is_no_lack_of_links_whatever_the_error() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = open(&scratch, &scratch.options());
+    world.quietly(|| lock.acquire().unwrap().release()).unwrap();
+    let parked = scratch.private_file();
+    fs::write(scratch.lock(), LIVING).unwrap();
+    let refused = |at| match at {
+        At::Before("linkat") => Verdict::Fail(libc::EPERM),
+        _ => Verdict::Proceed,
+    };
+    let tried = world.run(refused, || lock.try_acquire().map(drop));
+    assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(scratch.private_file(), parked);
+    assert!(!lock.inspect().unwrap().without_link);
+}
+
+/// A program has closed it, for example.
+#[test]
+fn a_parked_stamp_whose_file_is_not_ours_any_more_is_removed_and_parked_again() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = world.parked(&scratch);
+    let parked = scratch.private_file();
+    let refused = once(At::Before("linkat"), 1, || Verdict::Fail(libc::EBADF));
+    let held = world.run(refused, || lock.try_acquire()).unwrap();
+    assert_ne!(scratch.private_file(), parked);
+    world.quietly(|| held.release()).unwrap();
+}
+
+/// It is ours, and others would wait for it.
+#[test]
+fn a_stamp_that_is_not_what_was_linked_and_cannot_be_removed_is_an_error() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let (lock, dir) = (open(&scratch, &scratch.options()), scratch.dir());
+    let mut shows_another = after("linkat", "statx", move || {
+        dir.replace(&dir.lock(), LIVING);
+        Verdict::Proceed
+    });
+    let mut stays = after("statx", "unlinkat", || Verdict::Fail(libc::EIO));
+    let fails = move |at| match (shows_another(at), stays(at)) {
+        (_, Verdict::Fail(errno)) => Verdict::Fail(errno),
+        (verdict, _) => verdict,
+    };
+    let tried = world.run(fails, || lock.try_acquire().map(drop));
+    assert_eq!(tried.unwrap_err().code(), -libc::EIO);
+}
+
+#[test]
+fn a_renamed_lock_that_cannot_be_opened_is_an_error() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = open(&scratch, &scratch.options());
+    let mut closed = after("renameat2", "openat", || Verdict::Fail(libc::EACCES));
+    let fails = move |at| match at {
+        At::Before("linkat") => Verdict::Fail(libc::ENOSYS),
+        at => closed(at),
+    };
+    let tried = world.run(fails, || lock.try_acquire().map(drop));
+    assert_eq!(tried.unwrap_err().code(), -libc::EACCES);
+    assert!(!scratch.lock().exists());
+}
+
+#[test]
+fn a_place_is_checked_once() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = open(&scratch, &scratch.options());
+    for first in [true, false] {
+        let held = world.quietly(|| lock.acquire()).unwrap();
+        assert_eq!(world.calls().contains(&"flock"), first, "{:?}", world.calls());
+        world.quietly(|| held.release()).unwrap();
+    }
 }

@@ -202,6 +202,11 @@ impl World {
         self.now.set(self.now.get() + time);
     }
 
+    /// Until the monotonic clock shows this.
+    pub fn pass_until(&self, time: Duration) {
+        self.now.set(time);
+    }
+
     fn since_1970(&self) -> Duration {
         EPOCH + self.now.get() - self.back.get()
     }

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 
+use jlock::seam::Verdict;
 use rustix::fs::FlockOperation;
 use rustix::fs::inotify;
 
@@ -96,6 +97,9 @@ fn what_is_not_a_ticket_stays() {
     fs::write(&other, "").unwrap();
     sweep(&scratch);
     assert!(!ticket.exists() && other.exists());
+    fs::remove_file(other).unwrap();
+    World::new().quietly(|| sweep(&scratch));
+    assert!(!line.exists(), "nobody is in line");
 }
 
 /// While it is young, its owner may be about to rename it.
@@ -110,4 +114,81 @@ fn a_living_shipped_peers_file_stays_as_long_as_it_is_young() {
         world.quietly(|| sweep(&scratch));
         assert_eq!(private.exists(), stays, "{age_s} s old");
     }
+}
+
+/// The number of no process.
+const NOBODY: u32 = 4_194_304;
+
+/// The private file of a process that is gone, or of process 1, which lives; still empty.
+fn empty(dir: &Dir, pid: u32, number: usize) -> PathBuf {
+    let private = dir.private(&format!("{pid}-{number:016x}"));
+    fs::write(&private, "").unwrap();
+    private
+}
+
+/// More would take longer than a call may be late.
+#[test]
+fn a_sweep_seldom_looks_at_many_names() {
+    let world = World::new();
+    for (at_ms, least, most) in [(1_024_031, 1, 64), (1_024_032, 900, 1024), (2_048_000, 1200, 1200)] {
+        let scratch = Scratch::new();
+        let left: Vec<PathBuf> = (0..1200).map(|number| empty(&scratch, NOBODY, number)).collect();
+        world.pass_until(std::time::Duration::from_millis(at_ms));
+        world.quietly(|| sweep(&scratch));
+        let gone = left.iter().filter(|path| !path.exists()).count();
+        assert!((least..=most).contains(&gone), "{gone} at {at_ms} ms");
+    }
+}
+
+/// They belong to idle handles, and are opened a few at a time.
+#[test]
+fn a_sweep_asks_once_whether_a_process_lives() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let (gone, living) = (
+        |number| empty(&scratch, NOBODY, number),
+        |number| empty(&scratch, 1, number),
+    );
+    let (gone, living): (Vec<PathBuf>, Vec<PathBuf>) = (0..5).map(|number| (gone(number), living(number))).unzip();
+    world.quietly(|| sweep(&scratch));
+    assert!(gone.iter().all(|path| !path.exists()) && living.iter().all(|path| path.exists()));
+    let count = |name| world.calls().iter().filter(|call| **call == name).count();
+    assert_eq!(
+        count("flock"),
+        5 + 3 + 1,
+        "and that of the stamp that is parked: {:?}",
+        world.calls()
+    );
+    assert_eq!(
+        count("kill"),
+        2 + 5 + 3,
+        "and again for each that is opened: {:?}",
+        world.calls()
+    );
+}
+
+#[test]
+fn without_a_flock_the_files_of_processes_that_are_gone_go() {
+    for (errno, is_none) in [(95, true), (5, false)] {
+        let (scratch, other, world) = (Scratch::new(), Scratch::new(), World::new());
+        let (living, gone) = (stamped(&scratch, &other), empty(&scratch, NOBODY, 1));
+        let fails = move |at| match at {
+            At::Before("flock") => Verdict::Fail(errno),
+            _ => Verdict::Proceed,
+        };
+        let swept = world.run(fails, || scratch.open().acquire().map(drop));
+        assert_eq!(swept.is_ok(), is_none);
+        assert_eq!(gone.exists(), !is_none);
+        assert_eq!(living.exists(), !is_none, "its stamp says that it has one");
+    }
+}
+
+/// Its `flock` may be on another machine.
+#[test]
+fn a_file_whose_flock_is_free_stays_where_that_says_nothing() {
+    let (scratch, other, world) = (Scratch::new(), Scratch::new(), World::new());
+    let private = stamped(&scratch, &other);
+    let lock = crate::places::open(&scratch, &scratch.options());
+    world.age(&private, std::time::Duration::from_secs(20));
+    world.quietly(|| lock.acquire().unwrap().release()).unwrap();
+    assert!(private.exists());
 }
