@@ -431,6 +431,8 @@ fn nothing_is_moved_over_a_lock_that_may_be_anothers() {
     assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
     assert_eq!(fs::read_to_string(scratch.lock()).unwrap(), LIVING);
     assert_eq!(scratch.private_file(), parked, "it stays parked");
+    drop(lock);
+    assert!(scratch.private_files().is_empty());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use jlock::seam::Verdict;
 use jlock::{Entry, ErrorKind, Lock, Options};
 use rustix::fs::FlockOperation;
 
-use crate::scene::{At, Dir, Scratch, World, after, at_real_time, open_file_at};
+use crate::scene::{At, Dir, Scratch, World, after, at_real_time, once, open_file_at};
 
 const ENOSYS: i32 = 38;
 const EOPNOTSUPP: i32 = 95;
@@ -49,19 +49,30 @@ fn a_name_that_shows_another_inode_has_no_hard_links() {
 
 #[test]
 fn a_flock_that_does_not_reach_is_not_relied_on() {
-    let (scratch, world) = (Scratch::new(), World::new());
-    let lock = open(&scratch, &scratch.options());
-    let dir = scratch.dir();
-    let reaches_nobody = after_the_link("flock", move || {
-        let ours = open_file_at(&dir.private_file());
-        rustix::fs::flock(ours, FlockOperation::Unlock).unwrap();
-    });
-    let held = world
-        .run(reaches_nobody, || lock.try_acquire())
-        .expect("it works without");
-    assert!(lock.inspect().unwrap().without_flock);
-    assert!(fs::read_to_string(scratch.lock()).unwrap().contains(" flock=none\n"));
-    held.release().unwrap();
+    for is_reply_lost in [false, true] {
+        let (scratch, world) = (Scratch::new(), World::new());
+        let lock = open(&scratch, &scratch.options());
+        let dir = scratch.dir();
+        let mut unlocks = after_the_link("flock", move || {
+            let ours = open_file_at(&dir.private_file());
+            rustix::fs::flock(ours, FlockOperation::Unlock).unwrap();
+        });
+        let dir = scratch.dir();
+        let mut loses_reply = once(At::Before("linkat"), 1, move || {
+            fs::hard_link(dir.private_file(), dir.lock()).unwrap();
+            Verdict::Fail(5)
+        });
+        let reaches_nobody = move |at| match unlocks(at) {
+            Verdict::Proceed if is_reply_lost => loses_reply(at),
+            verdict => verdict,
+        };
+        let held = world
+            .run(reaches_nobody, || lock.try_acquire())
+            .expect("it works without");
+        assert!(lock.inspect().unwrap().without_flock, "{is_reply_lost}");
+        assert!(fs::read_to_string(scratch.lock()).unwrap().contains(" flock=none\n"));
+        held.release().unwrap();
+    }
 }
 
 /// A file server may lock like this; then nobody could look at such a lock.
@@ -176,6 +187,23 @@ fn where_neither_is_exclusive_the_lock_is_made_in_its_place() {
         });
         assert!(scratch.private_files().is_empty(), "{:?}", scratch.private_files());
     }
+}
+
+/// There was one for the stamp that could not be linked.
+#[test]
+fn a_lock_that_is_made_in_its_place_says_whether_it_has_a_flock() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let (dir, mut lacks, mut lacks_flock) = (scratch.dir(), lacks_all(true), lacks_all(false));
+    let loses_flock = move |at| match dir.lock().exists() {
+        true => lacks_flock(at),
+        false => lacks(at),
+    };
+    let lock = scratch.open();
+    let held = world.run(loses_flock, || lock.try_acquire()).unwrap();
+    let stamp = fs::read_to_string(scratch.lock()).unwrap();
+    assert!(stamp.contains(" flock=none\n"), "{stamp}");
+    assert!(lock.inspect().unwrap().without_flock);
+    held.release().unwrap();
 }
 
 /// No stamp is parked that could say so.

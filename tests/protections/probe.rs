@@ -116,7 +116,8 @@ fn with_file(
 
 #[test]
 fn a_flock_that_keeps_nobody_out_is_none() {
-    let place = with_file(("flock", 1), "flock", |_, file| {
+    // Before the file is opened a second time.
+    let place = with_file(("flock", 1), "openat", |_, file| {
         rustix::fs::flock(open_file_at(&file), FlockOperation::Unlock).unwrap();
     });
     assert_eq!(missing(&place.unwrap()), ["flock"]);
