@@ -1,7 +1,7 @@
 //! A process that stops: its sign of life is late, or its hold is lost.
 
-use std::fs;
-use std::time::Duration;
+use std::fs::{self, File, FileTimes};
+use std::time::{Duration, SystemTime};
 
 use jlock::ErrorKind;
 use jlock::seam::Verdict;
@@ -42,6 +42,21 @@ fn a_stamp_that_was_renewed_long_ago_settles() {
     let stops = meanwhile(At::After("utimensat"), 1, move || clock.pass(31 * SECOND));
     world.run(stops, || lock.acquire().unwrap().release()).unwrap();
     assert_eq!(world.pauses.get(), 1);
+}
+
+/// It may say that others wait.
+#[test]
+fn a_stamp_that_is_renewed_keeps_its_access_time() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = world.parked(&scratch);
+    let then = SystemTime::UNIX_EPOCH + 1000 * SECOND;
+    let file = File::options().write(true).open(scratch.private_file()).unwrap();
+    file.set_times(FileTimes::new().set_accessed(then)).unwrap();
+    world.pass(10 * SECOND);
+    let held = world.quietly(|| lock.acquire()).unwrap();
+    assert!(world.age_of(&scratch.lock()) < SECOND);
+    assert_eq!(fs::metadata(scratch.lock()).unwrap().accessed().unwrap(), then);
+    world.quietly(|| held.release()).unwrap();
 }
 
 /// The same for a hold's sign of life.

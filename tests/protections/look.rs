@@ -7,7 +7,7 @@ use jlock::seam::Verdict;
 use jlock::{ErrorKind, State};
 use rustix::fs::{FlockOperation, inotify};
 
-use crate::scene::{At, LIVING, Scratch, World, after, inode, make_fifo, meanwhile};
+use crate::scene::{At, LIVING, Scratch, World, inode, make_fifo, meanwhile};
 
 /// Between a contender's open and its `flock`, the holder releases the lock and closes its handle, and somebody else
 /// takes it. The `flock` is then free on a file that is no longer the lock.
@@ -281,8 +281,8 @@ fn inspect_goes_without_a_flock_only_where_there_is_none() {
     assert_eq!(inspect(libc::ESTALE).unwrap().state, State::Free, "it has just gone");
 }
 
-/// How `try_acquire` ends beside a living holder if this call of its look fails once.
-fn try_where_a_look_fails(call: &'static str, errno: i32, network: bool) -> i32 {
+/// How `try_acquire` ends beside a living holder if this call of its look fails so often.
+fn try_where_a_look_fails(call: &'static str, errno: i32, mut times: u32, network: bool) -> i32 {
     let (scratch, world) = (Scratch::new(), World::new());
     let lock = match network {
         true => crate::places::open(&scratch, &scratch.options()),
@@ -290,7 +290,17 @@ fn try_where_a_look_fails(call: &'static str, errno: i32, network: bool) -> i32 
     };
     world.quietly(|| lock.acquire().unwrap().release()).unwrap();
     fs::write(scratch.lock(), LIVING).unwrap();
-    let fails = after("linkat", call, move || Verdict::Fail(errno));
+    let mut has_tried = false;
+    let fails = move |at| {
+        has_tried |= at == At::Before("linkat");
+        match has_tried && at == At::Before(call) && times > 0 {
+            true => {
+                times -= 1;
+                Verdict::Fail(errno)
+            }
+            false => Verdict::Proceed,
+        }
+    };
     -world.run(fails, || lock.try_acquire().map(drop)).unwrap_err().code()
 }
 
@@ -304,20 +314,24 @@ fn a_lock_that_cannot_be_opened_is_somebodys_or_an_error() {
         (libc::ENOMEM, true, false),
         (libc::ENOMEM, false, false),
     ] {
-        let code = try_where_a_look_fails("openat", errno, network);
+        let code = try_where_a_look_fails("openat", errno, 1, network);
         let expected = if is_somebodys { libc::EAGAIN } else { errno };
         assert_eq!(code, expected, "{errno} {network}");
     }
-    assert_eq!(try_where_a_look_fails("flock", libc::EACCES, false), libc::EACCES);
+    assert_eq!(try_where_a_look_fails("flock", libc::EACCES, 1, false), libc::EACCES);
 }
 
 /// A file server may say so of a lock that was released; another stands there by now.
 #[test]
 fn a_lock_that_the_server_no_longer_has_is_looked_at_again() {
     for call in ["statx", "openat", "flock"] {
-        assert_eq!(try_where_a_look_fails(call, libc::ESTALE, true), libc::EAGAIN, "{call}");
+        assert_eq!(
+            try_where_a_look_fails(call, libc::ESTALE, 3, true),
+            libc::EAGAIN,
+            "{call}"
+        );
     }
-    assert_eq!(try_where_a_look_fails("statx", libc::ENOMEM, true), libc::ENOMEM);
+    assert_eq!(try_where_a_look_fails("statx", libc::ENOMEM, 1, true), libc::ENOMEM);
 }
 
 /// It has the `flock`, too, but only for a moment, and shares it.

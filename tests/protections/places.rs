@@ -193,13 +193,18 @@ fn where_neither_is_exclusive_the_lock_is_made_in_its_place() {
 #[test]
 fn a_lock_that_is_made_in_its_place_says_whether_it_has_a_flock() {
     let (scratch, world) = (Scratch::new(), World::new());
-    let (dir, mut lacks, mut lacks_flock) = (scratch.dir(), lacks_all(true), lacks_all(false));
-    let loses_flock = move |at| match dir.lock().exists() {
-        true => lacks_flock(at),
-        false => lacks(at),
-    };
     let lock = scratch.open();
-    let held = world.run(loses_flock, || lock.try_acquire()).unwrap();
+    let loses_flock = |errno| {
+        let (dir, mut lacks) = (scratch.dir(), lacks_all(true));
+        move |at| match at == At::Before("flock") && dir.lock().exists() {
+            true => Verdict::Fail(errno),
+            false => lacks(at),
+        }
+    };
+    let failed = world.run(loses_flock(5), || lock.try_acquire().map(drop));
+    assert_eq!(failed.unwrap_err().code(), -5);
+    assert!(!scratch.lock().exists());
+    let held = world.run(loses_flock(EOPNOTSUPP), || lock.try_acquire()).unwrap();
     let stamp = fs::read_to_string(scratch.lock()).unwrap();
     assert!(stamp.contains(" flock=none\n"), "{stamp}");
     assert!(lock.inspect().unwrap().without_flock);

@@ -228,6 +228,8 @@ fn a_name_that_is_taken_is_no_lack_of_links_whatever_the_error() {
     assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
     assert_eq!(scratch.private_file(), parked);
     assert!(!lock.inspect().unwrap().without_link);
+    drop(lock);
+    assert!(scratch.private_files().is_empty());
 }
 
 /// A program has closed it, for example.
