@@ -82,6 +82,17 @@ mod tests {
     use crate::sys::Open;
     use crate::sys::tests::Scratch;
 
+    #[test]
+    fn a_stamp_that_the_kernel_vouches_for_is_not_withdrawn() {
+        let scratch = Scratch::new();
+        let stamp = OwnStamp::new().unwrap();
+        let file = sys::open(&scratch.dir, c"lock", Open::CreateNew).unwrap();
+        sys::write_at(&file, stamp.text.as_bytes(), 0).unwrap();
+        withdraw(&file, &file, &stamp);
+        let mut buf = [MaybeUninit::uninit(); LONGEST];
+        assert_eq!(sys::read_at(&file, &mut buf, 0).unwrap(), stamp.text.as_bytes());
+    }
+
     /// What does not fit would be cut off or overwritten.
     #[test]
     fn a_stamp_is_withdrawn_with_all_that_follows_it_or_left_alone() {

@@ -314,3 +314,18 @@ fn a_note_that_could_not_be_written_whole_is_taken_away() {
     assert!(!left.contains("append="), "{left}");
     world.quietly(|| held.release()).unwrap();
 }
+
+/// Otherwise each append would make the next hold park anew.
+#[test]
+fn a_note_that_was_taken_away_leaves_the_stamp_as_it_was() {
+    let (scratch, world) = (Scratch::with("before\n"), World::new());
+    let lock = world.parked(&scratch);
+    let parked = scratch.private_file();
+    let held = world.quietly(|| lock.acquire()).unwrap();
+    world.quietly(|| append(&lock, &"long".repeat(2000))).unwrap();
+    let calls = world.calls();
+    assert!(calls.contains(&"ftruncate"), "it had a note: {calls:?}");
+    assert!(!calls.contains(&"utimensat"), "no sign of life is needed: {calls:?}");
+    world.quietly(|| held.release()).unwrap();
+    assert_eq!(scratch.private_file(), parked);
+}

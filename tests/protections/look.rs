@@ -7,7 +7,7 @@ use jlock::seam::Verdict;
 use jlock::{ErrorKind, State};
 use rustix::fs::{FlockOperation, inotify};
 
-use crate::scene::{At, LIVING, Scratch, World, inode, make_fifo, meanwhile};
+use crate::scene::{At, LIVING, SETTLE, Scratch, World, inode, make_fifo, meanwhile};
 
 /// Between a contender's open and its `flock`, the holder releases the lock and closes its handle, and somebody else
 /// takes it. The `flock` is then free on a file that is no longer the lock.
@@ -259,6 +259,22 @@ fn a_hold_is_counted_from_its_beginning() {
     world.set_back(seconds(20));
     expect(0, 0, " dated 15.0 s in the future");
     world.set_back(seconds(0));
+    world.quietly(|| held.release()).unwrap();
+}
+
+/// It settles first.
+#[test]
+fn a_hold_that_was_claimed_is_counted_from_its_claim() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    fs::write(scratch.lock(), scratch.dead_stamp()).unwrap();
+    let lock = scratch.open();
+    let held = world.quietly(|| lock.acquire()).unwrap();
+    world.pass(Duration::from_secs(10));
+    world.quietly(|| held.refresh()).unwrap();
+    world.pass(Duration::from_secs(5));
+    let holder = world.quietly(|| lock.inspect()).unwrap();
+    assert_eq!(holder.held, Some(SETTLE + Duration::from_secs(15)));
+    assert_eq!(holder.age, Duration::from_secs(5));
     world.quietly(|| held.release()).unwrap();
 }
 
