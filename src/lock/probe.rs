@@ -349,14 +349,6 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_of_this_machine_promises_all_but_other_machines() {
-        let place = concluded("ext4", "rw,relatime", Place::default());
-        assert!(place.processes_of_machine && place.takeover && place.durable && place.order);
-        assert!(!place.other_machines);
-        assert_eq!(place.reason, "The locks of ext4 end at this machine.");
-    }
-
-    #[test]
     fn an_overlay_and_its_layers_do_not_share_their_locks() {
         let place = concluded("overlay", "rw", Place::default());
         assert!(place.processes_of_mount && place.takeover && !place.processes_of_machine);
@@ -399,15 +391,5 @@ mod tests {
     fn an_unknown_file_system_promises_its_own_mount_alone() {
         let place = concluded("fuse.bindfs", "rw", Place::default());
         assert!(place.processes_of_mount && !place.processes_of_machine && !place.takeover && !place.order);
-    }
-
-    #[test]
-    fn without_any_exclusive_call_nothing_excludes() {
-        let tried = Place {
-            without_link: true,
-            without_noreplace: true,
-            ..Place::default()
-        };
-        assert!(!concluded("vfat", "rw", tried).processes_of_mount);
     }
 }
