@@ -252,6 +252,7 @@ mod tests {
             assert_eq!(life.failure(), None);
         }
         assert!(!in_time.is_overdue());
+        assert!(in_time.sign().at_ms() > sys::realtime_ms() - 20_000, "it is a new one");
         assert!(too_late.is_overdue());
         too_late.touch().unwrap();
         assert!(!too_late.is_overdue(), "whoever touches it settles");

@@ -8,7 +8,7 @@ use jlock::seam::Verdict;
 use rustix::fs::FlockOperation;
 
 use crate::places;
-use crate::scene::{At, HEADER, LIVING, SETTLE, Scratch, World, inode, meanwhile, once};
+use crate::scene::{At, HEADER, LIVING, SETTLE, Scratch, World, after, inode, meanwhile, once};
 
 const ENOENT: i32 = 2;
 const EIO: i32 = 5;
@@ -64,20 +64,13 @@ fn a_claim_that_cannot_be_written_leaves_the_lock_as_it_was() {
 #[test]
 fn a_dead_holders_lock_that_cannot_be_opened_is_an_error_and_stays() {
     let (scratch, world) = (Scratch::new(), World::new());
-    let stamp = scratch.dead_stamp();
     let lock = world.parked(&scratch);
-    fs::write(scratch.lock(), &stamp).unwrap();
-    let mut has_looked = false;
-    let fails = move |at| {
-        has_looked |= at == At::Before("flock");
-        match has_looked && at == At::Before("openat") {
-            true => Verdict::Fail(EIO),
-            false => Verdict::Proceed,
-        }
-    };
+    foreign(&scratch, &world);
+    let claimed = inode(&scratch.lock());
+    let fails = after("flock", "openat", || Verdict::Fail(EIO));
     let tried = world.run(fails, || lock.try_acquire().map(drop));
     assert_eq!(tried.unwrap_err().code(), -EIO);
-    assert_eq!(fs::read_to_string(scratch.lock()).unwrap(), stamp);
+    assert_eq!(inode(&scratch.lock()), claimed);
 }
 
 /// Others could not remove it.

@@ -246,6 +246,7 @@ fn a_hold_is_counted_from_its_beginning() {
     let seconds = Duration::from_secs;
     let expect = |since: u64, sign: u64, told: &str| {
         let (holder, refused) = world.quietly(|| (lock.inspect().unwrap(), other.try_acquire().map(drop).unwrap_err()));
+        assert_eq!(holder.state, State::Mine);
         assert_eq!((holder.held, holder.age), (Some(seconds(since)), seconds(sign)));
         assert!(refused.message().ends_with(told), "{refused}");
     };

@@ -157,6 +157,7 @@ fn a_foreign_lock_is_renamed_over_where_nothing_can_be_exchanged() {
         match world.run(refused, || lock.try_acquire()) {
             Ok(held) => {
                 assert!(world.calls().contains(&"renameat"), "{:?}", world.calls());
+                assert_eq!(world.pauses.get(), 1, "it settles once");
                 world.quietly(|| held.release()).unwrap();
             }
             Err(error) => assert_eq!((errno, error.code()), (libc::EIO, -errno), "{error}"),
