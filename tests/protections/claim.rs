@@ -126,23 +126,50 @@ fn a_note_of_a_finished_append_is_not_acted_upon() {
     assert_eq!(scratch.content(), journal);
 }
 
-/// The claimant is stopped after its claim has settled, and is robbed. When it acquires, the thief's successor has
-/// appended.
+/// The claimant is stopped after its claim has settled, and so it settles again.
+#[test]
+fn what_a_dead_holder_noted_is_taken_back_by_a_claim_that_settles_twice() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = world.parked(&scratch);
+    let whole = torn(&scratch);
+    let held = world.run(settles_twice(&world, || {}), || lock.acquire()).unwrap();
+    assert_eq!(world.pauses.get(), 2);
+    assert_eq!(scratch.content(), whole);
+    assert!(held.recovered().unwrap());
+    let stamp = fs::read_to_string(scratch.lock()).unwrap();
+    assert!(!stamp.contains("append="), "{stamp}");
+    held.release().unwrap();
+}
+
+/// And there it is robbed. When it acquires, the thief's successor has appended.
 #[test]
 fn a_note_of_a_claim_that_was_lost_is_forgotten() {
     let (scratch, world) = (Scratch::new(), World::new());
     let lock = world.parked(&scratch);
     torn(&scratch);
-    let (dir, clock) = (scratch.dir(), world.clone());
+    let dir = scratch.dir();
+    let robbed = settles_twice(&world, move || {
+        dir.steal();
+        fs::write(dir.journal(), format!("{HEADER}a/whole/path\nanother\n")).unwrap();
+        fs::remove_file(dir.lock()).unwrap();
+    });
+    let held = world.run(robbed, || lock.acquire()).unwrap();
+    assert_eq!(world.pauses.get(), 2);
+    assert_eq!(scratch.content(), format!("{HEADER}a/whole/path\nanother\n"));
+    assert!(!held.recovered().unwrap(), "this lock's holder did not die");
+    held.release().unwrap();
+}
+
+/// A stop after the first settle, and what happens during the second.
+fn settles_twice(world: &World, mut happens: impl FnMut() + 'static) -> impl FnMut(At) -> Verdict + 'static {
+    let clock = world.clone();
     let (mut pauses, mut looks) = (0, 0);
-    let robbed = move |at| {
+    move |at| {
         match at {
             At::Pause => {
                 (pauses, looks) = (pauses + 1, 0);
                 if pauses == 2 {
-                    dir.steal();
-                    fs::write(dir.journal(), format!("{HEADER}a/whole/path\nanother\n")).unwrap();
-                    fs::remove_file(dir.lock()).unwrap();
+                    happens();
                 }
             }
             // It looks at its lock, and then for the dead holder's private file.
@@ -155,12 +182,7 @@ fn a_note_of_a_claim_that_was_lost_is_forgotten() {
             _ => {}
         }
         Verdict::Proceed
-    };
-    let held = world.run(robbed, || lock.acquire()).unwrap();
-    assert_eq!(world.pauses.get(), 2);
-    assert_eq!(scratch.content(), format!("{HEADER}a/whole/path\nanother\n"));
-    assert!(!held.recovered().unwrap(), "this lock's holder did not die");
-    held.release().unwrap();
+    }
 }
 
 // ------------------------------------------------------------------------------------------------- by exchange
