@@ -480,6 +480,23 @@ fn where_an_open_file_cannot_be_replaced_a_claim_makes_room_and_starts_over() {
     assert!(!scratch.lock().exists());
 }
 
+#[test]
+fn a_claim_that_can_be_neither_moved_nor_released_is_an_error() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let lock = places::open(&scratch, &scratch.options());
+    cut_short(&scratch, &world);
+    let (mut refused, mut stays) = (
+        moving(|| Verdict::Fail(EACCES)),
+        after("renameat", "unlinkat", || Verdict::Fail(EIO)),
+    );
+    let fails = move |at| match (refused(at), stays(at)) {
+        (Verdict::Proceed, verdict) => verdict,
+        (verdict, _) => verdict,
+    };
+    let tried = world.run(fails, || lock.acquire_for(None).map(drop));
+    assert_eq!(tried.unwrap_err().code(), -EIO);
+}
+
 /// On SMB, a file that was unlinked still stands at its name until nobody has it open any more, and whoever looks at it has.
 #[test]
 fn a_lock_that_is_on_its_way_out_is_waited_for() {
