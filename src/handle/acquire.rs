@@ -280,10 +280,8 @@ impl Lock {
 /// A step of an acquire. Once it holds the lock, it acts on what the dead holder left behind its stamp.
 fn step(participant: &mut Participant, acquire: &mut Acquire, bell: &Bell) -> Result<Step> {
     let step = acquire.step(participant, bell)?;
-    if let Step::Wait(_) = step {
-        return Ok(step); // a claim that settles once more keeps what it inherited
-    }
-    if let Some(inherited) = participant.inherited.take() {
+    let is_held = matches!(step, Step::Held); // a claim that settles once more keeps what it inherited
+    if let Some(inherited) = participant.inherited.take_if(|_| is_held) {
         note::act_upon(&participant.dir, &inherited.postscript, inherited.user);
         let _ = participant.clear_postscript(); // if it stays, it is overwritten, or acted on once more
     }
