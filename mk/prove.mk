@@ -2,7 +2,7 @@
 
 .PHONY: fuzz
 fuzz: ## every fuzz target, a minute in total, with the same inputs each time
-	@fuzz/run.sh same 80000
+	@fuzz/run.sh same 50000
 
 .PHONY: sanitize
 sanitize: ## the C tests, examples and threads under AddressSanitizer, ThreadSanitizer and valgrind

@@ -135,7 +135,7 @@ impl Tally {
 #[test]
 fn both_readers_find_the_same_in_any_journal() {
     let (mut both, mut random) = (Both::new("read"), random());
-    let count = if proving() { 50_000 } else { 12_000 };
+    let count = if proving() { 50_000 } else { 6_000 };
     let mut tally = Tally::default();
     for number in 0..count {
         let content = generate::journal(&mut random);
@@ -171,7 +171,7 @@ fn both_readers_find_the_same_in_any_journal() {
 #[test]
 fn what_either_writes_the_other_reads() {
     let (mut both, mut random) = (Both::new("write"), random());
-    let (histories, mut writes) = (if proving() { 5_000 } else { 400 }, 0);
+    let (histories, mut writes) = (if proving() { 5_000 } else { 200 }, 0);
     for number in 0..histories {
         let mut history = History::new(&mut both);
         for _ in 0..=random.below(8) {
