@@ -42,8 +42,8 @@ deps: ## installs what is missing (Debian, Ubuntu), with locked versions
 
 # ---------------------------------------------------------------------------------------------------------- tests
 
-TEST := deps lint library test-abi -- test-rust \
-    -- test-python test-go test-node test-demo test-locks test-packages bench-smoke -- fuzz sanitize test-dist test-deb
+TEST := deps lint library test-abi test-rust -- test-python test-go test-node test-demo test-locks test-packages bench-smoke \
+    -- fuzz sanitize test-dist test-deb
 
 .PHONY: test
 test: ## all tests, every language; at the end it says how long each part took
