@@ -77,9 +77,15 @@ impl Bell {
 }
 
 #[cfg(test)]
+impl Bell {
+    pub(crate) fn is_rung(&self) -> bool {
+        sys::poll(&[self.fd().ok()], std::time::Duration::ZERO) == Ok(true)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use super::*;
     use crate::lock::acquire::{Acquire, Patience, Step};
@@ -99,21 +105,17 @@ mod tests {
         assert!(bell.is_cancelled(waiting));
     }
 
-    fn is_rung(bell: &Bell) -> bool {
-        sys::poll(&[bell.fd().ok()], Duration::ZERO) == Ok(true)
-    }
-
     #[test]
     fn a_cancel_rings_for_whoever_waits_until_it_is_heard() {
         let bell = Bell::default();
         let waiting = bell.begin();
         assert!(bell.cancel());
-        assert!(is_rung(&bell));
+        assert!(bell.is_rung());
         bell.clear();
-        assert!(!is_rung(&bell));
+        assert!(!bell.is_rung());
         bell.end(waiting);
         assert!(!bell.cancel());
-        assert!(!is_rung(&bell), "nobody waits");
+        assert!(!bell.is_rung(), "nobody waits");
     }
 
     /// Whether it succeeded or not.

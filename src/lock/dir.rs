@@ -242,6 +242,7 @@ pub(crate) fn end_with(file: &Fd, bytes: &[u8], at: u64) -> sys::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::tests::Scratch;
 
     #[test]
     fn a_journal_is_not_named_like_the_files_of_another_journals_lock() {
@@ -283,14 +284,13 @@ mod tests {
 
     #[test]
     fn only_a_name_that_is_missing_is_explained_and_only_by_a_directory_that_was_removed() {
-        let path = std::env::temp_dir().join(format!("jlock-explain-{}", std::process::id()));
-        std::fs::create_dir(&path).unwrap();
-        let name = CString::new(path.clone().into_os_string().into_encoded_bytes()).unwrap();
-        let dir = Dir::new(sys::open_dir(&name).unwrap(), c"j").unwrap();
+        let scratch = Scratch::new();
+        sys::mkdir_at(&scratch.dir, c"d", 0o700).unwrap();
+        let dir = Dir::new(sys::open_subdir(&scratch.dir, c"d").unwrap(), c"j").unwrap();
         let explained = |errno| dir.explain(Error::os(errno, "look")).code();
         let codes = || [Errno::NOENT, Errno::IO].map(explained);
         assert_eq!(codes(), [-sys::errno::ENOENT, -crate::error::EIO]);
-        std::fs::remove_dir(&path).unwrap();
+        sys::rmdir_at(&scratch.dir, c"d").unwrap();
         assert_eq!(codes(), [-sys::errno::ESTALE, -crate::error::EIO]);
     }
 

@@ -6,7 +6,8 @@ use std::process::Command;
 
 use jlock::{Entry, Lock};
 
-/// What a child does in its directory: `append`, `append much`, `stamp`, `header`, `read`, or a `checkpoint` of what it has just read.
+/// What a child does in its directory: `append`, `append much`, `stamp`, `header`, `read`, or a `checkpoint` of what it has
+/// just read.
 pub fn child(dir: &Path, what: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "child::does_as_it_is_told", "--ignored", "--nocapture"]);

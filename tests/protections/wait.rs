@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::fd::BorrowedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::scene::{At, LIVING, SETTLE, Scratch, World, at_real_time, meanwhile, once};
 
+const EMFILE: i32 = 24;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Whoever was faster may be dead as well by then.
@@ -39,22 +40,33 @@ fn a_timeout_is_overrun_by_one_settle_alone() {
     assert_eq!(waited, SETTLE);
 }
 
-/// The dead holder's lock is still there, and whoever has that directory now may claim it.
-#[test]
-fn what_settles_in_a_directory_that_was_moved_away_is_given_up() {
-    let (scratch, world) = (Scratch::new(), World::new());
+/// A directory with a dead holder's lock, and where it may be moved to.
+fn place_of_the_dead(scratch: &Scratch) -> (PathBuf, PathBuf) {
     let stamp = scratch.dead_stamp();
     let (place, away) = (scratch.0.join("d"), scratch.0.join("away"));
     fs::create_dir(&place).unwrap();
     fs::write(place.join("changes.journal.lock"), stamp).unwrap();
+    (place, away)
+}
+
+/// Moves a directory away, and makes another with a lock whose holder lives.
+fn move_away(place: &Path, to: &Path) {
+    fs::rename(place, to).unwrap();
+    fs::create_dir(place).unwrap();
+    fs::write(place.join("changes.journal.lock"), LIVING).unwrap();
+}
+
+/// The dead holder's lock is still there, and whoever has that directory now may claim it.
+#[test]
+fn what_settles_in_a_directory_that_was_moved_away_is_given_up() {
+    let (scratch, world) = (Scratch::new(), World::new());
+    let (place, away) = place_of_the_dead(&scratch);
     let lock = world
         .quietly(|| scratch.options().settle(2 * SETTLE).open(&place))
         .unwrap();
     let (clock, to) = (world.clone(), away.clone());
     let moved = meanwhile(At::Pause, 1, move || {
-        fs::rename(&place, &to).unwrap();
-        fs::create_dir(&place).unwrap();
-        fs::write(place.join("changes.journal.lock"), LIVING).unwrap();
+        move_away(&place, &to);
         clock.pass(Duration::from_secs(2)); // longer than a path is trusted
     });
     let timeout = Duration::from_secs(10);
@@ -186,7 +198,6 @@ fn a_waiter_that_leaves_just_before_it_is_watched_is_not_waited_for() {
 /// A user may have only so many queues. The next wait may find one.
 #[test]
 fn a_wait_without_a_queue_looks_again_and_again_and_the_next_wait_asks_for_one() {
-    const EMFILE: i32 = 24;
     let (scratch, world) = (Scratch::new(), World::new());
     let [holder, waiter] = [11, 12].map(|process| world.open_in(process, &scratch));
     let held = world.quietly(|| holder.acquire()).unwrap();
@@ -239,7 +250,6 @@ fn only_changes_in_a_row_make_a_waiter_pause() {
 /// The cancel comes after the step and before the wait, for which no descriptor is left.
 #[test]
 fn a_cancel_just_before_a_wait_that_no_bell_can_end_is_noticed() {
-    const EMFILE: i32 = 24;
     let (scratch, world) = (Scratch::new(), World::new());
     let holder = world.parked(&scratch);
     let held = world.quietly(|| holder.acquire()).unwrap();
@@ -256,21 +266,11 @@ fn a_cancel_just_before_a_wait_that_no_bell_can_end_is_noticed() {
     world.quietly(|| held.release()).unwrap();
 }
 
-/// Moves a directory away, and makes another with a lock whose holder lives.
-fn move_away(place: &Path, to: &Path) {
-    fs::rename(place, to).unwrap();
-    fs::create_dir(place).unwrap();
-    fs::write(place.join("changes.journal.lock"), LIVING).unwrap();
-}
-
 /// In the middle of the settle.
 #[test]
 fn what_was_claimed_in_a_directory_that_was_moved_away_is_free_at_once() {
     let (scratch, world) = (Scratch::new(), World::new());
-    let stamp = scratch.dead_stamp();
-    let (place, away) = (scratch.0.join("d"), scratch.0.join("away"));
-    fs::create_dir(&place).unwrap();
-    fs::write(place.join("changes.journal.lock"), stamp).unwrap();
+    let (place, away) = place_of_the_dead(&scratch);
     let lock = world.quietly(|| scratch.options().open(&place)).unwrap();
     world.pass(Duration::from_millis(950)); // the path is trusted for a second
     world.quietly(|| {
