@@ -42,8 +42,9 @@ deps: ## installs what is missing (Debian, Ubuntu), with locked versions
 
 # ---------------------------------------------------------------------------------------------------------- tests
 
-TEST := deps lint library test-abi test-rust -- test-python test-go test-node test-demo test-locks test-packages bench-smoke \
-    -- fuzz sanitize test-dist test-deb
+# The lanes are made side by side: the suites in Rust wait for other processes half of the time.
+TEST := deps lint library test-abi -- test-rust -- fuzz sanitize test-dist test-deb \
+    -- test-python test-go test-node test-demo test-locks test-packages bench-smoke
 
 .PHONY: test
 test: ## all tests, every language; at the end it says how long each part took
