@@ -186,7 +186,7 @@ def run(patterns: list[str], every: int, targets: list[str]) -> int:
         for mutant in some:
             versions.add(mutant.version)
         versions.build()
-        programs = {target: many.program(target) for target in targets}
+        programs = {target: many.program(target, versions.stamp) for target in targets}
         tests = tests or base(programs, code + tests_digest + repr(files))
         with OUTCOMES.open("a") as out:
             record = Record(out, {"code": code, "tests": tests_digest})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import subprocess
@@ -41,6 +42,7 @@ pub mod mutant {
     }
     #[cold]
     fn choose(function: usize) -> u32 {
+        std::hint::black_box("STAMP");
         let text = unsafe { libc::getenv(c"JLOCK_MUTANT".as_ptr()) };
         let number = if text.is_null() { 0 } else { unsafe { libc::atoi(text) } };
         CHOSEN.store(number as u32, Ordering::Relaxed);
@@ -101,6 +103,8 @@ class Many:
         self.versions: dict[tuple[str, int], list[Version]] = {}
         # Those that the compiler rejects.
         self.refused: set[int] = set()
+        # What stands in a program that was built from these versions.
+        self.stamp = ""
 
     def add(self, version: Version) -> None:
         self.versions.setdefault((version.file, version.index), []).append(version)
@@ -125,7 +129,9 @@ class Many:
                 end = function.end
             tree.put(tree.TREE / file, (out + source[end:]).encode())
             where[file] = marks
-        chooser = CHOOSER.replace("FUNCTIONS", str(max(self.count, 1)))
+        digest = hashlib.sha256(repr(sorted((file, (tree.TREE / file).read_text()) for file in where)).encode())
+        self.stamp = f"JLOCK_MUTANTS={digest.hexdigest()}"
+        chooser = CHOOSER.replace("FUNCTIONS", str(max(self.count, 1))).replace("STAMP", self.stamp)
         tree.put(tree.TREE / "src/lib.rs", (tree.original("src/lib.rs").decode() + chooser).encode())
         return where
 
@@ -160,8 +166,9 @@ def refusals(output: str, where: dict[str, list[tuple[int, int]]]) -> Iterator[i
                     yield marks[at][1]
 
 
-def program(target: str) -> str:
-    """Builds the test program of this target, and returns its path."""
+def program(target: str, stamp: str) -> str:
+    """Builds the test program of this target, and returns its path. It must have the stamp: cargo takes what was copied
+    here from elsewhere for up to date, and then no change would be noticed by any test."""
     which = ["--lib"] if target == "lib" else ["--test", target]
     built = tree.run(["cargo", "test", "--features", "seam", *which, "--no-run", "--message-format=json"], 3600)
     if not built.passed:
@@ -170,7 +177,12 @@ def program(target: str) -> str:
         if line.startswith("{"):
             message = json.loads(line)
             if message.get("executable") and message.get("profile", {}).get("test"):
-                return str(message["executable"])
+                found = Path(message["executable"])
+                # The tests outside src/, some of which are in C, use the library.
+                checked = found if target == "lib" else found.with_name("libjlock.so")
+                if stamp.encode() not in checked.read_bytes():
+                    raise SystemExit(f"{target}: {checked} was not built from these versions; remove {tree.OUT}")
+                return str(found)
     raise SystemExit(f"{target}: no program")
 
 

@@ -128,8 +128,8 @@ def add(versions: many.Many, number: int, files: dict[str, str]) -> bool:
 
 
 @functools.lru_cache(maxsize=None)
-def program(target: str) -> str:
-    return many.program(target)
+def program(target: str, stamp: str) -> str:
+    return many.program(target, stamp)
 
 
 def words(command: str) -> tuple[str, list[str]]:
@@ -140,10 +140,10 @@ def words(command: str) -> tuple[str, list[str]]:
     return ("lib", rest[1:]) if rest[0] == "--lib" else (rest[1], rest[2:])
 
 
-def see_one(command: str, number: int) -> str:
+def see_one(command: str, number: int, stamp: str) -> str:
     """What the test does in the version with this number."""
     target, names = words(command)
-    code, _, output = many.run_tests(program(target), names, PATIENCE, {many.CHOSEN: str(number)})
+    code, _, output = many.run_tests(program(target, stamp), names, PATIENCE, {many.CHOSEN: str(number)})
     return verdict(tree.Ran(code, output, 0.0))
 
 
@@ -209,9 +209,9 @@ def run_all_in_one(chosen: list[Patch]) -> tuple[dict[str, Seen], list[Patch], l
     versions.build()
     commands = sorted({command for patch in chosen for command in patch.red if patch.name in numbers})
     for target in dict.fromkeys(words(command)[0] for command in commands):
-        program(target)
+        program(target, versions.stamp)
     with ThreadPoolExecutor(JOBS) as pool:
-        greens = list(pool.map(lambda command: see_one(command, 0), commands))
+        greens = list(pool.map(lambda command: see_one(command, 0, versions.stamp), commands))
         failing = [f"{command}: {green}" for command, green in zip(commands, greens) if green != "green"]
         for command in failing:
             tree.say(f"on the code as it is, {command}")
@@ -220,7 +220,7 @@ def run_all_in_one(chosen: list[Patch]) -> tuple[dict[str, Seen], list[Patch], l
             number = numbers[patch.name]
             if number in versions.refused:
                 return [(command, "does not compile") for command in patch.red]
-            found = [(command, see_one(command, number)) for command in patch.red]
+            found = [(command, see_one(command, number, versions.stamp)) for command in patch.red]
             tell(patch, found)
             return found
 
