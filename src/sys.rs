@@ -136,8 +136,8 @@ pub(crate) mod tests {
         }
     }
 
-    /// Runs `run` in a forked child, which has none of the other threads. Whether it came to its end. What it has is not dropped
-    /// here.
+    /// Runs `run` in a forked child, which has none of the other threads. Whether it came to its end, and did not panic. What it
+    /// has is not dropped here.
     pub(crate) fn ends_in_a_child(run: impl FnOnce()) -> bool {
         const PATIENCE: u32 = 10; // seconds, after which a child that waits is ended
         // SAFETY: the child does what a test has it do, and returns to no other test.
@@ -145,8 +145,9 @@ pub(crate) mod tests {
             match libc::fork() {
                 0 => {
                     libc::alarm(PATIENCE);
-                    run();
-                    libc::_exit(0)
+                    // A panic that unwound further would end the child's only thread, and the child with 0.
+                    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+                    libc::_exit(i32::from(ended.is_err()))
                 }
                 child => {
                     std::mem::forget(run);
@@ -156,6 +157,12 @@ pub(crate) mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_child_that_panics_does_not_come_to_its_end() {
+        assert!(ends_in_a_child(|| {}));
+        assert!(!ends_in_a_child(|| panic!("as an assertion that fails")));
     }
 
     #[test]

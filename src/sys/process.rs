@@ -247,6 +247,17 @@ mod tests {
         assert_eq!(stat_of(me).map(|stat| stat.start), Some(Identity::current().start));
     }
 
+    /// What its parent knew of itself has been copied into it.
+    #[test]
+    fn a_forked_child_says_who_it_is_itself() {
+        let parent = Identity::current();
+        assert!(crate::sys::tests::ends_in_a_child(|| {
+            let child = Identity::current();
+            assert_eq!(child.pid, std::process::id() as i32);
+            assert!(child.pid != parent.pid && child.boot == parent.boot);
+        }));
+    }
+
     #[test]
     fn a_number_that_no_process_has_is_nobodys() {
         for number in [0, -1, i32::MIN, 4 * 1024 * 1024 + 1, i32::MAX] {
