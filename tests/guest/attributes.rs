@@ -11,7 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 use jlock::State;
 
 use crate::child::{child, run, run_under};
-use crate::scene::{Scene, append, entries, is_root, journal_of, lock_of, open, options, stamp, until, without_flock};
+use crate::scene::{Scene, append, entries, journal_of, lock_of, open, options, stamp, until, without_flock};
+use crate::tried::{is_root, not_tried};
 
 pub const PARTS: &[crate::scene::Part] = &[
     ("sticky", sticky),
@@ -114,7 +115,7 @@ fn a_journal_that_may_only_be_appended_to_gets_whole_stamps_or_none() {
     stamp(&lock, "a").unwrap();
     let before = fs::read(&journal).unwrap();
     if !set_append_only(&journal, true) {
-        println!("NOT TRIED: {}: no append-only attribute", journal.display());
+        not_tried("this file system has no append-only attribute");
         return;
     }
     let stamped = stamp(&lock, "b");

@@ -4,6 +4,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 
+use crate::tried::not_tried;
+
 /// What a child does in its directory.
 type Part = fn(&Path);
 
@@ -28,7 +30,7 @@ pub fn run_under(before: &[&str], part: &str, dir: &Path) {
     let available = Command::new(program).args(arguments).arg("true").output().unwrap();
     match available.status.success() {
         true => run(&mut under(before, part, dir)),
-        false => println!("NOT TRIED: {}", String::from_utf8_lossy(&available.stderr)),
+        false => not_tried(String::from_utf8_lossy(&available.stderr).trim_end()),
     }
 }
 

@@ -406,7 +406,7 @@ fn a_handle_on_a_descriptor_stays_with_it_and_is_told_when_it_is_removed() {
 
 #[test]
 fn a_program_that_changes_its_root_stays_with_the_directory_that_it_opened() {
-    if crate::scene::is_root() {
+    if crate::tried::is_root() {
         let scene = Scene::new();
         run(&mut child("another root", &scene.0));
     }

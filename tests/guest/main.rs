@@ -11,4 +11,5 @@ mod process;
 mod refused;
 mod scene;
 mod steps;
+mod tried;
 mod unloaded;

@@ -100,13 +100,5 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-pub fn is_root() -> bool {
-    let is_root = rustix::process::geteuid().is_root();
-    if !is_root {
-        println!("NOT TRIED: it needs root");
-    }
-    is_root
-}
-
 /// A part of a test that runs in a separate process: its name, and a function that is given a directory.
 pub type Part = (&'static str, fn(&std::path::Path));

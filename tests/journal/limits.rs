@@ -10,6 +10,7 @@ use jlock::Entry;
 
 use crate::child::{child, run};
 use crate::scratch::{HEADER, Scratch, append_raw};
+use crate::tried::not_tried;
 
 /// The command with such a limit from its start.
 fn limited(mut command: Command, resource: u32, limit: u64) -> Command {
@@ -116,7 +117,7 @@ impl Drop for Group {
 #[test]
 fn a_journal_beyond_the_memory_is_rewritten_and_not_read() {
     let Some(group) = Group::new(48 << 20) else {
-        return println!("not tried: it needs root, and control groups for memory");
+        return not_tried("it needs root, and control groups for memory");
     };
     let scratch = Scratch::with("a\n");
     let lines = "a/path/of/some/length/that/is/as/good/as/any.rs\n".repeat(20_000);

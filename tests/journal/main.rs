@@ -8,3 +8,5 @@ mod ownership;
 mod reading;
 mod scratch;
 mod script;
+#[path = "../guest/tried.rs"]
+mod tried;

@@ -9,20 +9,12 @@ use rustix::fs::{XattrFlags, fgetxattr, fsetxattr, ioctl_getflags, ioctl_setflag
 
 use crate::child::{child, run};
 use crate::scratch::{HEADER, Scratch};
+use crate::tried::{is_root, not_tried};
 
 const USER: u32 = 4711;
 const OTHER: u32 = 4712;
 const GROUP: u32 = 4713;
 const ACL: &str = "system.posix_acl_access";
-
-/// Whether root runs this test.
-fn is_root() -> bool {
-    let is_root = rustix::process::geteuid().is_root();
-    if !is_root {
-        println!("not tried: it needs root");
-    }
-    is_root
-}
 
 fn owner(scratch: &Scratch) -> (u32, u32, u32) {
     let meta = fs::metadata(scratch.journal()).unwrap();
@@ -92,7 +84,7 @@ fn an_access_control_list_and_the_users_attributes_stay() {
     let scratch = Scratch::with("a\n");
     let file = File::open(scratch.journal()).unwrap();
     if fsetxattr(&file, ACL, &list(), XattrFlags::empty()).is_err() {
-        return println!("not tried: this file system has no access control lists");
+        return not_tried("this file system has no access control lists");
     }
     fsetxattr(&file, "user.note", b"mine", XattrFlags::empty()).unwrap();
     scratch.open().journal().write_header(1).unwrap();
@@ -108,7 +100,7 @@ fn a_list_that_the_directory_would_give_is_not_taken_over() {
     fs::set_permissions(scratch.journal(), Permissions::from_mode(0o600)).unwrap();
     let dir = File::open(&scratch.0).unwrap();
     if fsetxattr(&dir, "system.posix_acl_default", &list(), XattrFlags::empty()).is_err() {
-        return println!("not tried: this file system has no access control lists");
+        return not_tried("this file system has no access control lists");
     }
     scratch.open().journal().write_header(1).unwrap();
     let new = File::open(scratch.journal()).unwrap();
@@ -146,7 +138,7 @@ fn a_journal_that_may_only_be_appended_to_gets_no_entries_without_their_stamp() 
     let flags = ioctl_getflags(&file).ok();
     let only_append = flags.map(|flags| ioctl_setflags(&file, flags | rustix::fs::IFlags::APPEND));
     let (Some(flags), Some(Ok(()))) = (flags, only_append) else {
-        return println!("not tried: it needs root, and a file system with attributes");
+        return not_tried("it needs root, and a file system with attributes");
     };
     let lock = scratch.open();
     let appended = lock.journal().append([Entry::changed("b")]);

@@ -9,6 +9,7 @@ use rustix::fs::FlockOperation;
 
 use crate::places;
 use crate::scene::{At, HEADER, LIVING, SETTLE, Scratch, World, after, inode, meanwhile, once};
+use crate::tried::is_root;
 
 const ENOENT: i32 = 2;
 const EIO: i32 = 5;
@@ -77,7 +78,7 @@ fn a_dead_holders_lock_that_cannot_be_opened_is_an_error_and_stays() {
 #[test]
 fn root_takes_over_anybodys_lock_in_anybodys_sticky_directory() {
     use std::os::unix::fs::{PermissionsExt, chown};
-    if !rustix::process::geteuid().is_root() {
+    if !is_root() {
         return;
     }
     let (scratch, world) = (Scratch::new(), World::new());

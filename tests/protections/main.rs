@@ -16,4 +16,6 @@ mod refusals;
 mod rewrite;
 mod scene;
 mod sweeps;
+#[path = "../guest/tried.rs"]
+mod tried;
 mod wait;
