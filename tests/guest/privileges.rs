@@ -5,13 +5,14 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use jlock::{Lock, State};
+use jlock::{ErrorKind, Lock, State};
 
 use crate::child::{child, run};
 use crate::refused::refuse_everywhere;
-use crate::scene::{Scene, append, entries, is_root, journal_of, lock_of, open, options, until};
+use crate::scene::{Scene, append, entries, journal_of, lock_of, open, options, until};
+use crate::tried::is_root;
 
 const USER: u32 = 4711;
 const OTHER: u32 = 4712;
@@ -26,6 +27,7 @@ pub const PARTS: &[crate::scene::Part] = &[
     ("while held", while_held),
     ("above may not be searched", above_may_not_be_searched),
     ("failing keepalive", failing_keepalive),
+    ("beside root's process", beside_roots_process),
     ("hold", hold),
     ("append", |dir| append(&open(dir), "users").unwrap()),
 ];
@@ -270,6 +272,35 @@ fn failing_keepalive(dir: &Path) {
     assert!(error.message().contains("refresh changes.journal.lock"), "{error}");
     assert_eq!(held.refresh().unwrap_err().code(), -libc::EPERM);
     held.release().unwrap();
+}
+
+/// `kill` says EPERM of it.
+#[test]
+fn a_holder_that_may_not_be_signalled_is_alive() {
+    if is_root() {
+        let scene = Scene::new();
+        run(&mut child("beside root's process", &users(&scene)));
+    }
+}
+
+fn beside_roots_process(dir: &Path) {
+    become_user(USER);
+    let lock = open(dir);
+    let held = lock.acquire().unwrap();
+    let ours = fs::read_to_string(lock_of(dir)).unwrap();
+    held.release().unwrap();
+    // A shipped peer's stamp, and that of a library peer whose death no flock shows.
+    let (fields, _) = ours.lines().nth(2).unwrap().split_once(" start=").unwrap();
+    for third in [String::new(), format!("{fields} flock=none\n")] {
+        fs::write(lock_of(dir), format!("1\n1-0123456789abcdef\n{third}")).unwrap();
+        // Longer than a peer takes to steal a lock, and shorter than a lock takes to grow stale.
+        let since = SystemTime::now() - Duration::from_secs(10);
+        let file = File::options().write(true).open(lock_of(dir)).unwrap();
+        file.set_modified(since).unwrap();
+        drop(file); // open for writing, it would look like a shipped peer's
+        assert_eq!(lock.inspect().unwrap().state, State::Held, "{third}");
+        assert_eq!(lock.try_acquire().unwrap_err().kind(), ErrorKind::WouldBlock, "{third}");
+    }
 }
 
 // ---------------------------------------------------------------------------------- root in a user's directory

@@ -8,7 +8,8 @@ use std::time::Duration;
 use jlock::State;
 
 use crate::child::{child, run_under};
-use crate::scene::{Scene, is_root, lock_of, open, options, until, without_flock};
+use crate::scene::{Scene, lock_of, open, options, until, without_flock};
+use crate::tried::is_root;
 
 pub const PARTS: &[crate::scene::Part] = &[
     ("hold by the PID", hold),
@@ -50,9 +51,11 @@ fn a_killed_holder_that_nobody_has_reaped_is_dead() {
     let lock = open(&without);
     assert_eq!(lock.inspect().unwrap().state, State::Held);
     holder.0.kill().unwrap();
-    until("it has ended", || {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", holder.0.id())).unwrap();
-        stat[stat.rfind(')').unwrap()..].starts_with(") Z")
+    until("it has ended, and so has each of its threads", || {
+        let proc = format!("/proc/{}", holder.0.id());
+        let stat = fs::read_to_string(format!("{proc}/stat")).unwrap();
+        let threads = fs::read_dir(format!("{proc}/task")).unwrap().count();
+        stat[stat.rfind(')').unwrap()..].starts_with(") Z") && threads == 1
     });
     assert_eq!(lock.inspect().unwrap().state, State::Abandoned);
     let held = lock.acquire().unwrap();
