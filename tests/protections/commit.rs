@@ -220,6 +220,34 @@ fn what_is_synced_is_so_after_the_release_and_before_the_return() {
     assert!(world.calls().contains(&"fdatasync") && !world.calls().contains(&"fsync"));
 }
 
+/// The kernel says once that a page could not be written, and then takes it for clean: asked again, it would say yes. The
+/// next append makes everything durable that this one did not.
+#[test]
+fn a_sync_that_failed_is_reported_and_not_tried_again() {
+    for (call, is_held) in [
+        ("fdatasync", false),
+        ("fsync", false),
+        ("fdatasync", true),
+        ("fsync", true),
+    ] {
+        let (scratch, world) = (Scratch::with("before\n"), World::new());
+        let lock = scratch.options().sync(true).open(&scratch.0).unwrap();
+        let held = is_held.then(|| world.quietly(|| lock.acquire()).unwrap());
+        let fails = once(At::Before(call), 1, || Verdict::Fail(EIO));
+        let told = world.run(fails, || append(&lock, "after")).unwrap_err();
+        assert_eq!(told.code(), -EIO, "{told}");
+        assert!(told.to_string().contains("may not be on disk"), "{told}");
+        world.quietly(|| append(&lock, "again")).unwrap();
+        let calls = world.calls();
+        assert!(
+            calls.contains(&"fdatasync") && calls.contains(&"fsync"),
+            "{call}: {calls:?}"
+        );
+        assert_eq!(scratch.content(), format!("{HEADER}before\nafter\nagain\n"));
+        drop(held.map(|held| world.quietly(|| held.release())));
+    }
+}
+
 /// Somebody has copied our entries into a file that may not be on disk.
 #[test]
 fn what_is_synced_is_the_journal_that_stands() {

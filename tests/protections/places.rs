@@ -103,13 +103,17 @@ fn a_hold_that_was_written_over_where_there_is_no_flock_is_lost() {
         At::Before("flock") => Verdict::Fail(EOPNOTSUPP),
         _ => Verdict::Proceed,
     };
-    world.run(no_flock, || {
-        let lock = scratch.open();
-        let held = lock.acquire().unwrap();
-        fs::write(scratch.lock(), crate::scene::LIVING).unwrap();
-        assert_eq!(held.release().unwrap_err().error.kind(), ErrorKind::Lost);
-        assert!(scratch.lock().exists());
-    });
+    // Another process's, and another handle's of this one: the nonce tells it from ours, not the PID.
+    let (me, them) = (std::process::id(), crate::scene::LIVING.to_owned());
+    for other in [them, format!("{me}\n{me}-0123456789abcdef\n")] {
+        world.run(no_flock, || {
+            let lock = scratch.open();
+            let held = lock.acquire().unwrap();
+            fs::write(scratch.lock(), &other).unwrap();
+            assert_eq!(held.release().unwrap_err().error.kind(), ErrorKind::Lost, "{other}");
+            fs::remove_file(scratch.lock()).unwrap();
+        });
+    }
 }
 
 /// A cache may show NUL bytes where another machine has written, and NUL bytes at the end are cut off.
@@ -154,6 +158,24 @@ fn what_is_written_arrives_before_the_release() {
         world.calls()
     );
     held.release().unwrap();
+}
+
+/// The next holder may append at an old end of the file: nothing is acknowledged that has not arrived.
+#[test]
+fn what_does_not_arrive_is_an_error() {
+    for is_held in [false, true] {
+        let (scratch, world) = (Scratch::with("before\n"), World::new());
+        let lock = open(&scratch, &scratch.options());
+        let held = is_held.then(|| world.quietly(|| lock.acquire()).unwrap());
+        let fails = once(At::Before("fdatasync"), 1, || Verdict::Fail(libc::EIO));
+        let told = world
+            .run(fails, || lock.journal().append([Entry::changed("a")]))
+            .unwrap_err();
+        assert_eq!(told.code(), -libc::EIO, "{told}");
+        assert!(told.to_string().contains("may not have arrived"), "{told}");
+        drop(held.map(|held| world.quietly(|| held.release())));
+        assert!(!scratch.lock().exists());
+    }
 }
 
 const EPERM: i32 = 1;

@@ -1,6 +1,6 @@
 //! What file systems answer that lack something, or share it with other machines: each answer at the one call that gets it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::{self, File};
 use std::rc::Rc;
 use std::time::Duration;
@@ -285,5 +285,68 @@ fn a_place_is_checked_once() {
         let held = world.quietly(|| lock.acquire()).unwrap();
         assert_eq!(world.calls().contains(&"flock"), first, "{:?}", world.calls());
         world.quietly(|| held.release()).unwrap();
+    }
+}
+
+/// On a file server, a signal interrupts even what never waits. Nobody has to know.
+#[test]
+fn what_a_signal_interrupts_is_done_again() {
+    const MADE_AGAIN: [&str; 13] = [
+        "openat",
+        "flock",
+        "newfstatat",
+        "linkat",
+        "unlinkat",
+        "renameat",
+        "renameat2",
+        "pread64",
+        "pwrite64",
+        "write",
+        "ftruncate",
+        "fdatasync",
+        "fsync",
+    ];
+    let long = "long".repeat(2000); // it is noted
+    for nth in 1.. {
+        let (scratch, world) = (Scratch::with("before\n"), World::new());
+        fs::write(scratch.lock(), scratch.dead_stamp()).unwrap();
+        let made = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&made);
+        let interrupted = move |at| match at {
+            At::Before(call) if MADE_AGAIN.contains(&call) => {
+                counted.set(counted.get() + 1);
+                match counted.get() == nth {
+                    true => Verdict::Fail(libc::EINTR),
+                    false => Verdict::Proceed,
+                }
+            }
+            _ => Verdict::Proceed,
+        };
+        let done = world.run(interrupted, || {
+            let lock = scratch.options().sync(true).open(&scratch.0)?;
+            lock.journal().append([Entry::changed(&long)])?;
+            lock.journal().append_stamped([Entry::changed("a")], 1)?; // fewer digits: a new file
+            lock.close()
+        });
+        let calls = world.calls();
+        done.unwrap_or_else(|error| panic!("{error}: call {nth} of {calls:?}"));
+        assert_eq!(
+            scratch.content(),
+            format!("# codegraph-journal v1 1\nbefore\n{long}\na\n"),
+            "{nth}"
+        );
+        assert!(
+            !scratch.lock().exists() && scratch.private_files().is_empty(),
+            "{nth}: {calls:?}"
+        );
+        if made.get() < nth {
+            assert!(
+                MADE_AGAIN
+                    .iter()
+                    .all(|call| *call == "renameat2" || calls.contains(call)),
+                "{calls:?}"
+            );
+            return;
+        }
     }
 }

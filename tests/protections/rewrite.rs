@@ -4,9 +4,10 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
+use jlock::seam::Verdict;
 use jlock::{Entry, Lock};
 
-use crate::scene::{At, HEADER, Scratch, World, meanwhile};
+use crate::scene::{At, HEADER, Scratch, World, inode, meanwhile, once};
 
 const STAMP_MS: i64 = 1_700_000_000_001;
 
@@ -26,6 +27,19 @@ fn a_rewrite_is_on_disk_before_its_rename() {
         "{:?}",
         world.calls()
     );
+}
+
+#[test]
+fn a_rewrite_that_may_not_be_on_disk_takes_no_name() {
+    let (scratch, world) = (Scratch::with("before\n"), World::new());
+    let lock = world.parked(&scratch);
+    let was = inode(&scratch.journal());
+    let fails = once(At::Before("fdatasync"), 1, || Verdict::Fail(libc::EIO));
+    let told = world.run(fails, || checkpoint(&lock)).unwrap_err();
+    assert_eq!(told.code(), -libc::EIO, "{told}");
+    assert_eq!(inode(&scratch.journal()), was);
+    assert_eq!(scratch.content(), format!("{HEADER}before\n"));
+    assert_eq!(scratch.private_files().len(), 1, "the parked stamp's");
 }
 
 #[test]
@@ -52,7 +66,7 @@ fn a_journal_that_came_under_a_create_is_not_lost() {
                 fs::write(dir.journal(), format!("{HEADER}another\n")).unwrap();
             }
         }
-        jlock::seam::Verdict::Proceed
+        Verdict::Proceed
     };
     world
         .run(comes, || lock.journal().append([Entry::changed("ours")]))
@@ -119,7 +133,7 @@ fn a_first_journal_is_made_where_no_rename_is_exclusive() {
     let lock = world.parked(&scratch);
     let refused = |at| match at {
         At::Before("renameat2") => jlock::seam::Verdict::Fail(22),
-        _ => jlock::seam::Verdict::Proceed,
+        _ => Verdict::Proceed,
     };
     world
         .run(refused, || lock.journal().append([Entry::changed("ours")]))
