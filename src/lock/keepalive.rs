@@ -4,8 +4,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::lock::hold::Life;
+use crate::lock::time::SHIPPED_STALE_MS;
 use crate::sys;
 use crate::sys::thread::Thread;
+
+/// How often it gives a sign of life: three times before anybody judges, so that one or two may fail or come late.
+pub(crate) fn interval(stale: Duration) -> Duration {
+    Duration::from_millis(SHIPPED_STALE_MS.unsigned_abs()).min(stale) / 3
+}
 
 #[derive(Debug)]
 pub(crate) struct Keepalive {
@@ -157,7 +163,18 @@ mod tests {
         }
     }
 
-    /// Three times before a shipped peer judges, or one that was told to judge earlier. (On a busy machine one of two threads
+    #[test]
+    fn a_sign_is_given_three_times_before_anybody_judges() {
+        let shipped = Duration::from_millis(SHIPPED_STALE_MS.unsigned_abs());
+        for (stale, judged) in [
+            (Duration::from_millis(60), Duration::from_millis(60)),
+            (10 * shipped, shipped),
+        ] {
+            assert_eq!(interval(stale) * 3, judged);
+        }
+    }
+
+    /// A shipped peer judges, or one that was told to judge earlier. (On a busy machine one of two threads
     /// may come late, but not each time.)
     #[test]
     fn a_sign_is_given_before_anybody_judges() {

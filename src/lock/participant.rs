@@ -3,19 +3,18 @@
 
 use std::ffi::CString;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::abi;
 use crate::error::{Error, Result};
 use crate::lock::dir::{Dir, Name};
 use crate::lock::hold::{Begun, Hold, Holding, Won};
-use crate::lock::keepalive::Keepalive;
+use crate::lock::keepalive::{self, Keepalive};
 use crate::lock::line::Line;
 use crate::lock::park::Parked;
 use crate::lock::place::{Place, Way};
 use crate::lock::settle::Inherited;
 use crate::lock::site::Seat;
-use crate::lock::time::{Observed, SHIPPED_STALE_MS};
+use crate::lock::time::Observed;
 use crate::lock::watch::Watch;
 use crate::lock::withdraw::AtStake;
 use crate::options::Options;
@@ -72,7 +71,7 @@ impl Participant {
     pub(crate) fn new(dir: Arc<Dir>, options: Options, seat: Seat) -> Result<Participant> {
         let keepalive = match options.keepalive {
             true => {
-                let every = Duration::from_millis(SHIPPED_STALE_MS.unsigned_abs()).min(options.stale) / 3;
+                let every = keepalive::interval(options.stale);
                 Some(Keepalive::start(every).map_err(|e| Error::os(e, "start the keepalive thread"))?)
             }
             false => None,
@@ -275,6 +274,8 @@ impl Participant {
 #[cfg(test)]
 pub(crate) mod tests {
     use std::time::Instant;
+
+    use std::time::Duration;
 
     use super::*;
     use crate::lock::bell::Bell;
