@@ -171,6 +171,35 @@ fn syncing_puts_the_journal_on_disk() {
     assert_eq!((syncs(""), syncs("--sync")), (0, 1));
 }
 
+/// The journal, and then the name's directory; and a new journal before it takes the name.
+#[test]
+fn what_is_put_on_disk_is_what_was_written() {
+    let scene = Scene::new("synced");
+    let synced = |call: &str| -> Vec<String> {
+        let traced = "strace -f -qq -y -o trace -e trace=fdatasync,fsync,renameat";
+        scene.sh(&format!("{traced} jlock {call}")).exits(0);
+        let trace = std::fs::read_to_string(scene.path("trace")).expect("it was written");
+        let calls = trace.lines().map(|line| {
+            let (call, file) = line
+                .split_once(' ')
+                .expect("a process")
+                .1
+                .split_once('(')
+                .expect("a call");
+            let path = file.split(['<', '>']).nth(1).expect("a descriptor's path");
+            let name = path.rsplit('/').next().expect("a name");
+            let kind = if name.ends_with(".tmp") { "a new file" } else { name };
+            format!("{} {kind}", call.trim_start())
+        });
+        calls.collect()
+    };
+    let last = ["fdatasync changes.journal", "fsync d"];
+    assert_eq!(synced("append --sync d a"), last);
+    let rewrites = ["fdatasync a new file", "renameat d"];
+    assert_eq!(synced("stamp --sync -t 1 d b"), [rewrites, last].concat());
+    assert_eq!(synced("stamp -t 22 d c"), rewrites);
+}
+
 #[test]
 fn another_journal_in_the_directory_can_be_named() {
     let scene = Scene::new("named");
