@@ -192,7 +192,8 @@ mod tests {
     use rustix::fs::OFlags;
 
     use super::*;
-    use crate::sys::tests::Scratch;
+    use crate::sys::tests::{Scratch, ends_in_a_child};
+    use crate::sys::{Open, eventfd, open, open_dir, open_proc};
 
     #[test]
     fn a_directory_that_is_not_open_for_listing_is_synced() {
@@ -201,5 +202,74 @@ mod tests {
         let dir = Fd::register(|| rustix::fs::open(scratch.path(""), flags, Mode::empty())).unwrap();
         assert_eq!(rustix::fs::fsync(dir.borrow().unwrap()), Err(Errno::BADF));
         assert_eq!(sync_dir(&dir), Ok(()));
+    }
+
+    /// (Under the seam's clock, the seam itself sets the time of what was written to.)
+    #[test]
+    fn a_sign_of_life_renews_the_mtime_and_may_leave_the_access_time() {
+        let scratch = Scratch::new();
+        let file = open(&scratch.dir, c"file", Open::CreateNew).unwrap();
+        for (sign, keeps) in [(touch as fn(&Fd) -> Result<()>, false), (touch_modified, true)] {
+            set_modified(&file, 1_000).unwrap();
+            let old = fstat(&file).unwrap();
+            sign(&file).unwrap();
+            let new = fstat(&file).unwrap();
+            assert_eq!((old.modified_ms, old.accessed.seconds), (1_000, 1));
+            assert!(new.modified_ms > 1_000_000_000_000, "{new:?}");
+            assert_eq!(new.accessed == old.accessed, keeps, "{new:?}");
+        }
+    }
+
+    /// The kernel was asked, then, and it is its answer that comes back: nothing stands on a disk behind any of these.
+    #[test]
+    fn what_no_disk_is_behind_is_not_synced() {
+        assert_eq!(sync_data(&eventfd().unwrap()), Err(Errno::INVAL));
+        for how in [OFlags::RDONLY, OFlags::PATH] {
+            let flags = how | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let dir = Fd::register(|| rustix::fs::open(c"/proc", flags, Mode::empty())).unwrap();
+            assert_eq!(sync_dir(&dir), Err(Errno::INVAL), "{how:?}");
+        }
+    }
+
+    /// As the kernel writes the files beneath /proc, and a file server may send any.
+    #[test]
+    fn what_comes_in_pieces_is_read_to_its_end() {
+        let file = open_proc(c"/proc/self/smaps").unwrap();
+        let mut room = vec![MaybeUninit::uninit(); 1 << 20];
+        let piece = read_once(&file, &mut room).unwrap().len();
+        let whole = read_at(&file, &mut room, 0).unwrap();
+        assert!(
+            whole.len() > 2 * piece && whole.ends_with(b"\n"),
+            "{} of {}",
+            piece,
+            whole.len()
+        );
+    }
+
+    /// As on a disk that is nearly full: the kernel writes as much as fits, and only the next call fails.
+    #[test]
+    fn what_a_short_write_leaves_over_is_written_behind_it() {
+        let scratch = Scratch::new();
+        let path = scratch.path_of("");
+        // The limit is the whole process's.
+        let child = || {
+            let dir = open_dir(&path).unwrap();
+            let four = libc::rlimit64 {
+                rlim_cur: 4,
+                rlim_max: 4,
+            };
+            // SAFETY: the struct is initialised.
+            assert_eq!(unsafe { libc::setrlimit64(libc::RLIMIT_FSIZE, &four) }, 0);
+            let written = open(&dir, c"written", Open::CreateNew).unwrap();
+            assert_eq!(write_at(&written, b"abcdef", 0), Err(Errno::FBIG));
+            drop(open(&dir, c"appended", Open::CreateNew));
+            let (appended, mut done) = (open(&dir, c"appended", Open::Append).unwrap(), 0);
+            assert_eq!(append(&appended, b"abcdef", &mut done), Err(Errno::FBIG));
+            assert_eq!(done, 4);
+        };
+        assert!(ends_in_a_child(child));
+        for name in ["written", "appended"] {
+            assert_eq!(std::fs::read(scratch.path(name)).unwrap(), b"abcd", "{name}");
+        }
     }
 }

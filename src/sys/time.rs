@@ -122,6 +122,22 @@ mod tests {
 
     use super::*;
 
+    /// As the kernel says it, in seconds. (The clock may be set between the two, but not each time.)
+    #[test]
+    fn the_machine_booted_when_the_kernel_says() {
+        let said = || {
+            let stat = std::fs::read_to_string("/proc/stat").unwrap();
+            let seconds = stat.lines().find_map(|line| line.strip_prefix("btime ")).unwrap();
+            seconds.parse::<i64>().unwrap() * 1000
+        };
+        assert!(
+            (0..50).any(|_| (boot_ms() - said()).abs() < 3_000),
+            "{} {}",
+            boot_ms(),
+            said()
+        );
+    }
+
     #[test]
     fn each_way_to_sleep_lasts_until_the_deadline() {
         for sleep in [sleep_to, sleep_in_poll, sleep_in_futex, sleep_for] {
