@@ -537,6 +537,28 @@ fn child_has_descriptor_beneath(path: &[u8]) -> bool {
     }
 }
 
+/// The thread waits for its turn on the handle, which the acquire of an event loop keeps.
+#[test]
+fn a_cancel_ends_a_wait_behind_an_acquire_that_nobody_polls() {
+    const LONG: Duration = Duration::from_secs(60);
+    let scratch = Scratch::new();
+    let (lock, other) = (scratch.open(), scratch.open());
+    let _held = other.acquire().unwrap();
+    let started = lock.start_acquire(None).unwrap();
+    let begun = Instant::now();
+    let ended = std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| lock.acquire_for(None).map(drop).map_err(|error| error.kind()));
+        while !waiter.is_finished() && begun.elapsed() < LONG {
+            lock.cancel().unwrap(); // it may not wait yet
+            std::thread::yield_now();
+        }
+        let in_time = waiter.is_finished();
+        drop(started);
+        (waiter.join().unwrap(), in_time)
+    });
+    assert_eq!(ended, (Err(ErrorKind::Cancelled), true));
+}
+
 #[test]
 fn running_out_of_memory_is_an_error_and_not_an_abort() {
     const MARK: &str = "JLOCK_TEST_SHORT_OF_MEMORY";
