@@ -118,7 +118,7 @@ pub fn run(scene: &Scene, program: &Program, call: &Call, fault: Fault) -> Outco
             continue;
         }
         let outcome = match fault {
-            Fault::Error(errno) => after_error(scene, &stage, program, &run, errno),
+            Fault::Error(errno) => after_error(scene, &stage, program, &run, (call, errno)),
             Fault::Kill => after_kill(scene, &stage, program),
         };
         if !outcome.faults.is_empty() {
@@ -145,7 +145,7 @@ pub fn run(scene: &Scene, program: &Program, call: &Call, fault: Fault) -> Outco
     }
 }
 
-fn after_error(scene: &Scene, stage: &Stage, program: &Program, run: &Run, errno: &str) -> Outcome {
+fn after_error(scene: &Scene, stage: &Stage, program: &Program, run: &Run, (call, errno): (&Call, &str)) -> Outcome {
     let mut faults = Vec::new();
     let mut expect = |holds: bool, what: String| {
         if !holds {
@@ -155,6 +155,10 @@ fn after_error(scene: &Scene, stage: &Stage, program: &Program, run: &Run, errno
     expect(run.status.success(), format!("it ended with {}", run.status));
     let rc = run.value("rc").unwrap_or(i64::MIN);
     expect(is_answer_to(rc, errno), format!("it returned {rc}"));
+    // That it is not on disk does not show in the journal.
+    let is_sync = matches!(call.name.as_str(), "fdatasync" | "fsync") && scene.operation != "probe";
+    let is_told = rc == -i64::from(errnos::number(errno)) || errno == "EINTR";
+    expect(!is_sync || is_told, format!("it returned {rc} without a sync"));
     expect(
         run.value("usable") == Some(0),
         format!("the handle is not usable: {:?}", run.value("usable")),
