@@ -247,16 +247,25 @@ fn traced(dir: &Path) {
 
 // -------------------------------------------------------------------------------------------------------- judging
 
-/// The limits for each function. The one on elapsed time leaves room for a machine that is busy with other things.
-/// Using much CPU time means spinning.
-fn are_in_time(done: &[Done], what: &str) {
+/// What a run reported in which every function was in time. A machine that stalls makes some run late, but not each.
+fn in_time(what: &str, run: impl Fn() -> Vec<Done>) -> Vec<Done> {
     const BUSY: Duration = Duration::from_secs(8);
+    let is_late = |done: &Done| done.took > TIMEOUT + SETTLE + Duration::from_secs(1) + BUSY;
+    let mut late = Vec::new();
+    for _ in 0..5 {
+        let done = run();
+        match done.iter().find(|done| is_late(done)) {
+            None => return done,
+            Some(one) => late.push(one.clone()),
+        }
+    }
+    panic!("{what}: {late:?}");
+}
+
+/// Using much CPU time means spinning.
+fn none_spins_or_panics(done: &[Done], what: &str) {
     const SPIN: Duration = Duration::from_millis(500);
     for done in done {
-        assert!(
-            done.took <= TIMEOUT + SETTLE + Duration::from_secs(1) + BUSY,
-            "{what}: {done:?}"
-        );
         assert!(done.computed <= SPIN, "{what} spins: {done:?}");
         assert_ne!(done.complaint.as_deref(), Some("PANICS"), "{what}: {done:?}");
     }
@@ -283,8 +292,12 @@ fn slowest(done: &[Done]) -> u128 {
     done.iter().map(|done| done.took.as_millis()).max().unwrap_or(0)
 }
 
-/// Runs a part in a child, and waits for its end.
 fn in_a_child(part: &str, settings: &[(&str, String)], what: &str) -> Vec<Done> {
+    in_time(what, || once_in_a_child(part, settings, what))
+}
+
+/// Runs a part in a child, and waits for its end.
+fn once_in_a_child(part: &str, settings: &[(&str, String)], what: &str) -> Vec<Done> {
     let scene = Scene::new();
     let stage = Stage::set(&scene.0);
     fs::write(scene.path("report"), vec![0; ROOM]).unwrap();
@@ -304,7 +317,7 @@ fn in_a_child(part: &str, settings: &[(&str, String)], what: &str) -> Vec<Done> 
         }
     };
     let done = told(&scene.0).unwrap_or_else(|| panic!("{what}: {status}, and it reported nothing"));
-    are_in_time(&done, what);
+    none_spins_or_panics(&done, what);
     let struck = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stage.strike(&done, what)));
     assert!(struck.is_ok(), "{what}: {}", complaints(&done));
     done
@@ -429,16 +442,17 @@ impl Hook for Slow {
 #[test]
 fn a_call_that_is_slow_delays_each_function_by_a_few_calls() {
     static SEEN: std::sync::Mutex<BTreeSet<&'static str>> = std::sync::Mutex::new(BTreeSet::new());
-    let steps = |call: &'static str| {
+    let once = |call: &'static str| {
         let scene = Scene::new();
         let stage = Stage::set(&scene.0);
         seam::install(Slow { call, seen: &SEEN });
         let done = Steps::run(&scene.0, Handles::default());
         seam::uninstall();
-        are_in_time(&done, call);
+        none_spins_or_panics(&done, call);
         stage.strike(&done, call);
         done
     };
+    let steps = |call: &'static str| in_time(call, || once(call));
     let done = steps("none");
     assert!(
         done.iter().all(|done| done.complaint.is_none()),
