@@ -343,13 +343,14 @@ impl Drop for Lock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys;
+    use crate::sys::{self, tests::Scratch};
     use std::time::Duration;
 
     #[test]
     fn an_acquire_that_ran_out_of_memory_in_another_call_leaves_its_turn_to_the_next() {
-        let dir = std::env::temp_dir().join(format!("jlock-turn-{}", std::process::id()));
-        let (lock, other) = (Lock::open(&dir).unwrap(), Lock::open(&dir).unwrap());
+        let scratch = Scratch::new();
+        let dir = &scratch.path;
+        let (lock, other) = (Lock::open(dir).unwrap(), Lock::open(dir).unwrap());
         let held = other.acquire().unwrap();
         let mut started = lock.start_acquire(None).unwrap();
         assert!(started.poll().unwrap().is_none());
@@ -362,18 +363,16 @@ mod tests {
         lock.try_acquire().unwrap().release().unwrap();
         drop(started);
         drop((lock, other));
-        std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
     fn a_poll_without_an_acquire_leaves_the_bell_to_the_thread_that_blocks() {
-        let dir = std::env::temp_dir().join(format!("jlock-poll-{}", std::process::id()));
-        let lock = Lock::open(&dir).unwrap();
+        let scratch = Scratch::new();
+        let lock = Lock::open(&scratch.path).unwrap();
         lock.bell.ring();
         assert_eq!(lock.poll().unwrap_err().code(), -crate::error::EINVAL);
         let rung = lock.bell.fd().unwrap();
         assert_eq!(sys::poll(&[Some(rung)], Duration::ZERO), Ok(true));
         drop(lock);
-        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

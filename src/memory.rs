@@ -25,12 +25,12 @@ mod tests {
     use crate::Lock;
     use crate::abi;
     use crate::error::EDEADLK;
+    use crate::sys::tests::Scratch;
 
     #[test]
     fn a_hold_that_was_given_up_is_told_until_it_is_released() {
-        let dir = std::env::temp_dir().join(format!("jlock-memory-{}", std::process::id()));
-        std::fs::create_dir(&dir).unwrap();
-        let lock = Lock::open(&dir).unwrap();
+        let scratch = Scratch::new();
+        let lock = Lock::open(&scratch.path).unwrap();
         let code = |result: crate::Result<()>| result.map_or_else(|error| error.code(), |()| 0);
         let append = || code(lock.journal().append([crate::Entry::changed("path")]));
 
@@ -42,6 +42,5 @@ mod tests {
         assert_eq!(code(held.release().map_err(Into::into)), abi::JLOCK_ELOST);
         assert_eq!(append(), 0);
         drop(lock);
-        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -107,15 +107,21 @@ pub(crate) mod tests {
     /// A test's own directory.
     pub(crate) struct Scratch {
         pub(crate) dir: Fd,
-        path: PathBuf,
+        pub(crate) path: PathBuf,
     }
 
     impl Scratch {
         pub(crate) fn new() -> Scratch {
             static MADE: AtomicU32 = AtomicU32::new(0);
-            let number = MADE.fetch_add(1, Ordering::Relaxed);
-            let path = std::env::temp_dir().join(format!("jlock-sys-{}-{number}", std::process::id()));
-            std::fs::create_dir(&path).unwrap();
+            // A run that was killed, or one in another container, may have left or made one with this process's number.
+            let path = loop {
+                let number = MADE.fetch_add(1, Ordering::Relaxed);
+                let path = std::env::temp_dir().join(format!("jlock-sys-{}-{number}", std::process::id()));
+                match std::fs::create_dir(&path) {
+                    Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                    made => break made.map(|()| path).unwrap(),
+                }
+            };
             let name = CString::new(path.as_os_str().as_bytes()).unwrap();
             let dir = open_dir(&name).unwrap();
             Scratch { dir, path }

@@ -338,11 +338,11 @@ impl Drop for Acquiring<'_> {
 mod tests {
     use super::*;
     use crate::Options;
+    use crate::sys::tests::Scratch;
 
     #[test]
     fn a_cancel_ends_a_wait_for_the_turn_though_the_turn_is_free_by_then() {
-        let dir = std::env::temp_dir().join(format!("jlock-turn-{}", std::process::id()));
-        let lock = Options::new().open(&dir).unwrap();
+        let (_scratch, lock) = open();
         let turn = lock.turns.try_take().expect("nobody has it");
         let code = std::thread::scope(|scope| {
             let waiter = scope.spawn(|| lock.acquire_for(None).map(drop).map_err(|error| error.code()));
@@ -352,25 +352,23 @@ mod tests {
             drop(turn);
             waiter.join().unwrap()
         });
-        drop(lock);
-        std::fs::remove_dir_all(&dir).unwrap();
         assert_eq!(code, Err(-ECANCELED));
     }
 
-    fn open(name: &str) -> (std::path::PathBuf, Arc<Lock>) {
-        let dir = std::env::temp_dir().join(format!("jlock-{name}-{}", std::process::id()));
-        let lock = Options::new().open(&dir).unwrap();
-        (dir, Arc::new(lock))
+    fn open() -> (Scratch, Arc<Lock>) {
+        let scratch = Scratch::new();
+        let lock = Options::new().open(&scratch.path).unwrap();
+        (scratch, Arc::new(lock))
     }
 
     #[test]
     fn a_guard_that_owns_its_share_outlives_the_rest() {
-        let (dir, lock) = open("owned");
+        let (scratch, lock) = open();
         let begins: [fn(&Arc<Lock>) -> Guard<'static>; 2] = [
             |lock| lock.acquire_owned().unwrap(),
             |lock| lock.start_acquire_owned(None).unwrap().poll().unwrap().unwrap(),
         ];
-        let other = Options::new().open(&dir).unwrap();
+        let other = Options::new().open(&scratch.path).unwrap();
         for begin in begins {
             let share = Arc::clone(&lock);
             let guard = begin(&share);
@@ -380,20 +378,16 @@ mod tests {
             drop(guard);
             other.try_acquire().unwrap().release().unwrap();
         }
-        drop((lock, other));
-        std::fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
     fn an_acquire_that_is_over_is_not_polled_again_and_what_it_has_is_released() {
-        let (dir, lock) = open("over");
+        let (_scratch, lock) = open();
         let mut started = lock.start_acquire(None).unwrap();
         started.poll().unwrap().unwrap().release().unwrap();
         assert_eq!(started.poll().map(drop).unwrap_err().code(), -EINVAL);
         drop(started);
         drop(lock.start_acquire(None).unwrap()); // nobody asked, but it has the lock
         lock.acquire().unwrap().release().unwrap();
-        drop(lock);
-        std::fs::remove_dir_all(&dir).unwrap();
     }
 }

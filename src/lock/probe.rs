@@ -247,6 +247,7 @@ fn reasons(place: &Place, exclusive: bool, readable: bool, local: bool) -> Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::tests::Scratch;
 
     fn concluded(kind: &str, options: &str, tried: Place) -> Place {
         let (kind, options) = (kind.to_owned(), options.to_owned());
@@ -257,7 +258,8 @@ mod tests {
 
     #[test]
     fn a_probe_leaves_nothing_behind() {
-        let dir = std::env::temp_dir().join(format!("jlock-probe-{}", std::process::id()));
+        let scratch = Scratch::new();
+        let dir = scratch.path.join("d");
         std::fs::create_dir(&dir).unwrap();
         let place = Place::probe(&dir).unwrap();
         assert!(place.processes_of_mount, "{place:?}");

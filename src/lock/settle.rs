@@ -200,25 +200,23 @@ mod tests {
     use crate::lock::dir::Dir;
     use crate::lock::site::Seat;
     use crate::options::Options;
+    use crate::sys::tests::Scratch;
     use std::sync::Arc;
 
     /// Where there is no `flock`, a rival that judged by what stood there before may still write.
     #[test]
     fn a_hold_that_was_written_over_while_it_settled_once_more_is_lost() {
-        let path = std::env::temp_dir().join(format!("jlock-settle-{}", std::process::id()));
-        std::fs::create_dir(&path).unwrap();
-        let name = CString::new(path.clone().into_os_string().into_encoded_bytes()).unwrap();
-        let dir = Arc::new(Dir::new(sys::open_dir(&name).unwrap(), c"j").unwrap());
+        let scratch = Scratch::new();
+        let dir = Arc::new(Dir::new(sys::open_subdir(&scratch.dir, c".").unwrap(), c"j").unwrap());
         let seat = Seat::new(&dir, &Arc::new(Bell::default()));
         let mut participant = Participant::new(dir, Options::new(), seat).unwrap();
         let Some(Begun::Held(hold)) = participant.place().unwrap() else {
             panic!("the lock is free")
         };
         let settling = participant.settle_late(hold).unwrap();
-        std::fs::write(path.join("j.lock"), "4711\n4711-0123456789abcdef\n").unwrap();
+        std::fs::write(scratch.path.join("j.lock"), "4711\n4711-0123456789abcdef\n").unwrap();
         let settled = participant.settled(settling).unwrap();
         assert!(matches!(settled, Settled::Lost), "{settled:?}");
         participant.close().unwrap();
-        std::fs::remove_dir_all(&path).unwrap();
     }
 }
