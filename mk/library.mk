@@ -31,6 +31,10 @@ TARGET  ?= target
 DIST    ?= $(TARGET)/dist
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 
+# Make would take it for several paths, and install into, or remove from, the first of them.
+spaced := $(strip $(foreach name,DESTDIR prefix libdir includedir TARGET DIST,$(if $(word 2,$($(name))),$(name))))
+$(if $(spaced),$(error $(firstword $(spaced)) has a space in it, which make cannot handle: $($(firstword $(spaced)))))
+
 CMAKE   := jlock-config.cmake jlock-config-version.cmake
 SONAME  := libjlock.so.0
 REAL    := libjlock.so.$(VERSION)
