@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 use jlock::seam::{self, Hook, Verdict};
 use jlock::{Entry, Lock};
 
+#[path = "fresh/mod.rs"]
+mod fresh;
+
 struct Counting;
 
 thread_local! {
@@ -61,9 +64,7 @@ struct Scratch(std::path::PathBuf);
 
 impl Scratch {
     fn new(name: &str) -> Scratch {
-        let path = std::env::temp_dir().join(format!("jlock-cost-{name}-{}", std::process::id()));
-        fs::create_dir(&path).expect("a new directory");
-        Scratch(path)
+        Scratch(fresh::directory(&format!("cost-{name}")))
     }
 }
 

@@ -14,19 +14,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use jlock::seam::{self, Hook, Verdict};
 use jlock::{Entry, ErrorKind, Guard, Lock, Options};
 
+#[path = "fresh/mod.rs"]
+mod fresh;
+
 struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Scratch {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "jlock-regression-{}-{}",
-            std::process::id(),
-            NUMBER.fetch_add(1, Ordering::Relaxed)
-        );
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Scratch(path)
+        Scratch(fresh::directory("regression"))
     }
 
     fn journal(&self) -> PathBuf {
@@ -998,6 +993,9 @@ fn be_nobody() {
 
 #[test]
 fn where_nobody_may_line_up_all_are_served() {
+    if rustix::process::geteuid().is_root() {
+        fresh::is_open_to_all();
+    }
     let directory = |mode| {
         move |path: &Path| {
             fs::create_dir(path)?;

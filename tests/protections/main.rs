@@ -6,6 +6,8 @@
 
 mod claim;
 mod commit;
+#[path = "../fresh/mod.rs"]
+mod fresh;
 mod late;
 mod line;
 mod look;

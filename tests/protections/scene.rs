@@ -7,7 +7,6 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use jlock::seam::{self, Hook, Verdict};
@@ -95,11 +94,7 @@ pub struct Scratch(Dir);
 
 impl Scratch {
     pub fn new() -> Scratch {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("jlock-protections-{}-{number}", std::process::id()));
-        fs::create_dir(&path).unwrap();
-        Scratch(Dir(path))
+        Scratch(Dir(crate::fresh::directory("protections")))
     }
 
     pub fn dir(&self) -> Dir {

@@ -12,9 +12,7 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Scratch {
-        let path = std::env::temp_dir().join(format!("jlock-readme-{}", std::process::id()));
-        fs::create_dir(&path).expect("a new directory");
-        Scratch(path)
+        Scratch(crate::fresh::directory("readme"))
     }
 
     fn write(&self, name: &str, content: &str) {

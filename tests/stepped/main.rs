@@ -18,6 +18,8 @@
 //! `JLOCK_STEPPED_DIR=PATH` runs everything on another file system.
 
 mod copy;
+#[path = "../fresh/mod.rs"]
+mod fresh;
 mod library;
 mod oracle;
 mod panics;

@@ -111,11 +111,7 @@ impl Drop for Open {
 
 /// Makes `act` panic at each of its calls in turn. Returns how many calls there were.
 fn at_each_call(act: impl Fn(&Open) -> c_int) -> usize {
-    let dir = std::env::temp_dir().join(format!(
-        "jlock-panics-{}-{:?}",
-        std::process::id(),
-        std::thread::current().id()
-    ));
+    let dir = crate::fresh::directory("panics");
     for at in 0.. {
         let victim = Open::new(&dir);
         let calls = Rc::new(Cell::new(0));

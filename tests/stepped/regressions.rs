@@ -18,9 +18,7 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(name: &str) -> Scratch {
-        let dir = std::env::temp_dir().join(format!("jlock-{name}-{}", std::process::id()));
-        fs::create_dir_all(&dir).expect("a directory can be made");
-        Scratch(dir)
+        Scratch(crate::fresh::directory(name))
     }
 }
 
@@ -154,6 +152,15 @@ fn a_holder_that_was_silent_for_long_settles_before_it_replaces_the_journal() {
     assert!(silent < Duration::from_secs(1), "{silent:?} without a sign of life");
 }
 
+/// Sets the flag even if the test fails, or the thread that looks at it would go on for ever.
+struct AtTheEnd<'f>(&'f AtomicBool);
+
+impl Drop for AtTheEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A wait leaves its inotify queue to the process's next wait. The simulated processes must share none with each
 /// other, nor with another test, or a schedule would differ when it is played again.
 #[test]
@@ -174,8 +181,8 @@ fn what_waits_elsewhere_in_the_process_changes_no_schedule() {
         });
         let peers = vec![crate::library(&[Op::Hold]), crate::library(&[Op::Hold])];
         let scenario = Scenario::new("beside one that waits", Before::LibraryCorpse, peers);
+        let _ends = AtTheEnd(&explored);
         let played = Stage::new().explore(&scenario, Bound::preemptions(1));
-        explored.store(true, Ordering::Relaxed);
         played.unwrap_or_else(|violation| panic!("{}", violation.told(&scenario)));
     });
     held.release().expect("nobody took it");

@@ -81,10 +81,8 @@ impl Stage {
     }
 
     fn on(base: &Path) -> Stage {
-        static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let dir = base.join(format!("jlock-stepped-{}-{number}", std::process::id()));
-        fs::create_dir_all(&dir).expect("a directory can be made");
+        fs::create_dir_all(base).expect("a directory can be made");
+        let dir = crate::fresh::directory_in(base, "jlock-stepped");
         library::warm_up(&dir).expect("the lock works");
         let pin = Pin::new();
         let world = World::new(dir);
@@ -272,7 +270,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 fn in_memory() -> PathBuf {
     let shm = Path::new("/dev/shm");
-    match shm.is_dir() {
+    match rustix::fs::access(shm, rustix::fs::Access::WRITE_OK).is_ok() {
         true => shm.to_owned(),
         false => std::env::temp_dir(),
     }
