@@ -3,14 +3,13 @@
 use std::fs::{self, File, FileTimes, Permissions};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use jlock::State;
 
-use crate::child::{child, run, run_under};
+use crate::child::{child, child_as, run, run_under};
 use crate::scene::{Scene, append, entries, journal_of, lock_of, open, options, stamp, until, without_flock};
 use crate::tried::{is_root, not_tried};
 
@@ -147,10 +146,8 @@ fn hold(dir: &Path) {
     }
 }
 
-fn leave_dead_as(user: u32, dir: &Path) {
-    let mut holder = child("hold until killed", dir)
-        .uid(user)
-        .gid(user)
+fn leave_dead_as(user: u32, scene: &Scene, dir: &Path) {
+    let mut holder = child_as(user, scene, "hold until killed", dir)
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
@@ -167,13 +164,13 @@ fn in_a_sticky_directory_the_message_says_who_may_take_over() {
     let scene = Scene::new();
     let dir = scene.dir("d");
     fs::set_permissions(&dir, Permissions::from_mode(0o1777)).unwrap();
-    leave_dead_as(USER, &dir);
+    leave_dead_as(USER, &scene, &dir);
     let before = fs::read(lock_of(&dir)).unwrap();
-    run(child("sticky", &dir).uid(OTHER).gid(OTHER));
+    run(&mut child_as(OTHER, &scene, "sticky", &dir));
     assert_eq!(fs::read(lock_of(&dir)).unwrap(), before, "it is as it was");
     append(&open(&dir), "roots").unwrap();
     assert_eq!(entries(&dir), ["roots"]);
-    leave_dead_as(USER, &dir);
+    leave_dead_as(USER, &scene, &dir);
     assert_eq!(fs::metadata(lock_of(&dir)).unwrap().uid(), USER);
     open(&dir).acquire().unwrap().release().unwrap();
 }
@@ -199,12 +196,14 @@ fn a_mask_that_leaves_others_no_rights_keeps_the_owner_from_nothing() {
 #[test]
 fn a_mask_that_takes_the_owners_rights_leaves_a_lock_that_can_be_taken_over() {
     let scene = Scene::new();
-    let mut command = child("masked from the owner", &scene.0);
-    if is_root() {
+    let part = "masked from the owner";
+    if rustix::process::geteuid().is_root() {
+        crate::fresh::is_open_to_all();
         std::os::unix::fs::chown(&scene.0, Some(USER), Some(USER)).unwrap();
-        command.uid(USER).gid(USER);
+        run(&mut child_as(USER, &scene, part, &scene.0));
+    } else {
+        run(&mut child(part, &scene.0));
     }
-    run(&mut command);
 }
 
 fn masked_from_the_owner(dir: &Path) {

@@ -1,9 +1,10 @@
 //! This test program again, as a separate process: with other rights, in another namespace, under a filter.
 
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::Command;
 
+use crate::scene::Scene;
 use crate::tried::not_tried;
 
 /// What a child does in its directory.
@@ -24,6 +25,13 @@ pub fn child(part: &str, dir: &Path) -> Command {
     under(&[], part, dir)
 }
 
+/// A child that another user starts.
+pub fn child_as(user: u32, scene: &Scene, part: &str, dir: &Path) -> Command {
+    let mut command = told(Command::new(crate::fresh::program_for_all(&scene.0)), part, dir);
+    command.uid(user).gid(user);
+    command
+}
+
 /// Runs a child through another program; if that program does not work here, says so.
 pub fn run_under(before: &[&str], part: &str, dir: &Path) {
     let (program, arguments) = before.split_first().expect("a program");
@@ -37,7 +45,7 @@ pub fn run_under(before: &[&str], part: &str, dir: &Path) {
 /// A child that another program starts, which gets these arguments first.
 pub fn under(before: &[&str], part: &str, dir: &Path) -> Command {
     let exe = std::env::current_exe().unwrap();
-    let mut command = match before {
+    let command = match before {
         [] => Command::new(exe),
         [program, arguments @ ..] => {
             let mut command = Command::new(program);
@@ -45,8 +53,19 @@ pub fn under(before: &[&str], part: &str, dir: &Path) -> Command {
             command
         }
     };
+    told(command, part, dir)
+}
+
+fn told(mut command: Command, part: &str, dir: &Path) -> Command {
     command.args(ARGUMENTS);
     command.env("JLOCK_CHILD_PART", part).env("JLOCK_CHILD_DIR", dir);
+    let usual = || {
+        // SAFETY: it changes only the new process, and is async-signal-safe.
+        unsafe { libc::umask(0o022) };
+        Ok(())
+    };
+    // SAFETY: `usual` is async-signal-safe. Whoever runs the tests may have another mask.
+    unsafe { command.pre_exec(usual) };
     command
 }
 

@@ -5,6 +5,8 @@
 mod attributes;
 mod child;
 mod directory;
+#[path = "../fresh/mod.rs"]
+mod fresh;
 mod leased;
 mod privileges;
 mod process;

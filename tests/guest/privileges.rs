@@ -2,14 +2,13 @@
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use jlock::{ErrorKind, Lock, State};
 
-use crate::child::{child, run};
+use crate::child::{child, child_as, run};
 use crate::refused::refuse_everywhere;
 use crate::scene::{Scene, append, entries, journal_of, lock_of, open, options, until};
 use crate::tried::is_root;
@@ -320,7 +319,7 @@ fn what_root_leaves_in_a_users_directory_is_the_users() {
         let made = dir.join("of/the/users");
         for dir in [&dir, &made] {
             append(&open(dir), "roots").unwrap();
-            run(child("append", dir).uid(USER).gid(USER));
+            run(&mut child_as(USER, &scene, "append", dir));
             assert_eq!(entries(dir), ["roots", "users"]);
         }
         assert!(users_files_alone(&dir) && users_files_alone(&made) && users_files_alone(&dir.join("of")));
@@ -337,7 +336,7 @@ fn a_user_takes_over_from_root_that_died_in_their_directory() {
         holder.kill().unwrap();
         holder.wait().unwrap();
         assert_eq!(fs::metadata(lock_of(&dir)).unwrap().uid(), 0);
-        run(child("append", &dir).uid(USER).gid(USER));
+        run(&mut child_as(USER, &scene, "append", &dir));
         assert_eq!(entries(&dir), ["users"]);
         assert!(!lock_of(&dir).exists());
     }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use jlock::{Entry, Lock, Options, Snapshot};
@@ -15,10 +14,7 @@ pub struct Scene(pub PathBuf);
 
 impl Scene {
     pub fn new() -> Scene {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("jlock-guest-{}-{number}", std::process::id()));
-        fs::create_dir(&path).unwrap();
+        let path = crate::fresh::directory("guest");
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         Scene(path)
     }

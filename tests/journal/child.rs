@@ -9,7 +9,11 @@ use jlock::{Entry, Lock};
 /// What a child does in its directory: `append`, `append much`, `stamp`, `header`, `read`, or a `checkpoint` of what it has
 /// just read.
 pub fn child(dir: &Path, what: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    as_child(Command::new(std::env::current_exe().unwrap()), dir, what)
+}
+
+/// The same, with this program or a copy of it.
+pub fn as_child(mut command: Command, dir: &Path, what: &str) -> Command {
     command.args(["--exact", "child::does_as_it_is_told", "--ignored", "--nocapture"]);
     command.env("JLOCK_CHILD_DIR", dir).env("JLOCK_CHILD_DOES", what);
     command

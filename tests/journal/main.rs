@@ -2,6 +2,8 @@
 
 mod checkpoint;
 mod child;
+#[path = "../fresh/mod.rs"]
+mod fresh;
 mod limits;
 mod meanwhile;
 mod ownership;

@@ -3,11 +3,12 @@
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use jlock::Entry;
 use rustix::fs::{XattrFlags, fgetxattr, fsetxattr, ioctl_getflags, ioctl_setflags};
 
-use crate::child::{child, run};
+use crate::child::{as_child, run};
 use crate::scratch::{HEADER, Scratch};
 use crate::tried::{is_root, not_tried};
 
@@ -115,13 +116,18 @@ fn a_user_who_cannot_give_it_back_does_not_take_it() {
     }
     // The owner is in the group, like everybody who shares a directory through it. A stranger could not give the new
     // journal that group, so its members would get the rights of others.
+    let elsewhere = Scratch::new();
+    let program = crate::fresh::program_for_all(&elsewhere.0);
+    fs::set_permissions(&elsewhere.0, Permissions::from_mode(0o755)).unwrap();
     let cases = [(0o664, GROUP, 0), (0o666, GROUP, 0), (0o646, OTHER, -libc::EPERM)];
     for (mode, group, code) in cases {
         let scratch = Scratch::with("a\n");
         give(&scratch, USER, mode);
         fs::set_permissions(&scratch.0, Permissions::from_mode(0o777)).unwrap();
         let before = scratch.content();
-        let told = run(child(&scratch.0, "header").uid(OTHER).gid(group));
+        let told = run(as_child(Command::new(&program), &scratch.0, "header")
+            .uid(OTHER)
+            .gid(group));
         assert_eq!(told.0, code, "{mode:o}: {told:?}");
         match code {
             0 => assert_eq!(owner(&scratch), (OTHER, GROUP, mode)),
