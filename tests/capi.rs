@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 #[path = "abi/tools.rs"]
 mod tools;
 
-use tools::{Scratch, library, make, root, run, text, tool};
+use tools::{Scratch, library, make, replace, root, run, text, tool};
 
 /// The libraries that the archive needs.
 const SYSTEM: [&str; 4] = ["-lgcc_s", "-lpthread", "-ldl", "-lm"];
@@ -49,25 +49,27 @@ const WRAPPED: &str = "-Wl,--wrap=memchr,--wrap=malloc,--wrap=calloc,--wrap=real
 fn compile_claims(name: &str, kind: &str, archive: &Path, sanitizers: &[&str]) -> PathBuf {
     let program = compiled(&format!("{name}{kind}"));
     let sources = root().join("tests/c");
-    run(tool("gcc")
-        .args([
-            "-std=c11",
-            "-g",
-            "-Wall",
-            "-Wextra",
-            "-Wpedantic",
-            "-Werror",
-            "-pthread",
-        ])
-        .args(sanitizers)
-        .arg("-I")
-        .arg(root().join("include"))
-        .arg("-o")
-        .arg(&program)
-        .args([sources.join(name).with_extension("c"), sources.join("claim.c")])
-        .arg(archive)
-        .args(SYSTEM)
-        .args((name == "contained").then_some(WRAPPED)));
+    replace(&program, |made| {
+        run(tool("gcc")
+            .args([
+                "-std=c11",
+                "-g",
+                "-Wall",
+                "-Wextra",
+                "-Wpedantic",
+                "-Werror",
+                "-pthread",
+            ])
+            .args(sanitizers)
+            .arg("-I")
+            .arg(root().join("include"))
+            .arg("-o")
+            .arg(made)
+            .args([sources.join(name).with_extension("c"), sources.join("claim.c")])
+            .arg(archive)
+            .args(SYSTEM)
+            .args((name == "contained").then_some(WRAPPED)));
+    });
     program
 }
 

@@ -6,7 +6,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+
+#[path = "../fresh/mod.rs"]
+pub mod fresh;
 
 pub fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
@@ -16,14 +18,15 @@ pub fn tool(name: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(name);
     command.stdin(Stdio::null()).env("LC_ALL", "C");
     // SAFETY: between fork and exec it calls only signal(2), which is async-signal-safe.
-    unsafe { command.pre_exec(heed_interrupts) };
+    unsafe { command.pre_exec(heed_signals) };
     command
 }
 
-/// A test run under nohup, or in the background of a script, ignores these signals, and its children would inherit
+/// A test run under nohup, or in the background of a script, ignores some signals, and its children would inherit
 /// that.
-fn heed_interrupts() -> std::io::Result<()> {
-    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT] {
+fn heed_signals() -> std::io::Result<()> {
+    for signal in 1..=31 {
+        // Two cannot be ignored; they refuse the call.
         // SAFETY: it sets the signal handling of this process alone, a new one that is about to become another program.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
@@ -75,16 +78,22 @@ pub fn library(file: &str) -> PathBuf {
     dir.join(file)
 }
 
+/// Has a file made under another name, then replaces the old one: another run of the tests may be using that.
+#[allow(dead_code)] // not every target uses it
+pub fn replace(file: &Path, make: impl FnOnce(&Path)) {
+    let beside = fresh::directory_in(file.parent().expect("a directory"), "made");
+    let made = beside.join(file.file_name().expect("a name"));
+    make(&made);
+    fs::rename(&made, file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    fs::remove_dir(&beside).unwrap_or_else(|error| panic!("{}: {error}", beside.display()));
+}
+
 /// A directory that is removed when the test ends.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
     pub fn new(name: &str) -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("jlock-{name}-{}-{number}", std::process::id()));
-        fs::create_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Scratch(path)
+        Scratch(fresh::directory(name))
     }
 
     pub fn path(&self) -> &Path {

@@ -229,7 +229,12 @@ fn a_directory_that_may_not_be_written_to_gives_77() {
     fs::set_permissions(scene.path("."), fs::Permissions::from_mode(0o755)).expect("it is ours");
     // SAFETY: geteuid cannot fail.
     let outcome = if unsafe { libc::geteuid() } == 0 {
-        fs::copy(program(), scene.path("jlock")).expect("it can be copied");
+        // Not by this process: until a child that another thread starts meanwhile executes something, it would have the copy
+        // open for writing, and nobody could execute it.
+        let copy = scene.path("jlock");
+        scene
+            .outcome(scene.tool("install").args(["-m", "755"]).args([program(), &copy]))
+            .exits(0);
         scene.outcome(
             scene
                 .tool("setpriv")

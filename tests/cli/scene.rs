@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use crate::tools::{Scratch, library, root, run, tool};
+use crate::tools::{Scratch, library, replace, root, run, tool};
 
 pub const STRICT: [&str; 6] = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Iinclude"];
 
@@ -28,14 +28,16 @@ pub fn program() -> &'static Path {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli");
         fs::create_dir_all(&dir).expect("the target directory can be written to");
         let program = dir.join("jlock");
-        run(tool("gcc")
-            .current_dir(root())
-            .args(STRICT)
-            .args(["-g", "-o"])
-            .arg(&program)
-            .args(sources())
-            .arg(library("libjlock.a"))
-            .args(["-lgcc_s", "-lpthread", "-ldl", "-lm"]));
+        replace(&program, |made| {
+            run(tool("gcc")
+                .current_dir(root())
+                .args(STRICT)
+                .args(["-g", "-o"])
+                .arg(made)
+                .args(sources())
+                .arg(library("libjlock.a"))
+                .args(["-lgcc_s", "-lpthread", "-ldl", "-lm"]));
+        });
         program
     })
 }

@@ -12,7 +12,7 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new() -> Scratch {
-        Scratch(crate::fresh::directory("readme"))
+        Scratch(crate::tools::fresh::directory("readme"))
     }
 
     fn write(&self, name: &str, content: &str) {

@@ -5,8 +5,6 @@
 //! `BLESS=1` puts the programs into README. `commands` shows that they build and run.
 
 mod commands;
-#[path = "../fresh/mod.rs"]
-mod fresh;
 mod links;
 mod numbers;
 #[path = "../cli/scene.rs"]

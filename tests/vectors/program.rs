@@ -11,7 +11,7 @@ use std::time::Duration;
 use jlock::Kind;
 
 use crate::judge::{Acquired, Holder, Peer, Read, SETTLE};
-use crate::tools::{library, root, run, tool};
+use crate::tools::{library, replace, root, run, tool};
 
 const FLAGS: [&str; 8] = [
     "-g",
@@ -51,16 +51,18 @@ pub fn open_cpp(dir: &Path, timeout: Duration) -> Box<dyn Peer> {
 
 fn compile(compiler: &str, standard: &str, source: &str) -> PathBuf {
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(source.replace('.', "-"));
-    run(tool(compiler)
-        .current_dir(root())
-        .arg(standard)
-        .args(FLAGS)
-        .args(SANITIZERS)
-        .arg("-o")
-        .arg(&program)
-        .arg(root().join("tests/c").join(source))
-        .arg(library("libjlock.a"))
-        .args(["-lgcc_s", "-lpthread", "-ldl", "-lm"]));
+    replace(&program, |made| {
+        run(tool(compiler)
+            .current_dir(root())
+            .arg(standard)
+            .args(FLAGS)
+            .args(SANITIZERS)
+            .arg("-o")
+            .arg(made)
+            .arg(root().join("tests/c").join(source))
+            .arg(library("libjlock.a"))
+            .args(["-lgcc_s", "-lpthread", "-ldl", "-lm"]));
+    });
     program
 }
 
