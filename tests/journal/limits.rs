@@ -119,7 +119,15 @@ fn a_journal_beyond_the_memory_is_rewritten_and_not_read() {
     let Some(group) = Group::new(48 << 20) else {
         return not_tried("it needs root, and control groups for memory");
     };
-    let scratch = Scratch::with("a\n");
+    // A file in memory counts as memory of the group, so that the kernel would kill whoever writes it.
+    const TMPFS_MAGIC: i64 = 0x0102_1994;
+    let scratch = Scratch::among_what_is_built();
+    let kind = rustix::fs::statfs(&scratch.0).unwrap().f_type;
+    assert_ne!(
+        kind as i64, TMPFS_MAGIC,
+        "set CARGO_TARGET_DIR to a directory that is not in memory"
+    );
+    fs::write(scratch.journal(), format!("{HEADER}a\n")).unwrap();
     let lines = "a/path/of/some/length/that/is/as/good/as/any.rs\n".repeat(20_000);
     {
         let mut journal = File::options().append(true).open(scratch.journal()).unwrap();

@@ -16,6 +16,12 @@ impl Scratch {
         Scratch(crate::fresh::directory("journal"))
     }
 
+    /// Among what cargo builds: the temporary directory may be in memory.
+    pub fn among_what_is_built() -> Scratch {
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        Scratch(crate::fresh::directory_in(place, "journal"))
+    }
+
     /// A directory with a journal that has this content below its header.
     pub fn with(entries: &str) -> Scratch {
         let scratch = Scratch::new();
