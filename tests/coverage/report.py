@@ -4,9 +4,8 @@
     report.py LCOV REASONS
 
 REASONS has the reasons, each followed by the lines that it explains: `FILE: LINE`, with the text of the line,
-stripped of the white space around it. It explains one line: another one with the same text is listed once more. A
-listed line that no longer exists, or that was reached, is a failure too; but a reason that begins with "Perhaps
-reached: " is one of lines that some runs reach.
+stripped of the white space around it. A listed line that no longer exists, or that was reached, is a failure too; but
+a reason that begins with "Perhaps reached: " is one of lines that some runs reach.
 """
 
 from __future__ import annotations
@@ -56,9 +55,8 @@ def is_code(line: str) -> bool:
     return re.search(r"\w", line) is not None
 
 
-def read_reasons(path: str) -> dict[Key, list[str]]:
-    """The reasons of each line: as many as there are lines with this text that have one."""
-    reasons: dict[Key, list[str]] = collections.defaultdict(list)
+def read_reasons(path: str) -> dict[Key, str]:
+    reasons: dict[Key, str] = {}
     reason: list[str] = []
     before = ""
     for line in pathlib.Path(path).read_text().splitlines():
@@ -66,7 +64,7 @@ def read_reasons(path: str) -> dict[Key, list[str]]:
             reason = [*reason, line[2:]] if before.startswith("# ") else [line[2:]]
         elif line.strip():
             file, _, text = line.partition(": ")
-            reasons[file, text.strip()].append(" ".join(reason))
+            reasons[file, text.strip()] = " ".join(reason)
         before = line
     return reasons
 
@@ -78,7 +76,7 @@ def share(reached: int, of: int) -> str:
 def main(lcov: str, reasons_file: str) -> int:
     lines, branches = read_lcov(lcov)
     reasons = read_reasons(reasons_file)
-    left = {key: list(found) for key, found in reasons.items()}
+    unused = {key for key, reason in reasons.items() if not reason.startswith(PERHAPS)}
     unexplained, explained = [], 0
     all_lines = all_reached = all_ways = all_taken = 0
     for name in sorted(lines):
@@ -95,12 +93,11 @@ def main(lcov: str, reasons_file: str) -> int:
         print(f"{name:<28} lines {share(len(counted) - len(missed), len(counted)):<22} branches {share(taken, len(ways))}")
         for number in missed:
             key = (name, text[number - 1].strip())
-            if left.get(key):
+            if reasons.get(key):
                 explained += 1
-                left[key].pop()
+                unused.discard(key)
             else:
                 unexplained.append(f"{name}:{number}: {key[1]}")
-    unused = {key for key, found in left.items() if any(not reason.startswith(PERHAPS) for reason in found)}
     print(f"src: lines {share(all_reached, all_lines)}, branches {share(all_taken, all_ways)}")
     print(f"figure: lines of src/ that no suite reaches, with a reason = {explained}")
     if unexplained:
