@@ -27,9 +27,7 @@ sources | tar --create --null --files-from=- | tar --extract --directory="$tree"
 # For the fuzz targets, too, which have their own lock file.
 cargo vendor --quiet --locked --versioned-dirs --respect-source-config --sync fuzz/Cargo.toml "$tree/vendor" >/dev/null
 # But without the import libraries for Windows that two of them bring, compiled: a hundred megabytes that nothing here links.
-for checksums in "$tree"/vendor/*/.cargo-checksum.json; do
-    sed -i -e 's/"[^"]*\.a":"[0-9a-f]*",\{0,1\}//g' -e 's/,}/}/' "$checksums"
-done
+sed -i -e 's/"[^"]*\.a":"[0-9a-f]*",\{0,1\}//g' -e 's/,}/}/' "$tree"/vendor/*/.cargo-checksum.json
 find "$tree/vendor" -name '*.a' -delete
 cat >"$tree/.cargo/config.toml" <<END
 [source.crates-io]
