@@ -273,9 +273,7 @@ impl Participant {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::time::Instant;
-
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::lock::bell::Bell;

@@ -132,7 +132,7 @@ fn a_first_journal_is_made_where_no_rename_is_exclusive() {
     let (scratch, world) = (Scratch::new(), World::new());
     let lock = world.parked(&scratch);
     let refused = |at| match at {
-        At::Before("renameat2") => jlock::seam::Verdict::Fail(22),
+        At::Before("renameat2") => Verdict::Fail(22),
         _ => Verdict::Proceed,
     };
     world
