@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import functools
 import os
 import shlex
 import subprocess
@@ -127,11 +126,6 @@ def add(versions: many.Many, number: int, files: dict[str, str]) -> bool:
     return True
 
 
-@functools.lru_cache(maxsize=None)
-def program(target: str, stamp: str) -> str:
-    return many.program(target, stamp)
-
-
 def words(command: str) -> tuple[str, list[str]]:
     """Which program a command runs, and which of its tests."""
     rest = shlex.split(command)[2:]
@@ -140,10 +134,10 @@ def words(command: str) -> tuple[str, list[str]]:
     return ("lib", rest[1:]) if rest[0] == "--lib" else (rest[1], rest[2:])
 
 
-def see_one(command: str, number: int, stamp: str) -> str:
+def see_one(command: str, number: int, programs: dict[str, str]) -> str:
     """What the test does in the version with this number."""
     target, names = words(command)
-    code, _, output = many.run_tests(program(target, stamp), names, PATIENCE, {many.CHOSEN: str(number)})
+    code, _, output = many.run_tests(programs[target], names, PATIENCE, {many.CHOSEN: str(number)})
     return verdict(tree.Ran(code, output, 0.0))
 
 
@@ -208,10 +202,10 @@ def run_all_in_one(chosen: list[Patch]) -> tuple[dict[str, Seen], list[Patch], l
             left.append(patch)
     versions.build()
     commands = sorted({command for patch in chosen for command in patch.red if patch.name in numbers})
-    for target in dict.fromkeys(words(command)[0] for command in commands):
-        program(target, versions.stamp)
+    targets = {words(command)[0] for command in commands}
+    programs = {target: many.program(target, versions.stamp) for target in targets}
     with ThreadPoolExecutor(JOBS) as pool:
-        greens = list(pool.map(lambda command: see_one(command, 0, versions.stamp), commands))
+        greens = list(pool.map(lambda command: see_one(command, 0, programs), commands))
         failing = [f"{command}: {green}" for command, green in zip(commands, greens) if green != "green"]
         for command in failing:
             tree.say(f"on the code as it is, {command}")
@@ -220,7 +214,7 @@ def run_all_in_one(chosen: list[Patch]) -> tuple[dict[str, Seen], list[Patch], l
             number = numbers[patch.name]
             if number in versions.refused:
                 return [(command, "does not compile") for command in patch.red]
-            found = [(command, see_one(command, number, versions.stamp)) for command in patch.red]
+            found = [(command, see_one(command, number, programs)) for command in patch.red]
             tell(patch, found)
             return found
 
