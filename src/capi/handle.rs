@@ -200,12 +200,10 @@ pub extern "C" fn jlock_strerror(rc: c_int) -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn jlock_version() -> u32 {
     const fn number(text: &str) -> u32 {
-        let (bytes, mut value, mut at) = (text.as_bytes(), 0, 0);
-        while at < bytes.len() {
-            value = value * 10 + (bytes[at] - b'0') as u32;
-            at += 1;
+        match u32::from_str_radix(text, 10) {
+            Ok(number) => number,
+            Err(_) => panic!("cargo gives numbers"),
         }
-        value
     }
     const {
         (number(env!("CARGO_PKG_VERSION_MAJOR")) << 16)
