@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::errnos;
 use crate::scene::{self, Content, Lock, Scene};
@@ -16,8 +16,7 @@ const SETTLE_MS: i64 = 100;
 const MARGIN_MS: i64 = 15_000;
 /// An operation does not always make the same calls, so each point is tried this many times.
 const TRIES: usize = 3;
-/// How long a process sweeps no second time, and how often an operation is listed in the hope that it takes less.
-const SWEEP: Duration = Duration::from_secs(1);
+/// How often an operation is listed at most. (A waiter looks a different number of times each time.)
 const LISTS: usize = 10;
 
 /// What happened at a point.
@@ -87,24 +86,19 @@ impl Stage {
     }
 }
 
-/// The calls that an operation makes. A process sweeps at most once a second; so one that took longer may have made calls
-/// that a faster one does not make, and is listed again.
+/// The calls that an operation makes. One that was stopped for a while makes calls that a faster one does not make: it settles
+/// once more, or sweeps. So it is listed until the shortest list has been seen twice.
 pub fn list(scene: &Scene, program: &Program) -> Vec<Call> {
-    let list = || {
-        let stage = Stage::set(scene, program);
-        let begun = Instant::now();
-        let calls = stage.run(scene, || program.calls(scene.operation, &stage.dir, &stage.log));
-        (calls, begun.elapsed() < SWEEP)
-    };
-    let mut slow = Vec::new();
+    let mut lists: Vec<Vec<Call>> = Vec::new();
     for _ in 0..LISTS {
-        match list() {
-            (calls, true) => return calls,
-            (calls, false) => slow.push(calls),
+        let stage = Stage::set(scene, program);
+        lists.push(stage.run(scene, || program.calls(scene.operation, &stage.dir, &stage.log)));
+        lists.sort_by_key(Vec::len);
+        if lists.len() > 1 && lists[0].len() == lists[1].len() {
+            break;
         }
     }
-    let shortest = slow.into_iter().min_by_key(Vec::len);
-    shortest.expect("it was listed at least once")
+    lists.swap_remove(0)
 }
 
 /// Tries a point until it is hit.
