@@ -74,6 +74,9 @@ pub mod mutant {
             *libc::__errno_location() = errno;
         }
     }
+    /// Keeps the stamp in the unit tests, even if they call none of the functions.
+    #[test]
+    fn is_stamped() { std::hint::black_box("STAMP"); }
 }
 """
 
