@@ -255,3 +255,52 @@ unsafe fn string<'a>(text: *const c_char) -> Result<&'a CStr> {
         false => Ok(unsafe { CStr::from_ptr(text) }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Set = fn(&mut Place);
+
+    fn seen(set: Set) -> (u32, u32) {
+        let mut place = Place::default();
+        set(&mut place);
+        let place = to_abi(&place);
+        (place.promises, place.missing)
+    }
+
+    #[test]
+    fn each_promise_of_a_place_has_its_bit() {
+        let promises: [(Set, u32); 6] = [
+            (
+                |place| place.processes_of_mount = true,
+                abi::JLOCK_PLACE_PROCESSES_OF_MOUNT,
+            ),
+            (
+                |place| place.processes_of_machine = true,
+                abi::JLOCK_PLACE_PROCESSES_OF_MACHINE,
+            ),
+            (|place| place.other_machines = true, abi::JLOCK_PLACE_OTHER_MACHINES),
+            (|place| place.takeover = true, abi::JLOCK_PLACE_TAKEOVER),
+            (|place| place.durable = true, abi::JLOCK_PLACE_DURABLE),
+            (|place| place.order = true, abi::JLOCK_PLACE_ORDER),
+        ];
+        for (set, bit) in promises {
+            assert_eq!(seen(set), (bit, 0));
+        }
+    }
+
+    #[test]
+    fn each_lack_of_a_place_has_its_bit() {
+        let missing: [(Set, u32); 5] = [
+            (|place| place.without_link = true, abi::JLOCK_WITHOUT_LINK),
+            (|place| place.without_flock = true, abi::JLOCK_WITHOUT_FLOCK),
+            (|place| place.without_lease = true, abi::JLOCK_WITHOUT_LEASE),
+            (|place| place.without_inotify = true, abi::JLOCK_WITHOUT_INOTIFY),
+            (|place| place.without_noreplace = true, abi::JLOCK_WITHOUT_NOREPLACE),
+        ];
+        for (set, bit) in missing {
+            assert_eq!(seen(set), (0, bit));
+        }
+    }
+}

@@ -224,3 +224,25 @@ fn to_abi(holder: &Holder) -> jlock_holder {
 fn milliseconds(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_means_that_a_handle_works_without_has_its_bit() {
+        for (without_link, without_flock, fallback) in [
+            (false, false, 0),
+            (true, false, abi::JLOCK_WITHOUT_LINK),
+            (false, true, abi::JLOCK_WITHOUT_FLOCK),
+            (true, true, abi::JLOCK_WITHOUT_LINK | abi::JLOCK_WITHOUT_FLOCK),
+        ] {
+            let holder = Holder {
+                without_link,
+                without_flock,
+                ..Holder::none()
+            };
+            assert_eq!(to_abi(&holder).fallback, fallback);
+        }
+    }
+}

@@ -68,7 +68,7 @@ pub struct Holder {
 }
 
 impl Holder {
-    fn none() -> Holder {
+    pub(crate) fn none() -> Holder {
         Holder {
             state: State::Free,
             peer: Peer::None,
