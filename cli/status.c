@@ -162,13 +162,17 @@ static bool follow(struct watcher *watcher, int *code) {
 
 static int watch(struct watcher *watcher) {
   struct jlock_holder now;
-  int rc, code = 0;
-  while (!(rc = jlock_inspect(watcher->lock, &now, sizeof now))) {
-    if (!show(watcher, &now, &code)) return code;
-    hear(&watcher->ear);
-    if (!is_there(watcher) && !follow(watcher, &code)) return code;
+  int code = 0;
+  for (;;) {
+    int rc = jlock_inspect(watcher->lock, &now, sizeof now);
+    if (rc && rc != -ENOENT) return complain(watcher->arguments, watcher->lock, rc);
+    if (!rc) {
+      if (!show(watcher, &now, &code)) return code;
+      hear(&watcher->ear);
+    }
+    /* The directory may also have gone between the look at it and that at the lock. */
+    if ((rc || !is_there(watcher)) && !follow(watcher, &code)) return code;
   }
-  return complain(watcher->arguments, watcher->lock, rc);
 }
 
 int do_watch(const struct arguments *arguments) {

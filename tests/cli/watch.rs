@@ -126,6 +126,32 @@ fn it_goes_on_when_the_directory_is_removed_and_made_again() {
     assert!(held.starts_with(&format!("held by pid {}", next.child.id())), "{held}");
 }
 
+/// Between its look at the directory and that at the lock. Here, each look takes 5 ms longer, and the directory goes sooner or
+/// later in that time.
+#[test]
+fn it_goes_on_when_the_directory_is_removed_between_two_looks() {
+    let slow = "-qq -o strace -e trace=newfstatat -e inject=newfstatat:delay_exit=5000";
+    for half_milliseconds in 0..24 {
+        let scene = Scene::new("watch-between");
+        let mut command = scene.tool("strace");
+        command
+            .args(slow.split_whitespace())
+            .arg(program())
+            .args(["watch", "d"]);
+        let mut watching = scene.start(&mut command);
+        assert_eq!(change(&mut watching), "free");
+        scene.write("d/event", String::new());
+        std::thread::sleep(std::time::Duration::from_micros(500 * half_milliseconds));
+        fs::remove_dir_all(scene.path("d")).expect("it is ours");
+        let holder = scene.hold("", "exec cat");
+        let held = change(&mut watching);
+        assert!(
+            held.starts_with(&format!("held by pid {}", holder.child.id())),
+            "{held}"
+        );
+    }
+}
+
 #[test]
 fn it_goes_on_with_the_directory_that_has_come_in_its_place() {
     let scene = Scene::new("watch-moved");
