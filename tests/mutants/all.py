@@ -157,7 +157,7 @@ def try_out(mutant: Mutant, tests: list[Test], programs: dict[str, str]) -> dict
     unrecorded = [test for test in tests if test.name.startswith(UNRECORDED) and test not in reaching]
     outcome, by = "survived" if reaching else "not reached", ""
     for target, some in rounds(reaching + unrecorded):
-        patience = 20 + 2 * sum(test.seconds for test in some)
+        patience = 20 + 6 * sum(test.seconds for test in some)
         names = ["--exact", *(test.name for test in some)]
         code, _, _ = many.run_tests(programs[target], names, patience, {many.CHOSEN: str(mutant.number)})
         if code != 0:
