@@ -125,7 +125,7 @@ fn growing(mut get: impl FnMut(&mut [u8]) -> Result<usize>) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::tests::Scratch;
+    use crate::sys::tests::{Scratch, not_tried};
     use crate::sys::{Open, open};
 
     #[test]
@@ -170,7 +170,7 @@ mod tests {
         let file = open(&scratch.dir, c"file", Open::CreateNew).unwrap();
         let name = c"user.jlock";
         if set_attribute(&file, name, b"value") == Err(Errno::OPNOTSUPP) {
-            return println!("not tried: this file system has no such attributes");
+            return not_tried("this file system has no such attributes");
         }
         assert_eq!(attribute(&file, name), Ok(Some(b"value".to_vec())));
         for _ in 0..2 {

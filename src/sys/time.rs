@@ -118,10 +118,12 @@ pub(super) fn timespec(time: Duration) -> Timespec {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::path::Path;
+    use std::process::Command;
     use std::sync::atomic::Ordering;
 
     use super::*;
+    use crate::sys::tests::not_tried;
 
     /// As the kernel says it, in seconds. (The clock may be set between the two, but not each time.)
     #[test]
@@ -142,22 +144,16 @@ mod tests {
     /// Then the monotonic clock shows less than the time since the boot. Here, a time namespace makes the same difference.
     #[test]
     fn the_time_that_a_machine_was_suspended_counts() {
-        let within = |program: &std::ffi::OsStr| {
-            let mut command = std::process::Command::new("unshare");
-            command.args(["--time", "--boottime", "1000000", "--fork"]).arg(program);
-            command
+        let within = |program: &Path, arguments: &[&str]| {
+            let mut command = Command::new("unshare");
+            command.args(["--time", "--boottime", "1000000", "--fork"]);
+            command.arg(program).args(arguments).output()
         };
-        if !within("true".as_ref())
-            .output()
-            .is_ok_and(|output| output.status.success())
-        {
-            // Not through the harness, which swallows what a test prints that passes.
-            let _ = std::io::stderr().write_all(b"not tried: time namespaces: unshare makes none here\n");
-            return;
+        if !within(Path::new("true"), &[]).is_ok_and(|output| output.status.success()) {
+            return not_tried("unshare makes no time namespace here");
         }
-        let this = std::env::current_exe().unwrap();
         let test = "sys::time::tests::the_machine_booted_when_the_kernel_says";
-        let output = within(this.as_os_str()).args(["--exact", test]).output().unwrap();
+        let output = within(&std::env::current_exe().unwrap(), &["--exact", test]).unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && said.contains("1 passed"), "{said}");
     }
