@@ -278,19 +278,29 @@ mod tests {
         }));
     }
 
-    #[test]
-    fn a_child_closes_what_was_taken_out_of_the_table_during_the_fork() {
-        assert!(ends_in_a_child(|| {
+    /// Whether a child closes a directory that is not in the table, if this happened in another thread.
+    fn is_closed_if(happens: impl FnOnce()) -> bool {
+        ends_in_a_child(|| {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | table::IN_OPENING;
             let number = rustix::fs::open(c"/", flags, Mode::empty()).map_or(-1, IntoRawFd::into_raw_fd);
             // SAFETY: only asked whether it is open.
             let is_open = || unsafe { libc::fcntl(number, libc::F_GETFD) } != -1;
             expect(is_open());
             before_fork();
-            note_close();
+            happens();
             after_fork_in_child();
             expect(!is_open());
-        }));
+        })
+    }
+
+    #[test]
+    fn a_child_closes_what_was_taken_out_of_the_table_during_the_fork() {
+        assert!(is_closed_if(note_close));
+    }
+
+    #[test]
+    fn a_child_closes_what_was_not_in_the_table_yet() {
+        assert!(is_closed_if(|| std::mem::forget(table::Opening::begin())));
     }
 
     #[test]
