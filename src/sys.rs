@@ -112,6 +112,11 @@ pub(crate) mod tests {
             .unwrap();
     }
 
+    pub(super) fn is_open(number: i32) -> bool {
+        // SAFETY: a command without an argument.
+        unsafe { libc::fcntl(number, libc::F_GETFD) != -1 }
+    }
+
     /// A test's own directory.
     pub(crate) struct Scratch {
         pub(crate) dir: Fd,

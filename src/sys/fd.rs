@@ -126,7 +126,7 @@ impl ProcPath {
 mod tests {
     use super::super::{Open, eventfd, open, table, timerfd, truncate, wake, write_at};
     use super::*;
-    use crate::sys::tests::Scratch;
+    use crate::sys::tests::{Scratch, is_open};
 
     #[test]
     fn the_table_grows_and_slots_are_used_again() {
@@ -149,11 +149,6 @@ mod tests {
     fn close_number(number: i32) {
         // SAFETY: opened by this test.
         unsafe { rustix::io::close(number) };
-    }
-
-    fn is_open(number: i32) -> bool {
-        // SAFETY: a command without an argument.
-        unsafe { libc::fcntl(number, libc::F_GETFD) != -1 }
     }
 
     #[test]

@@ -212,7 +212,7 @@ mod tests {
     use rustix::fs::{Mode, OFlags};
 
     use super::*;
-    use crate::sys::tests::ends_in_a_child;
+    use crate::sys::tests::{ends_in_a_child, is_open};
 
     /// In a child: ends it unless this is so.
     fn expect(is_so: bool) {
@@ -283,13 +283,11 @@ mod tests {
         ends_in_a_child(|| {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | table::IN_OPENING;
             let number = rustix::fs::open(c"/", flags, Mode::empty()).map_or(-1, IntoRawFd::into_raw_fd);
-            // SAFETY: only asked whether it is open.
-            let is_open = || unsafe { libc::fcntl(number, libc::F_GETFD) } != -1;
-            expect(is_open());
+            expect(is_open(number));
             before_fork();
             happens();
             after_fork_in_child();
-            expect(!is_open());
+            expect(!is_open(number));
         })
     }
 

@@ -271,11 +271,7 @@ mod tests {
     use std::os::fd::{AsFd, IntoRawFd};
 
     use super::*;
-
-    fn is_open(number: i32) -> bool {
-        // SAFETY: only asked whether it is open.
-        unsafe { libc::fcntl(number, libc::F_GETFD) != -1 }
-    }
+    use crate::sys::tests::is_open;
 
     /// A server that has its sockets signal with `SIGURG` (F_SETSIG) has the same mark on them.
     #[test]
